@@ -1,0 +1,58 @@
+"""Finds environment, agent, recipe and docker definitions by name: at a path, in the checkout, or packaged in the wheel."""
+
+from __future__ import annotations
+
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from swe_srl.errors import ConfigError, DefinitionNotFoundError, suggest
+
+KINDS = ("envs", "agents", "recipes", "docker")
+PACKAGED = "_definitions"  # where the wheel puts the top-level folders (see pyproject.toml, force-include)
+
+
+def definition_root(kind: str) -> Traversable:
+    """The folder of packaged definitions of one kind; in an editable install, the checkout's top-level folder."""
+    packaged = resources.files("swe_srl") / PACKAGED / kind
+    if packaged.is_dir():
+        return packaged
+    return Path(__file__).resolve().parent.parent / kind
+
+
+def definition_names(kind: str) -> list[str]:
+    """Names of all packaged definitions of one kind, sorted."""
+    root = definition_root(kind)
+    names = (entry.name for entry in root.iterdir()) if root.is_dir() else iter(())
+    return sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml"))
+
+
+def load_definition(kind: str, name: str) -> dict[str, Any]:
+    """The mapping of one YAML definition.
+
+    Args:
+        kind: one of `KINDS`.
+        name: a packaged name (`shell`), or a path to a user's own file (anything with a slash or ending in .yaml).
+
+    Raises:
+        DefinitionNotFoundError: no such name or file; the message suggests the nearest.
+        ConfigError: the file is not a YAML mapping.
+    """
+    if "/" in name or name.endswith((".yaml", ".yml")):
+        path: Traversable = Path(name)
+        if not path.is_file():
+            raise DefinitionNotFoundError(f"no {kind} definition at {name}: no such file")
+    else:
+        path = definition_root(kind) / f"{name}.yaml"
+        if not path.is_file():
+            raise DefinitionNotFoundError(suggest(name, definition_names(kind), f"{kind} definition"))
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not valid YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: a definition is a mapping of keys to values, this is {type(content).__name__}")
+    return content

@@ -1,0 +1,69 @@
+"""One error class per boundary. Each is also the standard-library error a caller would expect.
+
+Messages say what was wrong, where, and what to do. `cli` turns any `SweSrlError` into one line and exit code 1 or 2.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class SweSrlError(Exception):
+    """Base class of everything the project raises on purpose."""
+
+
+class ConfigError(SweSrlError, ValueError):
+    """A setting, name or combination of settings that cannot be used (exit code 2)."""
+
+
+class DefinitionNotFoundError(ConfigError, LookupError):
+    """No environment, agent, recipe or docker definition of that name."""
+
+
+class TaskError(SweSrlError, ValueError):
+    """A task row, split or task source that cannot be used."""
+
+
+class TrajectoryError(SweSrlError, ValueError):
+    """A trajectory file or record that cannot be used."""
+
+
+class SandboxError(SweSrlError, RuntimeError):
+    """The sandbox failed: infrastructure, never the policy's fault."""
+
+
+class SandboxUnavailableError(SandboxError, EnvironmentError):
+    """This machine lacks what the sandbox needs; the message says how to get it."""
+
+
+class PathOutsideWorkspaceError(SandboxError, PermissionError):
+    """`read_file` or `write_file` was pointed outside the sandbox's workspace."""
+
+
+class GradingError(SweSrlError, RuntimeError):
+    """Grading could not be carried out: infrastructure, never the patch's fault."""
+
+
+class GenerationError(SweSrlError, RuntimeError):
+    """The model or endpoint could not produce completions."""
+
+
+class TrainingError(SweSrlError, RuntimeError):
+    """Training cannot go on: divergence, a failed self-check, a checkpoint that does not fit."""
+
+
+class ContaminationError(TrainingError, ConfigError):
+    """Training steps belong to tasks of the evaluation split; the message lists them."""
+
+
+def suggest(name: str, known: Iterable[str], what: str = "name") -> str:
+    """A sentence for an unknown name: the nearest known ones, or all of them when few.
+
+    >>> suggest("lit", ["lite", "verified"], "split")
+    "unknown split 'lit': did you mean 'lite'? Known: lite, verified"
+    """
+    names = sorted(set(known))
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f" did you mean {near[0]!r}?" if near else ""
+    return f"unknown {what} {name!r}:{hint} Known: {', '.join(names) or 'none'}"

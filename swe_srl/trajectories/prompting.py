@@ -1,0 +1,92 @@
+"""From an issue and the turns so far to chat messages: the one renderer that training and acting share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import jinja2
+
+from swe_srl.errors import ConfigError
+from swe_srl.trajectories.action_format import format_action
+from swe_srl.types import Action, Message, Turn
+
+CONTEXT_POLICIES = ("full", "last_k")
+
+
+@dataclass(frozen=True, slots=True)
+class Prompting:
+    """How a policy is shown its task. Filled from an agent definition (`agents/*.yaml`).
+
+    Args:
+        system: system message, or "" for none.
+        instance: jinja2 template of the first user message; variable `problem_statement`.
+        observation: jinja2 template of an observation; variables `output`, `exit_code` (None when killed).
+        context: `full` shows every round; `last_k` shows the issue and the last `rounds` action–observation rounds (the
+            paper's software setting has 2).
+        rounds: k of `last_k`.
+        history_thoughts: whether earlier assistant messages keep their thoughts.
+        observation_chars: longer observations lose their middle, and the text says so.
+    """
+
+    system: str = ""
+    instance: str = "{{ problem_statement }}"
+    observation: str = "{{ output }}"
+    context: str = "full"
+    rounds: int = 2
+    history_thoughts: bool = False
+    observation_chars: int = 10_000
+
+    def __post_init__(self) -> None:
+        if self.context not in CONTEXT_POLICIES:
+            raise ConfigError(f"context must be one of {', '.join(CONTEXT_POLICIES)}, not {self.context!r}")
+        if self.rounds < 0:
+            raise ConfigError(f"rounds must be at least 0, not {self.rounds}")
+
+
+@lru_cache(maxsize=64)
+def _template(source: str) -> jinja2.Template:
+    try:
+        return jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=False).from_string(source)
+    except jinja2.TemplateError as error:
+        raise ConfigError(f"prompt template: {error}") from error
+
+
+def elide(text: str, limit: int) -> str:
+    """`text` with its middle cut when it is longer than `limit` characters; the cut is said in the text.
+
+    >>> elide("abcdefgh", 4)
+    'ab\\n[4 characters cut]\\ngh'
+    """
+    if len(text) <= limit:
+        return text
+    head = limit - limit // 2
+    tail = limit // 2
+    return f"{text[:head]}\n[{len(text) - limit} characters cut]\n{text[len(text) - tail :] if tail else ''}"
+
+
+def render_observation(prompting: Prompting, output: str, exit_code: int | None) -> str:
+    """The user message that follows a command."""
+    return _template(prompting.observation).render(
+        output=elide(output, prompting.observation_chars), exit_code=exit_code
+    )
+
+
+def render_messages(prompting: Prompting, problem_statement: str, turns: Sequence[Turn]) -> tuple[Message, ...]:
+    """The chat a policy sees before turn `len(turns)`; it ends with a user message.
+
+    Observations in `turns` are raw terminal texts. A malformed turn keeps its text as the assistant's message, so that the
+    policy sees what it wrote and why it was refused.
+    """
+    messages = [Message("system", prompting.system)] if prompting.system else []
+    messages.append(Message("user", _template(prompting.instance).render(problem_statement=problem_statement)))
+    shown = turns[max(0, len(turns) - prompting.rounds) :] if prompting.context == "last_k" else turns
+    for turn in shown:
+        if isinstance(turn.action, Action):
+            said = format_action(turn.action, thought=prompting.history_thoughts and bool(turn.action.thought))
+        else:
+            said = turn.action.text
+        messages.append(Message("assistant", said))
+        messages.append(Message("user", render_observation(prompting, turn.observation, turn.exit_code)))
+    return tuple(messages)

@@ -1,0 +1,292 @@
+"""The words of the project as frozen records: what passes between its parts.
+
+Every record is immutable, compares by value and pickles. Free-form leftovers of foreign data are kept as one JSON string
+(`Task.extra`, `Trajectory.extra`), so that nothing is lost and nothing mutable is shared.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+
+class StopReason(str, Enum):
+    """Why an episode ended."""
+
+    SUBMITTED = "submitted"  # the policy ran the reserved submit command
+    TURN_LIMIT = "turn_limit"
+    TOKEN_LIMIT = "token_limit"
+    TIME_LIMIT = "time_limit"
+    POLICY_DONE = "policy_done"  # a scripted or replayed policy had no further action
+    FORMAT_ERRORS = "format_errors"  # too many malformed completions in a row
+    INFRASTRUCTURE = "infrastructure"  # the sandbox or the endpoint failed: never counted against the policy
+
+
+class VerdictStatus(str, Enum):
+    """The outcome of grading one patch."""
+
+    RESOLVED = "resolved"
+    UNRESOLVED = "unresolved"
+    EMPTY_PATCH = "empty_patch"
+    PATCH_FAILED = "patch_failed"
+    TIMEOUT = "timeout"  # the tests outran their limit
+    INFRASTRUCTURE = "infrastructure"  # image missing, daemon gone, …: listed apart, never counted as a failure
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One issue to resolve in one repository at one commit: a SWE-bench row.
+
+    `source` says where the repository comes from when there is no container image: `packaged:<name>` (a repository shipped
+    with the project), `dir:<path>` (a plain folder), `git:<path>@<commit>`, or `archive:<path>`. `setup_patch` is applied to
+    that source before the base commit is made (it plants the bug and withholds the graded tests).
+    """
+
+    instance_id: str
+    repo: str
+    base_commit: str
+    problem_statement: str
+    patch: str = ""
+    test_patch: str = ""
+    fail_to_pass: tuple[str, ...] = ()
+    pass_to_pass: tuple[str, ...] = ()
+    version: str = ""
+    image: str = ""
+    eval_script: str = ""
+    log_parser: str = ""
+    source: str = ""
+    setup_patch: str = ""
+    extra: str = "{}"  # JSON object: the row's other columns, untouched
+
+    def row(self) -> dict[str, Any]:
+        """The task as a SWE-bench row (FAIL_TO_PASS and PASS_TO_PASS as JSON strings, as the harness reads them)."""
+        row: dict[str, Any] = json.loads(self.extra)
+        row.update(
+            instance_id=self.instance_id,
+            repo=self.repo,
+            base_commit=self.base_commit,
+            problem_statement=self.problem_statement,
+            patch=self.patch,
+            test_patch=self.test_patch,
+            FAIL_TO_PASS=json.dumps(list(self.fail_to_pass)),
+            PASS_TO_PASS=json.dumps(list(self.pass_to_pass)),
+            version=self.version,
+        )
+        optional = {
+            "image": self.image,
+            "eval_script": self.eval_script,
+            "log_parser": self.log_parser,
+            "source": self.source,
+            "setup_patch": self.setup_patch,
+        }
+        row.update({key: value for key, value in optional.items() if value})
+        return row
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """What the policy writes. `thought` is private and never rewarded; `command` is the only thing that runs."""
+
+    command: str
+    thought: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FormatError:
+    """A completion that holds no single well-formed action; `reason` is shown to the policy as the observation."""
+
+    reason: str
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CommandResult:
+    """What one command did. `output` is stdout and stderr as one text: bounded, valid Unicode, no lone surrogates."""
+
+    output: str
+    exit_code: int | None  # None when the command was killed
+    duration: float  # seconds
+    timed_out: bool = False
+    truncated: bool = False  # the middle of the output was cut; the text says so
+    rebuilt: bool = False  # the shell was lost and rebuilt (directory and exported variables kept); the text says so
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One action and the observation it brought. `raw` is the completion as written, when it is known."""
+
+    action: Action | FormatError
+    observation: str = ""
+    exit_code: int | None = None
+    raw: str = ""
+    similarity: float | None = None
+    target: str | None = None
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    thought_tokens: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One chat message. `role` is "system", "user" or "assistant"."""
+
+    role: str
+    content: str
+
+    def as_dict(self) -> dict[str, str]:
+        return {"role": self.role, "content": self.content}
+
+
+@dataclass(frozen=True, slots=True)
+class Trajectory:
+    """The turns of an episode with what is known of its outcome. `resolved` is None when unknown."""
+
+    trajectory_id: str
+    task_id: str
+    turns: tuple[Turn, ...]
+    problem_statement: str = ""
+    system_prompt: str = ""
+    repo: str = ""
+    base_commit: str = ""
+    resolved: bool | None = None
+    patch: str = ""
+    stop_reason: StopReason | None = None
+    source_format: str = ""
+    extra: str = "{}"  # JSON object
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One training instance: the context up to turn `index` and the target command of that turn.
+
+    `context` ends with a user message; the completion to be sampled is the next assistant message.
+    """
+
+    step_id: str
+    trajectory_id: str
+    task_id: str
+    index: int
+    context: tuple[Message, ...]
+    target: str
+    thought: str = ""
+    repo: str = ""
+    base_commit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a policy sees before it acts. It never holds the gold patch, the test patch or the graded tests' names."""
+
+    task_id: str
+    turn: int
+    messages: tuple[Message, ...]
+    seed: int = 0  # of this turn's sampling: derived from (run, task, sample, turn), so batching does not change it
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """One sampled completion, exactly as the model produced it: trained as sampled, never re-tokenised.
+
+    `token_ids` [L] and `logprobs` [L] include the end-of-turn token when it was sampled; `finished` is False when the
+    token limit cut the completion.
+    """
+
+    text: str
+    token_ids: tuple[int, ...]
+    logprobs: tuple[float, ...]
+    finished: bool
+    prompt_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How completions are drawn. `temperature` 0 is greedy; `top_p` 1 and `top_k` 0 switch the filters off."""
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    max_new_tokens: int = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A similarity or reward with the parts that made it, so that a report can say why."""
+
+    value: float
+    parts: Mapping[str, float | str] = field(default_factory=dict)
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds on one sandbox. None or 0 means unlimited; a bound that cannot be enforced here is refused, not ignored."""
+
+    memory_mb: int = 2048
+    processes: int = 256
+    disk_mb: int = 1024
+    open_files: int = 1024
+    command_seconds: float = 60.0
+    silent_seconds: float = 0.0  # kill a command that prints nothing for this long
+    output_bytes: int = 16_000  # of one observation: head and tail kept
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxSpec:
+    """What a sandbox is made of.
+
+    Args:
+        image: container image (Docker), or "" for the host's tools (local sandbox).
+        root: unpacked root file system used read-only below the local sandbox's overlay, or "" for the host's tools.
+        workdir: absolute path inside the sandbox where the repository is and where the shell starts.
+        repository: folder on the host whose content appears at `workdir` (copy-on-write), or "" when the image has it.
+        user: user name or "uid:gid" inside; "" for the sandbox's unprivileged default.
+        network: whether the sandbox reaches the network.
+    """
+
+    image: str = ""
+    root: str = ""
+    workdir: str = "/testbed"
+    repository: str = ""
+    user: str = ""
+    network: bool = False
+    limits: Limits = Limits()
+    env: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TestRun:
+    """What running a task's tests left behind: the input of judging, which needs no container.
+
+    `log` is the harness's log (between its start and end markers); `exit_code` is the test command's own; `report` is what
+    arrived out of band, where the code under test cannot write (JSON text, or "" when there is none).
+    """
+
+    __test__ = False  # not a test class for pytest
+
+    log: str
+    exit_code: int | None
+    applied: bool
+    timed_out: bool = False
+    report: str = ""
+    error: str = ""  # infrastructure failure, in words
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Is it resolved. `official` follows the swebench harness's rules on the log; `hardened` is ours, harder to fool."""
+
+    task_id: str
+    status: VerdictStatus  # by the official rules
+    official: bool
+    hardened: bool
+    reason: str = ""
+    fail_to_pass_passed: tuple[str, ...] = ()
+    fail_to_pass_failed: tuple[str, ...] = ()
+    pass_to_pass_passed: tuple[str, ...] = ()
+    pass_to_pass_failed: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()  # suspicious traits of the patch or the run, by name
+    seconds: float = 0.0
