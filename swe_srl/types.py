@@ -261,8 +261,8 @@ class SandboxSpec:
 class TestRun:
     """What running a task's tests left behind: the input of judging, which needs no container.
 
-    `log` is the harness's log (between its start and end markers); `exit_code` is the test command's own; `report` is what
-    arrived out of band, where the code under test cannot write (JSON text, or "" when there is none).
+    `log` is the harness's log (with its start and end markers); `exit_code` is the test command's own; `report` is what
+    arrived out of band, beside the log (JSON text, or "" when there is none).
     """
 
     __test__ = False  # not a test class for pytest
@@ -277,7 +277,7 @@ class TestRun:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Is it resolved. `official` follows the swebench harness's rules on the log; `hardened` is ours, harder to fool."""
+    """Is it resolved. `official` follows the swebench harness's rules on the log; `hardened` is ours."""
 
     task_id: str
     status: VerdictStatus  # by the official rules
