@@ -1,0 +1,275 @@
+"""A run folder tells everything about a run: settings, versions, git state, data fingerprints, journals.
+
+Layout of every run folder (training and evaluation add their own files):
+
+    run.json          kind of run, when it began, fingerprints of its data
+    settings.yaml     the resolved settings
+    sessions.jsonl    one row per start of the program: time, versions, git state, machine
+    <name>.jsonl      journals (metrics, samples, episodes, …)
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from swe_srl.errors import ConfigError, SweSrlError
+from swe_srl.files import append_jsonl, read_jsonl, write_atomic, write_jsonl
+
+VERSIONED = ("swe-srl", "torch", "transformers", "tokenizers", "numpy", "gymnasium", "swebench", "cydifflib", "docker")
+_CHUNK = 1 << 20
+_OWN = (".lock", "settings.yaml", ".settings.yaml", ".run.json")  # left by a start that was killed at once
+
+
+@dataclass
+class RunFolder:
+    """One run's folder, locked while this object is open. A context manager.
+
+    Make one with `RunFolder.start`; read a finished one with `RunFolder.read`.
+    """
+
+    path: Path
+    kind: str
+    settings: dict[str, Any]
+    data: dict[str, str] = field(default_factory=dict)
+    resumed: bool = False
+    _lock: int | None = None
+
+    @classmethod
+    def start(
+        cls,
+        path: str | Path,
+        kind: str,
+        settings: Mapping[str, Any],
+        data: Mapping[str, str] | None = None,
+        free: Sequence[str] = (),
+    ) -> RunFolder:
+        """Begin a run in a new or empty folder, or resume the same run.
+
+        Args:
+            path: the folder; made when missing.
+            kind: "train", "eval", …: a folder of another kind is refused.
+            settings: the resolved settings as plain YAML values.
+            data: fingerprints of what the run reads, by name (see `fingerprint`).
+            free: top-level settings that may change when the run is resumed (they do not alter its results).
+
+        Raises:
+            ConfigError: the folder holds something else, or the same kind of run with other settings or other data.
+            SweSrlError: another process is writing this run.
+        """
+        folder = cls(Path(path), kind, _plain(settings), dict(data or {}))
+        if not folder._claimed():
+            folder._refuse_foreign()
+        folder.path.mkdir(parents=True, exist_ok=True)
+        folder._acquire()
+        try:
+            folder.resumed = folder._claimed()
+            if folder.resumed:
+                folder._check_same(free)
+            else:
+                write_atomic(folder.path / "settings.yaml", yaml.safe_dump(folder.settings, sort_keys=False))
+                record = {"kind": kind, "created": _now(), "data": folder.data}
+                write_atomic(folder.path / "run.json", json.dumps(record, indent=2) + "\n")
+            folder.append("sessions", {"started": _now(), **environment()})
+        except BaseException:
+            folder.close()
+            raise
+        return folder
+
+    @classmethod
+    def read(cls, path: str | Path) -> RunFolder:
+        """Open an existing run folder for reading, without a lock.
+
+        Raises:
+            ConfigError: the folder is not a run folder.
+        """
+        folder = cls(Path(path), "", {})
+        if not folder._claimed():
+            raise ConfigError(f"{path}: not a run folder (no run.json in it)")
+        record = folder._record()
+        folder.kind, folder.data = str(record["kind"]), dict(record["data"])
+        folder.settings = folder._recorded_settings()
+        return folder
+
+    def file(self, name: str) -> Path:
+        """Path of a file or sub-folder of the run."""
+        return self.path / name
+
+    def append(self, journal: str, row: Mapping[str, Any]) -> None:
+        """Append one row to `<journal>.jsonl`, synced to disk."""
+        append_jsonl(self.path / f"{journal}.jsonl", row)
+
+    def rows(self, journal: str) -> Iterator[dict[str, Any]]:
+        """The rows of `<journal>.jsonl`; a torn last line is ignored."""
+        return read_jsonl(self.path / f"{journal}.jsonl")
+
+    def rewind(self, journal: str, keep: int) -> None:
+        """Keep the first `keep` rows of a journal: what a resumed run does with rows newer than its checkpoint.
+
+        Raises:
+            SweSrlError: the journal holds fewer rows.
+        """
+        rows = list(self.rows(journal))
+        if len(rows) < keep:
+            raise SweSrlError(f"{self.path}/{journal}.jsonl has {len(rows)} rows, the checkpoint knows of {keep}")
+        if len(rows) > keep:
+            write_jsonl(self.path / f"{journal}.jsonl", rows[:keep])
+
+    def close(self) -> None:
+        """Let go of the lock. Idempotent."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def __enter__(self) -> RunFolder:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def _claimed(self) -> bool:
+        return (self.path / "run.json").is_file()
+
+    def _record(self) -> dict[str, Any]:
+        record: dict[str, Any] = json.loads((self.path / "run.json").read_text(encoding="utf-8"))
+        return record
+
+    def _recorded_settings(self) -> dict[str, Any]:
+        content: dict[str, Any] = yaml.safe_load((self.path / "settings.yaml").read_text(encoding="utf-8"))
+        return content
+
+    def _refuse_foreign(self) -> None:
+        if not self.path.exists():
+            return
+        if not self.path.is_dir():
+            raise ConfigError(f"{self.path} is not a folder: choose another output folder")
+        foreign = sorted(entry.name for entry in self.path.iterdir() if not entry.name.startswith(_OWN))
+        if foreign:
+            raise ConfigError(
+                f"{self.path} is not empty and is no run of swe-srl (it holds {foreign[0]!r}): "
+                "choose another output folder"
+            )
+
+    def _check_same(self, free: Sequence[str]) -> None:
+        record = self._record()
+        if record["kind"] != self.kind:
+            raise ConfigError(
+                f"{self.path} holds a run of kind {record['kind']!r}, not {self.kind!r}: choose another output folder"
+            )
+        changed = differences(self._recorded_settings(), self.settings)
+        changed = [line for line in changed if line.split(":")[0].split(".")[0] not in free]
+        changed += differences(record["data"], self.data, "data")
+        if changed:
+            raise ConfigError(
+                f"{self.path} holds a run with other settings; resume it with the same ones, or choose another output "
+                f"folder. Differing: {'; '.join(changed)}"
+            )
+
+    def _acquire(self) -> None:
+        handle = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(handle)
+            raise SweSrlError(f"{self.path} is being written by another process: wait for it, or end it") from error
+        self._lock = handle
+
+
+def differences(old: Any, new: Any, name: str = "") -> list[str]:
+    """One line per leaf that differs between two plain values.
+
+    >>> differences({"a": 1, "b": {"c": 2}}, {"a": 1, "b": {"c": 3}})
+    ['b.c: was 2, is 3']
+    """
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        keys = list(dict.fromkeys([*old, *new]))
+        return [
+            line
+            for key in keys
+            for line in differences(old.get(key), new.get(key), f"{name}.{key}" if name else str(key))
+        ]
+    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        return [
+            line for i, pair in enumerate(zip(old, new, strict=True)) for line in differences(*pair, name=f"{name}.{i}")
+        ]
+    return [] if old == new else [f"{name}: was {old!r}, is {new!r}"]
+
+
+def fingerprint(path: str | Path) -> str:
+    """`sha256:` of a file's bytes, or of a folder's file names and bytes, sorted by name.
+
+    Raises:
+        FileNotFoundError: no such file or folder.
+    """
+    root = Path(path)
+    digest = hashlib.sha256()
+    if not root.is_dir():
+        _digest_file(digest, root)
+        return f"sha256:{digest.hexdigest()}"
+    for file in sorted(entry for entry in root.rglob("*") if entry.is_file()):
+        digest.update(f"{file.relative_to(root).as_posix()}\0{file.stat().st_size}\0".encode())
+        _digest_file(digest, file)
+    return f"sha256:{digest.hexdigest()}"
+
+
+def environment() -> dict[str, Any]:
+    """What the program runs on: versions, git state of the working directory, machine."""
+    return {
+        "command": sys.argv,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpus": os.cpu_count(),
+        "versions": {name: version for name in VERSIONED if (version := _version(name))},
+        "git": git_state(Path.cwd()),
+    }
+
+
+def git_state(folder: Path) -> dict[str, Any]:
+    """Commit of the repository around `folder` and whether it has uncommitted changes; empty outside a repository."""
+    commit = _git(folder, "rev-parse", "HEAD")
+    if commit is None:
+        return {}
+    return {"commit": commit, "dirty": bool(_git(folder, "status", "--porcelain", "--untracked-files=no"))}
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    if shutil.which("git") is None:
+        return None
+    done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _version(distribution: str) -> str:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def _digest_file(digest: Any, file: Path) -> None:
+    with file.open("rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            digest.update(chunk)
+
+
+def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load(yaml.safe_dump(json.loads(json.dumps(settings, default=str))))
+    return content
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
