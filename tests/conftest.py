@@ -1,0 +1,126 @@
+"""What this machine can do: tests that need more are skipped with the reason, or fail when `SWE_SRL_REQUIRE` names it.
+
+SWE_SRL_REQUIRE=docker,sandbox   a missing capability of this list fails its tests instead of skipping them
+SWE_SRL_SHARED=FOLDER            where the real-input data is (default: `../shared` beside the checkout)
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+BASE_IMAGE = "swe-srl/base"
+
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+
+def shared_root() -> Path:
+    """Folder of the real-input data (read by `shared` tests)."""
+    return (ROOT / os.environ.get("SWE_SRL_SHARED", "../shared")).resolve()
+
+
+def _run(*command: str) -> str:
+    """'' when the command succeeds, else why it does not."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, stdin=subprocess.DEVNULL)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return str(error)
+    return "" if done.returncode == 0 else (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+
+
+def _missing_sandbox() -> str:
+    if shutil.which("bwrap") is None:
+        return "bubblewrap is not installed (apt-get install bubblewrap)"
+    problem = _run("unshare", "--user", "--map-root-user", "--mount", "true")
+    return f"no user namespaces: {problem}" if problem else ""
+
+
+def _missing_docker() -> str:
+    if shutil.which("docker") is None:
+        return "no docker client (apt-get install docker.io)"
+    problem = _run("docker", "version", "--format", "{{.Server.Version}}")
+    if problem:
+        return f"no Docker engine answers: {problem}"
+    problem = _run("docker", "image", "inspect", BASE_IMAGE)
+    return f"no base image {BASE_IMAGE} (docker/make-base-image.sh makes it)" if problem else ""
+
+
+def _missing_gpu() -> str:
+    if importlib.util.find_spec("torch") is None:
+        return "torch is not installed"
+    import torch
+
+    return "" if torch.cuda.is_available() else "no CUDA GPU"
+
+
+def _missing_hub() -> str:
+    return "" if os.environ.get("SWE_SRL_HUB") else "the hub is asked only when SWE_SRL_HUB is set"
+
+
+def _missing_shared() -> str:
+    return "" if shared_root().is_dir() else f"no real-input data at {shared_root()} (set SWE_SRL_SHARED)"
+
+
+MISSING: dict[str, Callable[[], str]] = {
+    "sandbox": lru_cache(_missing_sandbox),
+    "docker": lru_cache(_missing_docker),
+    "gpu": lru_cache(_missing_gpu),
+    "hub": lru_cache(_missing_hub),
+    "shared": lru_cache(_missing_shared),
+}
+
+
+def required() -> frozenset[str]:
+    """Capabilities that must be here, from SWE_SRL_REQUIRE."""
+    names = frozenset(part.strip() for part in os.environ.get("SWE_SRL_REQUIRE", "").split(",") if part.strip())
+    unknown = names - MISSING.keys()
+    if unknown:
+        raise pytest.UsageError(f"SWE_SRL_REQUIRE: unknown {sorted(unknown)}; known: {', '.join(sorted(MISSING))}")
+    return names
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    required()
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for name, missing in MISSING.items():
+        if item.get_closest_marker(name) is None:
+            continue
+        reason = missing()
+        if reason and name in required():
+            pytest.fail(f"SWE_SRL_REQUIRE has {name}, but {reason}", pytrace=False)
+        if reason:
+            pytest.skip(f"{name}: {reason}")
+
+
+@pytest.fixture(autouse=True)
+def _few_threads(request: pytest.FixtureRequest) -> None:
+    """Torch, where a test uses it, takes two threads: more only slow a small machine down."""
+    if importlib.util.find_spec("torch") is not None and "torch" in __import__("sys").modules:
+        import torch
+
+        torch.set_num_threads(min(2, os.cpu_count() or 1))
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    """Folder of the real-input data; its test needs the `shared` marker."""
+    return shared_root() / "data"
+
+
+@pytest.fixture
+def run_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty current directory, so that a run folder made with default settings lands in a temporary place."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
