@@ -1,1 +1,1 @@
-"""TBD."""
+"""HOW AN EXPERT SOLVED IT: readers, steps, filters, replay, export."""
