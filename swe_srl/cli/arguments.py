@@ -1,0 +1,174 @@
+"""From a settings dataclass to command-line arguments and back."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from swe_srl.cli.commands import Command
+from swe_srl.definitions import load_definition
+from swe_srl.errors import ConfigError, suggest
+from swe_srl.settings import Draft, Setting, settings_of
+from swe_srl.settings.fields import is_settings
+from swe_srl.settings.values import element_of, expectation, optional_of
+
+OVERRIDES = "KEY=VALUE sets any setting by its dotted key, after the flags: stages.0.learning_rate=1e-4"
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """What the arguments of one command say."""
+
+    settings: Any
+    print_config: bool = False
+    dry_run: bool = False
+    verbose: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Flag:
+    key: str  # dotted key of the setting
+    name: str  # with its dashes
+    item: Setting
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(message)
+
+
+def parse(command: Command, arguments: Sequence[str]) -> Parsed:
+    """The settings of one command: defaults, then `--config`, then flags, then dotted overrides.
+
+    Raises:
+        ConfigError: an unknown flag, key or file (the nearest is suggested), or a value that does not fit.
+        SystemExit: `--help` was asked for and printed.
+    """
+    kind = command.settings_class()
+    flags = list(_flags(kind))
+    parser = _parser(command, kind, flags)
+    known, rest = parser.parse_known_args(list(arguments))
+    values = vars(known)
+    draft: Draft[Any] = Draft(kind)
+    if values["config"] is not None:
+        _fill_from_file(draft, command, values["config"])
+    for name in command.positionals:
+        if values[_positional(name)] is not None:
+            draft.set(name, values[_positional(name)], name.upper())
+    for flag in flags:
+        if values.get(flag.name) is not None:
+            draft.set(flag.key, values[flag.name], flag.name)
+    for argument in rest:
+        _apply_override(draft, argument, parser)
+    parsed = Parsed(draft.build(), values["print_config"], bool(values.get("dry_run")), values["verbose"])
+    if not parsed.print_config:
+        _check_positionals(command, parsed.settings)
+    return parsed
+
+
+def _check_positionals(command: Command, settings: Any) -> None:
+    for name in command.positionals:
+        if getattr(settings, name) in ("", None):
+            item = settings_of(type(settings))[name]
+            raise ConfigError(f"{name.upper()} is missing: {item.help}")
+
+
+def _fill_from_file(draft: Draft[Any], command: Command, name: str) -> None:
+    is_path = "/" in name or name.endswith((".yaml", ".yml"))
+    if not command.recipes and not is_path:
+        raise ConfigError(f"--config: expected the path of a YAML file (ending in .yaml), got {name!r}")
+    if is_path and not Path(name).is_file():
+        raise ConfigError(f"--config: no such file: {name}")
+    content = load_definition(command.recipes or "config", name)
+    if "description" not in settings_of(draft.kind):
+        content = {key: value for key, value in content.items() if key != "description"}
+    draft.update(content, name if is_path else f"{command.recipes}/{name}.yaml")
+
+
+def _apply_override(draft: Draft[Any], argument: str, parser: argparse.ArgumentParser) -> None:
+    key, equals, value = argument.partition("=")
+    if argument.startswith("-"):
+        known = [name for action in parser._actions for name in action.option_strings if name.startswith("--")]
+        raise ConfigError(suggest(key, known, "flag"))
+    if not equals:
+        raise ConfigError(f"unexpected argument {argument!r}: {OVERRIDES}")
+    draft.set(key, value, argument)
+
+
+def _flags(kind: type[Any], key: str = "", prefix: str = "--") -> list[_Flag]:
+    """Flags of single values and lists of them; nested settings get their parent's name before them."""
+    flags: list[_Flag] = []
+    for name, item in settings_of(kind).items():
+        inner = optional_of(item.annotation) or item.annotation
+        flag = prefix + item.flag.removeprefix("--")
+        if is_settings(inner):
+            flags += _flags(inner, f"{key}{name}.", f"{flag}-")
+        elif not is_settings(element_of(item.annotation)):
+            flags.append(_Flag(f"{key}{name}", flag, item))
+    return flags
+
+
+def _positional(name: str) -> str:
+    return f"positional {name}"
+
+
+def _parser(command: Command, kind: type[Any], flags: list[_Flag]) -> argparse.ArgumentParser:
+    shown = " ".join(f"[{name.upper()}]" for name in command.positionals)
+    parser = _Parser(
+        prog=f"swe-srl {command.name}",
+        usage=f"swe-srl {command.name} {f'{shown} ' if shown else ''}[flags] [KEY=VALUE ...]",
+        description=_capital(command.summary),
+        epilog=_epilog(kind),
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    settings = settings_of(kind)
+    for name in command.positionals:
+        parser.add_argument(_positional(name), metavar=name.upper(), nargs="?", help=_help(settings[name]))
+    group = parser.add_argument_group("settings")
+    for flag in flags:
+        if flag.key not in command.positionals:
+            _add_flag(group, flag)
+    common = parser.add_argument_group("common")
+    what = "FILE|NAME" if command.recipes else "FILE"
+    by_name = f", or the name of a packaged definition of {command.recipes}" if command.recipes else ""
+    common.add_argument("--config", metavar=what, help=f"YAML file of settings{by_name}; flags go before it")
+    common.add_argument("--print-config", action="store_true", help="print the resolved settings as YAML and stop")
+    if command.plan:
+        dry = "check the settings and what they name, say what would be done, and stop"
+        common.add_argument("--dry-run", action="store_true", help=dry)
+    common.add_argument("--verbose", action="store_true", help="log what happens, and show where an error comes from")
+    return parser
+
+
+def _add_flag(group: Any, flag: _Flag) -> None:
+    if flag.item.annotation is bool:
+        group.add_argument(flag.name, dest=flag.name, action=argparse.BooleanOptionalAction, help=_help(flag.item))
+        return
+    metavar = flag.item.name.upper() if not flag.item.choices else "{" + ",".join(flag.item.choices) + "}"
+    group.add_argument(flag.name, dest=flag.name, metavar=metavar, help=_help(flag.item))
+
+
+def _help(item: Setting) -> str:
+    default = item.default()
+    shown = ",".join(str(element) for element in default) if isinstance(default, (list, tuple)) else default
+    tail = "" if shown in ("", None) or (item.annotation is bool and not default) else f" (default: {shown})"
+    kind = expectation(item.annotation) if element_of(item.annotation) else ""
+    return f"{item.help}{f' [{kind}, with commas]' if kind else ''}{tail}".replace("%", "%%")
+
+
+def _epilog(kind: type[Any]) -> str:
+    elements = {name: element_of(item.annotation) for name, item in settings_of(kind).items()}
+    lists = {name: element for name, element in elements.items() if element is not None and is_settings(element)}
+    text = OVERRIDES if lists else OVERRIDES.split(":")[0]
+    for name, element in lists.items():
+        keys = "\n".join(f"  {name}.0.{key}: {_help(item)}" for key, item in settings_of(element).items())
+        text += f"\n\neach of {name}:\n{keys}"
+    return text.replace("%", "%%")
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:] + "."

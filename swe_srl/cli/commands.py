@@ -1,0 +1,167 @@
+"""The commands by name. Settings and handlers are named as text and imported when the command is run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from swe_srl.errors import ConfigError, suggest
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command of the command line.
+
+    Args:
+        name: its words, as typed: `tasks list`.
+        summary: one line for the list of commands.
+        settings: `module:Class` of the settings dataclass.
+        handler: `module:function` that gets (settings, console) and returns the exit code, or None for 0.
+        plan: `module:function` for `--dry-run`: it gets (settings, console) and runs nothing; "" for none.
+        positionals: settings that are given without a flag, in order; each is needed unless it has a default.
+        recipes: kind of definition that `--config` finds by name, or "".
+    """
+
+    name: str
+    summary: str
+    settings: str
+    handler: str
+    plan: str = ""
+    positionals: tuple[str, ...] = ()
+    recipes: str = ""
+
+    def settings_class(self) -> type[Any]:
+        loaded: type[Any] = load(self.settings)
+        return loaded
+
+
+COMMANDS = (
+    Command(
+        "train",
+        "train a model on expert trajectories: SRL, SFT, RLVR, or stages of them",
+        "swe_srl.training.settings:TrainSettings",
+        "swe_srl.cli.train:run",
+        plan="swe_srl.cli.train:plan",
+        recipes="recipes",
+    ),
+    Command(
+        "eval",
+        "let an agent work on tasks, grade its patches, report the resolve rate",
+        "swe_srl.evaluation.settings:EvalSettings",
+        "swe_srl.cli.evaluate:run",
+        plan="swe_srl.cli.evaluate:plan",
+    ),
+    Command(
+        "grade",
+        "grade a predictions file in SWE-bench's format",
+        "swe_srl.cli.grade:GradeSettings",
+        "swe_srl.cli.grade:run",
+        positionals=("predictions",),
+    ),
+    Command(
+        "compare",
+        "compare two evaluation runs, task by task",
+        "swe_srl.cli.compare:CompareSettings",
+        "swe_srl.cli.compare:run",
+        positionals=("before", "after"),
+    ),
+    Command(
+        "tasks list",
+        "list the tasks of a split",
+        "swe_srl.cli.tasks:ListSettings",
+        "swe_srl.cli.tasks:list_tasks",
+        positionals=("split",),
+    ),
+    Command(
+        "tasks show",
+        "show one task",
+        "swe_srl.cli.tasks:ShowSettings",
+        "swe_srl.cli.tasks:show_task",
+        positionals=("split", "task"),
+    ),
+    Command(
+        "tasks validate",
+        "check tasks: the gold patch resolves, the empty patch does not",
+        "swe_srl.cli.tasks:ValidateSettings",
+        "swe_srl.cli.tasks:validate_tasks",
+        positionals=("split",),
+    ),
+    Command(
+        "tasks synthesise",
+        "make new tasks from a repository by planting bugs",
+        "swe_srl.cli.synthesise:SynthesiseSettings",
+        "swe_srl.cli.synthesise:run",
+        positionals=("repository",),
+    ),
+    Command(
+        "trajectories inspect",
+        "what a file of trajectories holds, and what cannot be read and why",
+        "swe_srl.cli.trajectories:InspectSettings",
+        "swe_srl.cli.trajectories:inspect",
+        positionals=("path",),
+    ),
+    Command(
+        "trajectories steps",
+        "turn trajectories into training steps and show them",
+        "swe_srl.cli.trajectories:StepsSettings",
+        "swe_srl.cli.trajectories:steps",
+        positionals=("path",),
+    ),
+    Command(
+        "trajectories replay",
+        "run the commands of trajectories again and compare what they show",
+        "swe_srl.cli.replay:ReplaySettings",
+        "swe_srl.cli.replay:run",
+        positionals=("path",),
+    ),
+    Command(
+        "doctor",
+        "what this machine can do, and how to get what is missing",
+        "swe_srl.cli.doctor:DoctorSettings",
+        "swe_srl.cli.doctor:run",
+    ),
+    Command(
+        "demo",
+        "evaluate, train with SRL, evaluate again: on the bundled tasks with the bundled tiny model",
+        "swe_srl.cli.demo:DemoSettings",
+        "swe_srl.cli.demo:run",
+        plan="swe_srl.cli.demo:plan",
+    ),
+)
+
+
+def load(reference: str) -> Any:
+    """The object that `module:name` names."""
+    module, _, name = reference.partition(":")
+    return getattr(import_module(module), name)
+
+
+def handler_of(reference: str) -> Callable[[Any, Any], int | None]:
+    """The function that `module:name` names."""
+    function: Callable[[Any, Any], int | None] = load(reference)
+    return function
+
+
+def find(arguments: list[str]) -> tuple[Command, list[str]]:
+    """The command that the arguments begin with, and the arguments after it.
+
+    Raises:
+        ConfigError: no such command; the nearest is suggested.
+    """
+    for words in (2, 1):
+        named = " ".join(arguments[:words])
+        for command in COMMANDS:
+            if command.name == named:
+                return command, arguments[words:]
+    group = group_of(arguments)
+    if group and len(arguments) > 1:
+        known = [command.name.split()[1] for command in group]
+        raise ConfigError(suggest(arguments[1], known, f"command after '{arguments[0]}'"))
+    raise ConfigError(suggest(arguments[0], {command.name.split()[0] for command in COMMANDS}, "command"))
+
+
+def group_of(arguments: list[str]) -> list[Command]:
+    """The commands that share the first word, when it is the word of a group (`tasks`); else none."""
+    return [command for command in COMMANDS if " " in command.name and command.name.split()[0] == arguments[0]]

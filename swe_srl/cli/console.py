@@ -1,0 +1,76 @@
+"""What a person sees: lines and tables on standard output, progress on standard error."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from swe_srl.cli.bars import PlainProgress, RichProgress
+
+PIPE_WIDTH = 200
+
+
+class Console:
+    """The one place that prints.
+
+    Args:
+        typed: the command as typed, for the hint after an interrupt.
+    """
+
+    def __init__(self, typed: str = "swe-srl") -> None:
+        self.typed = typed
+        self.resume_hint = ""
+        self._progress: RichProgress | PlainProgress | None = None
+
+    def say(self, text: str = "") -> None:
+        """One text on standard output, as it is."""
+        self.pause()
+        print(text)
+
+    def json(self, value: Any) -> None:
+        """A value as JSON on standard output."""
+        self.say(json.dumps(value, indent=2))
+
+    def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]], title: str = "") -> None:
+        """A table on standard output. Columns whose name begins with `>` are right-aligned."""
+        import rich.box
+        from rich.console import Console as RichConsole
+        from rich.table import Table
+
+        self.pause()
+        table = Table(title=title or None, title_justify="left", box=rich.box.SIMPLE_HEAD, title_style="bold")
+        for column in columns:
+            table.add_column(column.removeprefix(">"), justify="right" if column.startswith(">") else "left")
+        for row in rows:
+            table.add_row(*(_cell(value) for value in row))
+        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else PIPE_WIDTH
+        RichConsole(file=sys.stdout, width=width, highlight=False).print(table)
+
+    def progress(self) -> RichProgress | PlainProgress:
+        """Where long work reports: bars on a terminal, plain lines elsewhere. Closed by `close`."""
+        if self._progress is None:
+            self._progress = RichProgress() if sys.stderr.isatty() else PlainProgress(sys.stderr)
+        return self._progress
+
+    def resumable(self, folder: object) -> None:
+        """Remember how to go on after an interrupt: the same command, which finds its run in `folder`."""
+        self.resume_hint = f"What is finished is kept in {folder}; go on with: {self.typed}"
+
+    def pause(self) -> None:
+        """End the bars (a later report starts them anew), so that other text does not run into them."""
+        if self._progress is not None:
+            self._progress.stop()
+
+    def close(self) -> None:
+        """End the bars. Idempotent."""
+        self.pause()
+        self._progress = None
+
+
+def _cell(value: object) -> Any:
+    from rich.text import Text
+
+    return Text("" if value is None else str(value))

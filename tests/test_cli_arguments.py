@@ -1,0 +1,133 @@
+"""From arguments to settings, and the errors a user sees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+from swe_srl.cli.arguments import parse
+from swe_srl.cli.commands import Command
+from swe_srl.errors import ConfigError
+from swe_srl.settings import setting
+
+
+@dataclass(frozen=True)
+class Draw:
+    temperature: float = setting(1.0, "Sampling temperature; 100% random at infinity.")
+
+
+@dataclass(frozen=True)
+class Stage:
+    rate: float = setting(0.1, "Learning rate.")
+
+
+@dataclass(frozen=True)
+class Job:
+    path: str = setting("", "What to read.")
+    seed: int = setting(0, "Seed.")
+    shuffle: bool = setting(True, "Shuffle.")
+    method: str = setting("srl", "How.", choices=("srl", "sft"))
+    names: tuple[str, ...] = setting((), "Names.")
+    draw: Draw = setting(Draw(), "Sampling.")
+    stages: tuple[Stage, ...] = setting((Stage(), Stage()), "Stages.")
+
+
+JOB = Command("job", "a job", f"{__name__}:Job", "builtins:print", plan="builtins:print", positionals=("path",))
+
+
+def job(*arguments: str) -> Job:
+    settings = parse(JOB, ["input", *arguments]).settings
+    assert isinstance(settings, Job)
+    return settings
+
+
+def test_flags_and_overrides() -> None:
+    settings = job("--seed", "3", "--no-shuffle", "--names", "a,b", "--draw-temperature", "0.5", "stages.1.rate=1e-4")
+    assert settings == Job("input", 3, False, "srl", ("a", "b"), Draw(0.5), (Stage(), Stage(1e-4)))
+
+
+def test_precedence_is_defaults_file_flags_overrides(tmp_path: Path) -> None:
+    file = tmp_path / "job.yaml"
+    file.write_text(
+        yaml.safe_dump({"description": "a job", "path": "file", "seed": 1, "method": "sft", "names": ["x"]})
+    )
+    settings = parse(JOB, ["--config", str(file)]).settings
+    assert (settings.path, settings.seed, settings.method, settings.shuffle) == ("file", 1, "sft", True)
+    assert job("--config", str(file), "--seed", "2").seed == 2
+    assert job("--config", str(file), "seed=3", "--seed", "2").seed == 3
+    assert job("--config", str(file)).path == "input"
+
+
+def test_overrides_may_stand_between_flags() -> None:
+    assert job("seed=1", "--method", "sft", "draw.temperature=2") == Job("input", 1, method="sft", draw=Draw(2.0))
+
+
+def test_a_negative_number_is_a_value() -> None:
+    assert job("--seed", "-3").seed == -3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["--sed", "1"], ["unknown flag '--sed'", "did you mean '--seed'"]),
+        (["--sed=1"], ["unknown flag '--sed'", "did you mean '--seed'"]),
+        (["--seed", "x"], ["--seed", "'x'", "a whole number"]),
+        (["--seed"], ["--seed", "expected one argument"]),
+        (["--method", "slr"], ["--method", "did you mean 'srl'"]),
+        (["--draw-temperature", "hot"], ["--draw-temperature", "'hot'", "a number"]),
+        (["seeed=1"], ["seeed=1", "did you mean 'seed'"]),
+        (["stages.2.rate=1"], ["stages.2.rate=1", "stages has 2 elements"]),
+        (["spare"], ["unexpected argument 'spare'", "KEY=VALUE"]),
+        (["--config", "nowhere.yaml"], ["--config", "no such file", "nowhere.yaml"]),
+        (["--config", "name"], ["--config", "path of a YAML file", "'name'"]),
+    ],
+)
+def test_wrong_arguments(arguments: list[str], parts: list[str]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse(JOB, ["input", *arguments])
+    for part in parts:
+        assert part in str(caught.value)
+
+
+def test_a_wrong_file_is_named_with_its_key(tmp_path: Path) -> None:
+    file = tmp_path / "job.yaml"
+    file.write_text("stages:\n  - rat: 1\n")
+    with pytest.raises(ConfigError, match=r"job\.yaml: stages\.0: unknown setting 'rat': did you mean 'rate'"):
+        job("--config", str(file))
+    file.write_text("- a\n")
+    with pytest.raises(ConfigError, match=r"job\.yaml.*mapping"):
+        job("--config", str(file))
+
+
+def test_a_missing_positional_is_named_with_its_help() -> None:
+    with pytest.raises(ConfigError, match=r"PATH is missing: What to read\."):
+        parse(JOB, [])
+    assert parse(JOB, ["--print-config"]).print_config
+
+
+def test_help_shows_every_setting_with_its_default(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as done:
+        parse(JOB, ["--help"])
+    assert done.value.code == 0
+    text = capsys.readouterr().out
+    for part in (
+        "PATH",
+        "--seed SEED",
+        "(default: 0)",
+        "--no-shuffle",
+        "{srl,sft}",
+        "100% random",
+        "stages.0.rate",
+        "KEY=VALUE",
+        "--dry-run",
+    ):
+        assert part in text
+
+
+def test_a_command_without_a_plan_has_no_dry_run() -> None:
+    plain = Command("job", "a job", f"{__name__}:Job", "builtins:print", positionals=("path",))
+    with pytest.raises(ConfigError, match="unknown flag '--dry-run'"):
+        parse(plain, ["input", "--dry-run"])
