@@ -10,7 +10,8 @@ import importlib.util
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Generator
 from functools import lru_cache
 from pathlib import Path
 
@@ -93,23 +94,37 @@ def pytest_configure(config: pytest.Config) -> None:
     required()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A junit report tells which capabilities each test needed."""
+    for item in items:
+        item.user_properties += [("needs", name) for name in MISSING if item.get_closest_marker(name)]
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     for name, missing in MISSING.items():
-        if item.get_closest_marker(name) is None:
-            continue
-        reason = missing()
-        if reason and name in required():
-            pytest.fail(f"SWE_SRL_REQUIRE has {name}, but {reason}", pytrace=False)
-        if reason:
+        if item.get_closest_marker(name) and (reason := missing()):
             pytest.skip(f"{name}: {reason}")
 
 
-@pytest.fixture(autouse=True)
-def _few_threads(request: pytest.FixtureRequest) -> None:
-    """Torch, where a test uses it, takes two threads: more only slow a small machine down."""
-    if importlib.util.find_spec("torch") is not None and "torch" in __import__("sys").modules:
-        import torch
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A skip, wherever it comes from, is a failure when the test needs a capability that SWE_SRL_REQUIRE names."""
+    report = yield
+    needed = sorted(name for name in required() if item.get_closest_marker(name))
+    if report.skipped and needed and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        report.outcome = "failed"
+        report.longrepr = f"SWE_SRL_REQUIRE has {', '.join(needed)}, but the test was skipped: {reason}"
+    return report
 
+
+@pytest.fixture(autouse=True)
+def _few_threads() -> None:
+    """Torch, where a test uses it, takes two threads: more only slow a small machine down."""
+    torch = sys.modules.get("torch")
+    if torch is not None:
         torch.set_num_threads(min(2, os.cpu_count() or 1))
 
 

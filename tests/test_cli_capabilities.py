@@ -1,0 +1,65 @@
+"""The markers themselves: a missing capability is a skip with its reason, or a failure when it is required."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+CONFTEST = Path(__file__).with_name("conftest.py")
+TESTS = """
+import pytest
+
+@pytest.mark.hub
+def test_hub(): pass
+
+@pytest.mark.hub
+def test_inside(): pytest.skip("another reason")
+
+def test_plain(): pass
+"""
+
+
+@pytest.fixture
+def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    monkeypatch.delenv("SWE_SRL_HUB", raising=False)
+    monkeypatch.delenv("SWE_SRL_REQUIRE", raising=False)
+    pytester.makeconftest(CONFTEST.read_text())
+    pytester.makeini("[pytest]\nmarkers =\n    hub: x\n")
+    pytester.makepyfile(TESTS)
+    return pytester
+
+
+def test_a_missing_capability_is_a_skip_with_its_reason(suite: pytest.Pytester) -> None:
+    result = suite.runpytest_subprocess("-ra", "-p", "no:cacheprovider")
+    result.assert_outcomes(passed=1, skipped=2)
+    result.stdout.fnmatch_lines(["*hub: the hub is asked only when SWE_SRL_HUB is set*"])
+
+
+def test_a_required_capability_fails_before_the_test(suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SWE_SRL_REQUIRE", "docker,hub")
+    result = suite.runpytest_subprocess("-p", "no:cacheprovider")
+    result.assert_outcomes(passed=1, errors=2)
+    result.stdout.fnmatch_lines(["*SWE_SRL_REQUIRE has hub, but the test was skipped*only when SWE_SRL_HUB is set*"])
+
+
+def test_a_skip_inside_a_test_fails_too(suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SWE_SRL_REQUIRE", "hub")
+    monkeypatch.setenv("SWE_SRL_HUB", "1")
+    result = suite.runpytest_subprocess("-p", "no:cacheprovider")
+    result.assert_outcomes(passed=2, failed=1)
+    result.stdout.fnmatch_lines(["*but the test was skipped*another reason*"])
+
+
+def test_an_unknown_requirement_is_refused(suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SWE_SRL_REQUIRE", "dokcer")
+    result = suite.runpytest_subprocess()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*unknown*dokcer*known: docker*"])
+
+
+def test_a_report_tells_what_each_test_needed(suite: pytest.Pytester) -> None:
+    suite.runpytest_subprocess("--junitxml=report.xml")
+    assert '<property name="needs" value="hub"' in (suite.path / "report.xml").read_text()
