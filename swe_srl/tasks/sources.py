@@ -1,0 +1,132 @@
+"""Where tasks come from: bundled task sets, local files and folders, the Hugging Face hub."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from swe_srl.errors import TaskError, suggest
+from swe_srl.tasks.files import DATA_SUFFIXES, read_rows
+from swe_srl.tasks.rows import task_from_row
+from swe_srl.types import Task
+
+
+@dataclass(frozen=True, slots=True)
+class HubSet:
+    """A data set of the hub: its id, the split that is meant when none is named, and the revision used by default.
+
+    An empty revision is the newest one; pass `revision` to `load_tasks` to pin a run.
+    """
+
+    hub_id: str
+    split: str = "test"
+    revision: str = ""
+
+
+HUB_SETS: Mapping[str, HubSet] = {
+    "lite": HubSet("SWE-bench/SWE-bench_Lite"),
+    "verified": HubSet("SWE-bench/SWE-bench_Verified"),
+    "full": HubSet("SWE-bench/SWE-bench"),
+    "multilingual": HubSet("SWE-bench/SWE-bench_Multilingual"),
+    "swe-gym": HubSet("SWE-Gym/SWE-Gym", split="train"),
+    "swe-smith": HubSet("SWE-bench/SWE-smith", split="train"),
+}
+BUNDLED: Mapping[str, str] = {
+    "quickstart": "tasks-test.jsonl",
+    "quickstart-test": "tasks-test.jsonl",
+    "quickstart-train": "tasks-train.jsonl",
+    "quickstart-validation": "tasks-validation.jsonl",
+}
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+\Z")
+
+
+def split_names() -> list[str]:
+    """The names that `load_tasks` knows without a path, sorted."""
+    return sorted([*HUB_SETS, *BUNDLED])
+
+
+def load_tasks(name_or_path: str, revision: str = "", split: str = "") -> list[Task]:
+    """The tasks of a named set, a local file or folder, or a hub data set.
+
+    Args:
+        name_or_path: one of `split_names()`; a .json, .jsonl or .parquet file, or a folder of such files; or a hub id
+            such as `SWE-bench/SWE-bench_Lite`. A path that exists wins over a hub id.
+        revision: commit, branch or tag of a hub data set; "" for the set's own.
+        split: split of a hub data set ("" for the set's own); of a folder, only the files whose names end in it.
+
+    Raises:
+        TaskError: unknown name (the nearest is suggested), a row that is no task, an instance that occurs twice, or a
+            data set that cannot be had here (the message says how to use a local file).
+    """
+    path = Path(name_or_path)
+    if name_or_path in BUNDLED:
+        file = resources.files("swe_srl") / "data" / "quickstart" / BUNDLED[name_or_path]
+        with resources.as_file(file) as local:
+            return _tasks([local])
+    if name_or_path in HUB_SETS:
+        known = HUB_SETS[name_or_path]
+        return _hub_tasks(known.hub_id, revision or known.revision, split or known.split)
+    if path.is_dir():
+        return _tasks(_folder_files(path, split))
+    if path.is_file():
+        return _tasks([path])
+    if path.suffix in DATA_SUFFIXES or name_or_path.startswith((".", "/")):
+        raise TaskError(f"{name_or_path}: no such file")
+    if _HUB_ID.match(name_or_path):
+        return _hub_tasks(name_or_path, revision, split or "test")
+    raise TaskError(suggest(name_or_path, split_names(), "task set"))
+
+
+def _folder_files(folder: Path, split: str) -> list[Path]:
+    """The data files of a folder; with a split, those named like `test.jsonl`, `x__test.parquet`, `test-0-of-1.parquet`."""
+    files = sorted(path for path in folder.iterdir() if path.suffix in DATA_SUFFIXES)
+    if split:
+        wanted = re.compile(rf"(?:.*[^a-zA-Z])?{re.escape(split)}(?:-\d+-of-\d+)?\Z")
+        files = [path for path in files if wanted.match(path.stem)]
+    if not files:
+        named = f" of split {split!r}" if split else ""
+        raise TaskError(f"{folder}: no {', '.join(DATA_SUFFIXES)} files{named} in this folder")
+    return files
+
+
+def _tasks(files: Iterable[Path]) -> list[Task]:
+    tasks: dict[str, Task] = {}
+    origin: dict[str, Path] = {}
+    for file in files:
+        for where, row in read_rows(file):
+            task = _task(row, where)
+            if task.instance_id in tasks:
+                places = f"{origin[task.instance_id].name} and {file.name}"
+                raise TaskError(
+                    f"{task.instance_id} occurs twice, in {places}: give one file, or a split of the folder"
+                )
+            tasks[task.instance_id] = task
+            origin[task.instance_id] = file
+    return list(tasks.values())
+
+
+def _task(row: Mapping[str, Any], where: str) -> Task:
+    try:
+        return task_from_row(row)
+    except TaskError as error:
+        raise TaskError(f"{where}: {error}") from error
+
+
+def _hub_tasks(hub_id: str, revision: str, split: str) -> list[Task]:
+    import datasets
+    from datasets.exceptions import DatasetsError
+
+    try:
+        rows = datasets.load_dataset(hub_id, split=split, revision=revision or None)
+    except (DatasetsError, OSError, ValueError, RuntimeError) as error:
+        reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no details'}"
+        raise TaskError(
+            f"{hub_id} (split {split}) cannot be loaded from the Hugging Face hub: {reason}. Without the hub, download "
+            f"the data set's .parquet or .jsonl file elsewhere and give its path instead of the name; a filled cache "
+            f"is used with HF_HUB_OFFLINE=1"
+        ) from error
+    return [_task(row, f"{hub_id}, row {number}") for number, row in enumerate(rows)]
