@@ -81,6 +81,7 @@ MISSING: dict[str, Callable[[], str]] = {
 }
 
 
+@lru_cache
 def required() -> frozenset[str]:
     """Capabilities that must be here, from SWE_SRL_REQUIRE."""
     names = frozenset(part.strip() for part in os.environ.get("SWE_SRL_REQUIRE", "").split(",") if part.strip())
