@@ -1,1 +1,26 @@
-"""TBD."""
+"""What the model says: tokens with their log-probabilities, from `transformers` or an OpenAI-compatible endpoint.
+
+The generators are loaded on first use, so that importing this package does not import torch.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from swe_srl.generation.endpoint import EndpointGenerator
+    from swe_srl.generation.local import TransformersGenerator
+
+__all__ = ["EndpointGenerator", "TransformersGenerator"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "TransformersGenerator":
+        from swe_srl.generation.local import TransformersGenerator
+
+        return TransformersGenerator
+    if name == "EndpointGenerator":
+        from swe_srl.generation.endpoint import EndpointGenerator
+
+        return EndpointGenerator
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

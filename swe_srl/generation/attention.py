@@ -1,0 +1,137 @@
+"""Attention of many completions to one shared context, whose keys and values are not copied per completion.
+
+Registered with `transformers` under the name `GROUPED`: called without a `shared` prefix it is plain `sdpa`, so a model
+can keep it for every purpose. With one, N = B·G rows of new tokens attend to their context's prefix (one per G rows)
+and to their own earlier tokens. Used for decoding and, through autograd, for the training update.
+
+Shapes: B contexts, G completions per context, N = B·G rows, H query heads, K key/value heads, R = H / K, P prefix
+tokens, T new tokens, S suffix tokens (S = T in training), D head dimension.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+GROUPED = "swe_srl_grouped"
+
+
+@dataclass
+class SharedPrefix:
+    """Keys and values of B contexts, right-padded to P tokens.
+
+    Args:
+        keys: one [B, K, P, D] tensor per layer.
+        values: one [B, K, P, D] tensor per layer.
+        lengths_B: true number of tokens of each context.
+    """
+
+    keys: list[Tensor]
+    values: list[Tensor]
+    lengths_B: Tensor
+
+    def __post_init__(self) -> None:
+        longest = self.keys[0].shape[2] if self.keys else 0
+        positions_P = torch.arange(longest, device=self.lengths_B.device)
+        self.hidden_BP = positions_P[None, :] >= self.lengths_B[:, None]
+        self.padded = bool(self.hidden_BP.any())
+
+    def select(self, rows: Tensor) -> SharedPrefix:
+        """The contexts with these indices, cut to the longest of them."""
+        lengths = self.lengths_B[rows]
+        longest = int(lengths.max())
+        return SharedPrefix(
+            [keys[rows, :, :longest] for keys in self.keys],
+            [values[rows, :, :longest] for values in self.values],
+            lengths,
+        )
+
+
+def supports_grouped(model: PreTrainedModel) -> bool:
+    """Whether every layer is full attention through `transformers`' interface; otherwise the plain path is taken."""
+    config = model.config.get_text_config(decoder=True)
+    layer_types = getattr(config, "layer_types", None) or ["full_attention"]
+    sliding = getattr(config, "sliding_window", None) if getattr(config, "use_sliding_window", True) else None
+    return bool(
+        model._supports_attention_backend
+        and model._supports_sdpa
+        and all(kind == "full_attention" for kind in layer_types)
+        and not sliding
+        and not getattr(config, "attn_logit_softcapping", None)
+    )
+
+
+def use_grouped(model: PreTrainedModel) -> bool:
+    """Switch a model to grouped attention where it supports it; returns whether it does."""
+    if not supports_grouped(model):
+        return False
+    AttentionInterface.register(GROUPED, grouped_attention)
+    AttentionMaskInterface.register(GROUPED, sdpa_mask)
+    if model.config._attn_implementation != GROUPED:
+        model.set_attn_implementation(GROUPED)
+    return True
+
+
+def grouped_attention(
+    module: torch.nn.Module,
+    query_NHTD: Tensor,
+    key_NKSD: Tensor,
+    value_NKSD: Tensor,
+    attention_mask: Tensor | None,
+    shared: SharedPrefix | None = None,
+    scaling: float | None = None,
+    **kwargs: Any,
+) -> tuple[Tensor, Tensor | None]:
+    """Attention output [N, T, H, D] of an attention module of `transformers`.
+
+    With `shared`, the new tokens of a row see their whole context and, causally, each other; the mask is not looked at.
+    """
+    if shared is None:
+        output: tuple[Tensor, Tensor | None] = sdpa_attention_forward(
+            module, query_NHTD, key_NKSD, value_NKSD, attention_mask, scaling=scaling, **kwargs
+        )
+        return output
+    layer = int(module.layer_idx)  # type: ignore[arg-type]
+    scale = scaling if scaling is not None else query_NHTD.shape[-1] ** -0.5
+    return _attend(query_NHTD * scale, key_NKSD, value_NKSD, shared, layer), None
+
+
+def _attend(query_NHTD: Tensor, key_NKSD: Tensor, value_NKSD: Tensor, shared: SharedPrefix, layer: int) -> Tensor:
+    prefix_keys_BKPD, prefix_values_BKPD = shared.keys[layer], shared.values[layer]
+    rows, heads, new, width = query_NHTD.shape
+    contexts, kv_heads, prefix, _ = prefix_keys_BKPD.shape
+    group, repeat, suffix = rows // contexts, heads // kv_heads, key_NKSD.shape[2]
+    flat = (contexts, kv_heads, group * repeat * new)
+
+    def by_context(x: Tensor) -> Tensor:  # [N, K, R·T, ·] -> [B, K, G·R·T, ·]
+        return x.view(contexts, group, kv_heads, repeat * new, -1).transpose(1, 2).reshape(*flat, -1)
+
+    def by_row(x: Tensor) -> Tensor:  # [B, K, G·R·T, ·] -> [N, K, R·T, ·]
+        return (
+            x.view(contexts, kv_heads, group, repeat * new, -1)
+            .transpose(1, 2)
+            .reshape(rows, kv_heads, repeat * new, -1)
+        )
+
+    query = query_NHTD.reshape(rows, kv_heads, repeat * new, width)
+    to_prefix = by_context(query) @ prefix_keys_BKPD.transpose(-1, -2)
+    if shared.padded:
+        to_prefix = to_prefix.masked_fill(shared.hidden_BP[:, None, None, :], torch.finfo(query.dtype).min)
+    to_suffix = query @ key_NKSD.transpose(-1, -2)
+    if new > 1:
+        future_TS = torch.ones(new, suffix, dtype=torch.bool, device=query.device).triu(suffix - new + 1)
+        to_suffix = to_suffix.reshape(rows, kv_heads, repeat, new, suffix).masked_fill(
+            future_TS, torch.finfo(query.dtype).min
+        )
+        to_suffix = to_suffix.reshape(rows, kv_heads, repeat * new, suffix)
+    scores = torch.cat([to_prefix, by_context(to_suffix)], dim=-1)
+    weights = torch.softmax(scores, dim=-1, dtype=torch.promote_types(query.dtype, torch.float32)).to(query.dtype)
+    output = by_row(weights[..., :prefix] @ prefix_values_BKPD)
+    output = output + by_row(weights[..., prefix:]) @ value_NKSD
+    return output.reshape(rows, heads, new, width).transpose(1, 2).contiguous()

@@ -1,0 +1,259 @@
+"""The decode loop: G completions per context against one pre-filled prefix; finished completions leave the batch.
+
+Shapes: B contexts, G completions per context, N rows (slots), V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
+
+from swe_srl.generation.attention import GROUPED, SharedPrefix
+from swe_srl.generation.sampling import draw
+from swe_srl.types import Sampling
+
+COMPACT_BELOW = 0.75  # lay the batch out anew when fewer of its slots are still being written
+_GROWTH = 64  # tokens by which a suffix buffer grows
+
+
+class BufferLayer(DynamicLayer):  # type: ignore[no-untyped-call]
+    """Suffix keys and values of one layer in a buffer that grows by blocks, not by a copy per token."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.length = 0
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *args: object, **kwargs: object
+    ) -> tuple[Tensor, Tensor]:
+        """Append [N, K, T, D] keys and values; returns all of the suffix so far."""
+        end = self.length + key_states.shape[2]
+        if self.keys is None or end > self.keys.shape[2]:
+            self._grow(key_states, end)
+        assert self.keys is not None and self.values is not None
+        self.keys[:, :, self.length : end] = key_states
+        self.values[:, :, self.length : end] = value_states
+        self.length = end
+        return self.keys[:, :, :end], self.values[:, :, :end]
+
+    def keep(self, slots: Tensor) -> None:
+        """Only these rows, in this order."""
+        if self.keys is not None and self.values is not None:
+            self.keys, self.values = self.keys[slots], self.values[slots]
+
+    def _grow(self, like: Tensor, end: int) -> None:
+        rows, heads, _, width = like.shape
+        capacity = end + _GROWTH
+        for name in ("keys", "values"):
+            old: Tensor | None = getattr(self, name)
+            buffer = like.new_empty(rows, heads, capacity, width)
+            if old is not None:
+                buffer[:, :, : self.length] = old[:, :, : self.length]
+            setattr(self, name, buffer)
+        self.is_initialized = True
+
+
+@dataclass
+class Sampled:
+    """What was sampled for one completion; `finished` when it ended with an end token."""
+
+    token_ids: list[int]
+    logprobs: list[float]
+    finished: bool
+
+
+def device_of(model: PreTrainedModel) -> torch.device:
+    """Where the model's parameters are."""
+    return next(model.parameters()).device
+
+
+def prefill(model: PreTrainedModel, contexts: Sequence[Sequence[int]], cache: Cache | None = None) -> SharedPrefix:
+    """Keys and values of B token sequences, right-padded: causal attention never looks to the right, so needs no mask.
+
+    Sequences may be empty as long as one is not. The result carries gradients when they are enabled.
+    """
+    device = device_of(model)
+    lengths_B = torch.tensor([len(context) for context in contexts], device=device)
+    longest = int(lengths_B.max())
+    cache = Cache(layer_class_to_replicate=DynamicLayer) if cache is None else cache
+    if longest == 0:
+        return SharedPrefix([], [], lengths_B)
+    ids_BP = pad(contexts, longest, device)
+    positions_BP = torch.arange(longest, device=device).expand(len(contexts), -1)
+    model(input_ids=ids_BP, position_ids=positions_BP, past_key_values=cache, use_cache=True, logits_to_keep=1)
+    layers: list[Any] = cache.layers
+    return SharedPrefix([layer.keys for layer in layers], [layer.values for layer in layers], lengths_B)
+
+
+def pad(sequences: Sequence[Sequence[int]], length: int, device: torch.device) -> Tensor:
+    """[B, length] token ids, right-padded with 0 (never looked at)."""
+    return torch.tensor([[*sequence, *[0] * (length - len(sequence))] for sequence in sequences], device=device)
+
+
+class Decoding:
+    """The state of one batch while it is decoded against shared prefixes. Use `decode_batch`."""
+
+    def __init__(
+        self, model: PreTrainedModel, contexts: Sequence[Sequence[int]], n: int, uniforms: Tensor, ends: Sequence[int]
+    ) -> None:
+        self.model = model
+        self.device = device_of(model)
+        self.group = n
+        count = len(contexts) * n
+        self.lengths_B = torch.tensor([len(context) - 1 for context in contexts], device=self.device)
+        self.row_N = torch.arange(count, device=self.device)  # the completion that each slot writes
+        self.alive_N = torch.ones(count, dtype=torch.bool, device=self.device)
+        self.token_N = torch.tensor([context[-1] for context in contexts], device=self.device).repeat_interleave(n)
+        self.uniforms = uniforms.to(self.device)
+        self.ends = torch.tensor(list(ends), device=self.device)
+        self.time = 0
+        self._start([context[:-1] for context in contexts])
+
+    def _start(self, contexts: Sequence[Sequence[int]]) -> None:
+        self.prefix = prefill(self.model, contexts)
+        self.cache = Cache(layer_class_to_replicate=BufferLayer)
+        self.nothing_hidden = torch.ones(1, 1, 1, 1, dtype=torch.bool, device=self.device)  # 4-D: taken as it is
+
+    def _forward(self, positions_N1: Tensor) -> Tensor:
+        logits: Tensor = self.model(
+            input_ids=self.token_N[:, None],
+            position_ids=positions_N1,
+            attention_mask=self.nothing_hidden,
+            past_key_values=self.cache,
+            use_cache=True,
+            shared=self.prefix,
+        ).logits
+        return logits[:, -1]
+
+    def _keep(self, slot_N: Tensor, contexts: list[int]) -> None:
+        for layer in self.cache.layers:
+            assert isinstance(layer, BufferLayer)
+            layer.keep(slot_N)
+        if len(contexts) < self.prefix.lengths_B.shape[0] and self.prefix.keys:
+            self.prefix = self.prefix.select(torch.tensor(contexts, device=self.device))
+
+    def step(self, sampling: Sampling) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Write one token in every slot; of the live ones: completion, token, log-probability, whether it ended."""
+        logits_NV = self._forward((self.lengths_B.repeat_interleave(self.group) + self.time)[:, None])
+        token_N, logprob_N = draw(logits_NV, self.uniforms[self.row_N, self.time], sampling)
+        ended_N = torch.isin(token_N, self.ends) & self.alive_N
+        live_N = self.alive_N
+        self.alive_N = live_N & ~ended_N
+        self.token_N = token_N
+        self.time += 1
+        return self.row_N[live_N], token_N[live_N], logprob_N[live_N], ended_N[live_N]
+
+    def compact(self) -> bool:
+        """Let finished completions leave when enough have; returns whether any are left.
+
+        The layout stays B' contexts times G' slots: contexts with nothing left go, G' is the largest number left of a
+        context, and spare slots repeat a live one without being recorded.
+        """
+        alive = self.alive_N.tolist()
+        live = sum(alive)
+        if live == 0:
+            return False
+        by_context = [
+            [slot for slot in range(start, start + self.group) if alive[slot]]
+            for start in range(0, len(alive), self.group)
+        ]
+        kept = [index for index, slots in enumerate(by_context) if slots]
+        group = max(len(slots) for slots in by_context)
+        if live > COMPACT_BELOW * len(alive) or len(kept) * group == len(alive):
+            return True
+        slots = [slot for index in kept for slot in (by_context[index] + [by_context[index][0]] * group)[:group]]
+        real = [position < len(by_context[index]) for index in kept for position in range(group)]
+        self._lay_out(slots, real, kept, group)
+        return True
+
+    def _lay_out(self, slots: list[int], real: list[bool], contexts: list[int], group: int) -> None:
+        slot_N = torch.tensor(slots, device=self.device)
+        self._keep(slot_N, contexts)
+        self.lengths_B = self.lengths_B[torch.tensor(contexts, device=self.device)]
+        self.row_N, self.token_N = self.row_N[slot_N], self.token_N[slot_N]
+        self.alive_N = torch.tensor(real, device=self.device)
+        self.group = group
+
+
+class PlainDecoding(Decoding):
+    """The same with keys and values repeated per completion: for models with other kinds of attention."""
+
+    def _start(self, contexts: Sequence[Sequence[int]]) -> None:
+        longest = int(self.lengths_B.max())
+        self.seen_NP = torch.arange(longest, device=self.device) >= longest - self.lengths_B[:, None]
+        padded = [[*[0] * (longest - len(context)), *context] for context in contexts]
+        self.plain_cache = DynamicCache(config=self.model.config)
+        if longest:
+            positions_BP = (self.seen_NP.cumsum(-1) - 1).clamp(min=0)
+            self.model(
+                input_ids=torch.tensor(padded, device=self.device),
+                attention_mask=self.seen_NP.long(),
+                position_ids=positions_BP,
+                past_key_values=self.plain_cache,
+                use_cache=True,
+                logits_to_keep=1,
+            )
+        self.plain_cache.batch_repeat_interleave(self.group)
+        self.seen_NP = self.seen_NP.repeat_interleave(self.group, 0)
+
+    def _forward(self, positions_N1: Tensor) -> Tensor:
+        self.seen_NP = torch.cat([self.seen_NP, torch.ones_like(positions_N1, dtype=torch.bool)], dim=-1)
+        logits: Tensor = self.model(
+            input_ids=self.token_N[:, None],
+            attention_mask=self.seen_NP.long(),
+            position_ids=positions_N1,
+            past_key_values=self.plain_cache,
+            use_cache=True,
+        ).logits
+        return logits[:, -1]
+
+    def _keep(self, slot_N: Tensor, contexts: list[int]) -> None:
+        self.plain_cache.batch_select_indices(slot_N)
+        self.seen_NP = self.seen_NP[slot_N]
+
+
+@torch.no_grad()
+def decode_batch(
+    model: PreTrainedModel,
+    contexts: Sequence[Sequence[int]],
+    n: int,
+    sampling: Sampling,
+    uniforms: Tensor,
+    ends: Sequence[int],
+) -> list[Sampled]:
+    """`n` completions for each of B contexts: B·n records in order.
+
+    A model switched to grouped attention (`attention.use_grouped`) decodes against shared prefixes, any other one with
+    repeated keys and values: the same tokens, more memory and time.
+
+    Args:
+        contexts: B token sequences, none empty.
+        uniforms: [B·n, max_new_tokens] numbers in [0, 1), one stream per completion.
+        ends: ids that end a completion.
+    """
+    grouped = model.config._attn_implementation == GROUPED
+    state = (Decoding if grouped else PlainDecoding)(model, contexts, n, uniforms, ends)
+    count = len(contexts) * n
+    tokens = torch.zeros(count, sampling.max_new_tokens, dtype=torch.long, device=state.device)
+    logprobs = torch.zeros(count, sampling.max_new_tokens, device=state.device)
+    lengths = torch.zeros(count, dtype=torch.long, device=state.device)
+    finished = torch.zeros(count, dtype=torch.bool, device=state.device)
+    for time in range(sampling.max_new_tokens):
+        row, token, logprob, ended = state.step(sampling)
+        tokens[row, time], logprobs[row, time] = token, logprob
+        lengths[row] = time + 1
+        finished[row] = ended
+        if not state.compact():
+            break
+    return [
+        Sampled(token[:length], logprob[:length], done)
+        for token, logprob, length, done in zip(
+            tokens.tolist(), logprobs.tolist(), lengths.tolist(), finished.tolist(), strict=True
+        )
+    ]

@@ -1,0 +1,119 @@
+"""The embedded generator: a `transformers` model on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from swe_srl.errors import ConfigError, GenerationError
+from swe_srl.generation.attention import use_grouped
+from swe_srl.generation.decoding import Sampled, decode_batch
+from swe_srl.generation.loading import decode, encode_chat, end_tokens, load_model, pick_device, pick_dtype
+from swe_srl.generation.sampling import uniforms
+from swe_srl.types import Completion, Message, Sampling
+
+Loaded = tuple[PreTrainedModel, PreTrainedTokenizerBase]
+
+
+class TransformersGenerator:
+    """Completions of a causal language model, with the exact tokens and their log-probabilities.
+
+    A context is pre-filled once, its n completions decode against the shared keys and values, and finished ones leave
+    the batch. Completion j of a context depends on (its seed, j) alone, up to rounding differences of batch shapes.
+
+    Args:
+        model: a model folder or hub id, or a loaded (model, tokenizer), which is used in place (and switched to grouped
+            attention).
+        device: "auto", "cpu", "cuda", "cuda:1", …; a loaded model stays where it is.
+        dtype: "auto" (float32 on a CPU, bfloat16 on a GPU), "float32", "bfloat16", "float16"; a loaded model keeps its.
+        batch_tokens: bound on the tokens of one batch (contexts and completions), which bounds its memory.
+
+    Raises:
+        GenerationError: the model cannot be loaded, or has no chat template or no end-of-turn token.
+    """
+
+    def __init__(
+        self, model: str | Path | Loaded, device: str = "auto", dtype: str = "auto", batch_tokens: int = 131_072
+    ) -> None:
+        if batch_tokens < 1:
+            raise ConfigError(f"batch_tokens must be positive, not {batch_tokens}")
+        if isinstance(model, tuple):
+            self.model, self.tokenizer = model
+        else:
+            where = pick_device(device)
+            self.model, self.tokenizer = load_model(model, where, pick_dtype(dtype, where))
+        self.batch_tokens = batch_tokens
+        self.grouped = use_grouped(self.model)
+        self.ends = end_tokens(self.model, self.tokenizer)
+
+    def generate(
+        self, contexts: Sequence[tuple[Message, ...]], n: int, sampling: Sampling, seeds: Sequence[int]
+    ) -> list[list[Completion]]:
+        """`n` completions for each context; see `swe_srl.protocols.Generator`.
+
+        A context that leaves no room for a token within the model's positions gets empty, unfinished completions.
+
+        Raises:
+            GenerationError: the model failed; out of memory names the setting to lower.
+        """
+        if len(seeds) != len(contexts):
+            raise ConfigError(f"{len(contexts)} contexts but {len(seeds)} seeds")
+        encoded = [encode_chat(self.tokenizer, messages) for messages in contexts]
+        room = [self._room(len(ids), sampling.max_new_tokens) for ids in encoded]
+        results: list[list[Completion]] = [[Completion("", (), (), False, len(ids))] * n for ids in encoded]
+        training = self.model.training
+        self.model.train(False)
+        try:
+            for batch in self._batches(encoded, room, n):
+                for index, completions in zip(batch, self._run(batch, encoded, room, n, sampling, seeds), strict=True):
+                    results[index] = completions
+        except torch.OutOfMemoryError as error:
+            raise GenerationError(
+                f"out of memory while generating: lower batch_tokens ({self.batch_tokens})"
+            ) from error
+        finally:
+            self.model.train(training)
+        return results
+
+    def _room(self, length: int, wanted: int) -> int:
+        limit = getattr(self.model.config.get_text_config(decoder=True), "max_position_embeddings", None)
+        return wanted if limit is None else max(0, min(wanted, int(limit) - length))
+
+    def _batches(self, encoded: list[list[int]], room: list[int], n: int) -> Iterator[list[int]]:
+        """Indices of contexts by similar length, under the token budget (a single context may exceed it)."""
+        batch: list[int] = []
+        order = sorted((i for i in range(len(encoded)) if room[i] > 0), key=lambda i: (len(encoded[i]), i))
+        for index in order:
+            cost = len(encoded[index]) + n * max([room[index], *(room[i] for i in batch)])
+            if batch and cost * (len(batch) + 1) > self.batch_tokens:
+                yield batch
+                batch = []
+            batch.append(index)
+        if batch:
+            yield batch
+
+    def _run(
+        self,
+        batch: list[int],
+        encoded: list[list[int]],
+        room: list[int],
+        n: int,
+        sampling: Sampling,
+        seeds: Sequence[int],
+    ) -> list[list[Completion]]:
+        streams = uniforms([(seeds[i], j) for i in batch for j in range(n)], max(1, sampling.max_new_tokens))
+        bound = max(room[i] for i in batch)
+        drawing = Sampling(sampling.temperature, sampling.top_p, sampling.top_k, bound)
+        sampled = decode_batch(self.model, [encoded[i] for i in batch], n, drawing, streams, self.ends)
+        return [
+            [self._completion(one, len(encoded[i]), room[i]) for one in sampled[row * n : row * n + n]]
+            for row, i in enumerate(batch)
+        ]
+
+    def _completion(self, sampled: Sampled, prompt_tokens: int, room: int) -> Completion:
+        ids, logprobs = tuple(sampled.token_ids[:room]), tuple(sampled.logprobs[:room])
+        finished = sampled.finished and len(sampled.token_ids) <= room
+        return Completion(decode(self.tokenizer, ids, self.ends), ids, logprobs, finished, prompt_tokens)

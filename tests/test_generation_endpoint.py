@@ -1,0 +1,157 @@
+"""The endpoint generator against a real HTTP server on the loopback address, backed by a tiny model."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+from tiny_models import make_model, make_tokenizer
+
+from swe_srl.errors import ConfigError, GenerationError
+from swe_srl.generation import EndpointGenerator, TransformersGenerator
+from swe_srl.protocols import Generator
+from swe_srl.seeds import derive_seed
+from swe_srl.types import Message, Sampling
+
+
+class Handler(BaseHTTPRequestHandler):
+    """`POST /v1/chat/completions`, after the failures that a test asked for."""
+
+    server: Server
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        with self.server.turn:
+            self.server.requests.append((self.path, dict(self.headers), body))
+            failure = self.server.failures.pop(0) if self.server.failures else None
+        if failure == "drop":
+            self.connection.close()
+        elif isinstance(failure, int):
+            self._answer(failure, {"error": "told to fail"})
+        elif failure is not None:
+            self._answer(200, failure)
+        else:
+            self._answer(200, self._completion(body))
+
+    def _completion(self, body: dict[str, Any]) -> dict[str, Any]:
+        messages = tuple(Message(m["role"], m["content"]) for m in body["messages"])
+        sampling = Sampling(body["temperature"], body["top_p"], body.get("top_k", 0), body["max_tokens"])
+        with self.server.turn:
+            [[one]] = self.server.generator.generate([messages], 1, sampling, [body["seed"]])
+        choice: dict[str, Any] = {
+            "message": {"role": "assistant", "content": one.text},
+            "finish_reason": "stop" if one.finished else "length",
+        }
+        if body.get("return_token_ids"):
+            choice["token_ids"] = list(one.token_ids)
+            choice["logprobs"] = {"content": [{"token": "", "logprob": value} for value in one.logprobs]}
+        return {"choices": [choice], "usage": {"prompt_tokens": one.prompt_tokens}}
+
+    def _answer(self, status: int, content: Any) -> None:
+        data = json.dumps(content).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *arguments: Any) -> None:
+        """Quiet."""
+
+
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        tokenizer = make_tokenizer()
+        self.generator = TransformersGenerator((make_model(vocab=len(tokenizer)), tokenizer))
+        self.turn = threading.Lock()
+        self.requests: list[tuple[str, dict[str, str], dict[str, Any]]] = []
+        self.failures: list[Any] = []
+
+    def client(self, **settings: Any) -> EndpointGenerator:
+        return EndpointGenerator(f"http://127.0.0.1:{self.server_port}/v1", "tiny", backoff=0.01, **settings)
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Server]:
+    with Server() as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def server(running: Server) -> Server:
+    running.requests.clear()
+    running.failures.clear()
+    return running
+
+
+CHATS = [(Message("user", "Fix the tests."),), (Message("system", "calc"), Message("user", "The list is empty."))]
+SAMPLING = Sampling(max_new_tokens=6)
+
+
+def test_the_endpoints_completions_are_the_models(server: Server) -> None:
+    client = server.client(token_ids=True)
+    assert isinstance(client, Generator)
+    groups = client.generate(CHATS, 2, SAMPLING, [3, 4])
+    for messages, seed, group in zip(CHATS, [3, 4], groups, strict=True):
+        for j, one in enumerate(group):
+            direct = server.generator.generate([messages], 1, SAMPLING, [derive_seed(seed, j) % 2**31])[0][0]
+            assert one == direct
+    assert {path for path, _, _ in server.requests} == {"/v1/chat/completions"}
+    assert len({body["seed"] for _, _, body in server.requests}) == 4
+
+
+def test_without_token_ids_they_are_empty(server: Server) -> None:
+    [[one]] = server.client().generate(CHATS[:1], 1, SAMPLING, [3])
+    assert one.token_ids == () and one.logprobs == () and one.text and one.prompt_tokens > 0
+
+
+def test_it_tries_again_what_may_pass(server: Server) -> None:
+    server.failures[:] = [503, "drop", 429]
+    [[one]] = server.client().generate(CHATS[:1], 1, SAMPLING, [3])
+    assert one.text and len(server.requests) == 4
+
+
+def test_it_gives_up_after_its_tries(server: Server) -> None:
+    server.failures[:] = [500] * 5
+    with pytest.raises(GenerationError, match="failed 3 times, the last time with: status 500: .*told to fail"):
+        server.client(retries=2).generate(CHATS[:1], 1, SAMPLING, [3])
+    assert len(server.requests) == 3
+
+
+def test_a_refusal_is_not_tried_again(server: Server) -> None:
+    server.failures[:] = [401]
+    with pytest.raises(GenerationError, match="refused the request: status 401"):
+        server.client().generate(CHATS[:1], 1, SAMPLING, [3])
+    assert len(server.requests) == 1
+
+
+def test_an_answer_of_another_kind(server: Server) -> None:
+    server.failures[:] = [{"completion": "ls"}]
+    with pytest.raises(GenerationError, match="no chat completion"):
+        server.client().generate(CHATS[:1], 1, SAMPLING, [3])
+
+
+def test_nobody_answers() -> None:
+    client = EndpointGenerator("http://127.0.0.1:9/v1", "m", retries=1, backoff=0.01)
+    with pytest.raises(GenerationError, match="failed 2 times"):
+        client.generate(CHATS[:1], 1, SAMPLING, [3])
+
+
+def test_the_key_comes_from_the_environment(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError, match="TINY_KEY is not set"):
+        server.client(api_key_env="TINY_KEY")
+    monkeypatch.setenv("TINY_KEY", "secret")
+    server.client(api_key_env="TINY_KEY").generate(CHATS[:1], 1, SAMPLING, [3])
+    assert server.requests[0][1]["Authorization"] == "Bearer secret"
+    with pytest.raises(ConfigError, match="expected a URL"):
+        EndpointGenerator("localhost:8000", "m")
