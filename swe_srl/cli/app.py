@@ -1,4 +1,4 @@
-"""From the process's arguments to an exit code: 0 done, 1 failure, 2 usage or configuration, 130 interrupted."""
+"""From the process's arguments to an exit code: 0 done, 1 failure, 2 usage, configuration or input, 130 interrupted."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from swe_srl.cli.commands import COMMANDS, Command, find, group_of, handler_of
-from swe_srl.errors import ConfigError, SweSrlError
+from swe_srl.errors import ConfigError, SweSrlError, TaskError, TrajectoryError
 
 OK, FAILURE, USAGE, INTERRUPTED = 0, 1, 2, 130
 HELP_WORDS = ("-h", "--help", "help")
@@ -96,10 +96,9 @@ def _run(command: Command, arguments: list[str], typed: str) -> int:
 
 
 def _complain(name: str, error: Exception, help_command: str) -> int:
-    usage = isinstance(error, ConfigError)
-    hint = f"\n(see {help_command})" if usage else ""
+    hint = f"\n(see {help_command})" if isinstance(error, ConfigError) else ""
     print(f"{name}: {error}{hint}", file=sys.stderr)
-    return USAGE if usage else FAILURE
+    return USAGE if isinstance(error, (ConfigError, TaskError, TrajectoryError)) else FAILURE
 
 
 def configure_logging(verbose: bool) -> None:
@@ -136,5 +135,5 @@ def overview(group: str = "") -> str:
     lines = [f"  {command.name:<{width}}{command.summary}" for command in shown]
     head = f"usage: swe-srl {group + ' ' if group else ''}COMMAND [flags] [KEY=VALUE ...]"
     purpose = "Train and evaluate software-engineering agents with Supervised Reinforcement Learning."
-    tail = "Every command answers --help. Exit codes: 0 done, 1 failure, 2 wrong usage or configuration."
+    tail = "Every command answers --help. Exit codes: 0 done, 1 failure, 2 wrong usage, configuration or input."
     return "\n".join([head, "", *([] if group else [purpose, ""]), "commands:", *lines, "", tail])

@@ -91,9 +91,9 @@ COMMANDS = (
     Command(
         "tasks synthesise",
         "make new tasks from a repository by planting bugs",
-        "swe_srl.cli.synthesise:SynthesiseSettings",
-        "swe_srl.cli.synthesise:run",
-        positionals=("repository",),
+        "swe_srl.tasks.synthesis.settings:SynthesiseSettings",
+        "swe_srl.cli.tasks:synthesise_tasks",
+        positionals=("source",),
     ),
     Command(
         "trajectories inspect",

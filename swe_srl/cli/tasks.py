@@ -1,0 +1,156 @@
+"""`swe-srl tasks`: list, show and validate tasks; synthesise new ones."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from swe_srl.cli.console import Console
+from swe_srl.errors import ConfigError, suggest
+from swe_srl.settings import setting
+from swe_srl.types import Task
+
+if TYPE_CHECKING:
+    from swe_srl.tasks import ValidationResult
+    from swe_srl.tasks.synthesis.settings import SynthesiseSettings
+
+SPLIT = "A task set by name (quickstart, lite, verified, ...), a .json, .jsonl or .parquet file or folder, or a hub id."
+REVISION = "Revision of a hub data set; empty for the pinned one."
+
+
+@dataclass(frozen=True)
+class ListSettings:
+    """Settings of `swe-srl tasks list`."""
+
+    split: str = setting("quickstart", SPLIT)
+    revision: str = setting("", REVISION)
+    repo: str = setting("", "Only tasks of this repository, such as pallets/flask.")
+    json: bool = setting(False, "Print the tasks as SWE-bench rows, one JSON object a line.")
+
+
+@dataclass(frozen=True)
+class ShowSettings:
+    """Settings of `swe-srl tasks show`."""
+
+    split: str = setting("", SPLIT)
+    task: str = setting("", "The task's instance id.")
+    revision: str = setting("", REVISION)
+    json: bool = setting(False, "Print the SWE-bench row as JSON.")
+
+
+@dataclass(frozen=True)
+class ValidateSettings:
+    """Settings of `swe-srl tasks validate`."""
+
+    split: str = setting("", SPLIT)
+    revision: str = setting("", REVISION)
+    ids: tuple[str, ...] = setting((), "Only these instance ids.")
+    limit: int = setting(0, "At most so many tasks; 0 for all.")
+    sandbox: str = setting("auto", "Where the tests run.", choices=("auto", "local", "docker"))
+    workers: int = setting(2, "Tasks validated at a time.")
+    json: bool = setting(False, "Print the findings as JSON.")
+
+
+def list_tasks(settings: ListSettings, console: Console) -> None:
+    """The tasks of a split, one a line."""
+    from swe_srl.tasks import load_tasks
+
+    tasks = [
+        task
+        for task in load_tasks(settings.split, settings.revision)
+        if not settings.repo or task.repo == settings.repo
+    ]
+    if settings.json:
+        for task in tasks:
+            console.say(json.dumps(task.row()))
+        return
+    rows = [
+        (task.instance_id, task.repo, len(task.fail_to_pass), len(task.pass_to_pass), task.image or task.source)
+        for task in tasks
+    ]
+    console.table(("task", "repository", ">to fix", ">to keep", "image or source"), rows)
+    console.say(f"{len(tasks)} tasks of {len({task.repo for task in tasks})} repositories")
+
+
+def show_task(settings: ShowSettings, console: Console) -> None:
+    """One task: what the policy is told, and what it is not."""
+    from swe_srl.tasks import load_tasks
+
+    (task,) = select(load_tasks(settings.split, settings.revision), (settings.task,))
+    if settings.json:
+        console.json(task.row())
+        return
+    facts = {
+        "task": task.instance_id,
+        "repository": f"{task.repo} at {task.base_commit}",
+        "version": task.version,
+        "image": task.image,
+        "source": task.source,
+        "tests to fix": ", ".join(task.fail_to_pass),
+        "tests to keep": f"{len(task.pass_to_pass)}",
+    }
+    console.say("\n".join(f"{name}: {value}" for name, value in facts.items() if value))
+    console.say(f"\n{task.problem_statement.rstrip()}\n\n--- gold patch (never shown to a policy)\n{task.patch}")
+
+
+def validate_tasks(settings: ValidateSettings, console: Console) -> int:
+    """Run each task's tests with and without the gold patch; exit code 1 when a task is not sound."""
+    from swe_srl.grading import log_parser_statuses, run_tests
+    from swe_srl.tasks import load_tasks, validate
+
+    tasks = select(load_tasks(settings.split, settings.revision), settings.ids, settings.limit)
+    progress = console.progress()
+    progress.track("validate", len(tasks))
+
+    def check(task: Task) -> ValidationResult:
+        return validate(task, lambda of, patch: run_tests(of, patch, sandbox=settings.sandbox), log_parser_statuses)
+
+    results = []
+    with ThreadPoolExecutor(max(1, settings.workers)) as pool:
+        for result in pool.map(check, tasks):
+            progress.advance("validate", info=result.task_id)
+            results.append(result)
+    if settings.json:
+        console.json([asdict(result) for result in results])
+    else:
+        tell_findings(results, console)
+    return 0 if all(result.valid for result in results) else 1
+
+
+def tell_findings(results: Sequence[ValidationResult], console: Console) -> None:
+    """The tasks that are not sound, with their problems, and a count of all."""
+    for result in results:
+        for problem in result.problems:
+            console.say(f"{result.task_id}: {'not run: ' if result.infrastructure else ''}{problem}")
+    sound = sum(result.valid for result in results)
+    unknown = sum(result.infrastructure for result in results)
+    console.say(
+        f"{sound} of {len(results)} tasks are sound, {len(results) - sound - unknown} are not, {unknown} unknown"
+    )
+
+
+def synthesise_tasks(settings: SynthesiseSettings, console: Console) -> None:
+    """Plant bugs in a repository and keep those that its tests notice."""
+    from swe_srl.grading import log_parser_statuses, run_tests
+    from swe_srl.tasks.synthesis.pipeline import synthesise_to_file
+
+    tasks = synthesise_to_file(settings, run_tests, log_parser_statuses, console.progress())
+    console.say(f"{len(tasks)} tasks written to {settings.output}")
+
+
+def select(tasks: Sequence[Task], ids: Sequence[str], limit: int = 0) -> list[Task]:
+    """The tasks with these ids (all when none are given), at most `limit` of them (0: all).
+
+    Raises:
+        ConfigError: an id that no task has; the nearest is suggested.
+    """
+    known = {task.instance_id: task for task in tasks}
+    for name in ids:
+        if name not in known:
+            few = known if len(known) <= 20 else {near for near in known if near[:3] == name[:3]}
+            raise ConfigError(suggest(name, few, "task"))
+    chosen = [known[name] for name in ids] if ids else list(tasks)
+    return chosen[:limit] if limit else chosen
