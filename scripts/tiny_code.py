@@ -14,23 +14,48 @@ from dataclasses import dataclass, field
 
 from swe_srl.tasks.synthesis.mutations import mutations
 
-NOUNS = ["account", "age", "alarm", "amount", "angle", "answer", "apple", "area", "arrow", "badge", "bag", "balance", "ball", "band", "bank", "bar", "base", "basket", "batch", "bed", "bell", "bill", "bin", "bird", "block", "board", "boat", "body", "bolt", "bond", "bonus", "book", "border", "bottle", "bounds", "box", "branch", "bread", "brick", "bridge", "bucket", "budget", "button", "cable", "cake", "camera", "card", "cargo", "cart", "case", "cell", "chain", "chair", "channel", "char", "chart", "check", "chess", "circle", "city", "clock", "cloth", "cloud", "club", "coat", "code", "coin", "color", "column", "cookie", "copy", "corner", "cost", "count", "course", "cover", "crate", "credit", "crop", "cup", "curve", "customer", "cycle", "data", "date", "day", "deck", "degree", "delay", "depth", "desk", "device", "dial", "digit", "dish", "distance", "dollar", "door", "dose", "dozen", "draft", "drawer", "driver", "drop", "edge", "egg", "engine", "entry", "error", "event", "face", "factor", "farm", "fee", "fence", "field", "file", "filter", "fish", "flag", "flight", "floor", "flow", "fold", "folder", "font", "food", "fork", "form", "frame", "fuel", "game", "gap", "garden", "gate", "gear", "gift", "glass", "goal", "grade", "grain", "graph", "grid", "group", "guest", "guide", "half", "hall", "hand", "harbor", "hat", "head", "heap", "heat", "height", "hill", "hint", "hole", "hook", "hotel", "hour", "house", "hub", "ice", "image", "index", "input", "item", "jar", "job", "joint", "journal", "judge", "key", "kit", "label", "ladder", "lake", "lamp", "land", "lane", "layer", "leaf", "ledger", "length", "lens", "letter", "level", "light", "limit", "line", "link", "list", "load", "loan", "lock", "log", "loop", "lot", "lunch", "machine", "magnet", "mail", "map", "margin", "mark", "mask", "match", "matrix", "meal", "mean", "measure", "menu", "message", "meter", "method", "milk", "mine", "minute", "mirror", "mix", "mode", "model", "month", "moon", "motor", "mount", "mouse", "name", "nest", "net", "node", "note", "number", "object", "offer", "office", "oil", "option", "orbit", "order", "oven", "owner", "pack", "page", "pair", "panel", "paper", "park", "part", "party", "pass", "patch", "path", "pause", "pay", "peak", "pen", "period", "phase", "phone", "photo", "pile", "pin", "pipe", "pixel", "plan", "plane", "plant", "plate", "player", "plot", "point", "pool", "port", "post", "pot", "power", "price", "prize", "profile", "pulse", "pump", "purse", "queue", "quota", "race", "rack", "radio", "rail", "rain", "range", "rank", "rate", "ratio", "record", "region", "rent", "report", "rest", "result", "reward", "ribbon", "ring", "river", "road", "robot", "rock", "role", "roof", "room", "root", "rope", "round", "route", "row", "rule", "run", "salt", "sample", "sand", "scale", "scene", "school", "score", "screen", "seat", "section", "seed", "segment", "sensor", "series", "shape", "share", "sheet", "shelf", "shift", "ship", "shop", "shot", "side", "sign", "signal", "size", "skill", "slice", "slot", "smoke", "snow", "soap", "sock", "song", "sound", "soup", "space", "span", "speed", "spot", "stack", "staff", "stage", "stair", "stamp", "star", "start", "state", "station", "status", "steam", "step", "stick", "stock", "stone", "stop", "store", "storm", "story", "stove", "stream", "street", "stretch", "string", "strip", "sugar", "sum", "supply", "surface", "switch", "symbol", "table", "tag", "tail", "tank", "task", "tax", "team", "temp", "term", "test", "text", "theme", "ticket", "tile", "time", "tip", "title", "toast", "token", "tone", "tool", "top", "total", "tower", "town", "toy", "track", "trade", "traffic", "trail", "train", "tray", "tree", "trend", "trial", "trip", "truck", "tube", "tune", "turn", "unit", "user", "value", "vault", "vector", "video", "view", "village", "visit", "voice", "volume", "vote", "wage", "wall", "watch", "water", "wave", "weather", "week", "weight", "wheel", "width", "wind", "window", "wing", "wire", "wood", "word", "work", "worker", "yard", "year", "zone"]
-VERBS = ["add", "apply", "build", "calc", "cap", "change", "check", "clamp", "clean", "clear", "clip", "collect", "combine", "compare", "convert", "count", "cut", "decode", "drop", "encode", "expand", "fill", "filter", "find", "first", "fit", "fix", "flip", "fold", "format", "get", "group", "has", "is", "join", "keep", "last", "limit", "list", "load", "longest", "lower", "make", "mark", "max", "measure", "merge", "min", "move", "next", "normalize", "number", "open", "pack", "pad", "parse", "pick", "push", "rank", "read", "remove", "repeat", "replace", "reset", "reverse", "rotate", "round", "scale", "scan", "search", "select", "shift", "shorten", "show", "shrink", "skip", "smallest", "sort", "split", "squash", "step", "strip", "sum", "swap", "take", "test", "to", "total", "trim", "turn", "unpack", "update", "upper", "validate", "wrap"]
-INT_NAMES = ["value", "low", "high", "count", "size", "width", "height", "total", "limit", "price", "amount", "start", "end", "step", "left", "right", "first", "second", "level"]
+NOUNS = """account age alarm amount angle answer apple area arrow badge bag balance ball band bank bar base basket batch bed
+bell bill bin bird block board boat body bolt bond bonus book border bottle bounds box branch bread brick bridge bucket budget
+button cable cake camera card cargo cart case cell chain chair channel char chart check chess circle city clock cloth
+cloud club coat code coin color column cookie copy corner cost count course cover crate credit crop cup curve customer cycle
+data date day deck degree delay depth desk device dial digit dish distance dollar door dose dozen draft drawer driver drop
+edge egg engine entry error event face factor farm fee fence field file filter fish flag flight floor flow fold folder font
+food fork form frame fuel game gap garden gate gear gift glass goal grade grain graph grid group guest guide half hall hand
+harbor hat head heap heat height hill hint hole hook hotel hour house hub ice image index input item jar job joint journal
+judge key kit label ladder lake lamp land lane layer leaf ledger length lens letter level light limit line link list load
+loan lock log loop lot lunch machine magnet mail map margin mark mask match matrix meal mean measure menu message meter
+method milk mine minute mirror mix mode model month moon motor mount mouse name nest net node note number object offer
+office oil option orbit order oven owner pack page pair panel paper park part party pass patch path pause pay peak pen
+period phase phone photo pile pin pipe pixel plan plane plant plate player plot point pool port post pot power price prize
+profile pulse pump purse queue quota race rack radio rail rain range rank rate ratio record region rent report rest result
+reward ribbon ring river road robot rock role roof room root rope round route row rule run salt sample sand scale scene
+school score screen seat section seed segment sensor series shape share sheet shelf shift ship shop shot side sign signal
+size skill slice slot smoke snow soap sock song sound soup space span speed spot stack staff stage stair stamp star start
+state station status steam step stick stock stone stop store storm story stove stream street stretch string strip sugar sum
+supply surface switch symbol table tag tail tank task tax team temp term test text theme ticket tile time tip title toast
+token tone tool top total tower town toy track trade traffic trail train tray tree trend trial trip truck tube tune turn unit
+user value vault vector video view village visit voice volume vote wage wall watch water wave weather week weight wheel width
+wind window wing wire wood word work worker yard year zone""".split()
+VERBS = """add apply build calc cap change check clamp clean clear clip collect combine compare convert count cut decode drop
+encode expand fill filter find first fit fix flip fold format get group has is join keep last limit list load longest lower
+make mark max measure merge min move next normalize number open pack pad parse pick push rank read remove repeat replace reset
+reverse rotate round scale scan search select shift shorten show shrink skip smallest sort split squash step strip sum swap
+take test to total trim turn unpack update upper validate wrap""".split()
+INT_NAMES = "value low high count size width height total limit price amount start end step left right first second level".split()
 INT_NAMES += (
-    ["days", "hours", "minutes", "rate", "base", "factor", "points", "age", "year", "offset", "n", "a", "b", "x", "y", "k", "number", "quantity", "cost", "weight", "depth"]
+    "days hours minutes rate base factor points age year offset n a b x y k number quantity cost weight depth".split()
 )
 STR_NAMES = (
-    ["text", "name", "word", "label", "line", "code", "title", "key", "prefix", "suffix", "letter", "message", "string", "char", "sentence", "s", "tag", "path"]
+    "text name word label line code title key prefix suffix letter message string char sentence s tag path".split()
 )
 LIST_NAMES = (
-    ["values", "numbers", "items", "scores", "data", "points", "prices", "counts", "sizes", "amounts", "weights", "nums", "xs", "series", "readings"]
+    "values numbers items scores data points prices counts sizes amounts weights nums xs series readings".split()
 )
-WORD_NAMES = ["words", "names", "lines", "labels", "parts", "tokens", "keys", "tags", "items", "entries", "titles", "codes"]
-ITEM_NAMES = ["value", "number", "item", "score", "x", "n", "entry", "point", "current", "each"]
-TEXT_ITEMS = ["word", "name", "line", "part", "token", "item", "entry", "w", "piece"]
-ACCUMULATORS = ["total", "result", "count", "out", "best", "found", "kept", "acc", "answer", "picked", "seen"]
-SHORT = ["a", "b", "c", "ab", "ba", "abc", "xyz", "cat", "dog", "sun", "map", "key", "box", "red", "blue", "one", "two", "hello", "world", "Apple", "Bob", "Zed", "level", "noon", "left-right", "x-y", "A1", "b2"]
+WORD_NAMES = "words names lines labels parts tokens keys tags items entries titles codes".split()
+ITEM_NAMES = "value number item score x n entry point current each".split()
+TEXT_ITEMS = "word name line part token item entry w piece".split()
+ACCUMULATORS = "total result count out best found kept acc answer picked seen".split()
+SHORT = "a b c ab ba abc xyz cat dog sun map key box red blue one two hello world Apple Bob Zed level noon left-right x-y A1 b2".split()
 SHORT += [
     "a b",
     "a,b,c",
