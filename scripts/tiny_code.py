@@ -294,7 +294,7 @@ class CodeMaker:
             extra = [n for n in self.distinct(INT_NAMES, 1) if n != item and n != values][: rng.randint(0, 1)]
             inner, test = self.number_expression([item, *extra]), self.number_test([item, *extra])
         else:
-            values, item, kind = rng.choice(WORD_NAMES), rng.choice([t for t in TEXT_ITEMS]), "words"
+            values, item, kind = rng.choice(WORD_NAMES), rng.choice(TEXT_ITEMS), "words"
             extra = []
             inner, test = rng.choice([item, self.text_expression(item), f"len({item})"]), self.text_test(item)
         if values == item:

@@ -61,7 +61,9 @@ class AgentDefinition:
                 raise ConfigError(f"agents/{name}: {suggest(str(key), own.union(*keys.values()), 'key')}")
         for part, kind in nested.items():
             values[part] = _build(kind, parts[part], name)
-        return _build(cls, values, name)
+        built = _build(cls, values, name)
+        assert isinstance(built, cls)
+        return built
 
 
 def _build(kind: type[Any], values: dict[str, Any], name: str) -> Any:

@@ -12,7 +12,7 @@ import shlex
 import tokenize
 from dataclasses import dataclass
 
-import unidiff
+from unidiff.patch import PatchSet
 
 from swe_srl.errors import TaskError
 from swe_srl.types import Action, Task
@@ -48,8 +48,8 @@ def known_bug(task: Task) -> KnownBug:
         raise TaskError(
             f"{task.instance_id}: the scripted expert needs a synthesised task; missing: {', '.join(missing)}"
         )
-    changed = [(file.path, line) for file in unidiff.PatchSet(task.patch) for hunk in file for line in hunk]
-    removed = [(path, line.source_line_no, line.value) for path, line in changed if line.is_removed]
+    changed = [(file.path, line) for file in PatchSet(task.patch) for hunk in file for line in hunk]
+    removed = [(path, line.source_line_no or 0, line.value) for path, line in changed if line.is_removed]
     added = [line.value for _, line in changed if line.is_added]
     if len(removed) != 1 or len(added) != 1:
         raise TaskError(f"{task.instance_id}: the scripted expert fixes one line, this patch replaces {len(removed)}")

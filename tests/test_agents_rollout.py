@@ -1,0 +1,204 @@
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from swe_srl.agents import (
+    AgentDefinition,
+    EmptyPolicy,
+    EpisodeJob,
+    ExpertPolicy,
+    GoldPolicy,
+    ModelPolicy,
+    PolicyAnswer,
+    run_episodes,
+)
+from swe_srl.errors import GenerationError, SandboxError, TaskError
+from swe_srl.protocols import PolicyOutput
+from swe_srl.trajectories.action_format import format_action
+from swe_srl.types import (
+    Action,
+    Completion,
+    Context,
+    FormatError,
+    Message,
+    Sampling,
+    StopReason,
+    Task,
+    Trajectory,
+    Turn,
+)
+
+AGENT = AgentDefinition(max_turns=6)
+
+
+class EchoEnv:
+    """Answers every command with its own text; counts how many are alive."""
+
+    alive = 0
+    peak = 0
+    lock = threading.Lock()
+
+    def __init__(self, task: Task, fail_at: int | None = None) -> None:
+        self.task, self.fail_at, self.commands = task, fail_at, list[str]()
+        with EchoEnv.lock:
+            EchoEnv.alive += 1
+            EchoEnv.peak = max(EchoEnv.peak, EchoEnv.alive)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
+        return self.task.problem_statement, {}
+
+    def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
+        self.commands.append(action)
+        if self.fail_at is not None and len(self.commands) > self.fail_at:
+            raise SandboxError("the container is gone")
+        return f"ran {action}", 0.0, False, False, {"exit_code": 0}
+
+    def patch(self) -> str:
+        return "\n".join(self.commands)
+
+    def close(self) -> None:
+        with EchoEnv.lock:
+            EchoEnv.alive -= 1
+
+
+@pytest.fixture(autouse=True)
+def _count() -> Any:
+    EchoEnv.alive = EchoEnv.peak = 0
+    yield
+    assert EchoEnv.alive == 0, "an environment was left open"
+
+
+def task(name: str) -> Task:
+    return Task(instance_id=name, repo="a/b", base_commit="c", problem_statement=f"Fix {name}.", patch="--- a\n+++ b\n")
+
+
+def expert(name: str, *commands: str) -> Trajectory:
+    return Trajectory(f"{name}#0", name, tuple(Turn(Action(command)) for command in commands))
+
+
+class Recording:
+    """A policy that records the batches it is asked for and answers from a function."""
+
+    def __init__(self, answer: Any) -> None:
+        self.answer, self.batches = answer, list[list[Context]]()
+
+    def act(self, contexts: Sequence[Context]) -> list[PolicyOutput]:
+        self.batches.append(list(contexts))
+        return [self.answer(context) for context in contexts]
+
+
+def test_the_expert_is_replayed_to_the_end() -> None:
+    [episode] = run_episodes([EpisodeJob(task("t"))], ExpertPolicy([expert("t", "ls", "submit")]), EchoEnv, AGENT)
+    assert episode.patch == "ls\nsubmit"
+    assert episode.trajectory.stop_reason is StopReason.SUBMITTED
+    assert [turn.observation for turn in episode.trajectory.turns] == ["ran ls", "ran submit"]
+
+
+def test_a_policy_with_nothing_more_to_do_ends_its_episode() -> None:
+    [episode] = run_episodes([EpisodeJob(task("t"))], ExpertPolicy([expert("t", "ls")]), EchoEnv, AGENT)
+    assert episode.trajectory.stop_reason is StopReason.POLICY_DONE
+    assert len(episode.trajectory.turns) == 1
+
+
+def test_a_task_without_expert_is_a_clear_error() -> None:
+    with pytest.raises(TaskError, match="t: no expert trajectory"):
+        list(run_episodes([EpisodeJob(task("t"))], ExpertPolicy([]), EchoEnv, AGENT))
+
+
+def test_requests_are_batched_over_living_episodes_and_workers_bound_them() -> None:
+    policy = Recording(lambda context: PolicyAnswer(Action("submit" if context.turn == 2 else "ls")))
+    jobs = [EpisodeJob(task(f"t{i}"), sample) for i in range(3) for sample in range(2)]
+    episodes = list(run_episodes(jobs, policy, EchoEnv, AGENT, workers=4))
+    assert sorted((e.task_id, e.sample) for e in episodes) == sorted((j.task.instance_id, j.sample) for j in jobs)
+    assert max(len(batch) for batch in policy.batches) == 4
+    assert EchoEnv.peak == 4
+
+
+def test_seeds_do_not_depend_on_workers() -> None:
+    def seeds(workers: int) -> dict[tuple[str, int], int]:
+        policy = Recording(lambda context: PolicyAnswer(Action("submit" if context.turn == 1 else "ls")))
+        list(
+            run_episodes([EpisodeJob(task(f"t{i}")) for i in range(5)], policy, EchoEnv, AGENT, seed=7, workers=workers)
+        )
+        return {(context.task_id, context.turn): context.seed for batch in policy.batches for context in batch}
+
+    assert seeds(1) == seeds(5)
+    assert len(set(seeds(2).values())) == 10
+
+
+def test_turn_limit_and_format_errors() -> None:
+    endless = Recording(lambda context: PolicyAnswer(Action("ls")))
+    [episode] = run_episodes([EpisodeJob(task("t"))], endless, EchoEnv, AGENT)
+    assert (episode.trajectory.stop_reason, len(episode.trajectory.turns)) == (StopReason.TURN_LIMIT, 6)
+    mumbling = Recording(lambda context: PolicyAnswer(FormatError("no fenced bash command", "hm")))
+    [episode] = run_episodes([EpisodeJob(task("t"))], mumbling, EchoEnv, AGENT)
+    assert (episode.trajectory.stop_reason, len(episode.trajectory.turns)) == (StopReason.FORMAT_ERRORS, 3)
+    said = mumbling.batches[1][0].messages
+    assert said[-2] == Message("assistant", "hm")
+    assert "no fenced bash command" in said[-1].content
+
+
+def test_token_limit() -> None:
+    policy = Recording(lambda context: PolicyAnswer(Action("ls"), completion_tokens=10))
+    [episode] = run_episodes([EpisodeJob(task("t"))], policy, EchoEnv, AgentDefinition(max_tokens=25))
+    assert (episode.trajectory.stop_reason, len(episode.trajectory.turns)) == (StopReason.TOKEN_LIMIT, 3)
+
+
+def test_a_failed_sandbox_is_retried_and_then_reported_apart() -> None:
+    tries: list[str] = []
+
+    def flaky(t: Task) -> EchoEnv:
+        tries.append(t.instance_id)
+        return EchoEnv(t, fail_at=1 if len(tries) == 1 else None)
+
+    policy = ExpertPolicy([expert("t", "ls", "submit")])
+    [episode] = run_episodes([EpisodeJob(task("t"))], policy, flaky, AGENT)
+    assert (len(tries), episode.error, episode.patch) == (2, "", "ls\nsubmit")
+    [episode] = run_episodes([EpisodeJob(task("t"))], policy, lambda t: EchoEnv(t, fail_at=1), AGENT)
+    assert episode.error == "the container is gone"
+    assert episode.trajectory.stop_reason is StopReason.INFRASTRUCTURE
+
+
+def test_a_dead_endpoint_leaves_nothing_running() -> None:
+    def dead(context: Context) -> PolicyAnswer:
+        raise GenerationError("connection refused")
+
+    with pytest.raises(GenerationError):
+        list(run_episodes([EpisodeJob(task("t"))], Recording(dead), EchoEnv, AGENT))
+
+
+def test_gold_applies_its_patch_and_empty_does_nothing() -> None:
+    [gold] = run_episodes([EpisodeJob(task("t"))], GoldPolicy([task("t")]), EchoEnv, AGENT)
+    assert gold.patch.startswith("git apply") and gold.patch.endswith("submit")
+    [empty] = run_episodes([EpisodeJob(task("t"))], EmptyPolicy(), EchoEnv, AGENT)
+    assert empty.patch == "submit"
+
+
+class Parrot:
+    """A generator that says the same to everybody."""
+
+    def __init__(self, text: str, finished: bool = True) -> None:
+        self.text, self.finished = text, finished
+
+    def generate(
+        self, contexts: Sequence[tuple[Message, ...]], n: int, sampling: Sampling, seeds: Sequence[int]
+    ) -> list[list[Completion]]:
+        return [[Completion(self.text, tuple(range(10)), (0.0,) * 10, self.finished, 5)] * n for _ in contexts]
+
+
+def test_a_models_completions_become_actions() -> None:
+    policy = ModelPolicy(Parrot(format_action(Action("ls", "Look."))), Sampling())
+    [output] = policy.act([Context("t", 0, (Message("user", "Fix."),))])
+    assert output.action == Action("ls", "Look.")
+    assert (output.prompt_tokens, output.completion_tokens) == (5, 10)
+    assert 0 < output.thought_tokens < 10
+    assert policy.act([]) == []
+
+
+def test_a_completion_cut_by_the_token_limit_says_so() -> None:
+    policy = ModelPolicy(Parrot("<think>hm", finished=False), Sampling())
+    [output] = policy.act([Context("t", 0, ())])
+    assert isinstance(output.action, FormatError)
+    assert "token limit" in output.action.reason
