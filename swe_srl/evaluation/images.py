@@ -143,12 +143,11 @@ def make_image(recipe: Recipe) -> str:
     Raises:
         GradingError: Docker or pip failed.
     """
+    from docker.client import DockerClient
     from docker.errors import DockerException, ImageNotFound
 
-    import docker
-
     try:
-        client = docker.from_env(timeout=_BUILD_SECONDS)
+        client = DockerClient.from_env(timeout=_BUILD_SECONDS)
     except DockerException as error:
         raise GradingError(f"no Docker engine answers ({error}): start it, or see `swe-srl doctor`") from error
     try:

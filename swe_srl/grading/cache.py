@@ -1,0 +1,92 @@
+"""Verdicts remembered by what decides them: the patch, the row, the image, the limits and the rules' versions."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, fields
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from swe_srl.files import write_atomic
+from swe_srl.grading.runner import GradingSettings, sandbox_spec
+from swe_srl.types import Task, Verdict, VerdictStatus
+
+RULES = 1  # raise when the hardened rules change
+
+
+class VerdictCache:
+    """A folder of verdicts.
+
+    Args:
+        folder: made when missing. Several processes may share it.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self._folder = Path(folder)
+
+    def get(self, task: Task, patch: str, settings: GradingSettings) -> Verdict | None:
+        """The verdict of this very patch on this very task and image, or None. An unreadable entry counts as none."""
+        path = self._path(task, patch, settings)
+        if path is None or not path.is_file():
+            return None
+        try:
+            return verdict_from_row(json.loads(path.read_text(encoding="utf-8")))
+        except (ValueError, TypeError, KeyError):
+            return None
+
+    def put(self, task: Task, patch: str, settings: GradingSettings, verdict: Verdict) -> None:
+        """Remember a verdict."""
+        path = self._path(task, patch, settings)
+        if path is not None:
+            write_atomic(path, json.dumps(verdict_row(verdict)) + "\n")
+
+    def _path(self, task: Task, patch: str, settings: GradingSettings) -> Path | None:
+        environment = environment_id(task, settings)
+        if not environment:
+            return None
+        key = {
+            "patch": patch,
+            "row": task.row(),
+            "environment": environment,
+            "settings": [settings.sandbox, settings.timeout, asdict(settings.limits), settings.hardened],
+            "rules": [RULES, metadata.version("swebench")],
+        }
+        digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
+        return self._folder / digest[:2] / f"{digest}.json"
+
+
+def verdict_row(verdict: Verdict) -> dict[str, Any]:
+    """A verdict as plain JSON values."""
+    return {**asdict(verdict), "status": verdict.status.value}
+
+
+def verdict_from_row(row: dict[str, Any]) -> Verdict:
+    """The verdict in a row of `verdict_row`; unknown keys are ignored."""
+    known = {field.name: row[field.name] for field in fields(Verdict) if field.name in row}
+    known = {key: tuple(value) if isinstance(value, list) else value for key, value in known.items()}
+    return Verdict(**{**known, "status": VerdictStatus(row["status"])})
+
+
+def environment_id(task: Task, settings: GradingSettings) -> str:
+    """What the tests run in: the id of the task's image, or the folder of its prepared source; "" when it is not there."""
+    spec = sandbox_spec(task, settings)
+    return image_id(spec.image) if spec.image else spec.repository
+
+
+def image_id(name: str) -> str:
+    """The id of a local container image; "" when there is none of that name, or no engine answers."""
+    from docker.client import DockerClient
+    from docker.errors import DockerException, ImageNotFound
+
+    try:
+        client = DockerClient.from_env()
+    except DockerException:
+        return ""
+    try:
+        return str(client.images.get(name).id)
+    except ImageNotFound:
+        return ""
+    finally:
+        client.close()

@@ -1,0 +1,55 @@
+"""One call from a patch to a verdict: run, judge, retry what the infrastructure broke, remember the rest."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from swe_srl.grading.cache import VerdictCache
+from swe_srl.grading.judge import judge
+from swe_srl.grading.runner import GradingSettings, run_tests
+from swe_srl.types import Task, TestRun, Verdict, VerdictStatus
+
+
+def grade(
+    task: Task,
+    patch: str,
+    settings: GradingSettings | None = None,
+    cache: VerdictCache | None = None,
+    keep: Callable[[TestRun], None] | None = None,
+    retries: int = 1,
+) -> Verdict:
+    """The verdict on one patch.
+
+    Args:
+        task: a row with `eval_script`, `log_parser`, and an image or a source.
+        patch: a diff against the base commit; an empty one is not run.
+        settings: sandbox and limits.
+        cache: verdicts known already, by patch, row, image and settings; None grades anew.
+        keep: is handed what the tests left behind, to save the log; not called for an empty or remembered patch.
+        retries: further tries after an infrastructure failure.
+
+    Returns:
+        The verdict; an infrastructure failure that lasts has the status INFRASTRUCTURE and its reason.
+
+    Raises:
+        TaskError: the row lacks what grading needs.
+    """
+    chosen = settings or GradingSettings()
+    if not patch.strip():
+        return judge(task, patch, TestRun("", None, applied=True))
+    known = cache.get(task, patch, chosen) if cache else None
+    if known is not None:
+        return known
+    begun = time.monotonic()
+    for _ in range(1 + retries):
+        run = run_tests(task, patch, chosen)
+        if not run.error:
+            break
+    if keep is not None:
+        keep(run)
+    verdict = replace(judge(task, patch, run), seconds=time.monotonic() - begun)
+    if cache is not None and verdict.status not in (VerdictStatus.INFRASTRUCTURE, VerdictStatus.TIMEOUT):
+        cache.put(task, patch, chosen, verdict)
+    return verdict

@@ -1,0 +1,105 @@
+"""Which files a patch may not decide about: what the tests are, and what configures the programs that run them.
+
+The hardened run puts these files back to the base commit before the tests run. Of 730 published gold patches one touches
+such a file (`setup.cfg` of pylint-4661).
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from collections.abc import Iterable
+from pathlib import PurePosixPath
+
+from swe_srl.types import Task
+
+CONFIGURATION = frozenset(
+    {
+        "conftest.py", "pytest.ini", ".pytest.ini", "pytest.toml", ".pytest.toml", "tox.ini", "setup.cfg", "setup.py",
+        "pyproject.toml", "sitecustomize.py", "usercustomize.py", "noxfile.py", "pyvenv.cfg", ".gitattributes", ".pdbrc",
+        ".coveragerc", "manifest.in", ".gitmodules",
+    }
+)  # fmt: skip
+_RUNNERS = frozenset({"pytest", "_pytest", "py", "pluggy", "iniconfig", "tox", "unittest2", "nose"})
+_TEST_FOLDER = re.compile(r"^_?(unit)?tests?$|^testing$", re.IGNORECASE)
+_METADATA = re.compile(r"\.(egg-info|dist-info|egg-link)(/|$)")
+_DIFF = re.compile(r"^diff --git a/(.+?) b/(.+)$", re.MULTILINE)
+_HEADER = re.compile(r"^(?:---|\+\+\+) (?:[ab]/)?([^\t\n]+)", re.MULTILINE)
+
+
+def patch_paths(patch: str) -> list[str]:
+    """Every path that a diff's headers name, sorted: what it may touch at most.
+
+    >>> patch_paths("--- a/x.py\\n+++ b/x.py\\n@@ -1 +1 @@\\n-a\\n+b\\n")
+    ['x.py']
+    """
+    named = {path for pair in _DIFF.findall(patch) for path in pair} | set(_HEADER.findall(patch))
+    return sorted(path.strip().strip('"') for path in named if path.strip() != "/dev/null")
+
+
+def graded_paths(task: Task) -> frozenset[str]:
+    """Files that hold the graded tests: those of the test patch, and those that the tests' names begin with."""
+    named = {name.split("::")[0] for name in (*task.fail_to_pass, *task.pass_to_pass) if "::" in name}
+    return frozenset(set(patch_paths(task.test_patch)) | {path for path in named if path.endswith(".py")})
+
+
+class Protection:
+    """Decides for one task which paths are protected, and why.
+
+    Args:
+        task: its graded tests.
+        command: its test command: a script of the repository that it runs is protected too.
+    """
+
+    def __init__(self, task: Task, command: str) -> None:
+        self._graded = graded_paths(task)
+        self._folders = {folder for path in self._graded if (folder := _test_folder(path))}
+        self._scripts = {str(PurePosixPath(word)) for word in _words(command)}
+
+    def reason(self, path: str, new: bool) -> str:
+        """Why `path` is protected: "graded-test", "test-configuration", "shadows-module", "repository-internals"; or "".
+
+        Args:
+            path: relative to the repository, with slashes.
+            new: the base commit has no such file.
+        """
+        parts = PurePosixPath(path).parts
+        name = parts[-1].lower() if parts else ""
+        if ".git" in parts or ".." in parts or path.startswith("/"):
+            return "repository-internals"
+        if name in CONFIGURATION or name.endswith((".pth", ".egg-link")) or _METADATA.search(path):
+            return "test-configuration"
+        if path in self._graded or path in self._scripts or any(path.startswith(f"{f}/") for f in self._folders):
+            return "graded-test"
+        if new and _shadows(parts):
+            return "shadows-module"
+        return ""
+
+    def reasons(self, paths: Iterable[str], new: frozenset[str]) -> dict[str, str]:
+        """The protected ones among `paths`, each with its reason."""
+        found = {path: self.reason(path, path in new) for path in paths}
+        return {path: reason for path, reason in sorted(found.items()) if reason}
+
+
+def _test_folder(path: str) -> str:
+    """The outermost folder above a graded file whose name says that it holds tests, or ""."""
+    folders = PurePosixPath(path).parts[:-1]
+    for depth, folder in enumerate(folders):
+        if _TEST_FOLDER.match(folder):
+            return "/".join(folders[: depth + 1])
+    return ""
+
+
+def _shadows(parts: tuple[str, ...]) -> bool:
+    """Whether a new file at the repository's top would be imported instead of the interpreter's or the runner's module."""
+    module = parts[0].split(".")[0]
+    importable = len(parts) > 1 or parts[0].endswith((".py", ".so", ".pyc"))
+    return importable and (module in sys.stdlib_module_names or module in _RUNNERS)
+
+
+def _words(command: str) -> list[str]:
+    try:
+        return shlex.split(command)
+    except ValueError:  # an unbalanced quote: no script name can be told from it
+        return []

@@ -1,0 +1,108 @@
+"""From a patch to what its tests left behind: fresh sandboxes, the official run, and the hardened run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from swe_srl.errors import GradingError, SandboxError
+from swe_srl.grading.harness import official_report
+from swe_srl.grading.workshop import Workshop
+from swe_srl.protocols import Sandbox
+from swe_srl.types import Limits, SandboxSpec, Task, TestRun
+
+WORKDIR = "/testbed"
+GRADING_LIMITS = Limits(memory_mb=4096, processes=512, disk_mb=2048, open_files=4096)
+MakeSandbox = Callable[[str, SandboxSpec], Sandbox]
+
+
+@dataclass(frozen=True, slots=True)
+class GradingSettings:
+    """How patches are graded.
+
+    Args:
+        sandbox: "local", "docker", or "auto" (Docker when the task has an image).
+        timeout: seconds the evaluation script may take, each time it is run; the harness's own default is 1800.
+        limits: of the grading sandbox.
+        hardened: whether a patch that the official rules accept is run a second time, hardened.
+        make_sandbox: makes the sandbox; None for `swe_srl.sandboxes.make_sandbox`.
+    """
+
+    sandbox: str = "auto"
+    timeout: float = 1800.0
+    limits: Limits = GRADING_LIMITS
+    hardened: bool = True
+    make_sandbox: MakeSandbox | None = None
+
+
+def sandbox_spec(task: Task, settings: GradingSettings) -> SandboxSpec:
+    """What a grading sandbox of this task is made of: its image, run as root as the harness does, or its prepared source.
+
+    A task that has both uses its image, unless the local sandbox is asked for.
+
+    Raises:
+        GradingError: the task has neither an image nor a source.
+        TaskError: the source cannot be prepared.
+    """
+    limits = settings.limits
+    if task.image and not (settings.sandbox == "local" and task.source):
+        return SandboxSpec(image=task.image, workdir=WORKDIR, user="0:0", limits=limits)
+    if not task.source:
+        raise GradingError(f"{task.instance_id}: the row has neither an image nor a source: there is nothing to run in")
+    from swe_srl.sandboxes.repository import prepare_repository
+
+    prepared = prepare_repository(task.source, task.setup_patch)
+    return SandboxSpec(workdir=WORKDIR, repository=str(prepared.path), limits=limits)
+
+
+def run_tests(task: Task, patch: str, settings: GradingSettings | None = None) -> TestRun:
+    """Run a task's tests on a patch in a fresh sandbox and keep what they left behind.
+
+    An empty patch runs the tests on the base commit. A patch that the official rules accept is run again, hardened, in
+    another fresh sandbox (see `swe_srl.grading.workshop.HardenedReport`).
+
+    Args:
+        task: a row with `eval_script`, `log_parser`, and an image or a source.
+        patch: a diff against the base commit.
+        settings: sandbox and limits.
+
+    Returns:
+        The run. An infrastructure failure is told in its `error` and not raised.
+
+    Raises:
+        TaskError: the row lacks what grading needs.
+    """
+    chosen = settings or GradingSettings()
+    try:
+        run = _official_run(task, patch, chosen)
+        if not chosen.hardened or not run.applied or run.timed_out or not official_report(task, run.log).resolved:
+            return run
+        report = _hardened_run(task, patch, chosen)
+        return TestRun(log=run.log, exit_code=run.exit_code, applied=True, report=report)
+    except (SandboxError, GradingError) as error:
+        return TestRun(log="", exit_code=None, applied=False, error=str(error) or type(error).__name__)
+
+
+def _official_run(task: Task, patch: str, settings: GradingSettings) -> TestRun:
+    with _open(task, settings) as sandbox:
+        workshop = Workshop(sandbox, task, WORKDIR)
+        if patch.strip():
+            applied, log = workshop.apply(patch)
+            if not applied:
+                return TestRun(log=f">>>>> Patch Apply Failed:\n{log}", exit_code=None, applied=False)
+        outcome = workshop.official(settings.timeout)
+        return TestRun(outcome.log, outcome.exit_code, applied=True, timed_out=outcome.timed_out)
+
+
+def _hardened_run(task: Task, patch: str, settings: GradingSettings) -> str:
+    with _open(task, settings) as sandbox:
+        return Workshop(sandbox, task, WORKDIR).hardened(patch, settings.timeout).as_text()
+
+
+def _open(task: Task, settings: GradingSettings) -> Sandbox:
+    make = settings.make_sandbox
+    if make is None:
+        from swe_srl.sandboxes import make_sandbox
+
+        make = make_sandbox
+    return make(settings.sandbox, sandbox_spec(task, settings))
