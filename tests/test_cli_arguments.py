@@ -30,6 +30,8 @@ class Job:
     seed: int = setting(0, "Seed.")
     shuffle: bool = setting(True, "Shuffle.")
     method: str = setting("srl", "How.", choices=("srl", "sft"))
+    scaled: bool | None = setting(None, "Scale, when given.")
+    limit: int | None = setting(None, "At most.")
     names: tuple[str, ...] = setting((), "Names.")
     draw: Draw = setting(Draw(), "Sampling.")
     stages: tuple[Stage, ...] = setting((Stage(), Stage()), "Stages.")
@@ -46,7 +48,7 @@ def job(*arguments: str) -> Job:
 
 def test_flags_and_overrides() -> None:
     settings = job("--seed", "3", "--no-shuffle", "--names", "a,b", "--draw-temperature", "0.5", "stages.1.rate=1e-4")
-    assert settings == Job("input", 3, False, "srl", ("a", "b"), Draw(0.5), (Stage(), Stage(1e-4)))
+    assert settings == Job("input", 3, False, names=("a", "b"), draw=Draw(0.5), stages=(Stage(), Stage(1e-4)))
 
 
 def test_precedence_is_defaults_file_flags_overrides(tmp_path: Path) -> None:
@@ -63,6 +65,11 @@ def test_precedence_is_defaults_file_flags_overrides(tmp_path: Path) -> None:
 
 def test_overrides_may_stand_between_flags() -> None:
     assert job("seed=1", "--method", "sft", "draw.temperature=2") == Job("input", 1, method="sft", draw=Draw(2.0))
+
+
+def test_optional_settings_have_flags_too() -> None:
+    assert (job().scaled, job("--scaled").scaled, job("--no-scaled").scaled) == (None, True, False)
+    assert (job("--limit", "3").limit, job("--limit", "3", "limit=none").limit) == (3, None)
 
 
 def test_a_negative_number_is_a_value() -> None:

@@ -145,7 +145,7 @@ def _parser(command: Command, kind: type[Any], flags: list[_Flag]) -> argparse.A
 
 
 def _add_flag(group: Any, flag: _Flag) -> None:
-    if flag.item.annotation is bool:
+    if bool in (flag.item.annotation, optional_of(flag.item.annotation)):
         group.add_argument(flag.name, dest=flag.name, action=argparse.BooleanOptionalAction, help=_help(flag.item))
         return
     metavar = flag.item.name.upper() if not flag.item.choices else "{" + ",".join(flag.item.choices) + "}"

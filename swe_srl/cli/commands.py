@@ -40,7 +40,7 @@ class Command:
 COMMANDS = (
     Command(
         "train",
-        "train a model on expert trajectories: SRL, SFT, RLVR, or stages of them",
+        "train a model on expert trajectories: SRL, SFT, or stages of them",
         "swe_srl.training.settings:TrainSettings",
         "swe_srl.cli.train:run",
         plan="swe_srl.cli.train:plan",
