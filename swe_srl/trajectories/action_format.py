@@ -9,6 +9,8 @@ import re
 
 from swe_srl.types import Action, FormatError
 
+SUBMIT = "submit"  # the reserved command that ends an episode, in trajectories of every format
+
 _THINK = re.compile(r"\A\s*<think>(.*?)</think>", re.DOTALL)
 _FENCE = re.compile(r"^```([^\n`]*)\n(.*?)^```[ \t]*$", re.DOTALL | re.MULTILINE)
 _SHELL_LANGUAGES = frozenset({"bash", "sh", "shell"})

@@ -1,0 +1,209 @@
+"""Reading trajectories of any known format from a file, a folder or the hub."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from swe_srl.errors import TrajectoryError, suggest
+from swe_srl.trajectories.readers import adp, atif, messages, mini_swe_agent, openhands, own, r2e_gym, swe_agent
+from swe_srl.trajectories.records import Record, is_record_file, read_records
+from swe_srl.trajectories.report import ReadReport
+from swe_srl.types import Trajectory
+
+_HUB_ID = re.compile(r"\A[\w.-]+/[\w.-]+(?:@[\w.-]+)?\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """One public format. Implements `protocols.TrajectoryReader`.
+
+    Args:
+        name: the format's name, kept in `Trajectory.source_format`.
+        recognises: whether a record is of this format.
+        convert: a record and a label for it to a trajectory; raises TrajectoryError for one it cannot use.
+        is_part: whether a record is one piece of a trajectory that fills its whole file, and
+        whole: the record made of all the pieces.
+    """
+
+    name: str
+    recognises: Callable[[object], bool]
+    convert: Callable[[Mapping[str, Any], str], Trajectory]
+    is_part: Callable[[object], bool] | None = None
+    whole: str = ""
+
+    def accepts(self, path: Path) -> bool:
+        """Whether the file's first readable record is of this format."""
+        first = next((record for record in read_records(path) if not record.problem), None)
+        if first is None:
+            return False
+        return self.recognises(first.value) or (self.is_part is not None and self.is_part(first.value))
+
+    def read(self, path: Path) -> Iterator[Trajectory]:
+        """Stream the file's trajectories.
+
+        Raises:
+            TrajectoryError: a record cannot be used; `read_trajectories` with a report goes on instead.
+        """
+        yield from _Pass(ReadReport(), (self,), strict=True).file(path)
+
+
+READERS = (
+    Reader(own.NAME, own.recognises, own.convert),
+    Reader(mini_swe_agent.NAME, mini_swe_agent.recognises, mini_swe_agent.convert),
+    Reader(atif.NAME, atif.recognises, atif.convert),
+    Reader(adp.NAME, adp.recognises, adp.convert),
+    Reader(r2e_gym.NAME, r2e_gym.recognises, r2e_gym.convert),
+    Reader(swe_agent.NAME, swe_agent.recognises, swe_agent.convert),
+    Reader(openhands.NAME, openhands.recognises, openhands.convert, openhands.is_event, "history"),
+    Reader(messages.NAME, messages.recognises, messages.convert, messages.is_message, "messages"),
+)
+
+
+def format_names() -> list[str]:
+    """Names of the formats that can be read."""
+    return [reader.name for reader in READERS]
+
+
+def read_trajectories(
+    path: str | Path, report: ReadReport | None = None, format: str = ""
+) -> Iterator[Trajectory]:
+    """Stream the trajectories of a file, of a folder (its files in sorted order), or of a data set on the hub.
+
+    Args:
+        path: a .json, .jsonl, .traj or .parquet file (the text ones also .gz), a folder, or `owner/name[@split]`.
+        report: receives what cannot be used and why. Without one, the first such record raises.
+        format: only this format (see `format_names`); "" detects it record by record.
+
+    Raises:
+        TrajectoryError: no such file, format or data set; or, without a report, a record that cannot be used.
+    """
+    readers = READERS
+    if format:
+        readers = tuple(reader for reader in READERS if reader.name == format)
+        if not readers:
+            raise TrajectoryError(suggest(format, format_names(), "trajectory format"))
+    reading = _Pass(report or ReadReport(), readers, strict=report is None)
+    place = Path(path)
+    if place.is_dir():
+        return reading.folder(place)
+    if place.is_file():
+        return reading.file(place)
+    if _HUB_ID.match(str(path)) and not place.suffix:
+        return reading.records(_hub(str(path)), str(path))
+    raise TrajectoryError(f"{path}: no such file or folder")
+
+
+class _Pass:
+    """One pass over files with one report."""
+
+    def __init__(self, report: ReadReport, readers: tuple[Reader, ...], strict: bool) -> None:
+        self.report = report
+        self.readers = readers
+        self.strict = strict
+        self._ids: dict[str, int] = {}
+
+    def folder(self, folder: Path) -> Iterator[Trajectory]:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file() and is_record_file(path):
+                yield from self.file(path)
+            elif path.is_file():
+                self.report.refuse("not a trajectory file", str(path), 0, path.suffix)
+
+    def file(self, path: Path) -> Iterator[Trajectory]:
+        yield from self.records(read_records(path), str(path))
+
+    def records(self, records: Iterable[Record], file: str) -> Iterator[Trajectory]:
+        self.report.files += 1
+        stem = re.sub(r"(\.traj)?(\.(json|jsonl|ndjson|traj|parquet))?(\.gz)?\Z", "", Path(file).name)
+        stream = iter(records)
+        count = 0
+        for record in stream:
+            part = self._part_reader(record)
+            if part is not None:
+                record = self._gather(part, record, stream, file)
+            count += 1
+            label = stem if record.number == 1 else f"{stem}:{record.number}"
+            trajectory = self._convert(record, file, label)
+            if trajectory is not None:
+                yield trajectory
+        if not count:
+            self._refuse("empty file", file, 0, "")
+
+    def _part_reader(self, record: Record) -> Reader | None:
+        if record.problem:
+            return None
+        return next((one for one in self.readers if one.is_part is not None and one.is_part(record.value)), None)
+
+    def _gather(self, reader: Reader, first: Record, rest: Iterator[Record], file: str) -> Record:
+        pieces = [first.value]
+        for record in rest:
+            if record.problem:
+                self._refuse(record.problem, file, record.number, record.text)
+            else:
+                pieces.append(record.value)
+        return Record(first.number, {reader.whole: pieces})
+
+    def _convert(self, record: Record, file: str, label: str) -> Trajectory | None:
+        if record.problem:
+            return self._refuse(record.problem, file, record.number, record.text)
+        reader = next((one for one in self.readers if one.recognises(record.value)), None)
+        if reader is None:
+            return self._refuse(_unknown(record.value), file, record.number, _keys(record.value))
+        try:
+            trajectory = reader.convert(record.value, label)
+        except TrajectoryError as error:
+            return self._refuse(str(error), file, record.number, reader.name)
+        except (TypeError, ValueError, KeyError, AttributeError, RecursionError) as error:
+            problem = f"malformed {reader.name} record"
+            return self._refuse(problem, file, record.number, f"{type(error).__name__}: {error}")
+        if not trajectory.turns:
+            return self._refuse("no turn", file, record.number, trajectory.trajectory_id)
+        trajectory = self._unique(trajectory)
+        self.report.read(trajectory, file, record.number)
+        return trajectory
+
+    def _unique(self, trajectory: Trajectory) -> Trajectory:
+        name = trajectory.trajectory_id
+        self._ids[name] = self._ids.get(name, 0) + 1
+        if self._ids[name] == 1:
+            return trajectory
+        return replace(trajectory, trajectory_id=f"{name}#{self._ids[name]}")
+
+    def _refuse(self, reason: str, file: str, record: int, text: str) -> None:
+        if self.strict:
+            raise TrajectoryError(f"{file}, record {record}: {reason} ({text[:200]}). Pass a ReadReport to go on.")
+        self.report.refuse(reason, file, record, text)
+
+
+def _unknown(value: object) -> str:
+    if isinstance(value, Mapping) and "model_patch" in value:
+        return "a prediction, not a trajectory"
+    return "no known trajectory format"
+
+
+def _keys(value: object) -> str:
+    return ", ".join(map(str, list(value)[:12])) if isinstance(value, Mapping) else type(value).__name__
+
+
+def _hub(name: str) -> Iterator[Record]:
+    """Rows of a data set on the hub, streamed; of all its splits when none is named."""
+    from datasets import IterableDataset, load_dataset
+
+    owner, _, split = name.partition("@")
+    try:
+        loaded = load_dataset(owner, split=split or None, streaming=True)
+    except Exception as error:  # the hub's client has no common error class
+        raise TrajectoryError(
+            f"{name}: neither a file here nor a data set that can be loaded from the hub ({type(error).__name__}: {error})."
+            " Download it on a machine with a network (hf download --repo-type dataset) and pass the folder."
+        ) from error
+    parts = [loaded] if isinstance(loaded, IterableDataset) else [loaded[key] for key in sorted(loaded)]
+    number = 0
+    for part in parts:
+        for row in part:
+            number += 1
+            yield Record(number, row)
