@@ -1,5 +1,7 @@
 """HOW AN EXPERT SOLVED IT: readers, steps, filters, replay, export."""
 
+from swe_srl.trajectories.contamination import Contamination, ContaminationIndex, contaminated
+from swe_srl.trajectories.inspect import Inspection, inspect_trajectories
 from swe_srl.trajectories.read import READERS, format_names, read_trajectories
 from swe_srl.trajectories.report import ReadReport
 from swe_srl.trajectories.rows import (
@@ -11,11 +13,19 @@ from swe_srl.trajectories.rows import (
     write_steps,
     write_trajectories,
 )
+from swe_srl.trajectories.steps import StepSettings, make_steps
 
 __all__ = [
     "READERS",
+    "Contamination",
+    "ContaminationIndex",
+    "Inspection",
     "ReadReport",
+    "StepSettings",
+    "contaminated",
     "format_names",
+    "inspect_trajectories",
+    "make_steps",
     "read_steps",
     "read_trajectories",
     "step_from_row",

@@ -134,9 +134,12 @@ def _turn(message: Said, observation: Observation, scene: Scene, missing: bool) 
     action = _action(message, observation, scene)
     if missing and isinstance(action, Action):
         action = FormatError("observation missing", _raw(message))
+    output = observation.output
+    if isinstance(action, Action) and output.startswith(f"{action.command}\n"):
+        output = output[len(action.command) + 1 :]  # a terminal that echoes what was typed
     return Turn(
         action=action,
-        observation=observation.output,
+        observation=output,
         exit_code=observation.exit_code,
         raw=_raw(message),
     )

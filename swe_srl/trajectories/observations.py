@@ -23,6 +23,7 @@ _BRACKET_LINES = re.compile(
     r"\n\[(?:Current working directory|Python [Ii]nterpreter|Jupyter current working directory|"
     r"Jupyter Python interpreter): [^\]]*\]"
 )
+_PROMPT = re.compile(r"\n?\[Python Interpreter: [^\]\n]*\]\s*\n\S+@\S+:\S* [#$] ?\s*\Z")
 _SILENT = ("Your command ran successfully and did not produce any output.", "Your command ran successfully")
 
 
@@ -67,7 +68,8 @@ def parse_observation(raw: str) -> Observation:
     elif trailer := _DIRECTORY_TRAILER.search(text):
         directory = trailer.group(1)
         text = text[: trailer.start()]
-    text, exit_code = _take_exit_code(text)
+    text, exit_code = _take_exit_code(text.replace("\r\n", "\n"))
+    text = _PROMPT.sub("", text)
     if text.strip().startswith(_SILENT) and len(text) < 80:
         text = ""
     return Observation(text, exit_code, raw, "" if open_file == "n/a" else open_file, directory)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
+from typing import Any
 
 import jinja2
 
@@ -79,14 +81,33 @@ def render_messages(prompting: Prompting, problem_statement: str, turns: Sequenc
     Observations in `turns` are raw terminal texts. A malformed turn keeps its text as the assistant's message, so that the
     policy sees what it wrote and why it was refused.
     """
+    rounds = [_round(prompting, turn) for turn in _shown(prompting, turns)]
+    return (*_opening(prompting, problem_statement), *chain.from_iterable(rounds))
+
+
+def render_contexts(
+    prompting: Prompting, problem_statement: str, turns: Sequence[Turn]
+) -> Iterator[tuple[Message, ...]]:
+    """`render_messages` before every turn in order, each turn rendered once: contexts 0 to `len(turns) - 1`."""
+    opening = _opening(prompting, problem_statement)
+    rounds: list[tuple[Message, Message]] = []
+    for turn in turns:
+        yield (*opening, *chain.from_iterable(_shown(prompting, rounds)))
+        rounds.append(_round(prompting, turn))
+
+
+def _shown(prompting: Prompting, turns: Sequence[Any]) -> Sequence[Any]:
+    return turns[max(0, len(turns) - prompting.rounds) :] if prompting.context == "last_k" else turns
+
+
+def _opening(prompting: Prompting, problem_statement: str) -> list[Message]:
     messages = [Message("system", prompting.system)] if prompting.system else []
-    messages.append(Message("user", _template(prompting.instance).render(problem_statement=problem_statement)))
-    shown = turns[max(0, len(turns) - prompting.rounds) :] if prompting.context == "last_k" else turns
-    for turn in shown:
-        if isinstance(turn.action, Action):
-            said = format_action(turn.action, thought=prompting.history_thoughts and bool(turn.action.thought))
-        else:
-            said = turn.action.text
-        messages.append(Message("assistant", said))
-        messages.append(Message("user", render_observation(prompting, turn.observation, turn.exit_code)))
-    return tuple(messages)
+    return [*messages, Message("user", _template(prompting.instance).render(problem_statement=problem_statement))]
+
+
+def _round(prompting: Prompting, turn: Turn) -> tuple[Message, Message]:
+    if isinstance(turn.action, Action):
+        said = format_action(turn.action, thought=prompting.history_thoughts and bool(turn.action.thought))
+    else:
+        said = turn.action.text
+    return Message("assistant", said), Message("user", render_observation(prompting, turn.observation, turn.exit_code))

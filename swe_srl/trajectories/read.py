@@ -68,9 +68,7 @@ def format_names() -> list[str]:
     return [reader.name for reader in READERS]
 
 
-def read_trajectories(
-    path: str | Path, report: ReadReport | None = None, format: str = ""
-) -> Iterator[Trajectory]:
+def read_trajectories(path: str | Path, report: ReadReport | None = None, format: str = "") -> Iterator[Trajectory]:
     """Stream the trajectories of a file, of a folder (its files in sorted order), or of a data set on the hub.
 
     Args:
@@ -81,7 +79,7 @@ def read_trajectories(
     Raises:
         TrajectoryError: no such file, format or data set; or, without a report, a record that cannot be used.
     """
-    readers = READERS
+    readers: tuple[Reader, ...] = READERS
     if format:
         readers = tuple(reader for reader in READERS if reader.name == format)
         if not readers:
@@ -149,19 +147,24 @@ class _Pass:
 
     def _convert(self, record: Record, file: str, label: str) -> Trajectory | None:
         if record.problem:
-            return self._refuse(record.problem, file, record.number, record.text)
+            self._refuse(record.problem, file, record.number, record.text)
+            return None
         reader = next((one for one in self.readers if one.recognises(record.value)), None)
         if reader is None:
-            return self._refuse(_unknown(record.value), file, record.number, _keys(record.value))
+            self._refuse(_unknown(record.value), file, record.number, _keys(record.value))
+            return None
         try:
             trajectory = reader.convert(record.value, label)
         except TrajectoryError as error:
-            return self._refuse(str(error), file, record.number, reader.name)
+            self._refuse(str(error), file, record.number, reader.name)
+            return None
         except (TypeError, ValueError, KeyError, AttributeError, RecursionError) as error:
             problem = f"malformed {reader.name} record"
-            return self._refuse(problem, file, record.number, f"{type(error).__name__}: {error}")
+            self._refuse(problem, file, record.number, f"{type(error).__name__}: {error}")
+            return None
         if not trajectory.turns:
-            return self._refuse("no turn", file, record.number, trajectory.trajectory_id)
+            self._refuse("no turn", file, record.number, trajectory.trajectory_id)
+            return None
         trajectory = self._unique(trajectory)
         self.report.read(trajectory, file, record.number)
         return trajectory

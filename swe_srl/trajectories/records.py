@@ -60,7 +60,7 @@ def read_records(path: Path) -> Iterator[Record]:
 
 
 def _open(path: Path) -> IO[bytes]:
-    return gzip.open(path, "rb") if path.name.endswith(".gz") else path.open("rb")
+    return cast(IO[bytes], gzip.open(path, "rb")) if path.name.endswith(".gz") else path.open("rb")
 
 
 def _head(file: IO[bytes]) -> bytes:
@@ -120,7 +120,7 @@ def _array(path: Path) -> Iterator[Record]:
     """Elements of one JSON array, each parsed when its text is complete. After a malformed element the rest is lost."""
     number = 1
     try:
-        with io.TextIOWrapper(cast(IO[bytes], _open(path)), encoding="utf-8-sig") as file:
+        with io.TextIOWrapper(_open(path), encoding="utf-8-sig") as file:
             for value in _elements(file):
                 yield Record(number, value)
                 number += 1

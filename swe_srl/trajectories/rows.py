@@ -71,7 +71,9 @@ def trajectory_from_row(row: Mapping[str, Any]) -> Trajectory:
     """
     version = row.get("version", VERSION)
     if version != VERSION:
-        raise TrajectoryError(f"version {version!r} of the trajectory format is not known (this program reads {VERSION})")
+        raise TrajectoryError(
+            f"version {version!r} of the trajectory format is not known (this program reads {VERSION})"
+        )
     turns = row.get("turns")
     if not isinstance(turns, list):
         raise TrajectoryError("a trajectory needs its list of turns")

@@ -20,6 +20,7 @@ _FINISH = "<finish>"
 
 
 def recognises(value: object) -> bool:
+    """Whether a record is of this format."""
     if not isinstance(value, Mapping) or not isinstance(value.get("content"), list) or not value["content"]:
         return False
     first = value["content"][0]
@@ -83,7 +84,9 @@ def _said(entry: Mapping[str, Any], after_submit: bool) -> Said:
 def _code(language: str, content: str, thought: str) -> Said:
     if language in _SHELLS:
         return Said("assistant", thought, (Call(SHELL_TOOL, {"command": content}),))
-    return Said("assistant", "\n".join(filter(None, (thought, content))), problem=f"no shell equivalent: {language} code")
+    return Said(
+        "assistant", "\n".join(filter(None, (thought, content))), problem=f"no shell equivalent: {language} code"
+    )
 
 
 def _api(function: str, arguments: Mapping[str, Any], thought: str) -> Said:
@@ -96,7 +99,11 @@ def _api(function: str, arguments: Mapping[str, Any], thought: str) -> Said:
     return Said("assistant", thought, (Call(function, values),))
 
 
-_RENAMED = {("search_file", "file_name"): "file", ("search_dir", "dir_name"): "dir", ("create", "file_name"): "filename"}
+_RENAMED = {
+    ("search_file", "file_name"): "file",
+    ("search_dir", "dir_name"): "dir",
+    ("create", "file_name"): "filename",
+}
 
 
 def _unquoted(value: Any) -> Any:

@@ -18,6 +18,7 @@ _ROLES = {"system": "system", "user": "user", "agent": "assistant"}
 
 
 def recognises(value: object) -> bool:
+    """Whether a record is of this format."""
     return (
         isinstance(value, Mapping)
         and isinstance(value.get("schema_version"), str)

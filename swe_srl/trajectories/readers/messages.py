@@ -1,4 +1,4 @@
-"""Chats: `messages`, `conversations` or `trajectory` lists. SWE-Gym, SWE-smith, SWE-rebench, nebius, R2E-Gym's SFT set, plain ones."""
+"""Chats as a list of messages: SWE-Gym, SWE-smith, SWE-rebench, nebius, R2E-Gym's SFT set, plain ones."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ _SWE_AGENT = re.compile(r"special interface|\bDISCUSSION\b|\(Open file: ")
 
 
 def recognises(value: object) -> bool:
+    """Whether a record is of this format."""
     return isinstance(value, Mapping) and _list_of(value) is not None
 
 

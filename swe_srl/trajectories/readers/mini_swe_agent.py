@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -14,8 +15,11 @@ from swe_srl.types import Trajectory
 
 NAME = "mini-swe-agent"
 
+_ACTION = re.compile(r"```(?:bash|mswea_bash_command)\s*\n(.*?)\n```", re.DOTALL)
+
 
 def recognises(value: object) -> bool:
+    """Whether a record is of this format."""
     if not isinstance(value, Mapping) or not isinstance(value.get("messages"), list):
         return False
     told = value.get("trajectory_format")
@@ -85,17 +89,19 @@ def _said(item: object) -> Said:
 
 
 def _with_actions(said: Said, actions: object) -> Said:
-    if said.calls or not isinstance(actions, list) or not actions:
+    """The message with the command that mini-swe-agent ran: as it recorded it, or by its rule (exactly one fence)."""
+    if said.calls or said.problem:
         return said
-    commands = [action.get("command") for action in actions if isinstance(action, Mapping)]
+    blocks = list(_ACTION.finditer(said.text))
+    if isinstance(actions, list) and actions:
+        commands = [action.get("command") for action in actions if isinstance(action, Mapping)]
+    else:
+        commands = [block.group(1) for block in blocks]
     if len(commands) != 1 or not isinstance(commands[0], str):
-        return said
-    return replace(said, calls=(Call(SHELL_TOOL, {"command": commands[0]}),), text=_before_fence(said.text))
-
-
-def _before_fence(text: str) -> str:
-    said = text.split("```", 1)[0].strip()
-    return said.removeprefix("THOUGHT:").strip()
+        return replace(said, problem="several commands" if commands else "no command")
+    thought = said.text[: blocks[0].start()] if blocks else said.text
+    call = Call(SHELL_TOOL, {"command": commands[0]})
+    return replace(said, calls=(call,), text=thought.strip().removeprefix("THOUGHT:").strip())
 
 
 def _from_response(item: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -16,6 +16,7 @@ NAME = "openhands"
 
 
 def recognises(value: object) -> bool:
+    """Whether a record is of this format."""
     if not isinstance(value, Mapping) or not isinstance(value.get("history"), list) or not value["history"]:
         return False
     first = value["history"][0]

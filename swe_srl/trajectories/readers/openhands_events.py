@@ -19,6 +19,7 @@ _ACTIONS = frozenset(
 
 
 def is_event(value: object) -> bool:
+    """Whether a record is one of these events."""
     if not isinstance(value, Mapping):
         return False
     if isinstance(value.get("action"), str) and value["action"] in _ACTIONS:
@@ -45,8 +46,10 @@ def _by_cause(events: Sequence[Mapping[str, Any]]) -> dict[str, list[Said]]:
     caused: dict[str, list[Said]] = {}
     for event in events:
         cause = _key(event.get("cause"))
-        if cause in actions and isinstance(event.get("observation"), str) and event["observation"] not in (
-            _SILENT_OBSERVATIONS
+        if (
+            cause in actions
+            and isinstance(event.get("observation"), str)
+            and event["observation"] not in (_SILENT_OBSERVATIONS)
         ):
             caused.setdefault(cause, []).append(_of_observation(event))
     return caused

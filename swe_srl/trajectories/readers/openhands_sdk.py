@@ -14,6 +14,7 @@ _META = frozenset({"kind", "is_input", "timeout", "reset", "security_risk"})
 
 
 def is_event(value: object) -> bool:
+    """Whether a record is one of these events."""
     return isinstance(value, Mapping) and isinstance(value.get("kind"), str) and "source" in value
 
 

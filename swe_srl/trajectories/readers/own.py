@@ -12,6 +12,7 @@ NAME = "swe-srl"
 
 
 def recognises(value: object) -> bool:
+    """Whether a record is of this format."""
     return isinstance(value, Mapping) and value.get("format") == FORMAT
 
 

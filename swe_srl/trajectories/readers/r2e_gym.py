@@ -14,6 +14,7 @@ NAME = "r2e-gym"
 
 
 def recognises(value: object) -> bool:
+    """Whether a record is of this format."""
     return isinstance(value, Mapping) and isinstance(value.get("trajectory_steps"), list)
 
 

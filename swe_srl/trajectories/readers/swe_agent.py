@@ -17,6 +17,7 @@ NAME = "swe-agent"
 
 
 def recognises(value: object) -> bool:
+    """Whether a record is of this format."""
     if not isinstance(value, Mapping):
         return False
     turns, history = value.get("trajectory"), value.get("history")
@@ -61,7 +62,12 @@ def _is_demonstration(item: object) -> bool:
 
 def _said(item: object) -> Said:
     said = said_of(item)
-    if said.role == "assistant" and not said.calls and isinstance(item, Mapping) and isinstance(item.get("action"), str):
+    if (
+        said.role == "assistant"
+        and not said.calls
+        and isinstance(item, Mapping)
+        and isinstance(item.get("action"), str)
+    ):
         thought = text_of(item.get("thought")) or ""
         return replace(said, text=thought.strip(), calls=(_shell(item["action"]),))
     return said
@@ -124,7 +130,8 @@ def _observation(turn: Mapping[str, Any]) -> str:
             state = None
     if not isinstance(state, Mapping) or not string(state, "open_file"):
         return observation
-    return f"{observation}\n(Open file: {string(state, 'open_file')})\n(Current directory: {string(state, 'working_dir')})\nbash-$"
+    file, folder = string(state, "open_file"), string(state, "working_dir")
+    return f"{observation}\n(Open file: {file})\n(Current directory: {folder})\nbash-$"
 
 
 def _base_commit(replay_config: object) -> str:

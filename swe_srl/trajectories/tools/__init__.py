@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -37,6 +38,8 @@ _MINI_SUBMIT = re.compile(
     r"""\A\s*echo\s+['"]?(?:COMPLETE_TASK_AND_SUBMIT_FINAL_OUTPUT|MINI_SWE_AGENT_FINAL_OUTPUT)['"]?\s*(?:&&|;|\n|\Z)"""
 )
 _KEYS = re.compile(r"\A(?:C-.|\^.|ctrl\+.|C-[a-zA-Z]\n?|q\n?)\Z", re.IGNORECASE)
+_PYTHON_CALL = re.compile(rf"\A\s*({'|'.join(sorted(windowed.NAMES | editor.NAMES | SUBMITS))})\(.*\)\s*\Z", re.DOTALL)
+_LONG_TEXT = re.compile(r'replacement_text="(.*\n.*)"\)\Z', re.DOTALL)
 _FIRST_WORD = re.compile(r"\A\s*([\w.-]+)(?=\s|\Z)")
 
 
@@ -84,7 +87,26 @@ def _shell(arguments: Mapping[str, Any], scene: Scene) -> str | Untranslatable:
         return Untranslatable("empty command")
     if _MINI_SUBMIT.match(command):
         return SUBMIT
+    if written := _PYTHON_CALL.match(command):
+        return _python_call(written.group(1), command, scene)
     return _swe_agent(command, scene) if scene.swe_agent else command
+
+
+def _python_call(name: str, command: str, scene: Scene) -> str | Untranslatable:
+    """A tool call written as a Python call in the place of a shell command: the Agent Data Protocol's rendering."""
+    command = command.strip()
+    if long := _LONG_TEXT.search(command):  # a text whose newlines stand unescaped between single quotation marks
+        command = f"{command[: long.start(1) - 1]}{long.group(1)!r})"
+    try:
+        node = ast.parse(command, mode="eval").body
+        if not isinstance(node, ast.Call) or node.args:
+            return Untranslatable(f"unparsable: {name} with positional arguments")
+        arguments = {str(word.arg): ast.literal_eval(word.value) for word in node.keywords}
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return Untranslatable(f"unparsable: {name} is not a call with literal arguments")
+    if name in windowed.NAMES:
+        return windowed.translate_windowed(name, arguments, scene)
+    return translate(Call(name, arguments), scene)
 
 
 def _swe_agent(command: str, scene: Scene) -> str | Untranslatable:

@@ -27,15 +27,17 @@ def heredoc(command: str, body: str, word: str) -> str:
 
 
 def write_file(path: str, text: str) -> str:
-    """A command that makes the file (and its folder) with exactly this text."""
+    """A command that makes the file with exactly this text; its folder must exist.
+
+    >>> write_file("a.txt", "")
+    'touch a.txt'
+    """
     target = quote(path)
-    folder = path.rpartition("/")[0]
-    prefix = f"mkdir -p {quote(folder)} && " if folder else ""
     if not text:
-        return f"{prefix}: > {target}"
+        return f"touch {target}"
     if text.endswith("\n"):
-        return heredoc(f"{prefix}cat > {target}", text, "EOF")
-    return heredoc(f"{prefix}head -c -1 > {target}", text, "EOF")
+        return heredoc(f"cat > {target}", text, "EOF")
+    return heredoc(f"head -c -1 > {target}", text, "EOF")
 
 
 def edit_file(path: str, statements: str) -> str:
@@ -64,9 +66,7 @@ def replace_all(path: str, old: str, new: str) -> str:
 def replace_lines(path: str, start: int, stop: int, new: str) -> str:
     """A command that puts `new` in the place of lines start to stop (from 1, inclusive); "" deletes them."""
     lines = f"{literal(new)}.split('\\n')" if new else "[]"
-    return edit_file(
-        path, f"lines = text.split('\\n')\nlines[{start - 1}:{stop}] = {lines}\ntext = '\\n'.join(lines)"
-    )
+    return edit_file(path, f"lines = text.split('\\n')\nlines[{start - 1}:{stop}] = {lines}\ntext = '\\n'.join(lines)")
 
 
 def literal(text: str) -> str:

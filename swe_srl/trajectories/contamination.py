@@ -1,0 +1,83 @@
+"""Whether training steps come from tasks of an evaluation split."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from swe_srl.types import Step, Task
+
+_WORD = re.compile(r"\w+")
+_SHINGLE = 8  # words
+NEAR_DUPLICATE = 0.8  # share of an issue's shingles that must be in the step's first message
+
+
+@dataclass(frozen=True, slots=True)
+class Contamination:
+    """A step that belongs to an evaluation task, and by what: "task", "base commit" or "issue text"."""
+
+    step_id: str
+    trajectory_id: str
+    task_id: str
+    by: str
+
+
+class ContaminationIndex:
+    """The evaluation tasks, arranged for looking steps up.
+
+    Args:
+        tasks: the evaluation split.
+    """
+
+    def __init__(self, tasks: Iterable[Task]) -> None:
+        self._ids: dict[str, str] = {}
+        self._commits: dict[tuple[str, str], str] = {}
+        self._shingles: dict[int, list[str]] = {}
+        self._sizes: dict[str, int] = {}
+        self._seen: tuple[str, str] = ("", "")
+        for task in tasks:
+            self._ids[task.instance_id.lower()] = task.instance_id
+            if task.repo and task.base_commit:
+                self._commits[task.repo.lower(), task.base_commit[:8].lower()] = task.instance_id
+            shingles = _shingles(task.problem_statement)
+            self._sizes[task.instance_id] = len(shingles)
+            for shingle in shingles:
+                self._shingles.setdefault(shingle, []).append(task.instance_id)
+
+    def match(self, step: Step) -> Contamination | None:
+        """The evaluation task that the step comes from, or None."""
+        task = self._ids.get(step.task_id.lower())
+        if task is not None:
+            return Contamination(step.step_id, step.trajectory_id, task, "task")
+        if step.repo and step.base_commit:
+            task = self._commits.get((step.repo.lower(), step.base_commit[:8].lower()))
+            if task is not None:
+                return Contamination(step.step_id, step.trajectory_id, task, "base commit")
+        text = next((message.content for message in step.context if message.role == "user"), "")
+        task = self._nearest(text)
+        return Contamination(step.step_id, step.trajectory_id, task, "issue text") if task else None
+
+    def _nearest(self, text: str) -> str:
+        if self._seen[0] != text:  # the steps of a trajectory share their first message
+            self._seen = (text, self._look_up(text))
+        return self._seen[1]
+
+    def _look_up(self, text: str) -> str:
+        hits: Counter[str] = Counter()
+        for shingle in _shingles(text):
+            hits.update(self._shingles.get(shingle, ()))
+        task, count = max(hits.items(), key=lambda item: item[1] / self._sizes[item[0]], default=("", 0))
+        return task if task and count / self._sizes[task] >= NEAR_DUPLICATE else ""
+
+
+def contaminated(steps: Iterable[Step], tasks: Iterable[Task]) -> list[Contamination]:
+    """The steps whose task is in an evaluation split: same instance id, same repository and base commit, or same issue text."""
+    index = ContaminationIndex(tasks)
+    return [found for found in map(index.match, steps) if found is not None]
+
+
+def _shingles(text: str) -> set[int]:
+    words = _WORD.findall(text.lower())
+    return {hash(tuple(words[start : start + _SHINGLE])) for start in range(len(words) - _SHINGLE + 1)}
