@@ -82,7 +82,7 @@ def load_tasks(name_or_path: str, revision: str = "", split: str = "") -> list[T
 
 
 def _folder_files(folder: Path, split: str) -> list[Path]:
-    """The data files of a folder; with a split, those named like `test.jsonl`, `x__test.parquet`, `test-0-of-1.parquet`."""
+    """The data files of a folder; with a split, those named like `test.jsonl`, `x__test.parquet`, `test-0-of-1.json`."""
     files = sorted(path for path in folder.iterdir() if path.suffix in DATA_SUFFIXES)
     if split:
         wanted = re.compile(rf"(?:.*[^a-zA-Z])?{re.escape(split)}(?:-\d+-of-\d+)?\Z")

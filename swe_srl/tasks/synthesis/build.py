@@ -36,20 +36,18 @@ git checkout {commit} {test_path}
 """
 
 
-def build_task(
-    bug: Bug, instance_id: str, repo: str, source: str, root: Path, passing: Sequence[str], seed: str
-) -> Task | None:
-    """The task that asks for the bug's fix; None when no example makes a short enough issue.
+def build_task(bug: Bug, repo: str, source: str, root: Path, passing: Sequence[str], seed: int) -> Task | None:
+    """The task that asks for the bug's fix, its number still to be given; None when no example makes a short issue.
 
     Args:
         bug: what to plant.
-        instance_id, repo: names in the row.
+        repo: name of the repository in the row.
         source: where the repository comes from (`Task.source`).
         root: the unpacked repository without the bug.
         passing: names of all tests that pass without the bug.
         seed: of the choice of example and wording.
     """
-    stream = random.Random(seed)
+    stream = random.Random(f"{seed}:{bug.path}:{bug.mutation.line}:{bug.mutation.new}")
     function = bug.mutation.function
     issue, example = _choose_issue(bug, function, stream)
     if example is None:
@@ -72,7 +70,7 @@ def build_task(
         "eval_type": "pass_and_fail",
     }
     return Task(
-        instance_id=instance_id,
+        instance_id=f"{repo.replace('/', '__')}-0",
         repo=repo,
         base_commit=commit,
         problem_statement=issue,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import random
 import shlex
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter, deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from swe_srl.errors import TaskError
 from swe_srl.protocols import Sandbox
@@ -80,6 +80,24 @@ def baseline(sandbox: Sandbox, timeout: float, source: str) -> list[str]:
     return [name for name, status in statuses.items() if status == "ok"]
 
 
+@dataclass
+class Search:
+    """The search for bugs in one function, which can be taken up again.
+
+    Args:
+        path, pristine: the function's file and its content.
+        candidates: mutations still to try, in order.
+        tries: how many of them may still be run.
+    """
+
+    path: str
+    pristine: str
+    candidates: deque[Mutation]
+    tries: int
+    kinds: set[str] = field(default_factory=set)
+    lines: set[int] = field(default_factory=set)
+
+
 @dataclass(frozen=True)
 class Screen:
     """Runs mutations of one file in one sandbox.
@@ -96,21 +114,19 @@ class Screen:
     passing: Sequence[str]
     timeout: float
 
-    def bugs(self, path: str, pristine: str, candidates: Sequence[Mutation], wanted: int, tries: int) -> Iterator[Bug]:
-        """The first `wanted` bugs among the first `tries` candidates, no two of one kind or on one line."""
-        kinds: set[str] = set()
-        lines: set[int] = set()
-        for mutation in candidates[:tries]:
-            if mutation.kind in kinds or mutation.line in lines:
+    def next_bug(self, search: Search) -> Bug | None:
+        """The next bug of a function, of another kind and on another line than those before; None when there is none."""
+        while search.candidates and search.tries > 0:
+            mutation = search.candidates.popleft()
+            if mutation.kind in search.kinds or mutation.line in search.lines:
                 continue
-            bug = self._try(path, pristine, mutation)
-            if bug is None:
-                continue
-            kinds.add(mutation.kind)
-            lines.add(mutation.line)
-            yield bug
-            if len(kinds) == wanted:
-                return
+            search.tries -= 1
+            bug = self._try(search.path, search.pristine, mutation)
+            if bug is not None:
+                search.kinds.add(mutation.kind)
+                search.lines.add(mutation.line)
+                return bug
+        return None
 
     def _try(self, path: str, pristine: str, mutation: Mutation) -> Bug | None:
         self.sandbox.write_file(path, mutation.source.encode())

@@ -1,0 +1,91 @@
+"""Makes the bundled quickstart files: tasks of every split, and the expert's trajectories on training and validation tasks.
+
+    python scripts/make_quickstart.py                  # everything, into swe_srl/data/quickstart
+    python scripts/make_quickstart.py --what trajectories
+
+Tasks come from bugs that the tests of the small repositories notice; every task is validated by running its tests without
+and with the gold patch. Trajectories are the scripted expert's commands run in the quickstart environment; one that does
+not resolve its task is an error. The same files come out every time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from swe_srl.agents import AgentDefinition, EpisodeJob, ExpertPolicy, run_episodes
+from swe_srl.envs import SweEnv
+from swe_srl.files import write_jsonl
+from swe_srl.grading import grade, log_parser_statuses, run_tests
+from swe_srl.tasks import load_tasks
+from swe_srl.tasks.expert import expert_actions
+from swe_srl.tasks.synthesis.quickstart import SPLITS, quickstart_tasks
+from swe_srl.trajectories import write_trajectories
+from swe_srl.types import StopReason, Task, Trajectory, Turn
+
+DEMONSTRATED = ("train", "validation")
+
+
+class Notes:
+    """Progress on standard error, one line a task that was left out."""
+
+    def track(self, name: str, total: int | None = None, done: int = 0) -> None:
+        """Ignore."""
+
+    def advance(self, name: str, amount: int = 1, info: str = "") -> None:
+        sys.stderr.write(".")
+        sys.stderr.flush()
+
+    def note(self, text: str) -> None:
+        sys.stderr.write(f"\n{text}\n")
+
+
+def demonstrate(tasks: Sequence[Task], workers: int) -> list[Trajectory]:
+    """The expert's resolved trajectories, in the order of the tasks.
+
+    Raises:
+        SystemExit: the expert does not resolve a task.
+    """
+    scripts = [
+        Trajectory("", task.instance_id, tuple(Turn(action) for action in expert_actions(task))) for task in tasks
+    ]
+    episodes = run_episodes(
+        [EpisodeJob(task) for task in tasks],
+        ExpertPolicy(scripts),
+        lambda task: SweEnv([task], definition="quickstart", sandbox="local"),
+        AgentDefinition.load("quickstart"),
+        workers=workers,
+    )
+    found = {episode.task_id: episode for episode in episodes}
+    return [_verified(task, found[task.instance_id].trajectory) for task in tasks]
+
+
+def _verified(task: Task, trajectory: Trajectory) -> Trajectory:
+    verdict = grade(task, trajectory.patch, sandbox="local")
+    if not (verdict.official and verdict.hardened) or trajectory.stop_reason is not StopReason.SUBMITTED:
+        raise SystemExit(f"{task.instance_id}: the expert fails: {verdict.status.value} {verdict.reason}")
+    turns = tuple(replace(turn, seconds=0.0) for turn in trajectory.turns)  # the same file every time
+    return replace(trajectory, trajectory_id=f"{task.instance_id}#expert", turns=turns, resolved=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("swe_srl/data/quickstart"))
+    parser.add_argument("--what", choices=("all", "tasks", "trajectories"), default="all")
+    parser.add_argument("--workers", type=int, default=2)
+    options = parser.parse_args()
+    for split in SPLITS:
+        file = options.out / f"tasks-{split}.jsonl"
+        if options.what != "trajectories":
+            tasks = quickstart_tasks(split, run_tests, log_parser_statuses, options.workers, Notes())
+            write_jsonl(file, (task.row() for task in tasks))
+        if options.what != "tasks" and split in DEMONSTRATED:
+            trajectories = demonstrate(load_tasks(str(file)), options.workers)
+            write_trajectories(options.out / f"trajectories-{split}.jsonl", trajectories)
+
+
+if __name__ == "__main__":
+    main()
