@@ -28,7 +28,7 @@ class Said:
     reasoning: str = ""
     exit_code: int | None = None
     problem: str = ""  # why this message is malformed in the file
-    command: str | None = None  # the shell command, where the format names it outright
+    plain: bool = False  # an observation that is the terminal's own text, with nothing wrapped around it
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ def _turns(said: Sequence[Said], swe_agent: bool, tools: frozenset[str]) -> list
         for part, told in _split(message, answers):
             observation = _observe(told)
             turns.append(_turn(part, observation, scene, missing=not told and not last))
-            scene = scene.after(observation.raw)
+            scene = scene.after(observation)
     return turns
 
 
@@ -106,26 +106,19 @@ def _split(message: Said, answers: list[Said]) -> list[tuple[Said, list[Said]]]:
     results = [answer for answer in answers if answer.role == "tool"]
     if len(message.calls) < 2 or message.problem or len(results) != len(message.calls):
         return [(message, answers)]
-    parts = []
-    for number, (call, result) in enumerate(zip(message.calls, results, strict=True)):
-        first = number == 0
-        parts.append(
-            (
-                replace(
-                    message,
-                    calls=(call,),
-                    text=message.text if first else "",
-                    reasoning=message.reasoning if first else "",
-                ),
-                [result],
-            )
-        )
+    parts = [
+        (replace(message, calls=(call,), text="", reasoning=""), [result])
+        for call, result in zip(message.calls, results, strict=True)
+    ]
+    parts[0] = (replace(message, calls=message.calls[:1]), parts[0][1])
+    parts[-1][1].extend(answer for answer in answers if answer.role != "tool")
     return parts
 
 
 def _observe(answers: Sequence[Said]) -> Observation:
     raw = "\n".join(answer.text for answer in answers)
-    observation = parse_observation(raw)
+    plain = bool(answers) and all(answer.plain for answer in answers)
+    observation = Observation(raw, None, raw) if plain else parse_observation(raw)
     codes = [answer.exit_code for answer in answers if answer.exit_code is not None]
     return replace(observation, exit_code=codes[-1]) if codes else observation
 
@@ -135,7 +128,8 @@ def _turn(message: Said, observation: Observation, scene: Scene, missing: bool) 
     if missing and isinstance(action, Action):
         action = FormatError("observation missing", _raw(message))
     output = observation.output
-    if isinstance(action, Action) and output.startswith(f"{action.command}\n"):
+    wrapped = output != observation.raw
+    if wrapped and isinstance(action, Action) and output.startswith(f"{action.command}\n"):
         output = output[len(action.command) + 1 :]  # a terminal that echoes what was typed
     return Turn(
         action=action,
@@ -156,8 +150,6 @@ def _action(message: Said, observation: Observation, scene: Scene) -> Action | F
     text = _raw(message)
     if message.problem:
         return FormatError(message.problem, text)
-    if message.command is not None:
-        return _shell(message.command, _thought(message.reasoning, message.text), text)
     if len(message.calls) > 1:
         return FormatError("several commands", text)
     if message.calls:

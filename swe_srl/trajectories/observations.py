@@ -24,6 +24,7 @@ _BRACKET_LINES = re.compile(
     r"Jupyter Python interpreter): [^\]]*\]"
 )
 _PROMPT = re.compile(r"\n?\[Python Interpreter: [^\]\n]*\]\s*\n\S+@\S+:\S* [#$] ?\s*\Z")
+_TAIL = 2000  # characters
 _SILENT = ("Your command ran successfully and did not produce any output.", "Your command ran successfully")
 
 
@@ -62,17 +63,23 @@ def parse_observation(raw: str) -> Observation:
     if headed := _R2E_HEADER.match(text):
         return Observation(text[headed.end() :], int(headed.group(1)) if headed.group(1) else None, raw)
     open_file = directory = ""
-    if trailer := _WINDOW_TRAILER.search(text):
+    if trailer := _WINDOW_TRAILER.search(text, _tail(text)):
         open_file, directory = trailer.group(1), trailer.group(2)
         text = text[: trailer.start()]
-    elif trailer := _DIRECTORY_TRAILER.search(text):
+    elif trailer := _DIRECTORY_TRAILER.search(text, _tail(text)):
         directory = trailer.group(1)
         text = text[: trailer.start()]
     text, exit_code = _take_exit_code(text.replace("\r\n", "\n"))
-    text = _PROMPT.sub("", text)
+    if prompt := _PROMPT.search(text, _tail(text)):
+        text = text[: prompt.start()]
     if text.strip().startswith(_SILENT) and len(text) < 80:
         text = ""
     return Observation(text, exit_code, raw, "" if open_file == "n/a" else open_file, directory)
+
+
+def _tail(text: str) -> int:
+    """Where to begin to look for what a harness adds at the end."""
+    return max(0, len(text) - _TAIL)
 
 
 def _untag(text: str) -> str:
@@ -84,7 +91,7 @@ def _untag(text: str) -> str:
 
 
 def _take_exit_code(text: str) -> tuple[str, int | None]:
-    found = list(_EXIT_CODE.finditer(text))
+    found = list(_EXIT_CODE.finditer(text, _tail(text)))
     if not found:
         return text, None
     last = found[-1]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from swe_srl.errors import TrajectoryError, suggest
+from swe_srl.trajectories.metadata import restored
 from swe_srl.trajectories.readers import adp, atif, messages, mini_swe_agent, openhands, own, r2e_gym, swe_agent
 from swe_srl.trajectories.records import Record, is_record_file, read_records
 from swe_srl.trajectories.report import ReadReport
@@ -154,7 +155,7 @@ class _Pass:
             self._refuse(_unknown(record.value), file, record.number, _keys(record.value))
             return None
         try:
-            trajectory = reader.convert(record.value, label)
+            trajectory = restored(reader.convert(record.value, label), record.value)
         except TrajectoryError as error:
             self._refuse(str(error), file, record.number, reader.name)
             return None

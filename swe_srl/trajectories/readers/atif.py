@@ -70,9 +70,11 @@ def _said(step: object) -> list[Said]:
         return [Said(role, text)]
     calls = _calls(step.get("tool_calls"))
     problem = "copied context" if step.get("is_copied_context") is True else calls if isinstance(calls, str) else ""
+    extra = mapping(step, "extra")
+    problem = problem or string(extra, "format_error")
     reasoning = string(step, "reasoning_content")
     said = [Said(role, text, () if isinstance(calls, str) else calls, reasoning, problem=problem)]
-    return said + _results(mapping(step, "observation").get("results"))
+    return said + _results(mapping(step, "observation").get("results"), extra)
 
 
 def _calls(listed: object) -> tuple[Call, ...] | str:
@@ -85,11 +87,12 @@ def _calls(listed: object) -> tuple[Call, ...] | str:
     return tuple(calls)
 
 
-def _results(results: object) -> list[Said]:
+def _results(results: object, extra: Mapping[str, Any]) -> list[Said]:
     if not isinstance(results, Sequence) or isinstance(results, str):
         return []
+    code, plain = integer(extra.get("exit_code")), extra.get("plain") is True
     return [
-        Said("tool", text_of(result.get("content")) or "", exit_code=integer(mapping(result, "extra").get("exit_code")))
+        Said("tool", text_of(result.get("content")) or "", exit_code=code, plain=plain)
         for result in results
         if isinstance(result, Mapping)
     ]

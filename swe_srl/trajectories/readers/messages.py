@@ -10,7 +10,7 @@ from typing import Any
 from swe_srl.errors import TrajectoryError
 from swe_srl.trajectories.calls import Call, make_call
 from swe_srl.trajectories.chat import Conversation, Said, assemble
-from swe_srl.trajectories.fields import boolean, clean, mapping, stop_reason, string, text_of
+from swe_srl.trajectories.fields import boolean, clean, integer, mapping, stop_reason, string, text_of
 from swe_srl.trajectories.statements import task_of
 from swe_srl.types import Trajectory
 
@@ -103,8 +103,13 @@ def said_of(item: object) -> Said:
     text = text_of(content)
     if text is None:
         return Said(role, clean(str(content)), problem="unparsable: the content is not text")
+    extra = mapping(item, "extra")
     if role != "assistant":
-        return Said(role, text)
+        if not isinstance(extra.get("raw_output"), str):
+            return Said(role, text)
+        return Said(role, clean(extra["raw_output"]), exit_code=integer(extra.get("returncode")), plain=True)
+    if isinstance(extra.get("format_error"), str):
+        return Said(role, text, problem=extra["format_error"])
     calls = calls_of(item)
     reasoning = string(item, "reasoning_content", "reasoning", "thinking")
     if isinstance(calls, str):

@@ -9,7 +9,7 @@ from typing import Any
 
 from swe_srl.trajectories.calls import SHELL_TOOL, Call
 from swe_srl.trajectories.chat import Conversation, Said, assemble
-from swe_srl.trajectories.fields import clean, integer, mapping, stop_reason, string
+from swe_srl.trajectories.fields import mapping, stop_reason, string
 from swe_srl.trajectories.readers.messages import said_of
 from swe_srl.types import Trajectory
 
@@ -81,11 +81,7 @@ def _said(item: object) -> Said:
         item = _from_response(item)
     said = said_of(item)
     extra = mapping(item, "extra") if isinstance(item, Mapping) else {}
-    if said.role == "assistant":
-        return _with_actions(said, extra.get("actions"))
-    if isinstance(extra.get("raw_output"), str):
-        return replace(said, text=clean(extra["raw_output"]), exit_code=integer(extra.get("returncode")))
-    return said
+    return _with_actions(said, extra.get("actions")) if said.role == "assistant" else said
 
 
 def _with_actions(said: Said, actions: object) -> Said:

@@ -37,7 +37,7 @@ _COMMAND_KEYS = ("command", "cmd", "keystrokes", "code", "script")
 _MINI_SUBMIT = re.compile(
     r"""\A\s*echo\s+['"]?(?:COMPLETE_TASK_AND_SUBMIT_FINAL_OUTPUT|MINI_SWE_AGENT_FINAL_OUTPUT)['"]?\s*(?:&&|;|\n|\Z)"""
 )
-_KEYS = re.compile(r"\A(?:C-.|\^.|ctrl\+.|C-[a-zA-Z]\n?|q\n?)\Z", re.IGNORECASE)
+_KEYS = re.compile(r"\A(?:C-[a-z]|ctrl\+[a-z])\Z", re.IGNORECASE)
 _PYTHON_CALL = re.compile(rf"\A\s*({'|'.join(sorted(windowed.NAMES | editor.NAMES | SUBMITS))})\(.*\)\s*\Z", re.DOTALL)
 _LONG_TEXT = re.compile(r'replacement_text="(.*\n.*)"\)\Z', re.DOTALL)
 _FIRST_WORD = re.compile(r"\A\s*([\w.-]+)(?=\s|\Z)")

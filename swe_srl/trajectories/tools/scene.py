@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from swe_srl.trajectories.observations import parse_observation
+from swe_srl.trajectories.observations import Observation
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +30,7 @@ class Scene:
     open_file: str = ""
     observation: str = ""
 
-    def after(self, raw: str) -> Scene:
-        """The scene of the next call, once this call brought the observation `raw`."""
-        seen = parse_observation(raw)
+    def after(self, seen: Observation) -> Scene:
+        """The scene of the next call, once this call brought the observation `seen`."""
         told = bool(seen.directory)  # the harness prints its state after every command, or never
         return replace(self, open_file=seen.open_file if told else self.open_file)
