@@ -13,7 +13,7 @@ from swe_srl.errors import TaskError
 from swe_srl.protocols import Sandbox
 from swe_srl.tasks.synthesis.issue import Example, double_quoted
 from swe_srl.tasks.synthesis.mutations import Mutation
-from swe_srl.tasks.synthesis.suite import TEST_COMMAND, TestMethod, test_statuses
+from swe_srl.tasks.synthesis.suite import TEST_COMMAND, TestMethod, log_outcomes
 
 _PROBE = """\
 import json, sys
@@ -72,7 +72,7 @@ def baseline(sandbox: Sandbox, timeout: float, source: str) -> list[str]:
     Raises:
         TaskError: there are no tests, or some do not pass.
     """
-    statuses = test_statuses(sandbox.run(TEST_COMMAND, timeout).output)
+    statuses = log_outcomes(sandbox.run(TEST_COMMAND, timeout).output)
     bad = [name for name, status in statuses.items() if status in {"FAIL", "ERROR"}]
     if bad or not statuses:
         reason = f"{len(bad)} of its tests fail, the first is {bad[0]}" if bad else f"`{TEST_COMMAND}` finds no tests"
@@ -146,7 +146,7 @@ class Screen:
         result = self.sandbox.run(TEST_COMMAND, self.timeout)
         if result.timed_out or result.rebuilt or result.truncated:
             return []
-        statuses = test_statuses(result.output)
+        statuses = log_outcomes(result.output)
         failing = [name for name in self.passing if statuses.get(name) in {"FAIL", "ERROR"}]
         vanished = [name for name in self.passing if name not in statuses]
         paths = {self.tests[name].path for name in failing if name in self.tests}

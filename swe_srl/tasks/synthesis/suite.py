@@ -61,15 +61,15 @@ def module_paths(root: Path) -> list[str]:
 def read_tests(root: Path) -> list[TestMethod]:
     """The test methods of a repository's test files, in order of file and line."""
     return [
-        test for path in _python_paths(root) if _is_test(path) for test in tests_of(path, (root / path).read_text())
+        test for path in _python_paths(root) if _is_test(path) for test in methods_of(path, (root / path).read_text())
     ]
 
 
-def tests_of(path: str, text: str) -> list[TestMethod]:
+def methods_of(path: str, text: str) -> list[TestMethod]:
     """The test methods of one test file.
 
     >>> text = "class T:\\n    def test_f(self):\\n        self.assertEqual(f(1), 2)\\n"
-    >>> tests_of("tests/test_a.py", text)[0].expression
+    >>> methods_of("tests/test_a.py", text)[0].expression
     'f(1)'
     """
     tree = ast.parse(text)
@@ -83,10 +83,10 @@ def tests_of(path: str, text: str) -> list[TestMethod]:
     ]
 
 
-def test_statuses(log: str) -> dict[str, str]:
+def log_outcomes(log: str) -> dict[str, str]:
     """Test name to ok, FAIL, ERROR or skipped of a `unittest -v` log: enough to screen bugs, not to grade patches.
 
-    >>> test_statuses("test_a (tests.test_m.T.test_a) ... ok\\ntest_b (tests.test_m.T.test_b) ... FAIL")
+    >>> log_outcomes("test_a (tests.test_m.T.test_a) ... ok\\ntest_b (tests.test_m.T.test_b) ... FAIL")
     {'test_a (tests.test_m.T.test_a)': 'ok', 'test_b (tests.test_m.T.test_b)': 'FAIL'}
     """
     return {match[1]: match[2].split()[0] for match in _RESULT.finditer(log)}
@@ -94,7 +94,11 @@ def test_statuses(log: str) -> dict[str, str]:
 
 def _python_paths(root: Path) -> list[str]:
     paths = (path.relative_to(root) for path in root.rglob("*.py"))
-    return sorted(path.as_posix() for path in paths if not any(part.startswith((".", "__")) for part in path.parts))
+    return sorted(
+        path.as_posix()
+        for path in paths
+        if not any(part.startswith(".") or part == "__pycache__" for part in path.parts)
+    )
 
 
 def _is_test(path: str) -> bool:

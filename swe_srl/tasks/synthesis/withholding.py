@@ -6,7 +6,7 @@ import ast
 import difflib
 from collections.abc import Collection, Mapping
 
-from swe_srl.tasks.synthesis.suite import tests_of
+from swe_srl.tasks.synthesis.suite import methods_of
 
 
 def withhold(path: str, text: str, identifiers: Collection[str]) -> str:
@@ -18,7 +18,7 @@ def withhold(path: str, text: str, identifiers: Collection[str]) -> str:
         identifiers: the tests to take out, as `TestMethod.identifier` names them.
     """
     lines = text.splitlines(keepends=True)
-    removed = [test for test in tests_of(path, text) if test.identifier in identifiers]
+    removed = [test for test in methods_of(path, text) if test.identifier in identifiers]
     gone = {line for test in removed for line in range(test.first_line, test.last_line + 1)}
     for test in removed:
         gone |= _blank_lines_before(test.first_line, lines)
