@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import io
 import json
-import shutil
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -46,8 +46,12 @@ class Console:
             table.add_column(column.removeprefix(">"), justify="right" if column.startswith(">") else "left")
         for row in rows:
             table.add_row(*(_cell(value) for value in row))
-        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else PIPE_WIDTH
-        RichConsole(file=sys.stdout, width=width, highlight=False).print(table)
+        if sys.stdout.isatty():
+            RichConsole(file=sys.stdout, highlight=False).print(table)
+            return
+        text = io.StringIO()
+        RichConsole(file=text, width=PIPE_WIDTH, highlight=False).print(table)
+        print("\n".join(line.rstrip() for line in text.getvalue().splitlines()))
 
     def progress(self) -> RichProgress | PlainProgress:
         """Where long work reports: bars on a terminal, plain lines elsewhere. Closed by `close`."""
