@@ -98,15 +98,16 @@ def show_task(settings: ShowSettings, console: Console) -> None:
 
 def validate_tasks(settings: ValidateSettings, console: Console) -> int:
     """Run each task's tests with and without the gold patch; exit code 1 when a task is not sound."""
-    from swe_srl.grading import log_parser_statuses, run_tests
+    from swe_srl.grading import GradingSettings, log_parser_statuses, run_tests
     from swe_srl.tasks import load_tasks, validate
 
+    grading = GradingSettings(sandbox=settings.sandbox)
     tasks = select(load_tasks(settings.split, settings.revision), settings.ids, settings.limit)
     progress = console.progress()
     progress.track("validate", len(tasks))
 
     def check(task: Task) -> ValidationResult:
-        return validate(task, lambda of, patch: run_tests(of, patch, sandbox=settings.sandbox), log_parser_statuses)
+        return validate(task, lambda of, patch: run_tests(of, patch, grading), log_parser_statuses)
 
     results = []
     with ThreadPoolExecutor(max(1, settings.workers)) as pool:
