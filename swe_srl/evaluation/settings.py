@@ -1,0 +1,105 @@
+"""Settings of `swe-srl eval`. Imports neither torch nor a model."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from swe_srl.errors import ConfigError
+from swe_srl.settings import as_mapping, setting
+
+QUICKSTART = "quickstart"
+SCRIPTED = ("expert", "gold", "empty")
+RUNTIME = ("workers", "grading_workers", "output", "device", "retries", "cache")  # may change when a run is resumed
+
+
+@dataclass(frozen=True)
+class EvalSettings:
+    """An evaluation run: an agent works on tasks, its patches are graded, a report is written."""
+
+    split: str = setting(QUICKSTART, "Tasks: lite, verified, quickstart, …, a file or folder of rows, or a hub id.")
+    tasks: str = setting(
+        "", "File of task rows that stands in for the split (no hub needed), or a .txt file of instance ids to keep."
+    )
+    revision: str = setting("", "Commit, branch or tag of a hub data set; empty for the pinned or newest one.")
+    instances: tuple[str, ...] = setting((), "Only these instances.")
+    filter: str = setting("", "Only instances whose id matches this regular expression.")
+    limit: int = setting(0, "Only the first so many instances; 0 takes all.")
+    policy: str = setting(
+        QUICKSTART,
+        "Who acts: a model folder or hub id, quickstart (the bundled model), the URL of an OpenAI-compatible endpoint, "
+        "expert, gold or empty.",
+    )
+    endpoint_model: str = setting("", "Name of the model to ask an endpoint for.")
+    api_key_env: str = setting("OPENAI_API_KEY", "Environment variable that holds an endpoint's key.")
+    trajectories: str = setting(
+        "", "Expert trajectories of the tasks: what the expert policy replays and similarity is measured against."
+    )
+    agent: str = setting("", "Agent definition; empty: quickstart for quickstart tasks, else shell.")
+    environment: str = setting("", "Environment definition; empty: by whether the task has an image.")
+    sandbox: str = setting("auto", "Where episodes and tests run.", ("auto", "local", "docker"))
+    samples: int = setting(1, "Episodes per task.")
+    temperature: float | None = setting(None, "Sampling temperature; none takes the agent definition's.")
+    max_new_tokens: int | None = setting(None, "Tokens a completion may have; none takes the agent definition's.")
+    max_turns: int | None = setting(None, "Turns an episode may take; none takes the agent definition's.")
+    max_tokens: int | None = setting(None, "Completion tokens an episode may take; none takes the agent definition's.")
+    seed: int = setting(0, "Seed of the sampling.")
+    hardened: bool = setting(True, "Run the tests of every officially resolved patch a second time, hardened.")
+    grading_timeout: float = setting(1800.0, "Seconds that a task's tests may take.")
+    cache: str = setting("", "Folder of verdicts known already, shared between runs; empty grades everything anew.")
+    workers: int = setting(4, "Episodes at a time.")
+    grading_workers: int = setting(2, "Patches graded at a time.")
+    retries: int = setting(1, "Further tries of an episode or grading that the infrastructure broke.")
+    device: str = setting("auto", "Where a local model runs: auto, cpu, cuda, …")
+    dtype: str = setting("auto", "Arithmetic of a local model: auto, float32, bfloat16.")
+    output: Path | None = setting(None, "Run folder; none: runs/eval/, named by split, policy and settings.")
+
+    def __post_init__(self) -> None:
+        at_least = {"limit": 0, "samples": 1, "workers": 1, "grading_workers": 1, "retries": 0}
+        for name, bound in at_least.items():
+            if getattr(self, name) < bound:
+                raise ConfigError(f"{name} must be at least {bound}, not {getattr(self, name)}")
+        for name in ("max_turns", "max_new_tokens"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.temperature is not None and self.temperature < 0:
+            raise ConfigError(f"temperature must be at least 0, not {self.temperature}")
+        if self.grading_timeout <= 0:
+            raise ConfigError(f"grading_timeout must be positive, not {self.grading_timeout}")
+        try:
+            re.compile(self.filter)
+        except re.error as error:
+            raise ConfigError(f"filter: {self.filter!r} is no regular expression: {error}") from error
+        if self.is_endpoint and not self.endpoint_model:
+            raise ConfigError("endpoint_model: an endpoint needs the name of the model to ask for")
+
+    @property
+    def is_endpoint(self) -> bool:
+        """Whether the policy is an endpoint's URL."""
+        return self.policy.startswith(("http://", "https://"))
+
+    @property
+    def agent_name(self) -> str:
+        """The agent definition that shows tasks to the policy."""
+        return self.agent or (QUICKSTART if self.split.startswith(QUICKSTART) else "shell")
+
+    @property
+    def folder(self) -> Path:
+        """The run folder: the same settings give the same one, so that the same command resumes."""
+        if self.output is not None:
+            return self.output
+        content = {key: value for key, value in as_mapping(self).items() if key not in RUNTIME}
+        digest = hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:8]
+        return Path("runs/eval") / "-".join([_word(self.split), _word(self.policy), digest])
+
+
+def _word(text: str) -> str:
+    """The last part of a name or path, fit for a file name.
+
+    >>> _word("runs/train/final/")
+    'final'
+    """
+    return re.sub(r"[^\w.]+", "_", text.rstrip("/").rsplit("/", 1)[-1])
