@@ -3,13 +3,13 @@ from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
+from trajectory_strategies import TEXT, portable_turns, trajectories
 
 from swe_srl.errors import TrajectoryError
 from swe_srl.trajectories import ReadReport, make_steps, read_trajectories
 from swe_srl.trajectories.export import EXPORTS, export_trajectories, to_messages
 from swe_srl.trajectories.prompting import Prompting
 from swe_srl.types import Action, StopReason, Trajectory, Turn
-from trajectory_strategies import TEXT, portable_turns, trajectories
 
 
 def _held(trajectory: Trajectory) -> Trajectory:

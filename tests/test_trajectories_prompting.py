@@ -1,8 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
+from trajectory_strategies import turns
 
 from swe_srl.trajectories.prompting import Prompting, render_contexts, render_messages
-from trajectory_strategies import turns
 
 PROMPTINGS = st.builds(
     Prompting,

@@ -3,6 +3,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from trajectory_strategies import ANY_TEXT, trajectories
 
 from swe_srl.errors import TrajectoryError
 from swe_srl.trajectories import (
@@ -17,7 +18,6 @@ from swe_srl.trajectories import (
     write_trajectories,
 )
 from swe_srl.types import Action, Message, Step, Trajectory, Turn
-from trajectory_strategies import ANY_TEXT, trajectories
 
 STEPS = st.builds(
     Step,

@@ -28,6 +28,7 @@ class Said:
     reasoning: str = ""
     exit_code: int | None = None
     problem: str = ""  # why this message is malformed in the file
+    written: str = ""  # the message as the model wrote it, where `text` is only a part of it
     plain: bool = False  # an observation that is the terminal's own text, with nothing wrapped around it
 
 
@@ -107,10 +108,10 @@ def _split(message: Said, answers: list[Said]) -> list[tuple[Said, list[Said]]]:
     if len(message.calls) < 2 or message.problem or len(results) != len(message.calls):
         return [(message, answers)]
     parts = [
-        (replace(message, calls=(call,), text="", reasoning=""), [result])
+        (replace(message, calls=(call,), text="", reasoning="", written=""), [result])
         for call, result in zip(message.calls, results, strict=True)
     ]
-    parts[0] = (replace(message, calls=message.calls[:1]), parts[0][1])
+    parts[0] = (replace(message, calls=message.calls[:1], written=""), parts[0][1])
     parts[-1][1].extend(answer for answer in answers if answer.role != "tool")
     return parts
 
@@ -140,8 +141,8 @@ def _turn(message: Said, observation: Observation, scene: Scene, missing: bool) 
 
 
 def _raw(message: Said) -> str:
-    if not message.calls:
-        return message.text
+    if message.written or not message.calls:
+        return message.written or message.text
     calls = "\n".join(f"{call.name}({json.dumps(call.arguments, default=str)})" for call in message.calls)
     return f"{message.text}\n{calls}" if message.text else calls
 

@@ -19,7 +19,7 @@ _VARYING = (
     (re.compile(r"\b\d+(?:\.\d+)?\s?(?:s|ms|us|seconds?|secs?)\b"), "TIME"),
     (re.compile(r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?"), "DATE"),
     (re.compile(r"\b(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)\s+\d+\s+[\d:]+"), "DATE"),
-    (re.compile(r"/tmp/[\w./-]+"), "/tmp/"),
+    (re.compile(r"/tmp/[\w-]+"), "/tmp/"),
     (re.compile(r"[ \t]+$", re.MULTILINE), ""),
 )
 _DIFF_INDEX = re.compile(r"^index [0-9a-f]+\.\.[0-9a-f]+.*\n", re.MULTILINE)

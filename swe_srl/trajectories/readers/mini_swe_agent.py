@@ -97,7 +97,8 @@ def _with_actions(said: Said, actions: object) -> Said:
         return replace(said, problem="several commands" if commands else "no command")
     thought = said.text[: blocks[0].start()] if blocks else said.text
     call = Call(SHELL_TOOL, {"command": commands[0]})
-    return replace(said, calls=(call,), text=thought.strip().removeprefix("THOUGHT:").strip())
+    text = thought.strip().removeprefix("THOUGHT:").strip()
+    return replace(said, calls=(call,), text=text, written=said.text)
 
 
 def _from_response(item: Mapping[str, Any]) -> Mapping[str, Any]:

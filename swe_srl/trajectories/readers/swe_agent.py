@@ -69,7 +69,7 @@ def _said(item: object) -> Said:
         and isinstance(item.get("action"), str)
     ):
         thought = text_of(item.get("thought")) or ""
-        return replace(said, text=thought.strip(), calls=(_shell(item["action"]),))
+        return replace(said, text=thought.strip(), calls=(_shell(item["action"]),), written=said.text)
     return said
 
 

@@ -30,11 +30,11 @@ def write_file(path: str, text: str) -> str:
     """A command that makes the file with exactly this text; its folder must exist.
 
     >>> write_file("a.txt", "")
-    'touch a.txt'
+    ': > a.txt'
     """
     target = quote(path)
     if not text:
-        return f"touch {target}"
+        return f": > {target}"
     if text.endswith("\n"):
         return heredoc(f"cat > {target}", text, "EOF")
     return heredoc(f"head -c -1 > {target}", text, "EOF")
@@ -79,11 +79,11 @@ def literal(text: str) -> str:
     """
     if "\n" not in text:
         return repr(text)
-    for prefix in ("", "r"):
-        for quotes in ("'''", '"""'):
-            candidate = f"{prefix}{quotes}{text}{quotes}"
-            if _means(candidate, text):
-                return candidate
+    prefix = "r" if "\\" in text else ""
+    for quotes in ("'''", '"""'):
+        candidate = f"{prefix}{quotes}{text}{quotes}"
+        if _means(candidate, text):
+            return candidate
     return repr(text)
 
 
