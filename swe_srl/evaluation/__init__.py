@@ -1,1 +1,42 @@
-"""TBD."""
+"""Orchestration and statistics: episodes, predictions, verdicts, report."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from swe_srl.evaluation.comparison import Comparison, compare
+    from swe_srl.evaluation.logs import judge_again
+    from swe_srl.evaluation.predictions import grade_predictions, read_predictions
+    from swe_srl.evaluation.report import Report
+    from swe_srl.evaluation.running import evaluate
+    from swe_srl.evaluation.settings import EvalSettings
+
+_HOMES = {
+    "Comparison": "comparison",
+    "EvalSettings": "settings",
+    "Report": "report",
+    "compare": "comparison",
+    "evaluate": "running",
+    "grade_predictions": "predictions",
+    "judge_again": "logs",
+    "read_predictions": "predictions",
+}
+__all__ = [
+    "Comparison",
+    "EvalSettings",
+    "Report",
+    "compare",
+    "evaluate",
+    "grade_predictions",
+    "judge_again",
+    "read_predictions",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name on first use: `swe_srl.evaluation.settings` alone is needed for the command line's help."""
+    if name in _HOMES:
+        return getattr(import_module(f"swe_srl.evaluation.{_HOMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,129 @@
+"""Two evaluation runs, task by task."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from swe_srl.errors import ConfigError
+from swe_srl.evaluation.markdown import percent
+from swe_srl.evaluation.report import rate
+from swe_srl.evaluation.statistics import Estimate, mcnemar, paired_bootstrap
+from swe_srl.runs import RunFolder
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What changed from run A to run B, over the tasks that both graded.
+
+    Args:
+        a, b: the runs' folders.
+        tasks: how many tasks are compared.
+        rate_a, rate_b: resolve rates over them.
+        difference: B - A, with an interval by paired bootstrap over tasks.
+        p_value: of McNemar's exact test on the tasks; None unless both runs have one sample per task.
+        gained: tasks with a higher resolve rate in B.
+        lost: tasks with a lower one.
+        only_a, only_b: tasks that only one of the runs graded: left out.
+    """
+
+    a: str
+    b: str
+    tasks: int
+    rate_a: Estimate
+    rate_b: Estimate
+    difference: Estimate
+    p_value: float | None
+    gained: tuple[str, ...]
+    lost: tuple[str, ...]
+    only_a: tuple[str, ...] = ()
+    only_b: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return dataclasses.asdict(self)
+
+    def as_markdown(self) -> str:
+        """The comparison for a person."""
+        lines = [
+            f"# {self.b} against {self.a}",
+            f"Over the {self.tasks} tasks that both runs graded:",
+            f"- A resolves {percent(self.rate_a)}\n- B resolves {percent(self.rate_b)}\n"
+            f"- B - A is {100 * self.difference.value:+.1f} points ({self.difference.confidence:.0%} interval "
+            f"{100 * self.difference.low:+.1f} to {100 * self.difference.high:+.1f}, paired by task)",
+        ]
+        if self.p_value is not None:
+            lines.append(
+                f"McNemar's exact test: p = {self.p_value:.3g} ({len(self.gained)} gained, {len(self.lost)} lost)"
+            )
+        for title, names in (
+            ("Better in B", self.gained),
+            ("Worse in B", self.lost),
+            ("Only in A (left out)", self.only_a),
+            ("Only in B (left out)", self.only_b),
+        ):
+            lines += [f"## {title}: {len(names)}", "\n".join(f"- `{name}`" for name in names)] if names else []
+        return "\n\n".join(lines) + "\n"
+
+
+def compare(run_a: str | Path, run_b: str | Path, common: bool = False, hardened: bool = False) -> Comparison:
+    """Compare two runs on the tasks that both graded.
+
+    Args:
+        run_a, run_b: run folders of `evaluate` or `grade_predictions`.
+        common: compare the common tasks when the runs graded different ones.
+        hardened: by the hardened verdicts.
+
+    Raises:
+        ConfigError: a folder is no run, the runs graded different tasks and `common` is not set, or none in common.
+    """
+    a, b = outcomes(run_a, hardened), outcomes(run_b, hardened)
+    shared = sorted(a.keys() & b.keys())
+    only_a, only_b = tuple(sorted(a.keys() - b.keys())), tuple(sorted(b.keys() - a.keys()))
+    if not shared:
+        raise ConfigError(f"{run_a} and {run_b} graded no task in common")
+    if (only_a or only_b) and not common:
+        raise ConfigError(
+            f"the runs graded different tasks: {len(only_a)} only in {run_a}, {len(only_b)} only in {run_b}, "
+            f"{len(shared)} in both. Use --common to compare those"
+        )
+    a, b = {task: a[task] for task in shared}, {task: b[task] for task in shared}
+    change = {task: fmean(b[task]) - fmean(a[task]) for task in shared}
+    gained = tuple(task for task in shared if change[task] > 0)
+    lost = tuple(task for task in shared if change[task] < 0)
+    single = all(len(values) == 1 for values in (*a.values(), *b.values()))
+    return Comparison(
+        a=str(run_a),
+        b=str(run_b),
+        tasks=len(shared),
+        rate_a=rate(a),
+        rate_b=rate(b),
+        difference=paired_bootstrap(a, b),
+        p_value=mcnemar(len(lost), len(gained)) if single else None,
+        gained=gained,
+        lost=lost,
+        only_a=only_a,
+        only_b=only_b,
+    )
+
+
+def outcomes(folder: str | Path, hardened: bool = False) -> dict[str, list[float]]:
+    """1 or 0 for every graded sample of a run, by task.
+
+    Raises:
+        ConfigError: the folder is no run, or holds no verdicts.
+    """
+    run = RunFolder.read(folder)
+    found: dict[tuple[str, int], float] = {
+        (str(row["task_id"]), int(row["sample"])): float(row["hardened" if hardened else "official"])
+        for row in run.rows("verdicts")
+    }
+    if not found:
+        raise ConfigError(f"{folder}: this run has no verdicts yet")
+    by_task: dict[str, list[float]] = {}
+    for (task, _), value in sorted(found.items()):
+        by_task.setdefault(task, []).append(value)
+    return by_task

@@ -1,0 +1,81 @@
+"""Reports as Markdown."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+from swe_srl.evaluation.report import Report
+from swe_srl.evaluation.statistics import Estimate
+
+_LISTED = 50  # entries of one list
+
+
+def report_markdown(report: Report) -> str:
+    """The report for a person: figures first, then what was left out of them and why."""
+    rows = [
+        ("resolved (official rules)", f"{report.resolved} of {report.samples}: {percent(report.resolve_rate)}"),
+        ("resolved (hardened rules)", f"{report.hardened} of {report.samples}: {percent(report.hardened_rate)}"),
+        *((f"pass@{k}", f"{value:.1%}") for k, value in report.pass_at_k.items() if k > 1),
+        ("denominator", denominator(report)),
+        ("turns per episode", f"{report.turns:.1f}"),
+        ("format errors", f"{report.format_error_rate:.1%} of the turns"),
+        *((f"{kind} tokens per turn", f"{value:.1f}") for kind, value in report.tokens.items()),
+        ("similarity to the expert", "unknown" if report.similarity is None else f"{report.similarity:.3f}"),
+        ("exit reasons", _counts(report.exit_reasons)),
+        ("verdicts", _counts(report.statuses)),
+        ("seconds per episode / grading", f"{report.seconds:.1f} / {report.grading_seconds:.1f}"),
+    ]
+    parts = [f"# {report.title}", _table(("figure", "value"), rows)]
+    repositories = [(name, f"{a} of {b}", f"{a / b:.1%}") for name, (a, b) in report.by_repository.items()]
+    parts += ["## By repository", _table(("repository", "resolved", "rate"), repositories)] if repositories else []
+    parts += _listing("Official and hardened verdicts differ", report.differing.items())
+    parts += _listing("Flagged", ((name, ", ".join(flags)) for name, flags in report.flagged.items()))
+    failures = (
+        (f"{failure.task_id}#{failure.sample} ({failure.stage})", failure.reason) for failure in report.failures
+    )
+    parts += _listing("Infrastructure failures (not counted)", failures)
+    parts += _listing("Not run here (not counted)", report.unavailable.items())
+    return "\n\n".join(parts) + "\n"
+
+
+def denominator(report: Report) -> str:
+    """What the rates are of, in words.
+
+    The samples asked for are those of the tasks that can be run here.
+    """
+    words = f"{report.samples} graded samples of {report.tasks} tasks; {report.asked} samples asked for"
+    if report.failures:
+        words += f", {len(report.failures)} lost to infrastructure failures"
+    if report.unavailable:
+        words += f"; {len(report.unavailable)} tasks cannot be run here"
+    return words
+
+
+def percent(estimate: Estimate, digits: int = 1) -> str:
+    """A rate with its interval: `40.0% (95% interval 19.8% to 64.3%)`."""
+    if math.isnan(estimate.value):
+        return "no data"
+    low, high = (f"{bound:.{digits}%}" for bound in (estimate.low, estimate.high))
+    return f"{estimate.value:.{digits}%} ({estimate.confidence:.0%} interval {low} to {high})"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(
+        "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in line) + " |" for line in lines
+    )
+
+
+def _listing(title: str, entries: Iterable[tuple[str, str]]) -> list[str]:
+    found = list(entries)
+    if not found:
+        return []
+    lines = [f"- `{name}`: {' '.join(text.split())[:500]}" for name, text in found[:_LISTED]]
+    lines += [f"- and {len(found) - _LISTED} more"] if len(found) > _LISTED else []
+    return [f"## {title}: {len(found)}", "\n".join(lines)]
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{name} {count}" for name, count in ordered) or "none"

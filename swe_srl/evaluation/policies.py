@@ -1,0 +1,94 @@
+"""From the `policy` setting to a policy and the agent definition it acts with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from swe_srl.agents import AgentDefinition, EmptyPolicy, ExpertPolicy, GoldPolicy, ModelPolicy
+from swe_srl.errors import ConfigError, TaskError
+from swe_srl.evaluation.settings import QUICKSTART, EvalSettings
+from swe_srl.protocols import Generator, Policy
+from swe_srl.tasks.expert import expert_actions
+from swe_srl.trajectories import read_trajectories
+from swe_srl.types import Task, Trajectory, Turn
+
+
+def agent_of(settings: EvalSettings) -> AgentDefinition:
+    """The agent definition with the settings' own limits and sampling in place of its own.
+
+    Raises:
+        ConfigError: no such definition.
+    """
+    agent = AgentDefinition.load(settings.agent_name)
+    given: dict[str, Any] = {"temperature": settings.temperature, "max_new_tokens": settings.max_new_tokens}
+    sampling = replace(agent.sampling, **{name: value for name, value in given.items() if value is not None})
+    limits: dict[str, Any] = {"max_turns": settings.max_turns, "max_tokens": settings.max_tokens}
+    if settings.policy in ("expert", "gold", "empty") and settings.max_turns is None:
+        limits["max_turns"] = 1000  # a script ends by itself
+    return replace(agent, sampling=sampling, **{name: value for name, value in limits.items() if value is not None})
+
+
+def make_policy(settings: EvalSettings, agent: AgentDefinition, tasks: Sequence[Task]) -> Policy:
+    """The policy that acts.
+
+    Raises:
+        ConfigError: the expert is asked for and a task has no expert trajectory; or there is no such model.
+        GenerationError: the model cannot be loaded.
+    """
+    if settings.policy == "empty":
+        return EmptyPolicy(agent.submit)
+    if settings.policy == "gold":
+        return GoldPolicy(tasks, agent.submit)
+    if settings.policy == "expert":
+        experts = expert_trajectories(settings, tasks)
+        missing = [task.instance_id for task in tasks if task.instance_id not in experts]
+        if missing:
+            raise ConfigError(
+                f"policy expert: no expert trajectory of {missing[0]} ({len(missing)} tasks have none): give --trajectories"
+            )
+        return ExpertPolicy(experts.values())
+    return ModelPolicy(make_generator(settings), agent.sampling)
+
+
+def make_generator(settings: EvalSettings) -> Generator:
+    """The local model or the endpoint that the `policy` setting names.
+
+    Raises:
+        GenerationError: the model cannot be loaded.
+    """
+    from swe_srl.generation import EndpointGenerator, TransformersGenerator
+
+    if settings.is_endpoint:
+        return EndpointGenerator(settings.policy, settings.endpoint_model, api_key_env=settings.api_key_env)
+    return TransformersGenerator(model_path(settings.policy), device=settings.device, dtype=settings.dtype)
+
+
+def model_path(policy: str) -> str:
+    """Path or hub id of the model."""
+    if policy == QUICKSTART:
+        from importlib import resources
+
+        return str(resources.files("swe_srl") / "data" / "quickstart" / "model")
+    return policy
+
+
+def expert_trajectories(settings: EvalSettings, tasks: Sequence[Task]) -> dict[str, Trajectory]:
+    """What an expert did on each task, as far as it is known: from the given file, else by the scripted expert."""
+    wanted = {task.instance_id for task in tasks}
+    found: dict[str, Trajectory] = {}
+    if settings.trajectories:
+        if not Path(settings.trajectories).exists():
+            raise ConfigError(f"trajectories: no such file or folder: {settings.trajectories}")
+        read = read_trajectories(settings.trajectories)
+        found = {trajectory.task_id: trajectory for trajectory in read if trajectory.task_id in wanted}
+    for task in tasks:
+        if task.instance_id not in found and task.source:
+            try:
+                turns = tuple(Turn(action) for action in expert_actions(task))
+            except TaskError:  # a task that the scripted expert does not know how to solve
+                continue
+            found[task.instance_id] = Trajectory(f"{task.instance_id}#expert", task.instance_id, turns)
+    return found

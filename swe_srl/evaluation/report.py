@@ -1,0 +1,204 @@
+"""What an evaluation run found: figures with their intervals, and what was left out of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import fmean
+from typing import Any
+
+from swe_srl.evaluation.pipeline import Attempt, Failure
+from swe_srl.evaluation.statistics import Estimate, bootstrap_mean, pass_at_k, wilson
+from swe_srl.protocols import Similarity
+from swe_srl.types import Action, Trajectory, VerdictStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The figures of one run.
+
+    Args:
+        title: split and policy.
+        tasks: tasks with at least one graded sample: the denominator.
+        samples: graded samples.
+        asked: samples that the run was asked for.
+        resolved: graded samples that the official rules call resolved.
+        hardened: those that the hardened rules call resolved too.
+        resolve_rate: of the samples, by the official rules: Wilson's interval when there is one sample per task, else an
+            interval by bootstrap over tasks.
+        hardened_rate: the same by the hardened rules.
+        pass_at_k: chance that one of k samples is resolved, mean over the tasks with at least k samples, by k.
+        statuses: graded samples by the verdict's status.
+        exit_reasons: graded samples by the reason the episode ended.
+        turns: mean turns of an episode.
+        format_error_rate: share of all turns whose completion was malformed.
+        tokens: mean per turn, by kind: "prompt", "completion", "thought", "command". Empty when no tokens were counted.
+        similarity: mean similarity to the expert's command of the same turn, over episodes; None when no expert is known.
+        seconds: mean wall time of an episode.
+        grading_seconds: mean time of a grading.
+        by_repository: resolved and graded samples of each repository.
+        differing: samples where the official and the hardened verdict differ, with the reason.
+        flagged: samples whose patch or run was flagged, with the flags.
+        failures: samples that the infrastructure kept from a result: they count for nothing.
+        unavailable: tasks that cannot be run here, with the reason: they count for nothing.
+    """
+
+    title: str
+    tasks: int
+    samples: int
+    asked: int
+    resolved: int
+    hardened: int
+    resolve_rate: Estimate
+    hardened_rate: Estimate
+    pass_at_k: Mapping[int, float]
+    statuses: Mapping[str, int]
+    exit_reasons: Mapping[str, int]
+    turns: float
+    format_error_rate: float
+    tokens: Mapping[str, float]
+    similarity: float | None
+    seconds: float
+    grading_seconds: float
+    by_repository: Mapping[str, tuple[int, int]]
+    differing: Mapping[str, str] = field(default_factory=dict)
+    flagged: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    failures: tuple[Failure, ...] = ()
+    unavailable: Mapping[str, str] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON values; a rate of nothing is null."""
+        plain: dict[str, Any] = _plain(dataclasses.asdict(self))
+        return plain
+
+
+def make_report(
+    title: str,
+    attempts: Sequence[Attempt],
+    failures: Sequence[Failure],
+    unavailable: Mapping[str, str],
+    asked: int,
+    experts: Mapping[str, Trajectory],
+    similarity: Similarity | None,
+) -> Report:
+    """The figures of a run.
+
+    Args:
+        title: what was evaluated.
+        attempts: graded samples.
+        failures: samples without a result.
+        unavailable: tasks that were not run, with the reason.
+        asked: samples the run was asked for.
+        experts: expert trajectories by task.
+        similarity: compares a command with the expert's; None leaves the figure out.
+    """
+    official = _by_task(attempts, lambda attempt: attempt.verdict.official)
+    hardened = _by_task(attempts, lambda attempt: attempt.verdict.hardened)
+    turns = [turn for attempt in attempts for turn in attempt.trajectory.turns]
+    scores = [s for attempt in attempts if (s := _similarity_of(attempt, experts, similarity)) is not None]
+    return Report(
+        title=title,
+        tasks=len(official),
+        samples=len(attempts),
+        asked=asked,
+        resolved=sum(attempt.verdict.official for attempt in attempts),
+        hardened=sum(attempt.verdict.hardened for attempt in attempts),
+        resolve_rate=rate(official),
+        hardened_rate=rate(hardened),
+        pass_at_k=_pass_at(official),
+        statuses=Counter(attempt.verdict.status.value for attempt in attempts),
+        exit_reasons=Counter(stop.value if (stop := a.trajectory.stop_reason) else "unknown" for a in attempts),
+        turns=_mean([len(attempt.trajectory.turns) for attempt in attempts]),
+        format_error_rate=_mean([not isinstance(turn.action, Action) for turn in turns]),
+        tokens=_tokens(attempts),
+        similarity=fmean(scores) if scores else None,
+        seconds=_mean([attempt.seconds for attempt in attempts]),
+        grading_seconds=_mean([attempt.verdict.seconds for attempt in attempts if attempt.verdict.seconds]),
+        by_repository=_by_repository(attempts),
+        differing={_name(a): a.verdict.reason for a in attempts if a.verdict.official != a.verdict.hardened},
+        flagged={_name(a): flags for a in attempts if (flags := _telling(a.verdict.flags))},
+        failures=tuple(failures),
+        unavailable=dict(unavailable),
+    )
+
+
+def rate(by_task: Mapping[str, Sequence[float]]) -> Estimate:
+    """Resolve rate with its interval: Wilson's for one sample per task, bootstrap over tasks for more."""
+    if all(len(values) == 1 for values in by_task.values()):
+        return wilson(int(sum(values[0] for values in by_task.values())), len(by_task))
+    return bootstrap_mean(by_task)
+
+
+def _by_task(attempts: Sequence[Attempt], outcome: Any) -> dict[str, list[float]]:
+    found: dict[str, list[float]] = {}
+    for attempt in attempts:
+        found.setdefault(attempt.task_id, []).append(float(outcome(attempt)))
+    return found
+
+
+def _pass_at(by_task: Mapping[str, Sequence[float]]) -> dict[int, float]:
+    most = max((len(values) for values in by_task.values()), default=0)
+    found: dict[int, float] = {}
+    for k in sorted({1, most, *(2**power for power in range(most.bit_length()) if 2**power <= most)} - {0}):
+        chances = [pass_at_k(len(v), int(sum(v)), k) for v in by_task.values() if len(v) >= k]
+        found[k] = fmean(chances)
+    return found
+
+
+def _tokens(attempts: Sequence[Attempt]) -> dict[str, float]:
+    turns = [turn for attempt in attempts for turn in attempt.trajectory.turns]
+    if not any(turn.completion_tokens for turn in turns):
+        return {}
+    return {
+        "prompt": _mean([turn.prompt_tokens for turn in turns]),
+        "completion": _mean([turn.completion_tokens for turn in turns]),
+        "thought": _mean([turn.thought_tokens for turn in turns]),
+        "command": _mean([turn.completion_tokens - turn.thought_tokens for turn in turns]),
+    }
+
+
+def _similarity_of(attempt: Attempt, experts: Mapping[str, Trajectory], similarity: Similarity | None) -> float | None:
+    """Mean similarity of an episode's commands to the expert's of the same turn; a malformed turn has 0."""
+    expert = experts.get(attempt.task_id)
+    if expert is None or similarity is None:
+        return None
+    scores = [
+        similarity(own.action.command, shown.action.command).value if isinstance(own.action, Action) else 0.0
+        for own, shown in zip(attempt.trajectory.turns, expert.turns, strict=False)
+        if isinstance(shown.action, Action)
+    ]
+    return fmean(scores) if scores else None
+
+
+def _by_repository(attempts: Sequence[Attempt]) -> dict[str, tuple[int, int]]:
+    found: dict[str, tuple[int, int]] = {}
+    for attempt in attempts:
+        resolved, graded = found.get(attempt.trajectory.repo, (0, 0))
+        found[attempt.trajectory.repo] = (resolved + attempt.verdict.official, graded + 1)
+    return dict(sorted(found.items()))
+
+
+def _telling(flags: Sequence[str]) -> tuple[str, ...]:
+    """Flags about the patch or the log; what only tells how the hardened run was made is left to the verdict."""
+    return tuple(flag for flag in flags if flag not in ("same-user", "no-canaries"))
+
+
+def _name(attempt: Attempt) -> str:
+    return f"{attempt.task_id}#{attempt.sample}" if attempt.sample else attempt.task_id
+
+
+def _mean(values: Sequence[float]) -> float:
+    return fmean(values) if values else 0.0
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, VerdictStatus):
+        return value.value
+    return None if isinstance(value, float) and math.isnan(value) else value

@@ -1,0 +1,83 @@
+"""`swe-srl eval`: from settings to a report, resumable at any moment."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from swe_srl.agents import EpisodeJob
+from swe_srl.evaluation.markdown import denominator, report_markdown
+from swe_srl.evaluation.pipeline import Journal, Pipeline, missing_episodes
+from swe_srl.evaluation.policies import agent_of, expert_trajectories, make_policy
+from swe_srl.evaluation.report import Report, make_report
+from swe_srl.evaluation.selection import check_tasks, select_tasks
+from swe_srl.evaluation.settings import RUNTIME, EvalSettings
+from swe_srl.files import write_atomic
+from swe_srl.grading import GradingSettings
+from swe_srl.progress import Progress, SilentProgress
+from swe_srl.protocols import Policy
+from swe_srl.rewards import get_similarity
+from swe_srl.runs import RunFolder, fingerprint
+from swe_srl.settings import as_mapping
+
+
+def evaluate(settings: EvalSettings, progress: Progress | None = None, policy: Policy | None = None) -> Report:
+    """Let a policy work on tasks, grade its patches, and report.
+
+    Everything is kept in the run folder (`settings.folder`) as soon as it is there: the same call goes on where a killed one
+    stopped, and tries again what the infrastructure broke.
+
+    Args:
+        settings: of the run.
+        progress: is told of episodes and gradings.
+        policy: acts in place of the one that `settings.policy` names, which then is only a name.
+
+    Returns:
+        The report; it is also in the folder as report.json and report.md.
+
+    Raises:
+        ConfigError: settings that do not fit each other, or the folder holds another run.
+        TaskError: the tasks cannot be read.
+        GenerationError: the model or endpoint failed; what was finished is kept.
+        SweSrlError: no task can be run here.
+    """
+    told = progress or SilentProgress()
+    tasks = select_tasks(settings)
+    grading = GradingSettings(settings.sandbox, settings.grading_timeout, hardened=settings.hardened)
+    selection = check_tasks(tasks, grading)
+    for reason in selection.unavailable.values():
+        told.note(f"not run: {reason}")
+    agent = agent_of(settings)
+    jobs = [EpisodeJob(task, sample) for sample in range(settings.samples) for task in selection.tasks]
+    keys = [(job.task.instance_id, job.sample) for job in jobs]
+    with RunFolder.start(settings.folder, "eval", as_mapping(settings), _data(settings), free=RUNTIME) as run:
+        journal = Journal(run, settings.policy)
+        journal.load(keys)
+        left = [key for key in keys if key not in journal.episodes]
+        acting = policy if policy is not None or not left else make_policy(settings, agent, selection.tasks)
+        episodes = missing_episodes(jobs, journal, acting, agent, settings) if acting is not None else iter(())
+        Pipeline(settings, journal, grading, told).work(jobs, episodes)
+        report = make_report(
+            title=f"{settings.policy} on {settings.split}",
+            attempts=journal.attempts(keys),
+            failures=list(journal.failures.values()),
+            unavailable=selection.unavailable,
+            asked=len(jobs),
+            experts=expert_trajectories(settings, selection.tasks),
+            similarity=get_similarity("sequence"),
+        )
+        write_report(run.path, report)
+    told.note(denominator(report))
+    return report
+
+
+def write_report(folder: Path, report: Report) -> None:
+    """Write report.json and report.md."""
+    write_atomic(folder / "report.json", json.dumps(report.as_dict(), indent=2) + "\n")
+    write_atomic(folder / "report.md", report_markdown(report))
+
+
+def _data(settings: EvalSettings) -> dict[str, str]:
+    """Fingerprints of the files that decide the run's results."""
+    files = {name: getattr(settings, name) for name in ("tasks", "split", "policy", "trajectories")}
+    return {name: fingerprint(path) for name, path in files.items() if path and Path(path).exists()}
