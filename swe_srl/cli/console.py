@@ -53,6 +53,17 @@ class Console:
         RichConsole(file=text, width=PIPE_WIDTH, highlight=False).print(table)
         print("\n".join(line.rstrip() for line in text.getvalue().splitlines()))
 
+    def markdown(self, text: str) -> None:
+        """Markdown on standard output: formatted on a terminal, as it is elsewhere."""
+        if not sys.stdout.isatty():
+            self.say(text.rstrip("\n"))
+            return
+        from rich.console import Console as RichConsole
+        from rich.markdown import Markdown
+
+        self.pause()
+        RichConsole(file=sys.stdout, highlight=False).print(Markdown(text))
+
     def progress(self) -> RichProgress | PlainProgress:
         """Where long work reports: bars on a terminal, plain lines elsewhere. Closed by `close`."""
         if self._progress is None:

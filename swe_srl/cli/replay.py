@@ -26,7 +26,7 @@ class ReplaySettings:
     format: str = setting("", FORMAT)
     split: str = setting("quickstart-train", f"Where the trajectories' tasks are. {SPLIT}")
     revision: str = setting("", REVISION)
-    ids: tuple[str, ...] = setting((), "Only trajectories of these tasks.")
+    instances: tuple[str, ...] = setting((), "Only trajectories of these tasks.")
     limit: int = setting(5, "At most so many trajectories; 0 for all.")
     sandbox: str = setting("auto", "Where the commands run.", choices=("auto", "local", "docker"))
     timeout: float = setting(0.0, "Seconds a command may take; 0 for the sandbox's own limit.")
@@ -54,7 +54,7 @@ def run(settings: ReplaySettings, console: Console) -> int:
 
     tasks = {task.instance_id: task for task in load_tasks(settings.split, settings.revision)}
     read = read_trajectories(trajectory_path(settings.path), format=settings.format)
-    chosen = (trajectory for trajectory in read if not settings.ids or trajectory.task_id in settings.ids)
+    chosen = (trajectory for trajectory in read if not settings.instances or trajectory.task_id in settings.instances)
     outcomes = []
     for trajectory in islice(chosen, settings.limit or None):
         if trajectory.task_id not in tasks:

@@ -47,7 +47,7 @@ class ValidateSettings:
 
     split: str = setting("", SPLIT)
     revision: str = setting("", REVISION)
-    ids: tuple[str, ...] = setting((), "Only these instance ids.")
+    instances: tuple[str, ...] = setting((), "Only these instances.")
     limit: int = setting(0, "At most so many tasks; 0 for all.")
     sandbox: str = setting("auto", "Where the tests run.", choices=("auto", "local", "docker"))
     workers: int = setting(2, "Tasks validated at a time.")
@@ -102,7 +102,7 @@ def validate_tasks(settings: ValidateSettings, console: Console) -> int:
     from swe_srl.tasks import load_tasks, validate
 
     grading = GradingSettings(sandbox=settings.sandbox)
-    tasks = select(load_tasks(settings.split, settings.revision), settings.ids, settings.limit)
+    tasks = select(load_tasks(settings.split, settings.revision), settings.instances, settings.limit)
     progress = console.progress()
     progress.track("validate", len(tasks))
 

@@ -1,0 +1,38 @@
+"""`swe-srl eval`: let an agent work on tasks, grade its patches, report."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from swe_srl.cli.console import Console
+
+if TYPE_CHECKING:
+    from swe_srl.evaluation import EvalSettings
+
+
+def run(settings: EvalSettings, console: Console) -> int:
+    """Evaluate; the exit code is 1 when not a single sample could be graded."""
+    from swe_srl.evaluation import evaluate
+    from swe_srl.evaluation.markdown import report_markdown
+
+    console.resumable(settings.folder)
+    report = evaluate(settings, console.progress())
+    console.markdown(report_markdown(report))
+    console.say(f"run folder: {settings.folder}")
+    return 0 if report.samples else 1
+
+
+def plan(settings: EvalSettings, console: Console) -> None:
+    """Load everything the settings name but the model, and say what would be done."""
+    from swe_srl.evaluation.policies import agent_of
+    from swe_srl.evaluation.selection import check_tasks, select_tasks
+    from swe_srl.grading import GradingSettings
+
+    agent = agent_of(settings)
+    selection = check_tasks(select_tasks(settings), GradingSettings(settings.sandbox))
+    for reason in selection.unavailable.values():
+        console.say(f"cannot be run here: {reason}")
+    episodes = len(selection.tasks) * settings.samples
+    console.say(f"would run {episodes} episodes: {len(selection.tasks)} tasks, {settings.samples} samples of each")
+    console.say(f"policy {settings.policy}, agent {settings.agent_name}, at most {agent.max_turns} turns an episode")
+    console.say(f"run folder: {settings.folder}{' (exists: would go on)' if settings.folder.exists() else ''}")

@@ -1,0 +1,83 @@
+"""`swe-srl grade`: verdicts on anybody's patches, or once more on the saved test logs of a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from swe_srl.cli.console import Console
+from swe_srl.cli.tasks import REVISION, SPLIT
+from swe_srl.errors import ConfigError
+from swe_srl.settings import setting
+from swe_srl.types import Task
+
+
+@dataclass(frozen=True)
+class GradeSettings:
+    """Settings of `swe-srl grade`."""
+
+    predictions: str = setting(
+        "",
+        "Predictions in SWE-bench's format (.json, .jsonl); or the folder of a run, whose saved logs are judged again.",
+    )
+    split: str = setting("quickstart", f"The predictions' tasks. {SPLIT}")
+    tasks: str = setting("", "File of task rows that stands in for the split.")
+    revision: str = setting("", REVISION)
+    sandbox: str = setting("auto", "Where the tests run.", choices=("auto", "local", "docker"))
+    timeout: float = setting(1800.0, "Seconds that a task's tests may take.")
+    hardened: bool = setting(True, "Run the tests of every officially resolved patch a second time, hardened.")
+    workers: int = setting(2, "Patches graded at a time.")
+    cache: str = setting("", "Folder of verdicts known already, shared between runs; empty grades everything anew.")
+    output: Path | None = setting(None, "Run folder; none: runs/grade/, named by the predictions file.")
+
+    @property
+    def folder(self) -> Path:
+        """The run folder."""
+        return self.output or Path("runs/grade") / Path(self.predictions).stem
+
+
+def run(settings: GradeSettings, console: Console) -> int:
+    """Grade; the exit code is 1 when nothing could be graded."""
+    from swe_srl.tasks import load_tasks
+
+    tasks = load_tasks(settings.tasks or settings.split, settings.revision)
+    if Path(settings.predictions).is_dir():
+        return judge_logs(settings.predictions, tasks, console)
+    if not Path(settings.predictions).is_file():
+        raise ConfigError(f"PREDICTIONS: no such file or run folder: {settings.predictions}")
+    return grade_file(settings, tasks, console)
+
+
+def grade_file(settings: GradeSettings, tasks: list[Task], console: Console) -> int:
+    """Run the tests of every prediction."""
+    from swe_srl.evaluation import grade_predictions
+    from swe_srl.evaluation.markdown import report_markdown
+    from swe_srl.grading import GradingSettings
+
+    console.resumable(settings.folder)
+    grading = GradingSettings(settings.sandbox, settings.timeout, hardened=settings.hardened)
+    report = grade_predictions(
+        settings.predictions, tasks, settings.folder, grading, settings.workers, settings.cache, console.progress()
+    )
+    console.markdown(report_markdown(report))
+    console.say(f"run folder: {settings.folder}")
+    return 0 if report.samples else 1
+
+
+def judge_logs(folder: str, tasks: list[Task], console: Console) -> int:
+    """Judge a run's saved logs by the present rules, and say which verdicts differ from the recorded ones."""
+    from swe_srl.evaluation import judge_again
+    from swe_srl.grading.cache import verdict_from_row
+    from swe_srl.runs import RunFolder
+
+    rows = RunFolder.read(folder).rows("verdicts")
+    recorded = {(str(row["task_id"]), int(row["sample"])): verdict_from_row(row) for row in rows}
+    again = judge_again(folder, tasks)
+    for sample, verdict in again:
+        before = recorded.get((verdict.task_id, sample))
+        if before is None or (before.official, before.hardened) != (verdict.official, verdict.hardened):
+            was = "not recorded" if before is None else before.status.value
+            console.say(f"{verdict.task_id}#{sample}: {was}, now {verdict.status.value}: {verdict.reason}")
+    official, hardened = (sum(getattr(verdict, rule) for _, verdict in again) for rule in ("official", "hardened"))
+    console.say(f"{len(again)} logs judged: {official} resolved by the official rules, {hardened} by the hardened ones")
+    return 0 if again else 1

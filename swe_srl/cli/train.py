@@ -1,0 +1,40 @@
+"""`swe-srl train`: train a model on expert trajectories."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from swe_srl.cli.console import Console
+from swe_srl.cli.trajectories import tell_report
+
+if TYPE_CHECKING:
+    from swe_srl.training.settings import StageSettings, TrainSettings
+
+
+def run(settings: TrainSettings, console: Console) -> None:
+    """Train, or go on with the run in the folder."""
+    from swe_srl.training import train
+
+    console.resumable(settings.output)
+    folder = train(settings, console.progress())
+    console.say(f"run folder: {folder}")
+
+
+def plan(settings: TrainSettings, console: Console) -> None:
+    """Make the steps and say what would be trained; the model is not loaded."""
+    from swe_srl.training.data import load_steps
+
+    data = load_steps(settings)
+    console.say(f"{len(data.training)} training steps, {len(data.validation)} held out")
+    tell_report(data.report, console)
+    for number, stage in enumerate(settings.stages):
+        console.say(f"stage {number}: {stage_summary(stage)}")
+    exists = " (exists: would go on)" if settings.output.exists() else ""
+    console.say(f"model {settings.model}, agent {settings.agent_name}, run folder: {settings.output}{exists}")
+
+
+def stage_summary(stage: StageSettings) -> str:
+    """One line about a stage."""
+    length = f"{stage.updates} updates" if stage.updates else f"{stage.epochs} epochs"
+    group = f", {stage.group_size} completions each" if stage.method == "srl" else ""
+    return f"{stage.method}, {length} of {stage.batch_steps} steps{group}, learning rate {stage.learning_rate:g}"
