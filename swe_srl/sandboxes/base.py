@@ -1,0 +1,62 @@
+"""What both sandboxes share: everything that goes through the shell session."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+from swe_srl.errors import SandboxError
+from swe_srl.sandboxes import files
+from swe_srl.sandboxes.session import ShellSession
+from swe_srl.types import CommandResult, SandboxSpec
+
+
+class SessionSandbox:
+    """A sandbox with a persistent shell; subclasses make and unmake the place it runs in."""
+
+    def __init__(self, spec: SandboxSpec, session: ShellSession) -> None:
+        self.spec = spec
+        self._session = session
+        self._closed = False
+
+    def run(self, command: str, timeout: float | None = None) -> CommandResult:
+        """Run a command in the persistent shell; see `swe_srl.protocols.Sandbox.run`."""
+        return self._open_session().run(command, timeout)
+
+    def run_clean(self, script: str, timeout: float = 60.0) -> tuple[int | None, bytes]:
+        """Run a bash script beside the session, at the workdir: the session's variables, functions and options do not apply.
+
+        Returns:
+            The exit code (None when it was killed) and everything it printed.
+        """
+        return self._open_session().run_clean(script, timeout)
+
+    def read_file(self, path: str) -> bytes:
+        """Content of a regular file; see `swe_srl.protocols.Sandbox.read_file`."""
+        return files.read_file(self._open_session(), path)
+
+    def write_file(self, path: str, data: bytes) -> None:
+        """Write a file whole, making its parent folders."""
+        files.write_file(self._open_session(), path, data)
+
+    def close(self) -> None:
+        """Kill every process and free every file, mount and container. Idempotent."""
+        if not self._closed:
+            self._closed = True
+            self._release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _open_session(self) -> ShellSession:
+        if self._closed:
+            raise SandboxError("this sandbox is closed: make a new one")
+        return self._session
+
+    def _release(self) -> None:
+        raise NotImplementedError

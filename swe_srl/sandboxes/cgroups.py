@@ -1,0 +1,95 @@
+"""Control groups for the local sandbox, version 1 and 2, where this user may make them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+from swe_srl.types import Limits
+
+ROOT = Path("/sys/fs/cgroup")
+NAME = "swe-srl"
+_FILES = {  # controller -> (version 1, version 2) file and unit
+    "memory": ("memory.limit_in_bytes", "memory.max", 1 << 20),
+    "pids": ("pids.max", "pids.max", 1),
+}
+
+
+@dataclass
+class ControlGroup:
+    """The groups of one sandbox: one folder for each hierarchy. `folders` is empty where none can be made."""
+
+    folders: list[Path] = field(default_factory=list)
+
+    def remove(self) -> None:
+        """Remove the (empty) groups; a group whose last process is still going is waited for, one second at most."""
+        for folder in self.folders:
+            for _ in range(100):
+                try:
+                    folder.rmdir()
+                    break
+                except FileNotFoundError:
+                    break
+                except OSError:
+                    time.sleep(0.01)
+        self.folders = []
+
+
+@cache
+def hierarchies() -> dict[str, Path]:
+    """Where a group with a limit on memory or processes can be made: controller name to parent folder."""
+    found: dict[str, Path] = {}
+    for controller in _FILES:
+        for parent in (ROOT / controller / NAME, ROOT / NAME):
+            if _usable(parent, controller):
+                found[controller] = parent
+                break
+    return found
+
+
+def make_group(name: str, limits: Limits) -> ControlGroup:
+    """A group for one sandbox, with its limits set; enforces nothing where `hierarchies` is empty."""
+    group = ControlGroup()
+    wanted = {"memory": limits.memory_mb, "pids": limits.processes}
+    for controller, parent in hierarchies().items():
+        folder = parent / name
+        if folder not in group.folders:
+            folder.mkdir()
+            group.folders.append(folder)
+        old, new, unit = _FILES[controller]
+        if wanted[controller]:
+            file = folder / new if (folder / new).exists() else folder / old
+            file.write_text(str(wanted[controller] * unit))
+    return group
+
+
+def sweep_groups(alive: set[str]) -> None:
+    """Remove the groups of sandboxes that are not alive (by name)."""
+    for parent in set(hierarchies().values()):
+        for folder in parent.iterdir():
+            if folder.is_dir() and folder.name not in alive:
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
+
+
+def _usable(parent: Path, controller: str) -> bool:
+    if not (parent.parent / "cgroup.procs").exists():
+        return False
+    try:
+        parent.mkdir(exist_ok=True)
+        if parent.parent == ROOT:
+            (ROOT / "cgroup.subtree_control").write_text(f"+{controller}")
+            (parent / "cgroup.subtree_control").write_text(f"+{controller}")
+        probe = parent / f"probe-{os.getpid()}-{controller}"
+        probe.mkdir()
+        try:
+            files = _FILES[controller][:2]
+            return any(os.access(probe / file, os.W_OK) for file in files)
+        finally:
+            probe.rmdir()
+    except OSError:
+        return False

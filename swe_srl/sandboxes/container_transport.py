@@ -1,0 +1,142 @@
+"""Reaching a container's shell: one exec in it, with its standard streams over one socket."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import struct
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from swe_srl.errors import SandboxError, SandboxUnavailableError
+from swe_srl.sandboxes.transport import (
+    SHELL_VARIABLES,
+    SUPERVISOR,
+    Chunk,
+    TransportClosedError,
+    supervisor_variables,
+    ulimit_arguments,
+)
+from swe_srl.types import SandboxSpec
+
+READ_BYTES = 1 << 18
+STDOUT = 1
+REMEDY = (
+    "Docker does not answer: install it (Debian: apt-get install docker.io), start its daemon (systemctl start docker, or "
+    "dockerd), and let this user reach its socket (group docker, or DOCKER_HOST)"
+)
+
+
+def engine() -> Any:
+    """A client of the Docker engine.
+
+    Raises:
+        SandboxUnavailableError: no engine answers; the message says what to do.
+    """
+    import docker
+
+    try:
+        return docker.from_env(timeout=120, version="auto")
+    except docker.errors.DockerException as error:
+        raise SandboxUnavailableError(f"{REMEDY}. It said: {error}") from error
+
+
+@contextlib.contextmanager
+def engine_errors(doing: str) -> Iterator[None]:
+    """Errors of the engine as SandboxError."""
+    import docker
+    import requests
+
+    try:
+        yield
+    except docker.errors.ImageNotFound as error:
+        raise SandboxUnavailableError(
+            f"{doing}: the image is not here: pull or build it ({error.explanation})"
+        ) from error
+    except (docker.errors.DockerException, requests.RequestException, OSError) as error:
+        raise SandboxError(f"{doing}: {error}") from error
+
+
+class ContainerTransport:
+    """A supervisor in a container. A new one first kills every other process but the container's first."""
+
+    def __init__(self, container: Any, spec: SandboxSpec, user: str, variables: dict[str, str]) -> None:
+        self._container = container
+        self._user = user
+        ulimit = ulimit_arguments(spec.limits, processes=False, memory=False)
+        self._variables = {name: value for name, value in SHELL_VARIABLES.items() if name != "PATH"}
+        self._variables |= variables | dict(spec.env) | supervisor_variables(spec.workdir, True, ulimit)
+        self._sockets: list[Any] = []  # the last one is in use; closing an earlier one could end the container
+        self._buffer = b""
+
+    def start(self) -> None:
+        with engine_errors("starting the sandbox's shell"):
+            self._container.reload()
+            if self._container.status == "paused":
+                self._container.unpause()
+            elif self._container.status != "running":
+                self._container.start()
+            api = self._container.client.api
+            made = api.exec_create(
+                self._container.id, list(SUPERVISOR), stdin=True, environment=self._variables, user=self._user
+            )
+            self._sockets.append(api.exec_start(made["Id"], socket=True))
+        self._raw = getattr(self._sockets[-1], "_sock", self._sockets[-1])
+        self._buffer = b""
+
+    def open_sink(self) -> tuple[str, bytes]:
+        mark = secrets.token_hex(16)
+        return mark, mark.encode()
+
+    def close_sink(self) -> None:
+        """Nothing: what a background job still writes lies before the next command's mark."""
+
+    def send(self, data: bytes, seconds: float) -> None:
+        try:
+            self._raw.settimeout(seconds)
+            self._raw.sendall(data)
+        except TimeoutError:
+            raise
+        except OSError as error:
+            raise TransportClosedError(f"the container's shell is gone: {error}") from error
+
+    def receive(self, seconds: float) -> Iterator[Chunk]:
+        deadline = time.monotonic() + seconds
+        while True:
+            chunks = list(self._frames())
+            if chunks:
+                yield from chunks
+                return
+            remaining = deadline - time.monotonic()
+            if remaining <= 0:
+                return
+            try:
+                self._raw.settimeout(remaining)
+                data = self._raw.recv(READ_BYTES)
+            except TimeoutError:
+                return
+            except OSError as error:
+                raise TransportClosedError(f"the container's shell is gone: {error}") from error
+            if not data:
+                raise TransportClosedError("the container's shell ended")
+            self._buffer += data
+
+    def _frames(self) -> Iterator[Chunk]:
+        """Complete frames of the engine's stream: one byte of stream, three of nothing, four of length, then data."""
+        at = 0
+        while len(self._buffer) - at >= 8:
+            stream, size = struct.unpack_from(">B3xI", self._buffer, at)
+            if len(self._buffer) - at < 8 + size:
+                break
+            if size:
+                yield Chunk("output" if stream == STDOUT else "control", self._buffer[at + 8 : at + 8 + size])
+            at += 8 + size
+        self._buffer = self._buffer[at:]
+
+    def close(self) -> None:
+        """Drop the connections."""
+        for connection in self._sockets:
+            with contextlib.suppress(OSError):
+                connection.close()
+        self._sockets = []

@@ -1,0 +1,189 @@
+"""The Docker sandbox: one container, without network, capabilities or new privileges, and bounded in life."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import secrets
+import tarfile
+import tempfile
+from typing import Any
+
+from swe_srl.errors import ConfigError, SandboxError, SandboxUnavailableError
+from swe_srl.protocols import Snapshot
+from swe_srl.sandboxes.base import SessionSandbox
+from swe_srl.sandboxes.container_transport import ContainerTransport, engine, engine_errors
+from swe_srl.sandboxes.launch import start_time
+from swe_srl.sandboxes.session import ShellSession
+from swe_srl.types import Limits, SandboxSpec
+
+BASE_IMAGE = "swe-srl-base:bookworm"  # made by docker/make-base-image.sh
+LIFE_SECONDS = 6 * 3600  # a container ends by itself after this long
+AGENT = 1000  # user and group in containers that get a repository copied in
+LABEL = "swe-srl"
+# The first process waits with builtins alone, so that killing every other process does not end the container. bash takes in
+# the dead processes that it inherits whenever its `read` returns.
+WAIT = f'trap "exit 0" TERM; exec 3<> <(:); while ((SECONDS < {LIFE_SECONDS})); do read -r -t 0.5 -u 3; done'
+
+
+class DockerSnapshot:
+    """An image made of a container's files, and the shell state. The image goes with `discard` or `sweep`."""
+
+    def __init__(self, image: str, shell_state: str) -> None:
+        self.image = image
+        self.shell_state = shell_state
+
+    def discard(self) -> None:
+        """Remove the image. Idempotent; containers made from it keep running."""
+        import docker
+
+        with contextlib.suppress(docker.errors.ImageNotFound, SandboxError), engine_errors("removing a snapshot"):
+            client = engine()
+            client.images.remove(self.image, force=True)
+            client.close()
+
+
+class DockerSandbox(SessionSandbox):
+    """A container of `spec.image` (or of the project's base image) with `spec.repository` copied to the workdir when set.
+
+    It runs as `spec.user`; by default as user 1000 when a repository is copied in, else as the image's own user. There is no
+    network unless `spec.network`; all capabilities are dropped. It does not protect against flaws of the kernel or the engine.
+
+    Raises:
+        SandboxUnavailableError: no engine answers, the image is missing, or a limit cannot be enforced.
+        SandboxError: the container did not start.
+    """
+
+    def __init__(self, spec: SandboxSpec, *, snapshot: DockerSnapshot | None = None) -> None:
+        check_spec(spec)
+        self._client = engine()
+        user = spec.user or (f"{AGENT}:{AGENT}" if spec.repository else "")
+        image = snapshot.image if snapshot else spec.image or BASE_IMAGE
+        with engine_errors(f"making a container of {image}"):
+            self._container = self._client.containers.create(image, **container_options(spec, user))
+        variables = {"HOME": "/tmp", "USER": "agent"} if spec.repository and not spec.user else {}
+        self._transport = ContainerTransport(self._container, spec, user, variables)
+        super().__init__(spec, ShellSession(self._transport, spec.limits))
+        try:
+            if spec.repository and not snapshot:
+                self._copy_repository(spec, user)
+            with engine_errors(f"starting a container of {image}"):
+                self._container.start()
+            self._session.start()
+            if snapshot:
+                self._session.restore_shell_state(snapshot.shell_state)
+        except BaseException:
+            self.close()
+            raise
+
+    def _copy_repository(self, spec: SandboxSpec, user: str) -> None:
+        owner = [int(part) for part in user.split(":") if part.isdigit()] or [0]
+
+        def own(member: tarfile.TarInfo) -> tarfile.TarInfo:
+            member.uid, member.gid, member.uname, member.gname = owner[0], owner[-1], "", ""
+            return member
+
+        with tempfile.TemporaryFile() as file, engine_errors("copying the repository in"):
+            with tarfile.open(fileobj=file, mode="w") as archive:
+                archive.add(spec.repository, arcname=spec.workdir.lstrip("/"), filter=own)
+            file.seek(0)
+            self._container.put_archive("/", file)
+
+    def snapshot(self) -> DockerSnapshot:
+        """Commit the container's files to an image, with the shell's directory, variables and functions."""
+        shell_state = self._open_session().shell_state()
+        tag = secrets.token_hex(8)
+        with engine_errors("making a snapshot"):
+            self._container.commit(repository=f"{LABEL}-snapshot", tag=tag)
+        return DockerSnapshot(f"{LABEL}-snapshot:{tag}", shell_state)
+
+    def fork(self, snapshot: Snapshot) -> DockerSandbox:
+        """A new sandbox that starts from `snapshot`.
+
+        Raises:
+            SandboxError: the snapshot is of another kind, or discarded.
+        """
+        if not isinstance(snapshot, DockerSnapshot):
+            raise SandboxError("a Docker sandbox starts from a Docker snapshot")
+        return DockerSandbox(self.spec, snapshot=snapshot)
+
+    def _release(self) -> None:
+        import docker
+
+        self._transport.close()
+        with contextlib.suppress(docker.errors.NotFound), engine_errors("removing a container"):
+            self._container.remove(force=True, v=True)
+        self._client.close()
+
+
+def check_spec(spec: SandboxSpec) -> None:
+    """Refuse what a Docker sandbox cannot do.
+
+    Raises:
+        ConfigError: the spec is for a local sandbox, or not usable.
+        SandboxUnavailableError: a limit was asked for (it differs from the default) that cannot be enforced.
+    """
+    if spec.root:
+        raise ConfigError("a Docker sandbox has no `root`: give it an image")
+    if not spec.workdir.startswith("/") or spec.workdir == "/":
+        raise ConfigError(f"workdir must be an absolute path below /, not {spec.workdir!r}")
+    if spec.limits.disk_mb not in (0, Limits().disk_mb):
+        raise SandboxUnavailableError(
+            f"limits.disk_mb={spec.limits.disk_mb} cannot be enforced by Docker's overlay storage: leave it at its default "
+            f"(then it is not enforced) or use the local sandbox"
+        )
+
+
+def container_options(spec: SandboxSpec, user: str) -> dict[str, Any]:
+    """Keyword arguments of the engine's container creation."""
+    limits = spec.limits
+    memory = f"{limits.memory_mb}m" if limits.memory_mb else None
+    return {
+        "entrypoint": ["/bin/bash", "--noprofile", "--norc", "-c", WAIT],
+        "command": [],
+        "user": user or None,
+        "working_dir": spec.workdir,
+        "hostname": "sandbox",
+        "labels": owner_labels(),
+        "network_mode": "bridge" if spec.network else "none",
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges"],
+        "mem_limit": memory,
+        "memswap_limit": memory,
+        "pids_limit": limits.processes or -1,
+        "shm_size": "64m",
+    }
+
+
+def owner_labels() -> dict[str, str]:
+    """Labels that say whose container it is: `sweep_containers` removes those whose owner process is gone."""
+    pid = os.getpid()
+    return {LABEL: "sandbox", f"{LABEL}.owner": f"{pid}-{start_time(pid)}", f"{LABEL}.host": platform.node()}
+
+
+def sweep_containers() -> int:
+    """Remove containers and snapshots of this host whose owner process is gone; returns how many.
+
+    Raises:
+        SandboxUnavailableError: no engine answers.
+    """
+    client = engine()
+    count = 0
+    with engine_errors("sweeping containers"):
+        filters = {"label": [f"{LABEL}=sandbox", f"{LABEL}.host={platform.node()}"]}
+        for container in client.containers.list(all=True, filters=filters, ignore_removed=True):
+            if _is_left_over(container.labels):
+                container.remove(force=True, v=True)
+                count += 1
+        for image in client.images.list(name=f"{LABEL}-snapshot", filters=filters):
+            if _is_left_over(image.labels):
+                client.images.remove(image.id, force=True)
+                count += 1
+    client.close()
+    return count
+
+
+def _is_left_over(labels: dict[str, str]) -> bool:
+    pid, _, started = labels.get(f"{LABEL}.owner", "0-").partition("-")
+    return start_time(int(pid)) != started

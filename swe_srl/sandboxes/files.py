@@ -1,0 +1,65 @@
+"""Reading and writing a sandbox's files from inside it, where no link can lead out."""
+
+from __future__ import annotations
+
+import base64
+import shlex
+from typing import Protocol
+
+from swe_srl.errors import PathOutsideWorkspaceError, SandboxError
+from swe_srl.sandboxes.output import decode
+
+SECONDS = 120.0
+CHUNK_BYTES = 1 << 20
+_RESOLVE = """
+target=$(readlink -f -- "$path") || exit 44
+case $target/ in /proc/*|/sys/*|/dev/*|/run/swe-srl/*) exit 46 ;; esac
+"""
+_READ = """
+[[ -f $target ]] || { [[ -e $target ]] && exit 45; exit 44; }
+[[ -r $target ]] || exit 47
+exec cat -- "$target"
+"""
+_WRITE = """
+[[ -e $target && ! -f $target ]] && exit 45
+base64 -d %s "$target" <<'END' || exit 48
+%s
+END
+"""
+
+
+class CleanShell(Protocol):
+    """Runs scripts beside the session (`ShellSession.run_clean`)."""
+
+    def run_clean(self, script: str, timeout: float, limit: int = 0) -> tuple[int | None, bytes]: ...
+
+
+def read_file(shell: CleanShell, path: str) -> bytes:
+    """Content of a regular file; see `swe_srl.protocols.Sandbox.read_file`."""
+    code, data = shell.run_clean(f"path={shlex.quote(path)}{_RESOLVE}{_READ}", SECONDS)
+    _check(code, path, data)
+    return data
+
+
+def write_file(shell: CleanShell, path: str, data: bytes) -> None:
+    """Write a file, making its parent folders; see `swe_srl.protocols.Sandbox.write_file`."""
+    make = f'path={shlex.quote(path)}\nmkdir -p -- "$(dirname -- "$path")" || exit 48'
+    for start in range(0, max(1, len(data)), CHUNK_BYTES):
+        text = base64.b64encode(data[start : start + CHUNK_BYTES]).decode()
+        write = _WRITE % (">>" if start else ">", text)
+        code, said = shell.run_clean(make + _RESOLVE + write, SECONDS)
+        _check(code, path, said)
+
+
+def _check(code: int | None, path: str, said: bytes) -> None:
+    if code == 0:
+        return
+    if code == 44:
+        raise FileNotFoundError(f"{path}: no such file in the sandbox")
+    if code == 45:
+        raise IsADirectoryError(f"{path}: not a regular file")
+    if code == 46:
+        raise PathOutsideWorkspaceError(f"{path}: leads to the sandbox's system files")
+    if code == 47:
+        raise PermissionError(f"{path}: the sandbox's user cannot read it")
+    raise SandboxError(f"{path}: cannot be read or written in the sandbox: {decode(said)[-500:].strip() or code}")

@@ -1,0 +1,138 @@
+"""What a local sandbox sees of the host: bubblewrap's arguments."""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from swe_srl.errors import ConfigError, SandboxUnavailableError
+from swe_srl.sandboxes.launch import new_folder, remove_folder
+from swe_srl.types import SandboxSpec
+
+IO = "/run/swe-srl"  # inside: sinks and files handed in, read-only
+HOME = "/home/agent"
+INSTALL = "install it with your package manager (Debian, Ubuntu: apt-get install bubblewrap)"
+_SYSTEM = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
+_ETC_SHARED = ("alternatives", "ld.so.cache", "ld.so.conf", "ld.so.conf.d")
+_ETC_NETWORK = ("ssl", "ca-certificates", "pki", "resolv.conf")
+
+
+def bubblewrap() -> str:
+    """Path of `bwrap`.
+
+    Raises:
+        SandboxUnavailableError: it is not installed.
+    """
+    path = shutil.which("bwrap")
+    if path is None:
+        raise SandboxUnavailableError(f"the local sandbox needs bubblewrap (bwrap), which is not installed: {INSTALL}")
+    return path
+
+
+@functools.cache
+def _options() -> str:
+    return subprocess.run([bubblewrap(), "--help"], capture_output=True, text=True, check=False).stdout
+
+
+def user_ids(user: str) -> tuple[int, int]:
+    """User and group id inside a local sandbox: `uid`, `uid:gid`, `root`, or "" for the unprivileged default.
+
+    Raises:
+        ConfigError: a name that a local sandbox does not know.
+    """
+    if not user:
+        return 1000, 1000
+    if user == "root":
+        return 0, 0
+    uid, _, gid = user.partition(":")
+    if not uid.isdigit() or (gid and not gid.isdigit()):
+        raise ConfigError(f"user {user!r}: a local sandbox knows `root`, `uid` and `uid:gid`")
+    return int(uid), int(gid or uid)
+
+
+def extra_python() -> str:
+    """Prefix of the running interpreter when the host has no /usr/bin/python3 to show, else ""."""
+    return "" if Path("/usr/bin/python3").exists() else sys.base_prefix
+
+
+def bwrap_options(spec: SandboxSpec, folder: Path, variables: Mapping[str, str]) -> list[str]:
+    """The options that make the sandbox whose layer and pipes are under `folder`."""
+    uid, gid = user_ids(spec.user)
+    layer = folder / "layer"
+    arguments = ["--unshare-user", "--uid", str(uid), "--gid", str(gid)]
+    arguments += ["--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try", "--hostname", "sandbox"]
+    arguments += [] if spec.network else ["--unshare-net"]
+    arguments += ["--new-session", "--die-with-parent", "--cap-drop", "ALL", "--info-fd", "3", "--clearenv"]
+    arguments += ["--disable-userns"] if "--disable-userns" in _options() else []
+    for name, value in variables.items():
+        arguments += ["--setenv", name, value]
+    arguments += _image_files(layer) if spec.root else _host_files(spec, layer)
+    arguments += ["--proc", "/proc", "--dev", "/dev", "--bind", f"{layer}/shm", "/dev/shm", "--remount-ro", "/dev"]
+    if spec.repository:
+        arguments += ["--bind", f"{layer}/repository.merged", spec.workdir]
+    elif not spec.root:
+        arguments += ["--bind", f"{layer}/workspace", spec.workdir]
+    arguments += ["--ro-bind", f"{folder}/io", IO]
+    arguments += [] if spec.root else ["--remount-ro", "/"]
+    return [*arguments, "--chdir", "/"]
+
+
+def _image_files(layer: Path) -> list[str]:
+    return ["--bind", f"{layer}/root.merged", "/"]
+
+
+def _host_files(spec: SandboxSpec, layer: Path) -> list[str]:
+    etc = _etc(spec.network)
+    arguments = ["--ro-bind", "/usr", "/usr", "--ro-bind", str(etc), "/etc"]
+    for name in _SYSTEM:
+        path = Path("/", name)
+        if path.is_symlink():
+            arguments += ["--symlink", str(path.readlink()).lstrip("/"), str(path)]
+        elif path.is_dir():
+            arguments += ["--ro-bind", str(path), str(path)]
+    for name in _shared(spec.network):
+        arguments += ["--ro-bind", f"/etc/{name}", f"/etc/{name}"]
+    if prefix := extra_python():
+        arguments += ["--ro-bind", prefix, prefix]
+    return [*arguments, "--bind", f"{layer}/tmp", "/tmp", "--bind", f"{layer}/home", HOME]
+
+
+def _shared(network: bool) -> list[str]:
+    names = _ETC_SHARED + (_ETC_NETWORK if network else ())
+    return [name for name in names if Path("/etc", name).exists()]
+
+
+_etc_folders: dict[tuple[int, bool], Path] = {}
+
+
+def _etc(network: bool) -> Path:
+    """A small /etc of our own, made once per process: users, hosts, and mount points for what is shared."""
+    key = (os.getpid(), network)
+    folder = _etc_folders.get(key)
+    if folder is None or not folder.exists():
+        folder = new_folder("etc")
+        folder.chmod(0o755)
+        files = {
+            "passwd": f"root:x:0:0:root:/root:/bin/bash\nagent:x:1000:1000:agent:{HOME}:/bin/bash\n"
+            "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
+            "group": "root:x:0:\nagent:x:1000:\nnogroup:x:65534:\n",
+            "hosts": "127.0.0.1 localhost sandbox\n::1 localhost\n",
+            "nsswitch.conf": f"passwd: files\ngroup: files\nhosts: files{' dns' if network else ''}\n",
+            "hostname": "sandbox\n",
+        }
+        for name, text in files.items():
+            (folder / name).write_text(text, encoding="utf-8")
+        for name in _shared(network):
+            if Path("/etc", name).is_dir():
+                (folder / name).mkdir()
+            else:
+                (folder / name).touch()
+        atexit.register(remove_folder, folder)
+        _etc_folders[key] = folder
+    return folder

@@ -1,0 +1,149 @@
+"""The owner's side of launcher.py: one helper per process, and the folders that sandboxes of this machine use."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import shutil
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from swe_srl.errors import SandboxError, SandboxUnavailableError
+
+_lock = threading.Lock()
+_helpers: dict[int, Helper] = {}
+
+
+class Helper:
+    """A running launcher.py. Safe to share between threads."""
+
+    def __init__(self) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            command = [sys.executable, "-I", "-S", str(Path(__file__).with_name("launcher.py")), str(theirs.fileno())]
+            self._process = subprocess.Popen(
+                command,
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+                env={},
+                cwd="/",
+            )
+        self._socket = ours
+        self._lock = threading.Lock()
+        greeting = json.loads(ours.recv(1 << 16) or b"{}")
+        self.shifted = bool(greeting.get("shifted"))
+        self.problem = str(greeting.get("problem", ""))
+
+    def ask(self, request: dict[str, Any], descriptors: Sequence[int] = ()) -> dict[str, Any]:
+        """Send one request and wait for its answer.
+
+        Raises:
+            SandboxError: the helper is gone, or could not do it.
+        """
+        try:
+            with self._lock:
+                socket.send_fds(self._socket, [json.dumps(request).encode()], list(descriptors))
+                answer = self._socket.recv(1 << 16)
+        except OSError as error:
+            raise SandboxError(f"the sandbox launcher is gone: {error}") from error
+        if not answer:
+            raise SandboxError("the sandbox launcher is gone: it was killed")
+        result: dict[str, Any] = json.loads(answer)
+        if "error" in result:
+            raise SandboxError(f"the sandbox could not be started: {result['error']}")
+        return result
+
+    def close(self) -> None:
+        """End the helper, and every sandbox that it started."""
+        self._socket.close()
+        self._process.wait()
+
+
+def helper() -> Helper:
+    """This process's helper, started on first use."""
+    with _lock:
+        if os.getpid() not in _helpers:
+            _helpers.clear()  # of the process this one was forked from
+            _helpers[os.getpid()] = Helper()
+            atexit.register(_close_helper, os.getpid())
+        return _helpers[os.getpid()]
+
+
+def _close_helper(pid: int) -> None:
+    if pid == os.getpid() and pid in _helpers:
+        _helpers.pop(pid).close()
+
+
+def start_time(pid: int) -> str:
+    """The kernel's start time of a process (ticks since boot), or "" when there is none: tells reused ids apart."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""
+
+
+def runtime_folder() -> Path:
+    """The folder of this user's running sandboxes and their snapshots; root's can be entered by the sandboxes' own users.
+
+    Raises:
+        SandboxUnavailableError: the folder belongs to somebody else.
+    """
+    user = os.geteuid()
+    folder = _reachable(Path(tempfile.gettempdir())) / f"swe-srl-{user}"
+    folder.mkdir(mode=0o711 if user == 0 else 0o700, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != user or found.st_mode & 0o022:
+        raise SandboxUnavailableError(f"{folder} is not a private folder of this user: remove it, or set TMPDIR")
+    return folder
+
+
+def _reachable(folder: Path) -> Path:
+    """The folder for temporary files, or /tmp when root's sandboxes (which are not root) could not enter it."""
+    closed = any(not part.stat().st_mode & 0o001 for part in (folder, *folder.parents))
+    return Path("/tmp") if os.geteuid() == 0 and closed else folder
+
+
+def new_folder(kind: str) -> Path:
+    """A new folder named after its owner process, so that `sweep_folders` can tell whether it is left over."""
+    pid = os.getpid()
+    folder = Path(tempfile.mkdtemp(prefix=f"{kind}-{pid}-{start_time(pid)}-", dir=runtime_folder()))
+    folder.chmod(0o711 if os.geteuid() == 0 else 0o700)
+    return folder
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder tree, unreadable parts too."""
+
+    def retry(function: Any, path: str, _: Any) -> None:
+        parent = Path(path).parent
+        parent.chmod(0o700)
+        if Path(path).is_dir() and not Path(path).is_symlink():
+            Path(path).chmod(0o700)
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            Path(path).unlink(missing_ok=True)
+
+    if folder.exists():
+        shutil.rmtree(folder, onerror=retry)
+
+
+def sweep_folders() -> int:
+    """Remove folders whose owner process is gone; returns how many."""
+    count = 0
+    for folder in runtime_folder().iterdir():
+        parts = folder.name.split("-")
+        if len(parts) >= 4 and parts[1].isdigit() and start_time(int(parts[1])) != parts[2]:
+            remove_folder(folder)
+            count += 1
+    return count

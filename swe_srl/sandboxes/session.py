@@ -1,0 +1,315 @@
+"""One persistent bash in a sandbox: framing, time-outs, and rebuilding a lost shell.
+
+The host talks to a supervisor shell (supervisor.bash), which forwards commands to a worker shell (worker.bash). A command's
+output has a sink of its own, so a background job never speaks into a later command; its end is known by a nonce that waits
+unread in a pipe until the command is over. The host keeps the directory and the exported variables as of the last command,
+and puts them back whenever the worker had to be replaced.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import shlex
+import threading
+import time
+from dataclasses import dataclass, field
+
+from swe_srl.errors import SandboxError
+from swe_srl.sandboxes.output import OutputBuffer, decode
+from swe_srl.sandboxes.transport import Transport, TransportClosedError
+from swe_srl.types import CommandResult, Limits
+
+START_SECONDS = 60.0  # for a new supervisor to report that its worker is ready
+KILL_SECONDS = 5.0  # for a supervisor to kill everything and start a new worker
+CONTROL_BYTES = 16 << 20  # a control channel that holds more than this is being abused
+LOST_ALL = "[{what}; every process was ended, background jobs too, and the shell was restarted: {kept}]"
+LOST_SHELL = "[{what}; it was restarted: {kept}]"
+KEPT = "directory and exported variables are kept"
+NOT_KEPT = "directory and exported variables could not be kept"
+_MESSAGE = re.compile(rb"B\Z|D[0-9a-f]{32} \d+\Z|R\Z|X\d+\Z|S/")
+
+
+@dataclass
+class _Ending:
+    """How a command ended: `kind` is "done", "exit" (the worker is gone), "timeout", "silence" or "closed" (everything is
+    gone); `begun` is whether the worker had taken the command up."""
+
+    kind: str
+    exit_code: int | None = None
+    begun: bool = True
+
+
+@dataclass
+class _Reader:
+    """Takes the two streams apart: output up to the end mark, and control messages."""
+
+    output: OutputBuffer
+    start_mark: bytes
+    end_mark: bytes
+    begun: bool = False
+    ended: bool = False
+    _carry: bytes = b""
+
+    def feed(self, data: bytes) -> int:
+        """Take output; returns how many bytes belonged to the command."""
+        data = self._carry + data
+        self._carry = b""
+        if self.start_mark:
+            at = data.find(self.start_mark)
+            if at < 0:
+                self._carry = data[-len(self.start_mark) + 1 :]
+                return 0
+            data = data[at + len(self.start_mark) :]
+            self.start_mark = b""
+        if self.ended:
+            return 0
+        at = data.find(self.end_mark)
+        self.ended = at >= 0
+        keep = at if self.ended else max(0, len(data) - len(self.end_mark) + 1)
+        self._carry = b"" if self.ended else data[keep:]
+        self.output.add(data[:keep])
+        return keep
+
+    def flush(self) -> None:
+        """No end mark will come: what was held back belongs to the output."""
+        if not self.ended and not self.start_mark:
+            self.output.add(self._carry)
+        self._carry = b""
+
+
+@dataclass
+class ShellState:
+    """What survives the loss of a shell: the directory and `export -p`'s text."""
+
+    directory: bytes = b""
+    exports: bytes = b""
+
+
+@dataclass
+class ShellSession:
+    """A persistent shell over a transport. Safe to share between threads: commands run one at a time."""
+
+    transport: Transport
+    limits: Limits
+    state: ShellState = field(default_factory=ShellState)
+
+    def __post_init__(self) -> None:
+        self._lock = threading.RLock()
+        self._control = b""
+
+    def start(self) -> None:
+        """Start the supervisor and its worker, and restore the state when there is one."""
+        with self._lock:
+            self._start_again()
+
+    def run(self, command: str, timeout: float | None = None) -> CommandResult:
+        """Run a command in the worker; see `swe_srl.protocols.Sandbox.run`."""
+        limit = self.limits.command_seconds if timeout is None else timeout
+        output = OutputBuffer(self.limits.output_bytes)
+        with self._lock:
+            begin = time.monotonic()
+            ending = self._run("C", command, limit, output)
+            note = self._recover(ending, limit)
+            if note and not ending.begun:
+                ending = self._run("C", command, limit, output)
+                note = f"{note}\n{again}" if (again := self._recover(ending, limit)) else note
+            duration = time.monotonic() - begin
+        text = output.text()
+        if note:
+            text = f"{text}\n{note}" if text and not text.endswith("\n") else text + note
+        return CommandResult(
+            output=text,
+            exit_code=ending.exit_code,
+            duration=duration,
+            timed_out=ending.kind in ("timeout", "silence"),
+            truncated=output.truncated,
+            rebuilt=bool(note),
+        )
+
+    def run_clean(self, script: str, timeout: float, limit: int = 0) -> tuple[int | None, bytes]:
+        """Run a script in a clean shell beside the worker: none of the worker's functions, variables or options apply.
+
+        Returns:
+            The exit code (None when it was killed) and what it printed, whole when `limit` (bytes) is 0.
+        """
+        output = OutputBuffer(limit)
+        with self._lock:
+            ending = self._run("H", script, timeout, output)
+            self._recover(ending, timeout)
+        return ending.exit_code, output.data()
+
+    def shell_state(self) -> str:
+        """A script that sets the worker's directory, variables, functions, options and aliases again."""
+        mark = secrets.token_hex(16)
+        command = (
+            f"{{ builtin printf {mark}; builtin declare -p; builtin declare -fp; builtin shopt -p; builtin alias -p; "
+            f"builtin umask -p; builtin set +o; }} 2>/dev/null"
+        )
+        output = OutputBuffer(0)
+        with self._lock:
+            ending = self._run("C", command, KILL_SECONDS * 4, output)
+            if ending.kind != "done":
+                self._recover(ending, KILL_SECONDS * 4)
+                return ""
+            directory = self.state.directory
+        text = output.data().partition(mark.encode())[2]
+        lines = b"\n".join(line for line in text.split(b"\n") if not line.startswith(b"declare -- __swe_message="))
+        return (b"cd -- " + _quote(directory) + b"\n{\n" + lines + b"\n} 2>/dev/null").decode(
+            "utf-8", "surrogateescape"
+        )
+
+    def restore_shell_state(self, script: str) -> None:
+        """Run the script that `shell_state` made, in this session's worker."""
+        with self._lock:
+            self._recover(self._run("C", script, KILL_SECONDS * 4, OutputBuffer(4096)), KILL_SECONDS * 4)
+
+    def _run(self, kind: str, command: str, seconds: float, output: OutputBuffer) -> _Ending:
+        nonce = secrets.token_hex(16)
+        reader = _Reader(output, b"", nonce.encode())
+        try:
+            header, reader.start_mark = self.transport.open_sink()
+            try:
+                return self._exchange(kind, header, command, nonce, seconds, reader)
+            finally:
+                reader.flush()
+                self.transport.close_sink()
+        except TransportClosedError:
+            return _Ending("closed", None, reader.begun)
+
+    def _exchange(self, kind: str, header: str, command: str, nonce: str, seconds: float, reader: _Reader) -> _Ending:
+        body = command.replace("\0", "").encode("utf-8", "surrogateescape")
+        deadline = time.monotonic() + seconds
+        try:
+            self.transport.send(f"{kind}{header}\n".encode() + body + f"\0N{nonce}\0".encode(), max(seconds, 1.0))
+        except TimeoutError:
+            return _Ending("timeout")
+        return self._collect(nonce, deadline, reader)
+
+    def _collect(self, nonce: str, deadline: float, reader: _Reader) -> _Ending:
+        """Read both streams until the command's report and its output's end are here."""
+        exit_code: int | None = None
+        done = False
+        silent_since = time.monotonic()
+        while not (done and reader.ended):
+            now = time.monotonic()
+            if now >= deadline:
+                return _Ending("timeout")
+            wait = deadline - now
+            if self.limits.silent_seconds and not done:
+                wait = min(wait, silent_since + self.limits.silent_seconds - now)
+                if wait <= 0:
+                    return _Ending("silence")
+            for chunk in self.transport.receive(wait):
+                if chunk.stream == "output":
+                    silent_since = time.monotonic() if reader.feed(chunk.data) else silent_since
+                    continue
+                for message in self._messages(chunk.data):
+                    if message.startswith(b"X") and _MESSAGE.match(message):
+                        self._drain_lost(reader)
+                        return _Ending("exit", int(message[1:]), reader.begun)
+                    reader.begun = reader.begun or message == b"B"
+                    if message.startswith(b"D" + nonce.encode()):
+                        exit_code = int(message.split(b" ")[-1])
+                        done = True
+        return _Ending("done", exit_code)
+
+    def _drain_lost(self, reader: _Reader) -> None:
+        """The worker is gone before it could mark the end of the output: let the supervisor mark it."""
+        self.transport.send(b"F\n" + reader.end_mark + b"\0", 1.0)
+        deadline = time.monotonic() + 1.0
+        while not reader.ended and time.monotonic() < deadline:
+            for chunk in self.transport.receive(deadline - time.monotonic()):
+                if chunk.stream == "output":
+                    reader.feed(chunk.data)
+                else:
+                    list(self._messages(chunk.data))
+
+    def _messages(self, data: bytes) -> list[bytes]:
+        """The complete control messages so far; state reports are taken into `self.state`."""
+        self._control += data
+        if len(self._control) > CONTROL_BYTES:
+            raise TransportClosedError("the sandbox's control channel was flooded")
+        found: list[bytes] = []
+        while b"\0" in self._control:
+            message, _, rest = self._control.partition(b"\0")
+            if not _MESSAGE.match(message):  # bash's own complaints stand before the message
+                message = message.rpartition(b"\n")[2]
+            if message[:1] in (b"D", b"S"):
+                if rest.count(b"\0") < (2 if message[:1] == b"D" else 1):
+                    break
+                if message[:1] == b"D":
+                    directory, exports, rest = rest.split(b"\0", 2)
+                else:
+                    directory, (exports, rest) = message[1:], rest.split(b"\0", 1)
+                if directory:
+                    self.state = ShellState(directory, exports)
+            found.append(message)
+            self._control = rest
+        return found
+
+    def _recover(self, ending: _Ending, limit: float) -> str:
+        """Bring the session back after a command that did not end well; what is to be told about it."""
+        if ending.kind == "done":
+            return ""
+        if ending.kind == "exit":
+            kept = self._new_worker(b"W\0")
+            if kept is not None:
+                what = f"the shell ended with exit code {ending.exit_code}"
+                return LOST_SHELL.format(what=what, kept=KEPT if kept else NOT_KEPT)
+        what = "the shell was lost"
+        kept = None
+        if ending.kind in ("timeout", "silence"):
+            what = f"the command was killed after {limit:g} seconds"
+            if ending.kind == "silence":
+                what = f"the command was killed after {self.limits.silent_seconds:g} seconds without output"
+            kept = self._new_worker(b"K\0")
+        if kept is None:
+            kept = self._start_again()
+        return LOST_ALL.format(what=what, kept=KEPT if kept else NOT_KEPT)
+
+    def _new_worker(self, message: bytes) -> bool | None:
+        """Have the supervisor start a worker: whether the state was kept, or None when it did not work."""
+        try:
+            self.transport.send(message, KILL_SECONDS)
+            self._await_worker(KILL_SECONDS)
+        except (TimeoutError, SandboxError):
+            return None
+        return self._restore()
+
+    def _start_again(self) -> bool:
+        """A new supervisor over the same files: whether the state was kept."""
+        self._control = b""
+        self.transport.start()
+        self._await_worker(START_SECONDS)
+        return self._restore()
+
+    def _await_worker(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        heard = b""
+        while (now := time.monotonic()) < deadline:
+            try:
+                for chunk in self.transport.receive(deadline - now):
+                    if chunk.stream == "control":
+                        heard += chunk.data
+                        if b"R" in self._messages(chunk.data):
+                            return
+            except TransportClosedError as error:
+                said = decode(heard).strip() or str(error)
+                raise SandboxError(f"the sandbox's shell did not start: {said}") from error
+        raise SandboxError(f"the sandbox's shell did not start within {seconds:g} seconds: {decode(heard).strip()}")
+
+    def _restore(self) -> bool:
+        """Put directory and exported variables back; when that breaks the new shell, begin with a fresh state."""
+        if not self.state.directory:
+            return True
+        script = b"cd -- " + _quote(self.state.directory) + b"\n" + self.state.exports
+        ending = self._run("C", script.decode("utf-8", "surrogateescape"), KILL_SECONDS, OutputBuffer(4096))
+        if ending.kind == "done":
+            return True
+        self.state = ShellState()
+        return self._start_again() and False
+
+
+def _quote(value: bytes) -> bytes:
+    return shlex.quote(value.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")

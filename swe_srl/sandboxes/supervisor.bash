@@ -1,0 +1,107 @@
+# The supervisor: the first shell inside a sandbox. It stays between the host and the worker (worker.bash) and never runs a
+# command in itself. It reads NUL-ended messages from its standard input and reports on its standard error (descriptor 191):
+#   C<header>\n<command>  forward to the worker         N<nonce>             forward to the worker
+#   H<header>\n<command>  run in a clean subshell       F<header>\n<nonce>   write the nonce to the sink of the last command
+#   W                     start a new worker            K                    kill every other process, then start a new worker
+# The header is the path of the output's sink. In relay mode (containers) it is a mark instead: the supervisor writes the mark
+# to its standard output (descriptor 193), then relays there what comes through a pipe that this command alone writes to.
+# Variables set by the host: supervisor (this script), worker (a script), relay (0 or 1), limits (arguments of ulimit), workdir.
+exec 190<&0 191>&2 193>&1 </dev/null >/dev/null 2>&1
+unset supervisor
+export -n worker relay limits workdir
+[[ -z $limits ]] || ulimit $limits 2>&191 || exit 110
+((relay)) && kill -9 -- -1
+trap : PIPE INT TERM HUP QUIT USR1 USR2 ALRM
+pipe= next_pipe= relay_pid= sink=
+
+close_descriptors() {
+  exec 190<&- 193>&- 194>&-
+  [[ -z $pipe ]] || exec {pipe}>&-
+  [[ -z $next_pipe ]] || exec {next_pipe}>&-
+}
+
+start_worker() {
+  exec 194> >(
+    close_descriptors
+    cd -- "$workdir" || cd /
+    worker=$worker /bin/bash --noprofile --norc -c 'eval "$worker"' bash <&0 2>&191
+    printf 'X%s\0' "$?" >&191
+  )
+}
+
+prepare_relay() {
+  exec {next_pipe}> >(
+    trap - PIPE
+    exec 195>&193 191>&-
+    next_pipe= close_descriptors
+    exec cat >&195
+  )
+  next_relay=$!
+}
+
+# What an earlier command's background jobs still write must not reach the next command, nor may its loss kill those jobs.
+retire_relay() {
+  local old byte
+  [[ -n $pipe ]] || return 0
+  exec {pipe}>&-
+  pipe=
+  [[ -e /proc/$relay_pid/fd/0 ]] || return 0
+  exec {old}<"/proc/$relay_pid/fd/0"
+  kill -9 "$relay_pid"
+  wait "$relay_pid"
+  if ! read -r -t 0 -u "$old" || read -r -N 1 -t 1 -u "$old" byte; then
+    (close_descriptors; exec 191>&-; exec cat <&"$old") &
+  fi
+  exec {old}<&-
+}
+
+next_sink() {
+  sink=$1
+  ((relay)) || return 0
+  retire_relay
+  pipe=$next_pipe relay_pid=$next_relay next_pipe= sink=/proc/$$/fd/$pipe
+  printf '%s' "$1" >&193
+}
+
+run_clean() {
+  local status
+  (
+    exec >"$sink" 2>&1
+    close_descriptors
+    cd -- "$workdir" || cd /
+    (exec 191>&-; eval "$1")
+    status=$?
+    printf '%s' "$2"
+    printf 'D%s %s\0\0\0' "$2" "$status" >&191
+  ) &
+}
+
+((relay)) && prepare_relay
+start_worker
+while IFS= read -r -d '' -u 190 message; do
+  kind=${message:0:1}
+  header=${message%%$'\n'*}
+  body=${message#*$'\n'}
+  case $kind in
+    C)
+      next_sink "${header:1}"
+      printf 'C%s\n%s\0' "$sink" "$body" >&194
+      ((relay)) && prepare_relay
+      ;;
+    N) printf '%s\0' "$message" >&194 ;;
+    H)
+      next_sink "${header:1}"
+      IFS= read -r -d '' -u 190 nonce
+      run_clean "$body" "${nonce:1}"
+      ((relay)) && prepare_relay
+      ;;
+    F) printf '%s' "$body" >"$sink" ;;
+    W) start_worker ;;
+    K)
+      kill -9 -- -1
+      ((relay)) && { retire_relay; exec {next_pipe}>&-; prepare_relay; }
+      start_worker
+      ;;
+  esac
+done
+((relay)) && kill -TERM 1 # the host has gone: the container ends
