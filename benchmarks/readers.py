@@ -18,7 +18,7 @@ from pathlib import Path
 from swe_srl.trajectories import ReadReport, make_steps, read_trajectories
 from swe_srl.trajectories.prompting import Prompting
 
-WORDS = [
+WORDS = ["def", "return", "self", "import", "class", "if", "not", "test", "assert", "path", "file", "error", "None"]
     "def",
     "return",
     "self",
