@@ -74,6 +74,14 @@ class Console:
         """Remember how to go on after an interrupt: the same command, which finds its run in `folder`."""
         self.resume_hint = f"What is finished is kept in {folder}; go on with: {self.typed}"
 
+    def sweep(self) -> None:
+        """Remove the sandboxes that killed runs left behind, and say how many."""
+        from swe_srl.sandboxes import sweep
+
+        count = sweep()
+        if count:
+            self.progress().note(f"removed {count} sandboxes that killed runs left behind")
+
     def pause(self) -> None:
         """End the bars (a later report starts them anew), so that other text does not run into them."""
         if self._progress is not None:

@@ -40,6 +40,7 @@ def run(settings: DemoSettings, console: Console) -> int:
     from swe_srl.training import final_model, train
 
     console.resumable(settings.output)
+    console.sweep()
     begun = time.monotonic()
     progress = console.progress()
     progress.note("1 of 3: the bundled model on held-out tasks")

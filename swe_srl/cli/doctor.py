@@ -22,11 +22,7 @@ from swe_srl.settings import setting
 HUB_SECONDS = 5.0
 GIGABYTE = 1 << 30
 ENOUGH_DISK = 20  # GiB: a dozen SWE-bench images
-EXTRAS = {
-    "tensorboard": "pip install 'swe-srl[tracking]'",
-    "wandb": "pip install 'swe-srl[tracking]'",
-    "trackio": "pip install 'swe-srl[tracking]'",
-}
+EXTRAS = ("tensorboard", "wandb", "trackio")
 GPU_PROBE = "import torch; print(torch.cuda.is_available() and torch.cuda.get_device_name(0) or '')"
 
 
@@ -159,6 +155,6 @@ def _hub() -> Finding:
 
 
 def _extras() -> Iterator[Finding]:
-    for name, remedy in EXTRAS.items():
+    for name in EXTRAS:
         found = find_spec(name) is not None
-        yield Finding("optional", name, found, _version(name) if found else "not installed", remedy)
+        yield Finding("optional", name, found, _version(name) if found else "not installed", f"pip install {name}")

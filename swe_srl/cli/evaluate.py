@@ -16,6 +16,7 @@ def run(settings: EvalSettings, console: Console) -> int:
     from swe_srl.evaluation.markdown import report_markdown
 
     console.resumable(settings.folder)
+    console.sweep()
     report = evaluate(settings, console.progress())
     console.markdown(report_markdown(report))
     console.say(f"run folder: {settings.folder}")

@@ -40,11 +40,11 @@ def run(settings: GradeSettings, console: Console) -> int:
     """Grade; the exit code is 1 when nothing could be graded."""
     from swe_srl.tasks import load_tasks
 
+    if not Path(settings.predictions).exists():
+        raise ConfigError(f"PREDICTIONS: no such file or run folder: {settings.predictions}")
     tasks = load_tasks(settings.tasks or settings.split, settings.revision)
     if Path(settings.predictions).is_dir():
         return judge_logs(settings.predictions, tasks, console)
-    if not Path(settings.predictions).is_file():
-        raise ConfigError(f"PREDICTIONS: no such file or run folder: {settings.predictions}")
     return grade_file(settings, tasks, console)
 
 
@@ -55,6 +55,7 @@ def grade_file(settings: GradeSettings, tasks: list[Task], console: Console) -> 
     from swe_srl.grading import GradingSettings
 
     console.resumable(settings.folder)
+    console.sweep()
     grading = GradingSettings(settings.sandbox, settings.timeout, hardened=settings.hardened)
     report = grade_predictions(
         settings.predictions, tasks, settings.folder, grading, settings.workers, settings.cache, console.progress()

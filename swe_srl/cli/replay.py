@@ -55,6 +55,7 @@ def run(settings: ReplaySettings, console: Console) -> int:
     tasks = {task.instance_id: task for task in load_tasks(settings.split, settings.revision)}
     read = read_trajectories(trajectory_path(settings.path), format=settings.format)
     chosen = (trajectory for trajectory in read if not settings.instances or trajectory.task_id in settings.instances)
+    console.sweep()
     outcomes = []
     for trajectory in islice(chosen, settings.limit or None):
         if trajectory.task_id not in tasks:

@@ -103,6 +103,7 @@ def validate_tasks(settings: ValidateSettings, console: Console) -> int:
 
     grading = GradingSettings(sandbox=settings.sandbox)
     tasks = select(load_tasks(settings.split, settings.revision), settings.instances, settings.limit)
+    console.sweep()
     progress = console.progress()
     progress.track("validate", len(tasks))
 
@@ -138,6 +139,7 @@ def synthesise_tasks(settings: SynthesiseSettings, console: Console) -> None:
     from swe_srl.grading import log_parser_statuses, run_tests
     from swe_srl.tasks.synthesis.pipeline import synthesise_to_file
 
+    console.sweep()
     tasks = synthesise_to_file(settings, run_tests, log_parser_statuses, console.progress())
     console.say(f"{len(tasks)} tasks written to {settings.output}")
 

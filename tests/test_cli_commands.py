@@ -1,0 +1,166 @@
+"""The commands on small files: what they print, and how they answer wrong input."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from swe_srl.cli import main
+from swe_srl.files import write_jsonl
+from swe_srl.trajectories import write_trajectories
+from swe_srl.types import Action, FormatError, Task, Trajectory, Turn
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(run_root: Path, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run one command in an empty folder: exit code, standard output, standard error."""
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        code = main(arguments)
+        captured = capsys.readouterr()
+        assert "Traceback" not in captured.err
+        return code, captured.out, captured.err
+
+    return call
+
+
+def task(number: int) -> Task:
+    return Task(
+        instance_id=f"shop__cart-{number}",
+        repo="shop/cart",
+        base_commit="0" * 40,
+        problem_statement=f"Sum {number} is wrong.",
+        patch="--- a/cart.py\n+++ b/cart.py\n",
+        fail_to_pass=("test_sum",),
+        pass_to_pass=("test_a", "test_b"),
+    )
+
+
+@pytest.fixture
+def rows(run_root: Path) -> str:
+    write_jsonl(run_root / "rows.jsonl", [task(number).row() for number in range(3)])
+    return "rows.jsonl"
+
+
+@pytest.fixture
+def expert(run_root: Path) -> str:
+    turns = (
+        Turn(Action("ls", "Look."), "cart.py\n", exit_code=0),
+        Turn(FormatError("two commands", "ls\npwd"), ""),
+        Turn(Action("submit", "Done.")),
+    )
+    trajectory = Trajectory("one", "shop__cart-0", turns, problem_statement="Sum 0 is wrong.", repo="shop/cart")
+    write_trajectories(run_root / "expert.jsonl", [trajectory])
+    return "expert.jsonl"
+
+
+def test_tasks_list(run: Run, rows: str) -> None:
+    code, out, _ = run("tasks", "list", rows)
+    assert code == 0
+    assert "shop__cart-2" in out and "3 tasks of 1 repositories" in out
+
+
+def test_tasks_list_as_rows_can_be_listed_again(run: Run, rows: str, run_root: Path) -> None:
+    _, out, _ = run("tasks", "list", rows, "--json")
+    (run_root / "again.jsonl").write_text(out)
+    assert run("tasks", "list", "again.jsonl", "--json")[1] == out
+    assert [json.loads(line)["instance_id"] for line in out.splitlines()] == [f"shop__cart-{n}" for n in range(3)]
+
+
+def test_tasks_of_one_repository(run: Run, rows: str) -> None:
+    assert "0 tasks" in run("tasks", "list", rows, "--repo", "shop/other")[1]
+
+
+def test_tasks_show(run: Run, rows: str) -> None:
+    code, out, _ = run("tasks", "show", rows, "shop__cart-1")
+    assert code == 0 and "Sum 1 is wrong." in out and "+++ b/cart.py" in out and "test_sum" in out
+    assert json.loads(run("tasks", "show", rows, "shop__cart-1", "--json")[1])["FAIL_TO_PASS"] == '["test_sum"]'
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["tasks", "show", "rows.jsonl", "shop__cart-9"], "did you mean 'shop__cart-"),
+        (["tasks", "show", "rows.jsonl"], "TASK is missing"),
+        (["tasks", "list", "lit"], "did you mean 'lite'?"),
+        (["tasks", "list", "nowhere.jsonl"], "nowhere.jsonl: no such file"),
+        (["tasks", "validate", "rows.jsonl", "--sandbox", "dokcer"], "did you mean 'docker'?"),
+        (["trajectories", "inspect", "nowhere.jsonl"], "nowhere.jsonl: no such file or folder"),
+        (["trajectories", "inspect", "expert.jsonl", "--format", "swe-agnet"], "did you mean 'swe-agent'?"),
+        (["trajectories", "steps", "expert.jsonl", "--agent", "shel"], "did you mean 'shell'?"),
+        (["train", "--config", "quickstrat"], "did you mean 'quickstart'?"),
+        (["train", "--learning-rate", "fast"], "--learning-rate: expected a number"),
+        (["train", "stages.0.learning_rat=1"], "did you mean 'learning_rate'?"),
+        (["eval", "--samples", "0"], "samples must be at least 1"),
+        (["eval", "--split", "verifed"], "did you mean 'verified'?"),
+        (["eval", "--tasks", "nowhere.parquet"], "nowhere.parquet"),
+        (["grade", "nowhere.jsonl"], "no such file or run folder: nowhere.jsonl"),
+        (["grade"], "PREDICTIONS is missing"),
+        (["compare", "a", "b"], "not a run folder"),
+        (["demo", "--samples", "0"], "samples and workers must be at least 1"),
+    ],
+)
+@pytest.mark.usefixtures("rows", "expert")
+def test_wrong_input_is_answered_with_code_2(run: Run, arguments: list[str], message: str) -> None:
+    code, out, err = run(*arguments)
+    assert code == 2 and message in err and out == ""
+
+
+def test_tasks_that_cannot_run_here_are_a_failure(run: Run, rows: str) -> None:
+    code, _, err = run("eval", "--tasks", rows, "--policy", "gold", "--dry-run")
+    assert code in (1, 2) and "shop__cart-0" in err
+
+
+def test_validate_names_what_a_row_lacks(run: Run, rows: str) -> None:
+    code, out, _ = run("tasks", "validate", rows, "--limit", "2")
+    assert code == 1
+    assert "shop__cart-1: the row has no eval_script" in out and "0 of 2 tasks are sound" in out
+
+
+def test_inspect_accounts_for_every_turn(run: Run, expert: str) -> None:
+    code, out, _ = run("trajectories", "inspect", expert)
+    assert code == 0 and "3 turns: 2 steps, 1 reported" in out and "two commands" in out
+    report = json.loads(run("trajectories", "inspect", expert, "--json", "--no-include-last")[1])
+    assert (report["turns_read"], report["steps"], report["reported"]) == (3, 1, 2)
+
+
+def test_inspect_against_an_evaluation_split(run: Run, expert: str, rows: str) -> None:
+    report = json.loads(run("trajectories", "inspect", expert, "--against", rows, "--json")[1])
+    assert report["steps"] == 0 and {"contaminated", "two commands"} == {entry["reason"] for entry in report["turns"]}
+
+
+def test_steps_are_shown_or_written(run: Run, expert: str, run_root: Path) -> None:
+    code, out, _ = run("trajectories", "steps", expert, "--limit", "1")
+    assert code == 0 and "Sum 0 is wrong." in out and "--- target\nls\n" in out and out.count("===") == 1
+    code, out, _ = run("trajectories", "steps", expert, "--output", "steps.jsonl")
+    assert code == 0 and "2 steps written to steps.jsonl" in out
+    targets = [json.loads(line)["target"] for line in (run_root / "steps.jsonl").read_text().splitlines()]
+    assert targets == ["ls", "submit"]
+
+
+def test_dry_run_of_training_makes_the_steps_and_no_folder(run: Run, expert: str, run_root: Path) -> None:
+    code, out, _ = run("train", "--trajectories", expert, "--dry-run", "--updates", "3", "--learning-rate", "1e-3")
+    assert code == 0 and "2 training steps" in out and "srl, 3 updates of 16 steps" in out
+    assert not (run_root / "runs").exists()
+
+
+def test_doctor_tells_everything_and_never_fails(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    code, out, _ = run("doctor")
+    assert code == 0 and all(name in out for name in ("bubblewrap", "docker engine", "GPU", "space (here)", "git"))
+    monkeypatch.setenv("PATH", "")
+    code, out, _ = run("doctor", "--json")
+    findings = {finding["name"]: finding for finding in json.loads(out)}
+    assert code == 0 and not findings["bubblewrap"]["available"] and findings["bubblewrap"]["remedy"]
+    assert not findings["git"]["available"] and "apt-get install git" in findings["git"]["remedy"]
+
+
+def test_doctor_asks_the_hub_only_when_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    assert "hub" not in {finding["name"] for finding in json.loads(run("doctor", "--json")[1])}
+    findings = {finding["name"]: finding for finding in json.loads(run("doctor", "--json", "--hub")[1])}
+    assert not findings["hub"]["available"] and "127.0.0.1:9" in findings["hub"]["detail"]
