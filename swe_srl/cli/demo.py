@@ -37,7 +37,7 @@ class DemoSettings:
 def run(settings: DemoSettings, console: Console) -> int:
     """The whole job; each of its parts is kept, and a second start goes on where the first stopped."""
     from swe_srl.evaluation import compare, evaluate
-    from swe_srl.training import final_model, train
+    from swe_srl.training import train
 
     console.resumable(settings.output)
     console.sweep()
@@ -48,7 +48,7 @@ def run(settings: DemoSettings, console: Console) -> int:
     progress.note("2 of 3: training with SRL on the expert's steps")
     folder = train(training(settings), progress)
     progress.note("3 of 3: the trained model on the same tasks")
-    after = evaluate(evaluation(settings, str(final_model(folder)), "after"), progress)
+    after = evaluate(evaluation(settings, str(folder / "model"), "after"), progress)
     if not before.samples or not after.samples:
         console.say(f"nothing could be graded; the reasons are in {settings.output}/before and /after (report.md)")
         return 1
