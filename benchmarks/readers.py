@@ -19,25 +19,6 @@ from swe_srl.trajectories import ReadReport, make_steps, read_trajectories
 from swe_srl.trajectories.prompting import Prompting
 
 WORDS = ["def", "return", "self", "import", "class", "if", "not", "test", "assert", "path", "file", "error", "None"]
-    "def",
-    "return",
-    "self",
-    "import",
-    "class",
-    "if",
-    "not",
-    "in",
-    "test",
-    "assert",
-    "path",
-    "file",
-    "error",
-    "value",
-    "None",
-    "True",
-    "raise",
-    "for",
-]
 
 
 def main() -> None:
