@@ -9,9 +9,9 @@ from swe_srl.protocols import Sandbox
 from swe_srl.types import SandboxSpec
 
 if TYPE_CHECKING:
-    from swe_srl.sandboxes.probes import Capability, capabilities
     from swe_srl.sandboxes.docker_sandbox import DockerSandbox
     from swe_srl.sandboxes.local import LocalSandbox
+    from swe_srl.sandboxes.probes import Capability, capabilities
 
 __all__ = ["Capability", "DockerSandbox", "LocalSandbox", "capabilities", "make_sandbox", "sweep"]
 

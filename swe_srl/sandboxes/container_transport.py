@@ -34,27 +34,29 @@ def engine() -> Any:
     Raises:
         SandboxUnavailableError: no engine answers; the message says what to do.
     """
+    from docker.errors import DockerException
+
     import docker
 
     try:
         return docker.from_env(timeout=120, version="auto")
-    except docker.errors.DockerException as error:
+    except DockerException as error:
         raise SandboxUnavailableError(f"{REMEDY}. It said: {error}") from error
 
 
 @contextlib.contextmanager
 def engine_errors(doing: str) -> Iterator[None]:
     """Errors of the engine as SandboxError."""
-    import docker
     import requests
+    from docker.errors import DockerException, ImageNotFound
 
     try:
         yield
-    except docker.errors.ImageNotFound as error:
+    except ImageNotFound as error:
         raise SandboxUnavailableError(
             f"{doing}: the image is not here: pull or build it ({error.explanation})"
         ) from error
-    except (docker.errors.DockerException, requests.RequestException, OSError) as error:
+    except (DockerException, requests.RequestException, OSError) as error:
         raise SandboxError(f"{doing}: {error}") from error
 
 

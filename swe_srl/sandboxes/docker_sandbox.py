@@ -36,9 +36,7 @@ class DockerSnapshot:
 
     def discard(self) -> None:
         """Remove the image. Idempotent; containers made from it keep running."""
-        import docker
-
-        with contextlib.suppress(docker.errors.ImageNotFound, SandboxError), engine_errors("removing a snapshot"):
+        with contextlib.suppress(SandboxError), engine_errors("removing a snapshot"):
             client = engine()
             client.images.remove(self.image, force=True)
             client.close()
@@ -109,10 +107,10 @@ class DockerSandbox(SessionSandbox):
         return DockerSandbox(self.spec, snapshot=snapshot)
 
     def _release(self) -> None:
-        import docker
+        from docker.errors import NotFound
 
         self._transport.close()
-        with contextlib.suppress(docker.errors.NotFound), engine_errors("removing a container"):
+        with contextlib.suppress(NotFound):
             self._container.remove(force=True, v=True)
         self._client.close()
 

@@ -1,0 +1,248 @@
+"""From a task's source to a git repository with exactly one commit, the same everywhere.
+
+The repository holds nothing but the tree at the base commit: no remotes, reflogs, tags, stashes, hooks or other objects. It is
+kept in a cache that is addressed by content and shared between processes, and is only ever read: sandboxes put an overlay
+over it, or copy it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shlex
+import shutil
+import subprocess
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from swe_srl.errors import TaskError, suggest
+
+FORMAT = "1"  # changes when the same source would make another repository
+MOMENT = 946_684_800  # of the commit and of every file: 2000-01-01 UTC
+_DATE = f"{MOMENT} +0000"
+_GIT = {
+    "GIT_AUTHOR_NAME": "swe-srl",
+    "GIT_AUTHOR_EMAIL": "swe-srl@localhost",
+    "GIT_AUTHOR_DATE": _DATE,
+    "GIT_COMMITTER_NAME": "swe-srl",
+    "GIT_COMMITTER_EMAIL": "swe-srl@localhost",
+    "GIT_COMMITTER_DATE": _DATE,
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_CONFIG_GLOBAL": "/dev/null",
+    "GIT_TERMINAL_PROMPT": "0",
+    "LC_ALL": "C",
+}
+# The stat data that an overlay or a copy keeps is enough to tell whether a file changed: no slow first `git status`.
+_CONFIG = {"core.checkStat": "minimal", "core.trustctime": "false", "core.logAllRefUpdates": "false", "gc.auto": "0"}
+KINDS = ("archive", "dir", "git", "packaged")
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedRepository:
+    """A repository in the cache: never write to `path`."""
+
+    path: Path
+    base_commit: str
+
+
+def prepare_repository(source: str, setup_patch: str = "", cache: Path | None = None) -> PreparedRepository:
+    """The one-commit repository of a task's source.
+
+    Args:
+        source: `packaged:<path below swe_srl/data>`, `dir:<folder>`, `git:<folder>@<commit>` or `archive:<tar or zip file>`.
+        setup_patch: a diff applied before the commit is made, or "".
+        cache: where prepared repositories are kept; by default `$XDG_CACHE_HOME/swe-srl/repositories` (`~/.cache/…`).
+
+    Raises:
+        TaskError: the source is malformed or missing, the patch does not apply, or git is not installed.
+    """
+    kind, _, rest = source.partition(":")
+    if kind not in KINDS or not rest:
+        raise TaskError(f"source {source!r}: {suggest(kind, KINDS, 'kind of source')}, each as `kind:place`")
+    cache = cache or default_cache()
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".making-", dir=cache) as folder:
+            tree = _unpacked(kind, rest, Path(folder))
+            key = _fingerprint(tree, setup_patch, plain_modes=kind == "packaged")
+            place = cache / key
+            if not (place / "base_commit").exists():
+                made = Path(folder) / "made"
+                _make(tree, made, setup_patch, source, plain_modes=kind == "packaged")
+                with contextlib.suppress(OSError):  # somebody else was faster
+                    made.rename(place)
+            commit = (place / "base_commit").read_text().strip()
+    except OSError as error:
+        raise TaskError(f"source {source!r} cannot be prepared in {cache}: {error}") from error
+    return PreparedRepository(place / "repository", commit)
+
+
+def default_cache() -> Path:
+    """The folder of prepared repositories of this user."""
+    root = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(root) / "swe-srl" / "repositories"
+
+
+def git(*arguments: str, cwd: Path, stdin: bytes = b"", env: Mapping[str, str] | None = None) -> str:
+    """Run git untouched by the user's and the system's configuration.
+
+    Raises:
+        TaskError: git is not installed, or it failed.
+    """
+    variables = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), **_GIT, **(env or {})}
+    try:
+        done = subprocess.run(
+            ["git", *arguments], cwd=cwd, input=stdin, capture_output=True, env=variables, check=False
+        )
+    except FileNotFoundError as error:
+        raise TaskError("git is not installed: install it with your package manager") from error
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip()
+        raise TaskError(f"git {arguments[0]} failed in {cwd}: {said[-2000:]}")
+    return done.stdout.decode(errors="replace")
+
+
+def _unpacked(kind: str, rest: str, folder: Path) -> Path:
+    """The source's tree as a folder on disk, which is only read."""
+    if kind == "packaged":
+        place = resources.files("swe_srl") / "data"
+        for part in rest.split("/"):
+            place = place / part
+        tree = Path(str(place))
+    elif kind == "dir":
+        tree = Path(rest).expanduser()
+    elif kind == "git":
+        return _checked_out(rest, folder / "tree")
+    else:
+        return _extracted(Path(rest).expanduser(), folder / "tree")
+    if not tree.is_dir():
+        raise TaskError(f"source {kind}:{rest}: there is no folder {tree}")
+    return tree
+
+
+def _checked_out(rest: str, tree: Path) -> Path:
+    place, _, commit = rest.rpartition("@")
+    if not place or not commit:
+        raise TaskError(f"source git:{rest}: say which commit, as in git:<folder>@<commit>")
+    repository = Path(place).expanduser()
+    if not repository.is_dir():
+        raise TaskError(f"source git:{rest}: there is no folder {repository}")
+    tree.mkdir()
+    env = {
+        "GIT_INDEX_FILE": str(tree.parent / "index"),
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": "safe.directory",
+        "GIT_CONFIG_VALUE_0": "*",
+    }
+    git("read-tree", f"{commit}^{{commit}}", cwd=repository, env=env)
+    git("checkout-index", "--all", "--force", f"--prefix={tree}/", cwd=repository, env=env)
+    return tree
+
+
+def _extracted(archive: Path, tree: Path) -> Path:
+    """The content of an archive, without the single folder that most archives wrap theirs in."""
+    tree.mkdir()
+    try:
+        if zipfile.is_zipfile(archive):
+            with zipfile.ZipFile(archive) as zipped:
+                zipped.extractall(tree)
+        else:
+            with tarfile.open(archive) as tarred:
+                tarred.extractall(tree, filter="data")
+    except (tarfile.TarError, zipfile.BadZipFile) as error:
+        raise TaskError(f"source archive:{archive}: not a readable archive: {error}") from error
+    inside = list(tree.iterdir())
+    return inside[0] if len(inside) == 1 and inside[0].is_dir() else tree
+
+
+def _files(tree: Path) -> Iterator[Path]:
+    """Every file and link below, in order, without any `.git` and without byte code."""
+    for folder, folders, files in os.walk(tree):
+        folders[:] = sorted(name for name in folders if name not in (".git", "__pycache__"))
+        links = [name for name in folders if Path(folder, name).is_symlink()]
+        folders[:] = [name for name in folders if name not in links]
+        for name in sorted([*links, *files]):
+            if name != ".git":
+                yield Path(folder, name)
+
+
+def _mode(path: Path, plain_modes: bool) -> int:
+    return 0o755 if path.stat().st_mode & 0o100 and not plain_modes else 0o644
+
+
+def _fingerprint(tree: Path, setup_patch: str, plain_modes: bool) -> str:
+    digest = hashlib.sha256(f"{FORMAT}\n{len(setup_patch)}\n{setup_patch}\n".encode())
+    for path in _files(tree):
+        link = path.is_symlink()
+        data = os.fsencode(path.readlink()) if link else path.read_bytes()
+        kind = "link" if link else oct(_mode(path, plain_modes))
+        digest.update(os.fsencode(path.relative_to(tree)) + f"\0{kind}\0{len(data)}\0".encode() + data)
+    return digest.hexdigest()[:40]
+
+
+def _make(tree: Path, made: Path, setup_patch: str, source: str, plain_modes: bool) -> None:
+    repository = made / "repository"
+    repository.mkdir(parents=True)
+    for path in _files(tree):
+        target = repository / path.relative_to(tree)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_symlink():
+            target.symlink_to(path.readlink())
+        else:
+            shutil.copyfile(path, target)
+            target.chmod(_mode(path, plain_modes))
+    git("init", "--quiet", "--initial-branch=main", "--template=", cwd=repository)
+    for key, value in _CONFIG.items():
+        git("config", key, value, cwd=repository)
+    if setup_patch.strip():
+        try:
+            git("apply", "--whitespace=nowarn", "-", cwd=repository, stdin=setup_patch.encode())
+        except TaskError as error:
+            raise TaskError(f"the setup patch of source {source!r} does not apply: {error}") from error
+    commit = commit_everything(repository)
+    (made / "base_commit").write_text(commit + "\n")
+
+
+def commit_everything(repository: Path) -> str:
+    """Make the one commit, drop everything else that git left, and set every file's time to one moment; returns the sha."""
+    for path in _files(repository):
+        os.utime(path, (MOMENT, MOMENT), follow_symlinks=False)
+    git("add", "--all", "--force", ".", cwd=repository)
+    git("commit", "--quiet", "--allow-empty", "--no-verify", "--message=base", cwd=repository)
+    git("repack", "-a", "-d", "--quiet", cwd=repository)
+    git("prune", "--expire=now", cwd=repository)
+    for name in ("COMMIT_EDITMSG", "logs", "hooks", "branches", "description"):
+        left = repository / ".git" / name
+        if left.is_dir():
+            shutil.rmtree(left)
+        else:
+            left.unlink(missing_ok=True)
+    return git("rev-parse", "HEAD", cwd=repository).strip()
+
+
+def strip_history_script(folder: str) -> str:
+    """A bash script that leaves the git repository at `folder` with HEAD alone, under its own sha, and prints that sha.
+
+    Remotes, other refs, reflogs, stashes, parents and unreachable objects go; the working tree stays as it is.
+    """
+    return f"repository={shlex.quote(folder)}\n" + Path(__file__).with_name("strip_history.bash").read_text("utf-8")
+
+
+def strip_history(folder: Path) -> str:
+    """Strip a git repository on this machine (see `strip_history_script`); returns the sha of its only commit.
+
+    Raises:
+        TaskError: it is not a git repository, or it could not be stripped.
+    """
+    variables = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), **_GIT}
+    script = strip_history_script(str(folder))
+    done = subprocess.run(["bash", "--norc", "-c", script], capture_output=True, text=True, env=variables, check=False)
+    if done.returncode:
+        raise TaskError(f"the history of {folder} could not be stripped: {done.stderr.strip()[-2000:]}")
+    return done.stdout.strip()
