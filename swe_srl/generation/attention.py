@@ -1,8 +1,8 @@
 """Attention of many completions to one shared context, whose keys and values are not copied per completion.
 
-Registered with `transformers` under the name `GROUPED`: called without a `shared` prefix it is plain `sdpa`, so a model
-can keep it for every purpose. With one, N = B·G rows of new tokens attend to their context's prefix (one per G rows)
-and to their own earlier tokens. Used for decoding and, through autograd, for the training update.
+Registered with `transformers` under the name `GROUPED`: called without a `plan` it is plain `sdpa`, so a model can keep
+it for every purpose. With one, N = B·G rows of new tokens attend to their context's prefix (one per G rows) and to their
+own earlier tokens. Used for decoding and, through autograd, for the training update.
 
 Shapes: B contexts, G completions per context, N = B·G rows, H query heads, K key/value heads, R = H / K, P prefix
 tokens, T new tokens, S suffix tokens (S = T in training), D head dimension.
@@ -11,7 +11,7 @@ tokens, T new tokens, S suffix tokens (S = T in training), D head dimension.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -22,9 +22,16 @@ from transformers.masking_utils import sdpa_mask
 GROUPED = "swe_srl_grouped"
 
 
+class Plan(Protocol):
+    """Passed to a model's forward as `plan=`: computes the attention of every layer in place of `sdpa`."""
+
+    def attend(self, layer: int, query_NHTD: Tensor, key_NKSD: Tensor, value_NKSD: Tensor) -> Tensor:
+        """Attention output [N, H, T, D]; the query is already scaled."""
+
+
 @dataclass
 class SharedPrefix:
-    """Keys and values of B contexts, right-padded to P tokens.
+    """Keys and values of B contexts, right-padded to P tokens: the plan of decoding.
 
     Args:
         keys: one [B, K, P, D] tensor per layer.
@@ -38,9 +45,15 @@ class SharedPrefix:
 
     def __post_init__(self) -> None:
         longest = self.keys[0].shape[2] if self.keys else 0
-        positions_P = torch.arange(longest, device=self.lengths_B.device)
-        self.hidden_BP = positions_P[None, :] >= self.lengths_B[:, None]
-        self.padded = bool(self.hidden_BP.any())
+        self.hidden_BP = hidden_positions(self.lengths_B, longest)
+
+    def attend(self, layer: int, query_NHTD: Tensor, key_NKSD: Tensor, value_NKSD: Tensor) -> Tensor:
+        """New tokens see their whole context and, causally, their own row."""
+        if not self.keys:  # contexts of a single token: nothing was pre-filled
+            contexts, kv_heads, width = self.lengths_B.shape[0], key_NKSD.shape[1], key_NKSD.shape[3]
+            nothing = key_NKSD.new_zeros(contexts, kv_heads, 0, width)
+            return grouped(query_NHTD, key_NKSD, value_NKSD, nothing, nothing, None)
+        return grouped(query_NHTD, key_NKSD, value_NKSD, self.keys[layer], self.values[layer], self.hidden_BP)
 
     def select(self, rows: Tensor) -> SharedPrefix:
         """The contexts with these indices, cut to the longest of them."""
@@ -51,6 +64,12 @@ class SharedPrefix:
             [values[rows, :, :longest] for values in self.values],
             lengths,
         )
+
+
+def hidden_positions(lengths_B: Tensor, longest: int) -> Tensor | None:
+    """[B, P] true at padding, or None when nothing is padded."""
+    hidden_BP = torch.arange(longest, device=lengths_B.device)[None, :] >= lengths_B[:, None]
+    return hidden_BP if bool(hidden_BP.any()) else None
 
 
 def supports_grouped(model: PreTrainedModel) -> bool:
@@ -84,54 +103,55 @@ def grouped_attention(
     key_NKSD: Tensor,
     value_NKSD: Tensor,
     attention_mask: Tensor | None,
-    shared: SharedPrefix | None = None,
+    plan: Plan | None = None,
     scaling: float | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, Tensor | None]:
-    """Attention output [N, T, H, D] of an attention module of `transformers`.
-
-    With `shared`, the new tokens of a row see their whole context and, causally, each other; the mask is not looked at.
-    """
-    if shared is None:
+    """Attention output [N, T, H, D] of an attention module of `transformers`: the plan's (the mask is not looked at)."""
+    if plan is None:
         output: tuple[Tensor, Tensor | None] = sdpa_attention_forward(
             module, query_NHTD, key_NKSD, value_NKSD, attention_mask, scaling=scaling, **kwargs
         )
         return output
     layer = int(module.layer_idx)  # type: ignore[arg-type]
     scale = scaling if scaling is not None else query_NHTD.shape[-1] ** -0.5
-    return _attend(query_NHTD * scale, key_NKSD, value_NKSD, shared, layer), None
+    return plan.attend(layer, query_NHTD * scale, key_NKSD, value_NKSD).transpose(1, 2).contiguous(), None
 
 
-def _attend(query_NHTD: Tensor, key_NKSD: Tensor, value_NKSD: Tensor, shared: SharedPrefix, layer: int) -> Tensor:
-    prefix_keys_BKPD, prefix_values_BKPD = shared.keys[layer], shared.values[layer]
+def grouped(
+    query_NHTD: Tensor,
+    key_NKSD: Tensor,
+    value_NKSD: Tensor,
+    prefix_key_BKPD: Tensor,
+    prefix_value_BKPD: Tensor,
+    hidden_BP: Tensor | None,
+) -> Tensor:
+    """[N, H, T, D]: the last T of S suffix tokens of each row attend to the row's context and causally to the suffix.
+
+    Rows g·G to g·G + G - 1 belong to context g. The query is already scaled.
+    """
     rows, heads, new, width = query_NHTD.shape
-    contexts, kv_heads, prefix, _ = prefix_keys_BKPD.shape
-    group, repeat, suffix = rows // contexts, heads // kv_heads, key_NKSD.shape[2]
-    flat = (contexts, kv_heads, group * repeat * new)
+    contexts, kv_heads, prefix, _ = prefix_key_BKPD.shape
+    group, span, suffix = rows // contexts, heads // kv_heads * new, key_NKSD.shape[2]
+    lowest = torch.finfo(query_NHTD.dtype).min
 
     def by_context(x: Tensor) -> Tensor:  # [N, K, R·T, ·] -> [B, K, G·R·T, ·]
-        return x.view(contexts, group, kv_heads, repeat * new, -1).transpose(1, 2).reshape(*flat, -1)
+        x = x.view(contexts, group, kv_heads, span, -1).transpose(1, 2)
+        return x.reshape(contexts, kv_heads, group * span, -1)
 
     def by_row(x: Tensor) -> Tensor:  # [B, K, G·R·T, ·] -> [N, K, R·T, ·]
-        return (
-            x.view(contexts, kv_heads, group, repeat * new, -1)
-            .transpose(1, 2)
-            .reshape(rows, kv_heads, repeat * new, -1)
-        )
+        return x.view(contexts, kv_heads, group, span, -1).transpose(1, 2).reshape(rows, kv_heads, span, -1)
 
-    query = query_NHTD.reshape(rows, kv_heads, repeat * new, width)
-    to_prefix = by_context(query) @ prefix_keys_BKPD.transpose(-1, -2)
-    if shared.padded:
-        to_prefix = to_prefix.masked_fill(shared.hidden_BP[:, None, None, :], torch.finfo(query.dtype).min)
+    query = query_NHTD.reshape(rows, kv_heads, span, width)
+    to_prefix = by_context(query) @ prefix_key_BKPD.transpose(-1, -2)
+    if hidden_BP is not None:
+        to_prefix = to_prefix.masked_fill(hidden_BP[:, None, None, :], lowest)
     to_suffix = query @ key_NKSD.transpose(-1, -2)
     if new > 1:
         future_TS = torch.ones(new, suffix, dtype=torch.bool, device=query.device).triu(suffix - new + 1)
-        to_suffix = to_suffix.reshape(rows, kv_heads, repeat, new, suffix).masked_fill(
-            future_TS, torch.finfo(query.dtype).min
-        )
-        to_suffix = to_suffix.reshape(rows, kv_heads, repeat * new, suffix)
+        to_suffix = to_suffix.view(rows, kv_heads, -1, new, suffix).masked_fill(future_TS, lowest)
+        to_suffix = to_suffix.view(rows, kv_heads, span, suffix)
     scores = torch.cat([to_prefix, by_context(to_suffix)], dim=-1)
     weights = torch.softmax(scores, dim=-1, dtype=torch.promote_types(query.dtype, torch.float32)).to(query.dtype)
-    output = by_row(weights[..., :prefix] @ prefix_values_BKPD)
-    output = output + by_row(weights[..., prefix:]) @ value_NKSD
-    return output.reshape(rows, heads, new, width).transpose(1, 2).contiguous()
+    output = by_row(weights[..., :prefix] @ prefix_value_BKPD) + by_row(weights[..., prefix:]) @ value_NKSD
+    return output.reshape(rows, heads, new, width)

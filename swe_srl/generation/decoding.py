@@ -127,7 +127,7 @@ class Decoding:
             attention_mask=self.nothing_hidden,
             past_key_values=self.cache,
             use_cache=True,
-            shared=self.prefix,
+            plan=self.prefix,
         ).logits
         return logits[:, -1]
 

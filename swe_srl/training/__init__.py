@@ -1,1 +1,17 @@
-"""TBD."""
+"""Training: SRL and SFT on expert steps, exact and resumable. Importing this package does not import torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from swe_srl.progress import Progress
+from swe_srl.training.settings import StageSettings, TrainSettings, load_recipe
+
+__all__ = ["StageSettings", "TrainSettings", "load_recipe", "train"]
+
+
+def train(settings: TrainSettings, progress: Progress | None = None) -> Path:
+    """Train a model, or go on with the same run: see `swe_srl.training.run.train`."""
+    from swe_srl.training.run import train as run
+
+    return run(settings, progress)

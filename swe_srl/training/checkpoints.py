@@ -1,0 +1,135 @@
+"""Checkpoints: ordinary model folders with the trainer's state beside the weights; written whole or not at all.
+
+<run>/checkpoints/s0-u000040/   model.safetensors, config.json, tokenizer files   (what from_pretrained reads)
+                                trainer.pt     optimiser, torch's random state
+                                state.json     stage, update, data order, sampling buffers, journal lengths, best
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
+
+from swe_srl.errors import TrainingError
+from swe_srl.generation.loading import quietly
+
+
+@dataclass(frozen=True, order=True)
+class Place:
+    """Where in a run a checkpoint was written."""
+
+    stage: int
+    update: int
+
+    @property
+    def name(self) -> str:
+        """Of its folder."""
+        return f"s{self.stage}-u{self.update:06d}"
+
+
+class Checkpoints:
+    """The checkpoints of one run.
+
+    Args:
+        folder: made when missing; half-written checkpoints in it are removed.
+        keep: newest ones that are kept, besides the best.
+    """
+
+    def __init__(self, folder: Path, keep: int) -> None:
+        self.folder, self.keep = folder, keep
+        folder.mkdir(parents=True, exist_ok=True)
+        for leftover in folder.glob(".*"):
+            shutil.rmtree(leftover)
+
+    def places(self) -> list[Place]:
+        """All checkpoints, oldest first."""
+        names = (entry.name for entry in self.folder.iterdir() if entry.is_dir() and entry.name.startswith("s"))
+        parts = (name.removeprefix("s").split("-u") for name in names)
+        return sorted(Place(int(stage), int(update)) for stage, update in parts)
+
+    def path(self, place: Place) -> Path:
+        """The checkpoint's folder."""
+        return self.folder / place.name
+
+    def write(
+        self,
+        place: Place,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        trainer: dict[str, Any],
+        state: dict[str, Any],
+    ) -> None:
+        """Write a checkpoint, then remove the ones that need not be kept (`state["best"]` names the best update)."""
+        target = self.path(place)
+
+        def fill(folder: Path) -> None:
+            save_model(folder, model, tokenizer)
+            torch.save({**trainer, "random": torch.get_rng_state()}, folder / "trainer.pt")
+            (folder / "state.json").write_text(json.dumps({"stage": place.stage, "update": place.update, **state}))
+
+        if not target.exists():
+            write_folder(target, fill)
+        best = state["best"]
+        self._prune(Place(place.stage, best["update"]) if best else place)
+
+    def state(self, place: Place) -> dict[str, Any]:
+        """The JSON state of a checkpoint."""
+        content: dict[str, Any] = json.loads((self.path(place) / "state.json").read_text(encoding="utf-8"))
+        return content
+
+    def restore(self, place: Place, model: PreTrainedModel) -> dict[str, Any]:
+        """Put a checkpoint's weights into `model` and torch's random state back; returns the trainer's state."""
+        load_weights(model, self.path(place))
+        trainer: dict[str, Any] = torch.load(self.path(place) / "trainer.pt", weights_only=True)
+        torch.set_rng_state(trainer.pop("random"))
+        return trainer
+
+    def _prune(self, best: Place) -> None:
+        places = self.places()
+        for place in places[: -self.keep]:
+            if place != best:
+                shutil.rmtree(self.path(place))
+
+
+def save_model(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Save a model as an ordinary `transformers` folder in safetensors, with its tokenizer."""
+    with quietly():
+        model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def load_weights(model: PreTrainedModel, folder: Path) -> None:
+    """Copy the weights of a model folder into `model`, in place.
+
+    Raises:
+        TrainingError: they are the weights of another model.
+    """
+    with quietly():
+        saved = AutoModelForCausalLM.from_pretrained(folder, dtype=model.dtype)
+    try:
+        model.load_state_dict(saved.state_dict())
+    except RuntimeError as error:
+        raise TrainingError(f"{folder} holds the weights of another model: {str(error).splitlines()[0]}") from error
+
+
+def write_folder(target: Path, fill: Callable[[Path], None]) -> None:
+    """Make a folder whole or not at all: filled under a hidden name, synced, then renamed to `target`."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    hidden = target.parent / f".{target.name}"
+    if hidden.exists():
+        shutil.rmtree(hidden)
+    hidden.mkdir()
+    fill(hidden)
+    for file in [*hidden.rglob("*"), hidden]:
+        handle = os.open(file, os.O_RDONLY)
+        os.fsync(handle)
+        os.close(handle)
+    hidden.rename(target)

@@ -1,0 +1,121 @@
+"""What a run writes down while it goes: metrics.jsonl, samples.jsonl, TensorBoard."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from swe_srl.errors import ConfigError
+from swe_srl.runs import RunFolder
+from swe_srl.training.objective import group_advantages
+from swe_srl.training.rollouts import Rollouts
+from swe_srl.types import Step
+
+JOURNALS = ("metrics", "samples")
+
+
+class Clock:
+    """Seconds by phase of one update."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._started = time.perf_counter()
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Time what happens inside under this name."""
+        started = time.perf_counter()
+        yield
+        self.add(name, time.perf_counter() - started)
+
+    def add(self, name: str, seconds: float) -> None:
+        """Add to a phase."""
+        self.seconds[name] = self.seconds.get(name, 0.0) + seconds
+
+    def row(self) -> dict[str, float]:
+        """Rounded seconds by phase, and in total."""
+        self.seconds["total"] = time.perf_counter() - self._started
+        return {name: round(seconds, 4) for name, seconds in self.seconds.items()}
+
+
+class Journal:
+    """Writes the rows of a training run. All but `seconds` and `memory_mb` repeat when a run is repeated.
+
+    Args:
+        run: the run folder.
+        tensorboard: write event files too.
+
+    Raises:
+        ConfigError: TensorBoard is asked for and not installed.
+    """
+
+    def __init__(self, run: RunFolder, tensorboard: bool) -> None:
+        self.run = run
+        self.lengths = dict.fromkeys(JOURNALS, 0)
+        self._writer: Any = None
+        if tensorboard:
+            try:
+                from torch.utils.tensorboard import SummaryWriter
+            except ImportError as error:
+                raise ConfigError("tensorboard is not installed: pip install 'swe-srl[tracking]'") from error
+            self._writer = SummaryWriter(str(run.file("tensorboard")))
+
+    def rewind(self, lengths: dict[str, int]) -> None:
+        """Drop rows newer than a checkpoint, which knew of so many rows of each journal."""
+        for name in JOURNALS:
+            self.run.rewind(name, lengths[name])
+        self.lengths = dict(lengths)
+
+    def metrics(self, row: dict[str, Any], clock: Clock, position: int) -> None:
+        """One row of metrics.jsonl; `position` counts updates over all stages."""
+        self.run.append("metrics", {**row, "seconds": clock.row(), "memory_mb": memory_mb()})
+        self.lengths["metrics"] += 1
+        if self._writer is not None:
+            for name, value in row.items():
+                if isinstance(value, (int, float)) and name not in ("stage", "update"):
+                    self._writer.add_scalar(name, value, position)
+            self._writer.flush()
+
+    def samples(self, place: dict[str, int], group: Rollouts, step: Step, std_scaling: bool) -> None:
+        """One row of samples.jsonl: a step's completions beside its target."""
+        advantages = group_advantages(torch.tensor([group.rewards]), std_scaling)[0].tolist()
+        completions = [
+            {
+                "text": one.text,
+                "reward": reward,
+                "advantage": advantage,
+                "malformed": reason,
+                "tokens": len(one.token_ids),
+            }
+            for one, reward, advantage, reason in zip(
+                group.completions, group.rewards, advantages, group.reasons, strict=True
+            )
+        ]
+        self.run.append(
+            "samples", {**place, "step_id": step.step_id, "target": step.target, "completions": completions}
+        )
+        self.lengths["samples"] += 1
+
+    def close(self) -> None:
+        """Finish the event files."""
+        if self._writer is not None:
+            self._writer.close()
+
+
+def memory_mb() -> int:
+    """Peak memory of this process, or of the GPU when there is one, in mebibytes."""
+    if torch.cuda.is_available():
+        return int(torch.cuda.max_memory_allocated() >> 20)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(peak >> (20 if sys.platform == "darwin" else 10))
+
+
+def sampled(groups: Sequence[Rollouts]) -> Rollouts | None:
+    """The group whose completions are written down: the one with the widest spread."""
+    return max(groups, key=lambda group: group.spread, default=None)

@@ -1,0 +1,75 @@
+"""AdamW with a learning rate that is a function of the step alone, so that resuming needs no scheduler state."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from swe_srl.errors import TrainingError
+from swe_srl.training.settings import StageSettings
+
+
+def learning_rate(stage: StageSettings, step: int, total: int) -> float:
+    """The learning rate of optimiser step `step` (from 0) of `total`.
+
+    >>> [learning_rate(StageSettings(learning_rate=1.0, warmup=0.5, schedule="linear"), i, 4) for i in range(4)]
+    [0.5, 1.0, 1.0, 0.5]
+    """
+    rising = math.ceil(stage.warmup * total)
+    if step < rising:
+        return stage.learning_rate * (step + 1) / rising
+    progress = (step - rising) / max(1, total - rising)
+    if stage.schedule == "linear":
+        return stage.learning_rate * (1 - progress)
+    if stage.schedule == "cosine":
+        return stage.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
+    return stage.learning_rate
+
+
+class Optimiser:
+    """AdamW over a model's trainable parameters, with clipping of the gradient norm.
+
+    Args:
+        model: its trainable parameters are updated in place.
+        stage: learning rate, schedule, weight decay, bound on the gradient norm.
+        total: optimiser steps of the stage.
+    """
+
+    def __init__(self, model: nn.Module, stage: StageSettings, total: int) -> None:
+        self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        self.stage, self.total, self.steps = stage, total, 0
+        self.adam = torch.optim.AdamW(self.parameters, lr=stage.learning_rate, weight_decay=stage.weight_decay)
+
+    def step(self) -> tuple[float, float]:
+        """Apply the gathered gradients and clear them; returns their norm before clipping, and the learning rate.
+
+        Raises:
+            TrainingError: the gradient is not finite; the parameters are left as they are.
+        """
+        bound = self.stage.grad_norm or math.inf
+        norm = float(torch.nn.utils.clip_grad_norm_(self.parameters, bound))
+        if not math.isfinite(norm):
+            raise TrainingError(
+                f"the gradient's norm is {norm}: training diverged. Resume from the last checkpoint with a lower "
+                "learning_rate, or with dtype float32"
+            )
+        rate = learning_rate(self.stage, self.steps, self.total)
+        for group in self.adam.param_groups:
+            group["lr"] = rate
+        self.adam.step()
+        self.adam.zero_grad(set_to_none=True)
+        self.steps += 1
+        return norm, rate
+
+    def state(self) -> dict[str, Tensor | int | dict[str, object]]:
+        """What resuming needs."""
+        return {"adam": self.adam.state_dict(), "steps": self.steps}
+
+    def restore(self, state: dict[str, object]) -> None:
+        """Go on from `state`."""
+        adam, steps = state["adam"], state["steps"]
+        assert isinstance(adam, dict) and isinstance(steps, int)
+        self.adam.load_state_dict(adam)
+        self.steps = steps

@@ -1,0 +1,216 @@
+"""Sampling groups: G completions per step, their rewards, and dynamic sampling until the batch is full."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from swe_srl.errors import TrainingError
+from swe_srl.protocols import Generator
+from swe_srl.rewards import get_similarity, step_reward
+from swe_srl.seeds import derive_seed
+from swe_srl.training.data import StepStream
+from swe_srl.training.settings import StageSettings
+from swe_srl.trajectories.action_format import parse_action
+from swe_srl.types import Completion, FormatError, Sampling, Score, Step
+
+SLOWEST_RATE = 0.25  # a round draws at most 1 / this many steps for each group that is missing
+RATE_MEMORY = 0.8  # weight of the past in the running share of groups kept
+
+
+@dataclass(frozen=True)
+class Rollouts:
+    """A group: the completions of one step with their rewards."""
+
+    index: int  # of the step
+    epoch: int
+    completions: tuple[Completion, ...]
+    rewards: tuple[float, ...]
+    reasons: tuple[str, ...]  # why malformed, or ""
+    parts: tuple[dict[str, float], ...]  # numbers that made the rewards
+
+    @property
+    def spread(self) -> float:
+        """Sample standard deviation of the rewards."""
+        return statistics.stdev(self.rewards) if len(set(self.rewards)) > 1 else 0.0
+
+    def row(self) -> dict[str, Any]:
+        """As JSON data; `from_row` reads it back."""
+        return asdict(self)
+
+    @classmethod
+    def from_row(cls, row: dict[str, Any]) -> Rollouts:
+        """A group from `row`."""
+        completions = tuple(
+            Completion(c["text"], tuple(c["token_ids"]), tuple(c["logprobs"]), c["finished"], c["prompt_tokens"])
+            for c in row["completions"]
+        )
+        rest = {name: tuple(row[name]) for name in ("rewards", "reasons", "parts")}
+        return cls(row["index"], row["epoch"], completions, **rest)
+
+
+@dataclass
+class Batch:
+    """The groups of one update, and what it took to get them. `drawn` are all groups sampled for it."""
+
+    kept: list[Rollouts]
+    drawn: list[Rollouts] = field(default_factory=list)
+    rounds: int = 0
+    too_long: int = 0
+    generate_seconds: float = 0.0
+    reward_seconds: float = 0.0
+
+    def metrics(self, epsilon: float) -> dict[str, float]:
+        """Means over every completion that was sampled for the update, kept or not."""
+        rewards = [reward for group in self.drawn for reward in group.rewards]
+        completions = [one for group in self.drawn for one in group.completions]
+        row: dict[str, float] = {
+            "drawn_groups": len(self.drawn),
+            "kept_groups": len(self.kept),
+            "sampling_rounds": self.rounds,
+            "too_long_steps": self.too_long,
+        }
+        if not rewards:
+            return row
+        reasons = [reason for group in self.drawn for reason in group.reasons]
+        parts: dict[str, list[float]] = {}
+        for values in (values for group in self.drawn for values in group.parts):
+            for name, value in values.items():
+                parts.setdefault(name, []).append(value)
+        row |= {
+            "reward_mean": statistics.fmean(rewards),
+            "reward_std": statistics.pstdev(rewards),
+            "group_spread": statistics.fmean(group.spread for group in self.drawn),
+            "skipped_share": sum(group.spread <= epsilon for group in self.drawn) / len(self.drawn),
+            "format_errors": sum(map(bool, reasons)) / len(reasons),
+            "unfinished": sum(not one.finished for one in completions) / len(completions),
+            "completion_tokens": statistics.fmean(len(one.token_ids) for one in completions),
+            "sampled_tokens": sum(len(one.token_ids) for one in completions),
+        }
+        return row | {f"reward_part/{name}": statistics.fmean(values) for name, values in sorted(parts.items())}
+
+
+class Sampler:
+    """Draws the batches of one stage.
+
+    Args:
+        generator: must return token ids with log-probabilities.
+        steps: the training steps.
+        stage: group size, sampling, reward, dynamic sampling.
+        seed: of the stage; a group's completions depend on (seed, epoch, step) alone.
+        fits: whether a step's context is short enough to be used.
+    """
+
+    def __init__(
+        self,
+        generator: Generator,
+        steps: Sequence[Step],
+        stage: StageSettings,
+        seed: int,
+        fits: Callable[[Step], bool] = lambda step: True,
+    ) -> None:
+        self.generator, self.steps, self.stage, self.seed, self.fits = generator, steps, stage, seed, fits
+        self.similarity = get_similarity(stage.similarity)
+        self.sampling = Sampling(stage.temperature, max_new_tokens=stage.max_new_tokens)
+        self.stream = StepStream(len(steps), seed)
+        self.rate = 1.0  # running share of drawn groups that are kept
+        self.waiting: list[Rollouts] = []  # usable groups beyond the last batch: the first of the next one
+
+    def state(self) -> dict[str, Any]:
+        """What resuming needs, as JSON data."""
+        return {"drawn": self.stream.drawn, "rate": self.rate, "waiting": [group.row() for group in self.waiting]}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from `state`."""
+        self.stream = StepStream(len(self.steps), self.seed, state["drawn"])
+        self.rate = state["rate"]
+        self.waiting = [Rollouts.from_row(row) for row in state["waiting"]]
+
+    def batch(self) -> Batch:
+        """The next `batch_steps` groups; fewer when the bound on resampling is reached first."""
+        wanted, bound = self.stage.batch_steps, math.ceil(self.stage.max_resampling * self.stage.batch_steps)
+        batch = Batch(self.waiting)
+        drawn = 0
+        while len(batch.kept) < wanted and drawn < bound:
+            missing = wanted - len(batch.kept)
+            ask = min(bound - drawn, math.ceil(missing / max(self.rate, SLOWEST_RATE)))
+            drawn += ask
+            groups = self._draw(batch, ask)
+            if not self.stage.dynamic_sampling:
+                batch.kept += groups
+                continue
+            usable = [group for group in groups if group.spread > self.stage.epsilon]
+            if groups:
+                self.rate = RATE_MEMORY * self.rate + (1 - RATE_MEMORY) * len(usable) / len(groups)
+            batch.kept += usable
+        batch.kept, self.waiting = batch.kept[:wanted], batch.kept[wanted:]
+        return batch
+
+    def sample(self, chosen: Sequence[tuple[int, int]], size: int, batch: Batch | None = None) -> list[Rollouts]:
+        """Groups of `size` rewarded completions for (epoch, index) pairs; seconds go to `batch`."""
+        started = time.perf_counter()
+        contexts = [self.steps[index].context for _, index in chosen]
+        seeds = [derive_seed(self.seed, "sample", epoch, self.steps[index].step_id) for epoch, index in chosen]
+        completions = self.generator.generate(contexts, size, self.sampling, seeds)
+        generated = time.perf_counter()
+        groups = [self._reward(*where, group) for where, group in zip(chosen, completions, strict=True)]
+        if batch is not None:
+            batch.generate_seconds += generated - started
+            batch.reward_seconds += time.perf_counter() - generated
+        return groups
+
+    def _draw(self, batch: Batch, count: int) -> list[Rollouts]:
+        chosen = [(epoch, index) for epoch, index in self.stream.take(count) if self.fits(self.steps[index])]
+        groups = self.sample(chosen, self.stage.group_size, batch)
+        batch.too_long += count - len(chosen)
+        batch.drawn += groups
+        batch.rounds += 1
+        return groups
+
+    def _reward(self, epoch: int, index: int, completions: Sequence[Completion]) -> Rollouts:
+        if any(not one.token_ids or len(one.logprobs) != len(one.token_ids) for one in completions):
+            raise TrainingError(
+                "the generator gave completions without token ids and log-probabilities: train with a local model"
+            )
+        target = self.steps[index].target
+        scores = [
+            step_reward(parse_action(one.text), target, self.similarity, self.stage.format_penalty)
+            for one in completions
+        ]
+        return Rollouts(
+            index,
+            epoch,
+            tuple(completions),
+            tuple(score.value for score in scores),
+            tuple(_malformed(one) for one in completions),
+            tuple(_numbers(score) for score in scores),
+        )
+
+
+def mean_similarity(groups: Sequence[Rollouts]) -> float:
+    """Mean reward with malformed completions counted as 0: what validation compares."""
+    values = [
+        0.0 if reason else reward
+        for group in groups
+        for reward, reason in zip(group.rewards, group.reasons, strict=True)
+    ]
+    return statistics.fmean(values)
+
+
+def reason_counts(groups: Sequence[Rollouts]) -> dict[str, int]:
+    """How often each reason of a malformed completion was met."""
+    return dict(Counter(reason for group in groups for reason in group.reasons if reason))
+
+
+def _malformed(completion: Completion) -> str:
+    action = parse_action(completion.text)
+    return action.reason if isinstance(action, FormatError) else ""
+
+
+def _numbers(score: Score) -> dict[str, float]:
+    return {name: float(value) for name, value in score.parts.items() if not isinstance(value, str)}

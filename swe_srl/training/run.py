@@ -1,0 +1,133 @@
+"""A whole training run: data, model, stages, the final model. Resumes when its folder holds the same run."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from swe_srl.errors import ConfigError
+from swe_srl.files import write_atomic
+from swe_srl.generation.loading import DTYPES, load_model, pick_device
+from swe_srl.generation.local import TransformersGenerator
+from swe_srl.progress import Progress, SilentProgress
+from swe_srl.runs import RunFolder
+from swe_srl.settings import as_mapping
+from swe_srl.training.checkpoints import Checkpoints, load_weights, save_model, write_folder
+from swe_srl.training.data import StepData, load_steps, quickstart_file
+from swe_srl.training.journal import Journal
+from swe_srl.training.random_model import make_random_model
+from swe_srl.training.settings import QUICKSTART, RANDOM, TrainSettings
+from swe_srl.training.stage import StageTrainer, Workplace
+
+FREE_SETTINGS = ("output", "tensorboard", "keep", "generate_tokens", "threads")  # may change when a run is resumed
+
+
+def train(settings: TrainSettings, progress: Progress | None = None) -> Path:
+    """Train a model, or go on with the same run; returns the run folder, whose `model/` is the result.
+
+    Raises:
+        ConfigError: settings that cannot be used, or a folder that holds something else.
+        TrajectoryError: trajectories that give no steps.
+        ContaminationError: steps of evaluation tasks.
+        TrainingError: training diverged, memory ran out, or the model failed its self-check.
+        KeyboardInterrupt: passed on after a checkpoint was written; the same call goes on from there.
+    """
+    progress = progress or SilentProgress()
+    data = load_steps(settings)
+    with RunFolder.start(settings.output, "train", as_mapping(settings), data.fingerprints(), FREE_SETTINGS) as run:
+        if run.file("result.json").exists():
+            progress.note(f"{run.path} is finished: nothing to do")
+            return run.path
+        _describe(run, data, progress)
+        if settings.threads:
+            torch.set_num_threads(settings.threads)
+        start = _start_model(settings, run, data)
+        work = _workplace(settings, run, data, start, progress)
+        try:
+            _stages(work, run, start)
+        finally:
+            work.journal.close()
+    return run.path
+
+
+def _stages(work: Workplace, run: RunFolder, start: Path | str) -> None:
+    """Run the stages that are left. A finished one has its row in stages/ and its model folder."""
+    settings = work.settings
+    ends: list[dict[str, Any]] = []
+    for index in range(len(settings.stages)):
+        result = run.file("model") if index == len(settings.stages) - 1 else run.file("stages") / str(index)
+        row_file = run.file("stages") / f"{index}.json"
+        if result.exists():
+            load_weights(work.model, result)
+            ends.append(json.loads(row_file.read_text(encoding="utf-8")))
+            work.journal.lengths = dict(ends[-1]["journals"])
+        else:
+            trainer = StageTrainer(work, index, start)
+            trainer.run()
+            chosen = trainer.finish().update
+            end = {"stage": index, "updates": trainer.updates, "chosen_update": chosen, "best": trainer.best}
+            ends.append(end | {"journals": dict(work.journal.lengths)})
+            write_atomic(row_file, json.dumps(ends[-1]) + "\n")
+            write_folder(result, lambda folder: save_model(folder, work.model, work.tokenizer))
+        work.position += ends[-1]["updates"]
+        start = result
+    write_atomic(run.file("result.json"), json.dumps({"stages": ends}, indent=2) + "\n")
+
+
+def _describe(run: RunFolder, data: StepData, progress: Progress) -> None:
+    """Write what became of every turn, and which contaminated steps were let in."""
+    report = data.report.as_dict() | {"training": len(data.training), "validation": len(data.validation)}
+    report["contaminated"] = [asdict(match) for match in data.contaminated]
+    write_atomic(run.file("steps.json"), json.dumps(report, indent=2) + "\n")
+    progress.note(
+        f"{len(data.training)} training steps, {len(data.validation)} held out; {data.report.reported} turns "
+        f"gave no step (reasons in {run.file('steps.json')})"
+    )
+    if data.contaminated:
+        progress.note(f"warning: {len(data.contaminated)} training steps belong to evaluation tasks")
+
+
+def _start_model(settings: TrainSettings, run: RunFolder, data: StepData) -> Path | str:
+    """The model folder or hub id that the run starts from."""
+    if settings.model == QUICKSTART:
+        return quickstart_file("model")
+    if settings.model != RANDOM:
+        return settings.model
+    folder = run.file("random-model")
+    if not folder.exists():
+        write_folder(folder, lambda hidden: make_random_model(hidden, data.training, settings.seed))
+    return folder
+
+
+def _workplace(
+    settings: TrainSettings, run: RunFolder, data: StepData, start: Path | str, progress: Progress
+) -> Workplace:
+    device = pick_device(settings.device)
+    if settings.dtype not in ("auto", "float32", "bfloat16"):
+        raise ConfigError(f"dtype must be auto, float32 or bfloat16 for training, not {settings.dtype!r}")
+    half = settings.dtype == "bfloat16" or (settings.dtype == "auto" and device.type != "cpu")
+    model, tokenizer = load_model(start, device, torch.float32)
+    if settings.gradient_checkpointing:
+        model.gradient_checkpointing_enable()  # type: ignore[no-untyped-call]
+        model.train()
+    generator = TransformersGenerator((model, tokenizer), batch_tokens=settings.generate_tokens)
+    if settings.shared_contexts and not generator.grouped:
+        progress.note(f"{type(model).__name__} has attention of another kind: every sequence is computed apart")
+    journal = Journal(run, settings.tensorboard)
+    checkpoints = Checkpoints(run.file("checkpoints"), settings.keep)
+    return Workplace(
+        settings,
+        model,
+        tokenizer,
+        generator,
+        data.training,
+        data.validation,
+        checkpoints,
+        journal,
+        progress,
+        DTYPES["bfloat16"] if half else None,
+    )

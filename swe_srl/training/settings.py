@@ -1,0 +1,155 @@
+"""Settings of `swe-srl train`: what a run shares, and what each of its stages does. Imports neither torch nor a model."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from swe_srl.definitions import load_definition
+from swe_srl.errors import ConfigError
+from swe_srl.settings import Draft, setting, settings_of
+from swe_srl.trajectories.steps import StepSettings
+
+METHODS = ("srl", "sft")
+QUICKSTART = "quickstart"
+RANDOM = "random"
+
+
+@dataclass(frozen=True)
+class StageSettings:
+    """One stage of a run. Every stage starts from the model that the stage before it ended with."""
+
+    method: str = setting("srl", "How to train: rewarded samples (srl), or likelihood of the target (sft).", METHODS)
+    updates: int = setting(0, "Updates of this stage; 0 counts by epochs.")
+    epochs: int = setting(1, "Passes over the steps, when updates is 0.")
+    batch_steps: int = setting(16, "Steps per update (for srl: groups with a usable reward spread).")
+    learning_rate: float = setting(1e-5, "Peak learning rate of AdamW.")
+    warmup: float = setting(0.0, "Share of the stage over which the learning rate rises from 0.")
+    schedule: str = setting("constant", "Learning rate after the warm-up.", ("constant", "linear", "cosine"))
+    weight_decay: float = setting(0.0, "Decoupled weight decay of AdamW.")
+    grad_norm: float = setting(1.0, "Gradients are scaled down to this norm; 0 leaves them.")
+    group_size: int = setting(8, "Completions sampled per step (G).")
+    temperature: float = setting(1.0, "Sampling temperature of training and validation.")
+    max_new_tokens: int = setting(512, "Tokens a completion may have; a longer one is cut, and malformed.")
+    similarity: str = setting("sequence", "Similarity of command and target command that is the reward.")
+    format_penalty: float = setting(-1.0, "Reward of a malformed completion.")
+    std_scaling: bool = setting(True, "Divide a group's advantages by the standard deviation of its rewards.")
+    clip_low: float = setting(0.2, "The probability ratio is clipped below at 1 - clip_low.")
+    clip_high: float = setting(0.2, "The probability ratio is clipped above at 1 + clip_high.")
+    kl: float = setting(0.0, "Weight of the KL divergence from the model that the stage started with; 0 needs no copy.")
+    average: str = setting(
+        "sequence", "Every completion counts the same (sequence), or every token does (token).", ("sequence", "token")
+    )
+    dynamic_sampling: bool = setting(True, "Replace groups whose reward spread is too small until the batch is full.")
+    epsilon: float = setting(0.01, "Dynamic sampling keeps groups whose rewards' standard deviation exceeds this.")
+    max_resampling: float = setting(4.0, "Dynamic sampling draws at most this many times batch_steps steps an update.")
+    inner_epochs: int = setting(1, "Passes over an update's samples.")
+    minibatches: int = setting(1, "Optimiser steps per pass over an update's samples.")
+    sft_target: str = setting("thought+command", "What sft learns to write.", ("command", "thought+command"))
+    shuffle_targets: bool = setting(False, "Control: give every step the target of another one.")
+    eval_every: int = setting(10, "Updates between validations; 0 for none.")
+    validation_steps: int = setting(64, "Held-out steps of a validation, the same ones each time.")
+    save_every: int = setting(10, "Updates between checkpoints; 0 for the stage's end only.")
+
+    def __post_init__(self) -> None:
+        at_least = {"updates": 0, "epochs": 1, "batch_steps": 1, "inner_epochs": 1, "minibatches": 1}
+        at_least |= {"eval_every": 0, "save_every": 0, "max_new_tokens": 1, "validation_steps": 1}
+        at_least |= {"group_size": 2 if self.method == "srl" else 1, "max_resampling": 1}
+        at_least |= {"learning_rate": 0, "weight_decay": 0, "grad_norm": 0, "kl": 0, "epsilon": 0, "clip_high": 0}
+        for name, bound in at_least.items():
+            if getattr(self, name) < bound:
+                raise ConfigError(f"{name} must be at least {bound}, not {getattr(self, name)}")
+        if self.temperature <= 0:
+            raise ConfigError(f"temperature must be positive, not {self.temperature}: greedy samples are all the same")
+        for name in ("warmup", "clip_low"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be at least 0 and below 1, not {getattr(self, name)}")
+        if self.minibatches > self.batch_steps:
+            raise ConfigError(f"minibatches ({self.minibatches}) must not exceed batch_steps ({self.batch_steps})")
+
+
+def override(name: str) -> Any:
+    """A setting of the run that, when given, replaces the same setting of every stage."""
+    item = settings_of(StageSettings)[name]
+    return setting(None, f"In every stage: {item.help[0].lower()}{item.help[1:]}", item.choices)
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """A training run. Settings that a stage has too, when given here, replace those of every stage."""
+
+    model: str = setting(QUICKSTART, "Model folder, hub id, quickstart (the bundled one), or random (a tiny new one).")
+    trajectories: str = setting(QUICKSTART, "Expert trajectories: a file, a folder, or quickstart (the bundled ones).")
+    validation: str = setting("", "Held-out trajectories; empty for the bundled ones, or validation_share of the rest.")
+    validation_share: float = setting(0.05, "Share of the tasks held out when there are no held-out trajectories.")
+    agent: str = setting("", "Agent definition that renders prompts; empty: quickstart for bundled data, else shell.")
+    output: Path = setting(Path("runs/train"), "Run folder; the same command on the same folder resumes.")
+    seed: int = setting(0, "Seed of everything random.")
+    stages: tuple[StageSettings, ...] = setting((StageSettings(),), "The stages, in order.")
+    steps: StepSettings = setting(StepSettings(), "Which turns become steps.")
+    evaluation_split: str = setting("", "Split that will be evaluated: steps that belong to its tasks are refused.")
+    allow_contamination: bool = setting(False, "Train on such steps all the same; the run records it.")
+    max_context_tokens: int = setting(
+        0, "Leave out steps with longer contexts, and say how many; 0: the model's limit."
+    )
+    device: str = setting("auto", "auto, cpu, cuda, cuda:1, …")
+    dtype: str = setting("auto", "Arithmetic: auto (float32 on a CPU, bfloat16 on a GPU), float32, bfloat16.")
+    threads: int = setting(0, "CPU threads; 0 leaves torch's choice. Results repeat at an equal number of threads.")
+    shared_contexts: bool = setting(True, "Compute a context once for its group; off: every sequence apart (slower).")
+    gradient_checkpointing: bool = setting(False, "Compute activations again going backward: less memory, more time.")
+    generate_tokens: int = setting(131_072, "Tokens of one generation batch: lower it when memory runs out.")
+    update_tokens: int = setting(8_192, "Tokens of one forward and backward pass: lower it when memory runs out.")
+    samples_every: int = setting(10, "Updates between rows of samples.jsonl (completions beside their targets).")
+    keep: int = setting(2, "Newest checkpoints kept, besides the best one.")
+    final_model: str = setting("best", "The model a stage ends with: best by validation, or last.", ("best", "last"))
+    tensorboard: bool = setting(False, "Write TensorBoard events too (needs the tracking extra).")
+    method: str | None = override("method")
+    updates: int | None = override("updates")
+    epochs: int | None = override("epochs")
+    batch_steps: int | None = override("batch_steps")
+    group_size: int | None = override("group_size")
+    learning_rate: float | None = override("learning_rate")
+    temperature: float | None = override("temperature")
+    max_new_tokens: int | None = override("max_new_tokens")
+    similarity: str | None = override("similarity")
+    kl: float | None = override("kl")
+    dynamic_sampling: bool | None = override("dynamic_sampling")
+    sft_target: str | None = override("sft_target")
+    shuffle_targets: bool | None = override("shuffle_targets")
+    eval_every: int | None = override("eval_every")
+    save_every: int | None = override("save_every")
+
+    def __post_init__(self) -> None:
+        if not self.stages:
+            raise ConfigError("stages: a run has at least one")
+        for name in ("generate_tokens", "update_tokens", "samples_every", "keep"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if not 0 <= self.validation_share < 1:
+            raise ConfigError(f"validation_share must be at least 0 and below 1, not {self.validation_share}")
+        shared = {name for name in settings_of(StageSettings) if name in settings_of(TrainSettings)}
+        given = {name: value for name in shared if (value := getattr(self, name)) is not None}
+        if given:
+            stages = tuple(dataclasses.replace(stage, **given) for stage in self.stages)
+            object.__setattr__(self, "stages", stages)
+
+    @property
+    def agent_name(self) -> str:
+        """The agent definition that renders prompts."""
+        return self.agent or (QUICKSTART if self.trajectories == QUICKSTART else "shell")
+
+
+def load_recipe(name: str, **overrides: Any) -> TrainSettings:
+    """The settings of a packaged recipe, or of a recipe file, with some of them replaced.
+
+    Raises:
+        ConfigError: no such recipe, an unknown setting, or a value that does not fit.
+    """
+    content = {key: value for key, value in load_definition("recipes", name).items() if key != "description"}
+    draft = Draft(TrainSettings)
+    draft.update(content, f"recipes/{name}")
+    for key, value in overrides.items():
+        draft.set(key, value, key)
+    return draft.build()

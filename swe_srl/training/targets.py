@@ -1,0 +1,21 @@
+"""A step's target as a completion: what SFT learns, and what the validation loss is measured on."""
+
+from __future__ import annotations
+
+from transformers import PreTrainedTokenizerBase
+
+from swe_srl.trajectories.action_format import format_action
+from swe_srl.types import Action, Step
+
+
+def target_tokens(tokenizer: PreTrainedTokenizerBase, step: Step, thought: bool) -> tuple[int, ...]:
+    """Token ids of the expert's action and the end token.
+
+    Args:
+        thought: write the expert's thought too, where there is one.
+    """
+    text = format_action(Action(step.target, step.thought), thought=thought and bool(step.thought))
+    ids = tokenizer(text, add_special_tokens=False).input_ids
+    end = tokenizer.eos_token_id
+    assert end is not None
+    return (*ids, int(end))

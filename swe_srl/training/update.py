@@ -1,0 +1,220 @@
+"""One update of the model: the objective over a batch in micro-batches, then the optimiser.
+
+Shapes: N completions, T tokens of the longest one.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from swe_srl.errors import TrainingError
+from swe_srl.generation.decoding import device_of
+from swe_srl.training.forward import Scored, TokenGroup, micro_batches, score
+from swe_srl.training.objective import completion_weights, group_advantages, likelihood_loss, policy_loss
+from swe_srl.training.optimiser import Optimiser
+from swe_srl.training.settings import StageSettings
+
+
+@dataclass(frozen=True)
+class PolicyGroup:
+    """A group as the objective sees it: tokens, their log-probabilities when sampled, and rewards."""
+
+    tokens: TokenGroup
+    old: tuple[tuple[float, ...], ...]
+    rewards: tuple[float, ...]
+
+
+@dataclass
+class Totals:
+    """Sums over the tokens of an update, and what its optimiser steps reported."""
+
+    sums: dict[str, float] = field(default_factory=dict)
+    norms: list[float] = field(default_factory=list)
+    rate: float = 0.0
+    tokens: int = 0  # of completions
+    computed: int = 0  # tokens in the forward passes
+    plain: int = 0  # tokens that separate sequences would have taken
+
+    def add(self, name: str, value: Tensor) -> None:
+        """Add to a sum over tokens."""
+        self.sums[name] = self.sums.get(name, 0.0) + float(value.detach())
+
+    def metrics(self) -> dict[str, float]:
+        """Means per completion token; `loss` is the mean over optimiser steps."""
+        steps = max(1, len(self.norms))
+        row = {name: value / max(1, self.tokens) for name, value in self.sums.items() if name != "loss"}
+        row |= {"loss": self.sums.get("loss", 0.0) / steps, "grad_norm": sum(self.norms) / steps}
+        row |= {"learning_rate": self.rate, "updated_tokens": self.computed}
+        row["sharing_ratio"] = self.plain / max(1, self.computed)
+        return row
+
+
+class Updater:
+    """Applies updates to a model.
+
+    Args:
+        model: the model being trained.
+        stage: objective and optimiser settings.
+        total: optimiser steps of the stage.
+        budget: tokens of one forward and backward pass.
+        autocast: arithmetic of the forward passes; None is the parameters' own.
+        reference: the model that the KL divergence is measured from; needed when `stage.kl` is not 0.
+        plain: compute every sequence apart instead of sharing contexts.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        stage: StageSettings,
+        total: int,
+        budget: int,
+        autocast: torch.dtype | None = None,
+        reference: PreTrainedModel | None = None,
+        plain: bool = False,
+    ) -> None:
+        self.model, self.stage, self.budget, self.autocast = model, stage, budget, autocast
+        self.reference, self.plain = reference, plain
+        self.optimiser = Optimiser(model, stage, total)
+        self.stepping = False  # while true, an interruption leaves the parameters half updated
+
+    def context(self) -> AbstractContextManager[object]:
+        """The arithmetic of forward passes."""
+        if self.autocast is None:
+            return nullcontext()
+        return torch.autocast(device_of(self.model).type, dtype=self.autocast)
+
+    def policy(self, groups: Sequence[PolicyGroup], seed: int) -> Totals:
+        """One SRL update: every inner epoch in seeded minibatches, an optimiser step each."""
+        totals = Totals()
+        if self.stage.temperature != 1.0:
+            groups = self._rescored(groups)
+        order = list(range(len(groups)))
+        for epoch in range(self.stage.inner_epochs):
+            if self.stage.minibatches > 1:
+                random.Random(f"{seed} {epoch}").shuffle(order)
+            for part in _split(order, self.stage.minibatches):
+                self._policy_step([groups[i] for i in part], totals)
+        return totals
+
+    def likelihood(self, groups: Sequence[TokenGroup]) -> Totals:
+        """One SFT update on groups that hold one target each."""
+        totals = Totals()
+        weights = completion_weights([len(group.completions[0]) for group in groups], self.stage.average)
+
+        def loss_of(indices: list[int], scored: Scored) -> Tensor:
+            weight_N = torch.tensor([weights[i] for i in indices], device=scored.logprob_NT.device)
+            return likelihood_loss(scored.logprob_NT, scored.mask_NT, weight_N)
+
+        self._accumulate(groups, loss_of, totals)
+        self._step(totals)
+        return totals
+
+    @torch.no_grad()
+    def loss(self, groups: Sequence[TokenGroup]) -> float:
+        """Mean negative log-likelihood per token of targets, without an update."""
+        total, tokens = 0.0, 0
+        for batch in micro_batches(groups, self.budget):
+            with self.context():
+                scored = self._score([groups[i] for i in batch], 1.0)
+            total -= float(scored.logprob_NT.sum())
+            tokens += int(scored.mask_NT.sum())
+        return total / max(1, tokens)
+
+    def _score(self, groups: Sequence[TokenGroup], temperature: float) -> Scored:
+        return score(self.model, groups, temperature, self.plain)
+
+    def _policy_step(self, groups: Sequence[PolicyGroup], totals: Totals) -> None:
+        lengths = [len(one) for group in groups for one in group.tokens.completions]
+        size = len(groups[0].rewards)
+        weights = completion_weights(lengths, self.stage.average)
+        advantages_BG = group_advantages(torch.tensor([group.rewards for group in groups]), self.stage.std_scaling)
+
+        def loss_of(indices: list[int], scored: Scored) -> Tensor:
+            device = scored.logprob_NT.device
+            rows = [row for i in indices for row in range(i * size, (i + 1) * size)]
+            old_NT = _padded([one for i in indices for one in groups[i].old], scored.logprob_NT)
+            result = policy_loss(
+                scored.logprob_NT,
+                old_NT,
+                advantages_BG[indices].flatten().to(device),
+                scored.mask_NT,
+                torch.tensor([weights[row] for row in rows], device=device),
+                self.stage.clip_low,
+                self.stage.clip_high,
+                self.stage.kl,
+                self._reference_logprobs([groups[i].tokens for i in indices]),
+            )
+            totals.add("ratio_mean", result.ratio)
+            totals.add("clip_share", result.clipped)
+            gap_NT = (scored.logprob_NT - old_NT).masked_fill(~scored.mask_NT, 0.0)
+            totals.add("logprob_gap", gap_NT.abs().sum())
+            if self.stage.kl:
+                totals.add("kl", result.kl)
+            return result.loss
+
+        self._accumulate([group.tokens for group in groups], loss_of, totals)
+        self._step(totals)
+
+    def _accumulate(
+        self, groups: Sequence[TokenGroup], loss_of: Callable[[list[int], Scored], Tensor], totals: Totals
+    ) -> None:
+        for batch in micro_batches(groups, self.budget):
+            try:
+                with self.context():
+                    scored = self._score([groups[i] for i in batch], self.stage.temperature)
+                loss = loss_of(batch, scored)
+                loss.backward()  # type: ignore[no-untyped-call]
+            except torch.OutOfMemoryError as error:
+                raise TrainingError(f"out of memory in an update: lower update_tokens ({self.budget})") from error
+            totals.add("loss", loss)
+            totals.add("entropy", scored.entropy_NT.sum())
+            totals.tokens += int(scored.mask_NT.sum())
+            totals.computed += sum(groups[i].tokens for i in batch)
+            totals.plain += sum(groups[i].plain_tokens for i in batch)
+
+    def _step(self, totals: Totals) -> None:
+        self.stepping = True
+        norm, totals.rate = self.optimiser.step()
+        self.stepping = False
+        totals.norms.append(norm)
+
+    @torch.no_grad()
+    def _reference_logprobs(self, groups: Sequence[TokenGroup]) -> Tensor | None:
+        if not self.stage.kl:
+            return None
+        assert self.reference is not None
+        with self.context():
+            return score(self.reference, groups, self.stage.temperature, self.plain).logprob_NT
+
+    @torch.no_grad()
+    def _rescored(self, groups: Sequence[PolicyGroup]) -> list[PolicyGroup]:
+        """Old log-probabilities at the sampling temperature: the generator reports them at temperature 1."""
+        rescored = list(groups)
+        tokens = [group.tokens for group in groups]
+        for batch in micro_batches(tokens, self.budget):
+            with self.context():
+                scored = self._score([tokens[i] for i in batch], self.stage.temperature)
+            rows = iter(zip(scored.logprob_NT.tolist(), scored.mask_NT.sum(-1).tolist(), strict=True))
+            for i in batch:
+                old = tuple(tuple(row[:length]) for row, length in (next(rows) for _ in groups[i].rewards))
+                rescored[i] = PolicyGroup(groups[i].tokens, old, groups[i].rewards)
+        return rescored
+
+
+def _padded(rows: Sequence[Sequence[float]], like_NT: Tensor) -> Tensor:
+    width = like_NT.shape[1]
+    return torch.tensor([[*row, *[0.0] * (width - len(row))] for row in rows], device=like_NT.device)
+
+
+def _split(order: Sequence[int], parts: int) -> list[list[int]]:
+    """At most `parts` slices whose sizes differ by at most one, none empty."""
+    bounds = [round(i * len(order) / parts) for i in range(parts + 1)]
+    return [list(order[a:b]) for a, b in pairwise(bounds) if a < b]
