@@ -1,13 +1,17 @@
 """HOW CLOSE: pure functions on commands, from (predicted, target) to a score with the parts that made it."""
 
 from swe_srl.rewards.guards import Guarded, no_operation
+from swe_srl.rewards.pivot import PivotSimilarity
 from swe_srl.rewards.registry import get_similarity, similarity_names
 from swe_srl.rewards.sequence import SequenceSimilarity
+from swe_srl.rewards.shell.compare import ShellSimilarity
 from swe_srl.rewards.step import step_reward
 
 __all__ = [
     "Guarded",
+    "PivotSimilarity",
     "SequenceSimilarity",
+    "ShellSimilarity",
     "get_similarity",
     "no_operation",
     "similarity_names",

@@ -5,11 +5,15 @@ from __future__ import annotations
 from swe_srl.errors import ConfigError, suggest
 from swe_srl.protocols import Similarity
 from swe_srl.rewards.guards import Guarded
+from swe_srl.rewards.pivot import PivotSimilarity
 from swe_srl.rewards.sequence import SequenceSimilarity
+from swe_srl.rewards.shell.compare import ShellSimilarity
 
 _SIMILARITIES: dict[str, Similarity] = {
     "sequence": SequenceSimilarity(),
     "sequence-autojunk": SequenceSimilarity(autojunk=True),
+    "shell": ShellSimilarity(),
+    "pivot": PivotSimilarity(),
 }
 
 

@@ -1,0 +1,1 @@
+"""A similarity that knows shell: commands are parsed, normalised, and compared part by part."""

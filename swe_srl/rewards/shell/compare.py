@@ -1,0 +1,248 @@
+"""How alike two normalised commands are, with the parts that made the number."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from swe_srl.rewards.sequence import SequenceSimilarity
+from swe_srl.rewards.shell.edits import Edit
+from swe_srl.rewards.shell.normal import Normal, Unit, normalise
+from swe_srl.types import Score
+
+_TEXT = SequenceSimilarity()
+_LINES = re.compile(r"\A(\d+)(?:,(\d+|\$))?p\Z")
+_END = 10**9
+
+
+@dataclass(frozen=True, slots=True)
+class ShellSimilarity:
+    """Compares what commands do rather than how they are written; `sequence` where one of them cannot be parsed.
+
+    Both commands are parsed and normalised (quoting, white space, flag order, grouping and long names, `cd DIR && …`, a
+    useless `cat`, `python -m pytest`, …). Pipelines are matched with one another whatever their order; within one, stages are
+    matched in order. Stages count by program, options, operands and paths, redirections and here-documents; edits by the
+    file they touch and the change they make; views by the file and the lines they show.
+
+    Args:
+        directory: where the shell is known to start: paths below it and relative ones mean the same.
+
+    >>> similarity = ShellSimilarity()
+    >>> similarity("grep -nr 'foo' /testbed/src", "cd /testbed && grep -r -n foo src").value
+    1.0
+    >>> similarity("rm -rf src", "ls -la src").value
+    0.0
+    """
+
+    directory: str = "/testbed"
+
+    def __call__(self, predicted: str, target: str) -> Score:
+        if predicted == target:
+            return Score(1.0, {"method": "equal"})
+        first, second = normalise(predicted, self.directory), normalise(target, self.directory)
+        if first is None or second is None:
+            score = _TEXT(predicted, target)
+            which = "predicted" if first is None else "target"
+            return Score(score.value, {**score.parts, "method": f"sequence: the {which} command was not parsed"})
+        value, parts = compare_units(first, second)
+        return Score(min(1.0, max(0.0, value)), {"method": "shell", **parts})
+
+
+def compare_units(first: Sequence[Unit], second: Sequence[Unit]) -> tuple[float, dict[str, float | str]]:
+    """The share of both commands' weight that is matched, and how many of their pipelines found a partner."""
+    table = [[_compare_pipelines(one, other) for other in second] for one in first]
+    pairs = _assign(table)
+    matched = 0.0
+    for i, j in pairs:
+        connectors = {first[i].connector or ";", second[j].connector or ";"}
+        factor = 0.85 if "||" in connectors and len(connectors) > 1 else 1.0
+        matched += factor * table[i][j] * (first[i].weight + second[j].weight)
+    inversions = sum(1 for (i, j) in pairs for (k, m) in pairs if i < k and j > m and table[i][j] and table[k][m])
+    total = sum(unit.weight for unit in (*first, *second))
+    value = matched / total * (0.95 if inversions else 1.0)
+    return value, {
+        "pipelines": float(len(first)),
+        "target_pipelines": float(len(second)),
+        "matched": float(sum(table[i][j] > 0.5 for i, j in pairs)),
+        "order": "changed" if inversions else "kept",
+    }
+
+
+def _assign(table: list[list[float]]) -> list[tuple[int, int]]:
+    """Pairs of pipelines, best first; at most one partner each."""
+    cells = [(-value, abs(i - j), i, j) for i, row in enumerate(table) for j, value in enumerate(row)]
+    pairs: list[tuple[int, int]] = []
+    used: tuple[set[int], set[int]] = (set(), set())
+    for _, _, i, j in sorted(cells):
+        if i not in used[0] and j not in used[1]:
+            used[0].add(i)
+            used[1].add(j)
+            pairs.append((i, j))
+    return pairs
+
+
+def _compare_pipelines(first: Unit, second: Unit) -> float:
+    """Weighted best alignment of the stages, in order."""
+    rows, columns = first.stages, second.stages
+    best = [[0.0] * (len(columns) + 1) for _ in range(len(rows) + 1)]
+    for i, one in enumerate(rows, start=1):
+        for j, other in enumerate(columns, start=1):
+            weight = (one.weight + other.weight) / 2
+            here = best[i - 1][j - 1] + weight * compare_stages(one, other)
+            best[i][j] = max(here, best[i - 1][j], best[i][j - 1])
+    return 2 * best[-1][-1] / (first.weight + second.weight)
+
+
+def compare_stages(first: Normal, second: Normal) -> float:
+    """How alike two simple commands are, in [0, 1]."""
+    if first == second:
+        return 1.0
+    if first.edit is not None and second.edit is not None:
+        return _compare_edits(first.edit, second.edit)
+    lines = _shown_lines(first), _shown_lines(second)
+    if lines[0] is not None and lines[1] is not None:
+        return _compare_views(first, second, lines[0], lines[1])
+    if first.program != second.program:
+        related = first.kind == second.kind and first.kind not in ("other", "files", "run", "vcs", "package")
+        return 0.3 * _operands(first, second) if related else 0.0
+    parts = (
+        (_operands(first, second), 0.55),
+        (_options(first, second), 0.25),
+        (_redirects(first, second), 0.1),
+        (_texts(first.body, second.body), 0.1 if not (first.body or second.body) else 0.8),
+    )
+    mean = sum(part * weight for part, weight in parts) / sum(weight for _, weight in parts)
+    least = min(part for part, _ in parts[:2])
+    return 0.1 + 0.9 * mean * (0.5 + 0.5 * least)
+
+
+def _compare_edits(first: Edit, second: Edit) -> float:
+    files = _match(first.files, second.files, path_similarity) if first.files or second.files else 1.0
+    if first.whole != second.whole:
+        change = 0.5 * _texts(first.new, second.new)
+    elif first.old and second.old:
+        change = 0.4 * _texts(first.old, second.old) + 0.6 * _texts(first.new, second.new)
+    else:
+        change = _texts(first.new, second.new) * (1.0 if first.old == second.old else 0.9)
+    place = 1.0 if first.place == second.place else 0.7
+    return 0.1 + 0.9 * (0.4 * files + 0.6 * change * place) * (0.4 + 0.6 * files)
+
+
+def _shown_lines(stage: Normal) -> tuple[int, int] | None:
+    """First and last line of the file that a plain view shows; None when it is no plain view."""
+    options = dict(stage.options)
+    if stage.redirects or stage.body or len(stage.operands) != 1:
+        return None
+    if stage.program in ("cat", "nl", "less"):
+        return 1, _END
+    if stage.program == "head" and options.get("n", "10").isdigit() and set(options) <= {"n"}:
+        return 1, int(options.get("n", "10"))
+    if stage.program == "sed" and set(options) == {"n"} and (found := _LINES.match(stage.pattern)):
+        last = found.group(2) or found.group(1)
+        return int(found.group(1)), _END if last == "$" else int(last)
+    return None
+
+
+def _compare_views(first: Normal, second: Normal, shown: tuple[int, int], wanted: tuple[int, int]) -> float:
+    files = path_similarity(first.operands[0], second.operands[0])
+    common = min(shown[1], wanted[1]) - max(shown[0], wanted[0]) + 1
+    union = max(shown[1], wanted[1]) - min(shown[0], wanted[0]) + 1
+    lines = max(0, common) / union if union < _END // 2 else (1.0 if shown == wanted else 0.4 if common > 0 else 0.0)
+    look = 1.0 if first.program == second.program and first.options == second.options else 0.9
+    if first.program != second.program and shown == wanted:
+        lines *= 0.97
+    return 0.1 + 0.9 * files * (0.3 + 0.7 * lines) * (look if look == 1.0 or first.program == second.program else 1.0)
+
+
+def _operands(first: Normal, second: Normal) -> float:
+    parts: list[float] = []
+    if first.pattern or second.pattern:
+        parts.append(_pattern(first.pattern, second.pattern))
+    if first.operands or second.operands:
+        info = first.info
+        likeness = path_similarity if info.paths else _word_similarity
+        matcher = _in_order if info.ordered and first.program == second.program else _match
+        parts.append(matcher(first.operands, second.operands, likeness))
+    elif first.directory != second.directory and not first.body:
+        parts.append(0.5 * path_similarity(first.directory, second.directory))
+    if not parts:
+        return 1.0
+    return 0.5 * sum(parts) / len(parts) + 0.5 * min(parts)
+
+
+def _options(first: Normal, second: Normal) -> float:
+    """Weighted overlap of the options; those that only change the look weigh little."""
+    noise = first.info.noise
+    names = {name for name, _ in (*first.options, *second.options)}
+    total = score = 0.0
+    for name in names:
+        ours = sorted(value for option, value in first.options if option == name)
+        theirs = sorted(value for option, value in second.options if option == name)
+        weight = 0.15 if name in noise else 1.0
+        total += weight
+        if ours and theirs:
+            score += weight * (1.0 if ours == theirs else 0.2 + 0.6 * _texts("\n".join(ours), "\n".join(theirs)))
+    if not total:
+        return 1.0
+    softening = 0.5  # so that one small difference among no other options is not a total one
+    return (score + softening) / (total + softening)
+
+
+def _redirects(first: Normal, second: Normal) -> float:
+    ours = {entry for entry in first.redirects if entry[0] != "2>&" and entry[1] != "/dev/null"}
+    theirs = {entry for entry in second.redirects if entry[0] != "2>&" and entry[1] != "/dev/null"}
+    if not ours and not theirs:
+        return 1.0 if first.redirects == second.redirects else 0.9
+    return len(ours & theirs) / len(ours | theirs)
+
+
+def _pattern(first: str, second: str) -> float:
+    return _texts(first, second)
+
+
+def _texts(first: str, second: str) -> float:
+    """Likeness of free text, sharpened: small differences in code and patterns are not small in effect."""
+    if first == second:
+        return 1.0
+    if not first or not second:
+        return 0.0
+    return _TEXT(first, second).value ** 2 * 0.9
+
+
+def _word_similarity(first: str, second: str) -> float:
+    return 1.0 if first == second else 0.6 * _TEXT(first, second).value ** 2
+
+
+def path_similarity(first: str, second: str) -> float:
+    """1 for the same path; part of it for the same name elsewhere, or a neighbour in the same folder.
+
+    >>> path_similarity("src/a.py", "src/a.py"), path_similarity("src/a.py", "src/b.py") < path_similarity("a.py", "src/a.py")
+    (1.0, True)
+    """
+    if first == second:
+        return 1.0
+    if first.partition("::")[0] == second.partition("::")[0]:
+        return 0.6
+    if posixpath.basename(first) == posixpath.basename(second):
+        return 0.45
+    ours, theirs = first.split("/"), second.split("/")
+    common = 0
+    while common < min(len(ours), len(theirs)) and ours[common] == theirs[common]:
+        common += 1
+    inside = 0.15 if common and common == min(len(ours), len(theirs)) else 0.0
+    return 0.2 * common / max(len(ours), len(theirs)) + inside
+
+
+def _in_order(first: Sequence[str], second: Sequence[str], likeness: Callable[[str, str], float]) -> float:
+    longest = max(len(first), len(second))
+    return sum(likeness(one, other) for one, other in zip(first, second, strict=False)) / longest if longest else 1.0
+
+
+def _match(first: Sequence[str], second: Sequence[str], likeness: Callable[[str, str], float]) -> float:
+    longest = max(len(first), len(second))
+    if not longest:
+        return 1.0
+    table = [[likeness(one, other) for other in second] for one in first[:40]]
+    return sum(table[i][j] for i, j in _assign(table)) / longest

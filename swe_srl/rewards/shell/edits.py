@@ -1,0 +1,119 @@
+"""What a command writes: the file, the text it takes out, the text it puts in, whichever tool does it."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+_SUBSTITUTION = re.compile(r"\A(?P<where>[^s]*)s(?P<mark>[^\w\s\\])")
+_WRITES = re.compile(r"\.write\(|write_text\(|write_bytes\(|writelines\(")
+_SUFFIX = re.compile(r"\A[\w./~@+-]+\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """One change of files.
+
+    Args:
+        files: the files changed, sorted.
+        old: text taken out, "" when it is not named.
+        new: text put in; the script itself when it cannot be told.
+        whole: the file is written anew rather than changed.
+        place: the lines that the change is limited to, as the tool writes them.
+    """
+
+    files: tuple[str, ...]
+    old: str
+    new: str
+    whole: bool = False
+    place: str = ""
+
+
+def edit_of(
+    program: str,
+    options: Mapping[str, str],
+    pattern: str,
+    operands: tuple[str, ...],
+    redirects: tuple[tuple[str, str], ...],
+    body: str,
+) -> Edit | None:
+    """The change that a simple command makes to files, or None when it makes none (or is of no known form).
+
+    >>> edit_of("sed", {"i": ""}, "s/a/b/", ("x.py",), (), "")
+    Edit(files=('x.py',), old='a', new='b', whole=False, place='')
+    """
+    written = [(operator, target) for operator, target in redirects if operator in (">", ">>")]
+    if program == "sed" and "i" in options:
+        return _sed(pattern, operands)
+    if program == "python" and (code := pattern or body) and _WRITES.search(code):
+        return _python(code)
+    if program in ("cat", "echo", "printf") and len(written) == 1 and (body or program != "cat"):
+        operator, target = written[0]
+        text = body or " ".join(operands) + "\n"
+        return Edit((target,), "", text, whole=operator == ">")
+    if program == "head" and options.get("c") == "-1" and body and len(written) == 1:
+        return Edit((written[0][1],), "", body.removesuffix("\n"), whole=True)
+    if program == "tee" and operands and body:
+        return Edit(tuple(sorted(operands)), "", body, whole="a" not in options)
+    if program in ("patch", "git apply") and body:
+        return _patch(body)
+    return None
+
+
+def _sed(script: str, files: tuple[str, ...]) -> Edit:
+    found = _SUBSTITUTION.match(script)
+    if found is None:
+        return Edit(tuple(sorted(files)), "", script)
+    mark = found.group("mark")
+    parts = re.split(rf"(?<!\\){re.escape(mark)}", script[found.end() :])
+    if len(parts) < 2:
+        return Edit(tuple(sorted(files)), "", script)
+    old, new = (_unescaped(part, mark) for part in parts[:2])
+    flags = "".join(parts[2:]).strip()
+    return Edit(tuple(sorted(files)), old, new, place=" ".join(filter(None, (found.group("where"), flags.strip("g")))))
+
+
+def _unescaped(text: str, mark: str) -> str:
+    text = text.replace(f"\\{mark}", mark).replace("\\n", "\n")
+    return re.sub(r"\\([.*\[\]^$/()])", r"\1", text)
+
+
+def _python(code: str) -> Edit:
+    """File, old and new text out of the string literals of a small program, in the order they are written."""
+    texts = _literals(code)
+    if texts is None:
+        return Edit((), "", code)
+    files = [text for text in texts if _SUFFIX.match(text) and ("/" in text or "." in text) and len(text) < 200]
+    others = [
+        text for text in texts if text not in files[:1] and text not in ("r", "w", "a", "r+", "utf-8", "utf8", "\n")
+    ]
+    longest = sorted(others, key=len, reverse=True)[:2]
+    named = [text for text in others if text in longest][:2]
+    if not files or not named:
+        return Edit(tuple(files[:1]), "", code)
+    if len(named) == 1:
+        return Edit((files[0],), "", named[0], whole="replace(" not in code)
+    return Edit((files[0],), named[0], named[1])
+
+
+def _literals(code: str) -> list[str] | None:
+    try:
+        tree = ast.parse(code)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+    nodes = [node for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    return [str(node.value) for node in sorted(nodes, key=lambda node: (node.lineno, node.col_offset))]
+
+
+def _patch(body: str) -> Edit:
+    files, old, new = [], [], []
+    for line in body.split("\n"):
+        if line.startswith("+++ "):
+            files.append(line[4:].split("\t")[0].removeprefix("b/"))
+        elif line.startswith("-") and not line.startswith("---"):
+            old.append(line[1:])
+        elif line.startswith("+"):
+            new.append(line[1:])
+    return Edit(tuple(sorted(files)), "\n".join(old), "\n".join(new))

@@ -1,0 +1,318 @@
+"""Commands in a form that leaves out what does not matter: quoting, flag order, `cd`, useless `cat`, aliases."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from swe_srl.rewards.shell import programs as known
+from swe_srl.rewards.shell.edits import Edit, edit_of
+from swe_srl.rewards.shell.parse import Pipeline, Redirect, Stage, parse
+
+_VERSIONED = re.compile(r"\A(python|pip)3?(\.\d+)+\Z")
+_COUNT = re.compile(r"\A-(\d+)\Z")
+_ASSIGNMENT = re.compile(r"\A\w+=")
+_PATH = re.compile(r"\A(?:\.{1,2}\Z|[\w@.+~-]*/|[\w@+-]+\.\w{1,5}\Z)")
+
+
+@dataclass(frozen=True, slots=True)
+class Normal:
+    """One simple command.
+
+    Args:
+        program: name without directory, version and alias; a sub-command belongs to it (`git diff`).
+        kind: what the program is used for (`programs.KINDS`).
+        options: (name, value) in sorted order; the value is "" for a switch.
+        pattern: the pattern, script, code or module that is not a path; "" when there is none.
+        operands: the other words, paths resolved against the directory.
+        directory: where it runs, relative to the known directory ("." there).
+        redirects: where its output goes (its input is an operand).
+        body: text of its here-document, "" for none.
+        edit: what it writes, when it writes a file.
+        weight: how much it counts in its pipeline.
+    """
+
+    program: str
+    kind: str
+    options: tuple[tuple[str, str], ...] = ()
+    pattern: str = ""
+    operands: tuple[str, ...] = ()
+    directory: str = "."
+    redirects: tuple[tuple[str, str], ...] = ()
+    body: str = ""
+    edit: Edit | None = None
+    weight: float = 1.0
+
+    @property
+    def info(self) -> known.Program:
+        """What is known of the program."""
+        return known.PROGRAMS.get(self.program.split(" ")[0], known.UNKNOWN)
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """One pipeline."""
+
+    stages: tuple[Normal, ...]
+    connector: str = ""
+
+    @property
+    def weight(self) -> float:
+        """Sum of the stages' weights."""
+        return sum(stage.weight for stage in self.stages)
+
+
+@lru_cache(maxsize=8192)
+def normalise(command: str, directory: str) -> tuple[Unit, ...] | None:
+    """The units of a command, or None when it cannot be parsed.
+
+    Args:
+        command: bash text.
+        directory: where the shell is known to start; paths below it become relative.
+
+    >>> (unit,) = normalise("cd /testbed && grep -n -r 'x' ./src/", "/testbed")
+    >>> unit.stages[0].operands, unit.stages[0].options
+    (('src',), (('n', ''), ('r', '')))
+    """
+    pipelines = parse(command)
+    if pipelines is None:
+        return None
+    units: list[Unit] = []
+    place = "."
+    for pipeline in _unwrapped(pipelines):
+        first = pipeline.stages[0]
+        if first.words[:1] == ("cd",) and len(pipeline.stages) == 1:
+            place = resolve(first.words[1] if len(first.words) > 1 else "~", place, directory)
+            if len(pipelines) > 1:
+                continue
+        units.append(Unit(_stages(pipeline, place, directory), pipeline.connector if units else ""))
+    return tuple(units) or None
+
+
+def _unwrapped(pipelines: Iterable[Pipeline]) -> Iterable[Pipeline]:
+    """The pipelines, with `bash -c TEXT` replaced by what the text holds."""
+    for pipeline in pipelines:
+        words = _words(pipeline.stages[0])
+        inner = None
+        if len(pipeline.stages) == 1 and words[:1] == ("bash",) and len(words) == 3 and words[1] in ("-c", "-lc"):
+            inner = parse(words[2])
+        if inner is None:
+            yield pipeline
+        else:
+            yield replace(inner[0], connector=pipeline.connector)
+            yield from inner[1:]
+
+
+def resolve(path: str, place: str, directory: str) -> str:
+    """A path as seen from the known directory: relative when below it, absolute elsewhere.
+
+    >>> resolve("../a.py", "src", "/testbed"), resolve("/testbed/a/../b", ".", "/testbed"), resolve("/etc", ".", "/testbed")
+    ('a.py', 'b', '/etc')
+    """
+    if path.startswith(("~", "$")):
+        return path
+    joined = posixpath.normpath(posixpath.join(directory, place, path))
+    if joined == directory:
+        return "."
+    prefix = directory.rstrip("/") + "/"
+    return joined[len(prefix) :] if joined.startswith(prefix) else joined
+
+
+def _stages(pipeline: Pipeline, place: str, directory: str) -> tuple[Normal, ...]:
+    stages = [_normal(stage, place, directory) for stage in pipeline.stages]
+    stages = _without_useless_cat(stages)
+    return tuple(
+        replace(stage, weight=_weight(stage, first=index == 0, alone=len(stages) == 1))
+        for index, stage in enumerate(stages)
+    )
+
+
+def _weight(stage: Normal, first: bool, alone: bool) -> float:
+    if stage.edit is None and stage.program in known.IDLE:
+        return 0.25
+    if not first and not alone and stage.program in known.TRIMMERS:
+        return 0.35
+    return 1.0
+
+
+def _without_useless_cat(stages: list[Normal]) -> list[Normal]:
+    """`cat FILE | grep x` is `grep x FILE`."""
+    if len(stages) < 2:
+        return stages
+    cat, reader = stages[0], stages[1]
+    if cat.program != "cat" or len(cat.operands) != 1 or cat.options or cat.redirects or cat.body:
+        return stages
+    if reader.program not in known.READS_STANDARD_INPUT or reader.operands:
+        return stages
+    return [replace(reader, operands=cat.operands), *stages[2:]]
+
+
+def _words(stage: Stage) -> tuple[str, ...]:
+    """The words from the program on: wrappers dropped, aliases and directories of the program resolved."""
+    words = list(stage.words)
+    while words:
+        name = words[0]
+        if name in known.WRAPPERS:
+            words = words[1:]
+            while words and (_ASSIGNMENT.match(words[0]) or words[0].startswith("-")):
+                words = words[1:]
+        elif name == "timeout":
+            words = words[1:]
+            while words and (words[0].startswith("-") or words[0][:1].isdigit()):
+                words = words[1:]
+        else:
+            break
+    if not words:
+        return ()
+    name = words[0].rpartition("/")[2] if words[0].startswith(("/usr/", "/bin/", "/opt/")) else words[0]
+    if versioned := _VERSIONED.match(name):
+        name = versioned.group(1)
+    return (*known.ALIASES.get(name, (name,)), *words[1:])
+
+
+def _normal(stage: Stage, place: str, directory: str) -> Normal:
+    words = _words(stage)
+    if words[:1] == ("python",):
+        words = _python_module(words)
+    name = words[0] if words else ""
+    if name in ("git", "pip") and len(words) > 1:
+        words, name = _sub_command(words)
+    info = known.PROGRAMS.get(name.split(" ")[0], known.UNKNOWN)
+    if name == "find":
+        options, pattern, operands = _find_words(words[1:])
+    else:
+        options, pattern, operands = _read_words(words[1:], info, name)
+    operands = [*operands, *(one.target for one in stage.redirects if one.operator == "<")]
+    normal = Normal(
+        program=name,
+        kind=info.kind,
+        options=tuple(sorted(options)),
+        pattern=pattern,
+        operands=tuple(_operand(word, info, place, directory) for word in operands),
+        directory=place,
+        redirects=tuple(_redirects(stage.redirects, place, directory)),
+        body=stage.body or "",
+    )
+    if not normal.operands and info.default_path and not (name in ("grep", "rg") and pattern == ""):
+        normal = replace(normal, operands=(place,))
+    if name == "grep" and not normal.operands and any(option == "r" for option, _ in options):
+        normal = replace(normal, operands=(place,))
+    edit = edit_of(normal.program, dict(normal.options), normal.pattern, normal.operands, normal.redirects, normal.body)
+    return replace(normal, edit=edit, kind=known.EDIT) if edit is not None else normal
+
+
+def _python_module(words: tuple[str, ...]) -> tuple[str, ...]:
+    for index, word in enumerate(words[1:], start=1):
+        if word == "-m" and index + 1 < len(words):
+            module = words[index + 1]
+            return (module if module in known.MODULES else f"python -m {module}", *words[index + 2 :])
+        if not word.startswith("-"):
+            break
+    return words
+
+
+def _sub_command(words: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
+    rest = list(words[1:])
+    skipped: list[str] = []
+    while rest and rest[0].startswith("-"):
+        skipped.append(rest.pop(0))
+        if skipped[-1] in ("-C", "-c") and rest:
+            skipped.append(rest.pop(0))
+    if not rest:
+        return words, words[0]
+    name = f"{words[0]} {rest[0]}"
+    return (name, *[word for word in skipped if word != "--no-pager"], *rest[1:]), name
+
+
+def _read_words(words: tuple[str, ...], info: known.Program, name: str) -> tuple[list[tuple[str, str]], str, list[str]]:
+    """Options, pattern and operands of a program that reads its words in the usual way."""
+    options: list[tuple[str, str]] = []
+    operands: list[str] = []
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        if word == "--":
+            operands.extend(rest)
+            break
+        if name == "python" and word == "-c" and rest:
+            return options, rest.pop(0), [*operands, *rest]
+        if count := _COUNT.match(word):
+            options.append(("n", count.group(1)))
+        elif word.startswith("--") and len(word) > 2:
+            option, _, value = word[2:].partition("=")
+            if not value and option in info.values and rest:
+                value = rest.pop(0)
+            options.append((info.same.get(option, option), value))
+        elif word.startswith("-") and len(word) > 1:
+            options.extend(_short(word[1:], info, rest))
+        else:
+            operands.append(word)
+            if name == "python":
+                operands.extend(rest)
+                break
+    pattern = ""
+    if info.pattern:
+        given = [value for option, value in options if option in info.pattern_options]
+        options = [(option, value) for option, value in options if option not in info.pattern_options]
+        pattern = "\n".join(given) if given else operands.pop(0) if operands else ""
+    return options, pattern, operands
+
+
+def _short(letters: str, info: known.Program, rest: list[str]) -> list[tuple[str, str]]:
+    if not info.clusters:
+        name = info.same.get(letters, letters)
+        if letters in info.values and rest:
+            return [(name, rest.pop(0))]
+        if letters[0] in info.values and len(letters) > 1:
+            return [(info.same.get(letters[0], letters[0]), letters[1:].removeprefix("="))]
+        return [(name, "")]
+    options: list[tuple[str, str]] = []
+    for index, letter in enumerate(letters):
+        name = info.same.get(letter, letter)
+        if letter in info.values:
+            value = letters[index + 1 :] or (rest.pop(0) if rest else "")
+            return [*options, (name, value)]
+        options.append((name, ""))
+    return options
+
+
+def _find_words(words: tuple[str, ...]) -> tuple[list[tuple[str, str]], str, list[str]]:
+    """`find`'s paths, and its tests and actions as options with their values."""
+    paths: list[str] = []
+    rest = list(words)
+    while rest and not rest[0].startswith(("-", "(", "!")):
+        paths.append(rest.pop(0))
+    options: list[tuple[str, str]] = []
+    negated = ""
+    while rest:
+        word = rest.pop(0)
+        if word in ("!", "-not"):
+            negated = "!"
+        elif word.startswith("-") and word not in ("-o", "-or", "-a", "-and"):
+            values = []
+            while rest and not rest[0].startswith("-") and rest[0] not in ("!", "(", ")"):
+                values.append(rest.pop(0))
+            options.append((negated + word.lstrip("-"), " ".join(values)))
+            negated = ""
+        elif word in ("-o", "-or"):
+            options.append(("o", ""))
+    return options, "", paths
+
+
+def _operand(word: str, info: known.Program, place: str, directory: str) -> str:
+    if not info.paths and not _PATH.match(word):
+        return word
+    base, separator, test = word.partition("::")  # a test's id after its file
+    return resolve(base, place, directory) + separator + test
+
+
+def _redirects(redirects: Iterable[Redirect], place: str, directory: str) -> Iterable[tuple[str, str]]:
+    for redirect in redirects:
+        if redirect.operator in (">", ">>", ">|", "&>", "&>>"):
+            name = ("2" if redirect.descriptor == "2" else "") + redirect.operator.replace(">|", ">")
+            yield name, resolve(redirect.target, place, directory)
+        elif redirect.operator.endswith("&"):
+            yield redirect.descriptor + redirect.operator, redirect.target
