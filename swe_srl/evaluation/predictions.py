@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -92,9 +92,9 @@ def grade_predictions(
     jobs = [EpisodeJob(task) for task in selection.tasks]
     keys = [(job.task.instance_id, 0) for job in jobs]
     settings = EvalSettings(policy=str(predictions), grading_workers=workers, cache=cache)
-    recorded = {"sandbox": chosen.sandbox, "timeout": chosen.timeout, "limits": asdict(chosen.limits)}
+    recorded = {"sandbox": chosen.sandbox, "timeout": chosen.timeout, "hardened": chosen.hardened}
     data = {"predictions": fingerprint(predictions)}
-    with RunFolder.start(output, "grade", {**recorded, "hardened": chosen.hardened}, data) as run:
+    with RunFolder.start(output, "grade", recorded, data) as run:
         journal = Journal(run, next((row.model for row in rows.values() if row.model), "unknown"))
         journal.load(keys)
         left = [job for job in jobs if (job.task.instance_id, 0) not in journal.episodes]

@@ -100,7 +100,7 @@ def mcnemar(only_a: int, only_b: int) -> float:
     if n == 0:
         return 1.0
     tail = sum(math.comb(n, i) for i in range(min(only_a, only_b) + 1))
-    return min(1.0, 2 * tail / float(2**n)) if n < 1000 else min(1.0, 2 * math.exp(math.log(tail) - n * math.log(2)))
+    return min(1.0, 2 * tail / (1 << n))
 
 
 def _bootstrap(values: Sequence[float], draws: int, seed: int, confidence: float = 0.95) -> Estimate:

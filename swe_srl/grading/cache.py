@@ -11,7 +11,7 @@ from typing import Any
 
 from swe_srl.files import write_atomic
 from swe_srl.grading.runner import GradingSettings, sandbox_spec
-from swe_srl.types import Task, Verdict, VerdictStatus
+from swe_srl.types import Limits, Task, Verdict, VerdictStatus
 
 RULES = 1  # raise when the hardened rules change
 
@@ -50,7 +50,7 @@ class VerdictCache:
             "patch": patch,
             "row": task.row(),
             "environment": environment,
-            "settings": [settings.sandbox, settings.timeout, asdict(settings.limits), settings.hardened],
+            "settings": [settings.sandbox, settings.timeout, asdict(settings.limits or Limits()), settings.hardened],
             "rules": [RULES, metadata.version("swebench")],
         }
         digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()

@@ -34,19 +34,3 @@ apply_patch() {
     done
     git apply --check --reverse "$1"
 }
-
-# as_tester COMMAND…: as a user who can read the repository and add files to it, but change or remove none that is there;
-# as the present user where the sandbox cannot switch users. Says on descriptor 9 which of the two it was.
-as_tester() {
-    local drop=(setpriv --reuid=65534 --regid=65534 --clear-groups --no-new-privs --) home
-    if [ "$(id -u)" != 0 ] || ! "${drop[@]}" true 2>/dev/null; then
-        echo same >&9
-        "$@" 9>&-
-        return
-    fi
-    echo separate >&9
-    home=$(mktemp -d)
-    chmod 1777 "$home"
-    find . -path ./.git -prune -o -type d -exec chmod 1777 {} +
-    HOME=$home GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0='*' "${drop[@]}" "$@" 9>&-
-}

@@ -12,7 +12,7 @@ from swe_srl.protocols import Sandbox
 from swe_srl.types import Limits, SandboxSpec, Task, TestRun
 
 WORKDIR = "/testbed"
-GRADING_LIMITS = Limits(memory_mb=4096, processes=512, disk_mb=2048, open_files=4096)
+GRADING_LIMITS = Limits(memory_mb=4096, processes=512, open_files=4096)
 MakeSandbox = Callable[[str, SandboxSpec], Sandbox]
 
 
@@ -23,14 +23,14 @@ class GradingSettings:
     Args:
         sandbox: "local", "docker", or "auto" (Docker when the task has an image).
         timeout: seconds the evaluation script may take, each time it is run; the harness's own default is 1800.
-        limits: of the grading sandbox.
+        limits: of the grading sandbox; None: the defaults, with more memory and processes in a container.
         hardened: whether a patch that the official rules accept is run a second time, hardened.
         make_sandbox: makes the sandbox; None for `swe_srl.sandboxes.make_sandbox`.
     """
 
     sandbox: str = "auto"
     timeout: float = 1800.0
-    limits: Limits = GRADING_LIMITS
+    limits: Limits | None = None
     hardened: bool = True
     make_sandbox: MakeSandbox | None = None
 
@@ -44,15 +44,14 @@ def sandbox_spec(task: Task, settings: GradingSettings) -> SandboxSpec:
         GradingError: the task has neither an image nor a source.
         TaskError: the source cannot be prepared.
     """
-    limits = settings.limits
     if task.image and not (settings.sandbox == "local" and task.source):
-        return SandboxSpec(image=task.image, workdir=WORKDIR, user="0:0", limits=limits)
+        return SandboxSpec(image=task.image, workdir=WORKDIR, user="0:0", limits=settings.limits or GRADING_LIMITS)
     if not task.source:
         raise GradingError(f"{task.instance_id}: the row has neither an image nor a source: there is nothing to run in")
     from swe_srl.sandboxes.repository import prepare_repository
 
     prepared = prepare_repository(task.source, task.setup_patch)
-    return SandboxSpec(workdir=WORKDIR, repository=str(prepared.path), limits=limits)
+    return SandboxSpec(workdir=WORKDIR, repository=str(prepared.path), limits=settings.limits or Limits())
 
 
 def run_tests(task: Task, patch: str, settings: GradingSettings | None = None) -> TestRun:
@@ -95,14 +94,19 @@ def _official_run(task: Task, patch: str, settings: GradingSettings) -> TestRun:
 
 
 def _hardened_run(task: Task, patch: str, settings: GradingSettings) -> str:
-    with _open(task, settings) as sandbox:
+    with _open(task, settings, separate=True) as sandbox:
         return Workshop(sandbox, task, WORKDIR).hardened(patch, settings.timeout).as_text()
 
 
-def _open(task: Task, settings: GradingSettings) -> Sandbox:
-    make = settings.make_sandbox
-    if make is None:
-        from swe_srl.sandboxes import make_sandbox
+def _open(task: Task, settings: GradingSettings, separate: bool = False) -> Sandbox:
+    """A fresh sandbox; with `separate`, one that can run tests as another user where there is one (in containers)."""
+    spec = sandbox_spec(task, settings)
+    if settings.make_sandbox is not None:
+        return settings.make_sandbox(settings.sandbox, spec)
+    if separate and spec.image:
+        from swe_srl.grading.tester import TesterContainer
 
-        make = make_sandbox
-    return make(settings.sandbox, sandbox_spec(task, settings))
+        return TesterContainer(spec)
+    from swe_srl.sandboxes import make_sandbox
+
+    return make_sandbox(settings.sandbox, spec)

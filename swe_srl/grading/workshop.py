@@ -14,6 +14,7 @@ from swe_srl.errors import GradingError
 from swe_srl.grading.canaries import make_canaries
 from swe_srl.grading.harness import official_script, split_script
 from swe_srl.grading.protection import Protection, graded_paths, patch_paths
+from swe_srl.grading.tester import TesterContainer
 from swe_srl.protocols import Sandbox
 from swe_srl.types import Task
 
@@ -80,7 +81,7 @@ class Workshop:
         self._sandbox = sandbox
         self._task = task
         self._workdir = workdir
-        made = sandbox.run('umask 077 && mktemp -d "${TMPDIR:-/tmp}/grading.XXXXXXXX"', _STEP_SECONDS)
+        made = sandbox.run('mktemp -d "${TMPDIR:-/tmp}/grading.XXXXXXXX"', _STEP_SECONDS)
         self._folder = made.output.strip()
         if made.exit_code != 0 or not self._folder.startswith("/"):
             raise GradingError(f"{task.instance_id}: no temporary folder in the sandbox: {made.output.strip()[-300:]}")
@@ -119,41 +120,48 @@ class Workshop:
         canaries = make_canaries(self._task, command, random.SystemRandom())
         for path, source in canaries.files.items():
             self._sandbox.write_file(str(PurePosixPath(self._workdir, path)), source.encode())
-        watched = sorted({*graded_paths(self._task), *canaries.files})
-        self._put("command.sh", canaries.command + "\n")
-        self._put("hardened.sh", self._hardened_script(prelude, watched))
-        outcome = self._run("hardened", f"cd {self._workdir} && bash {self._folder}/hardened.sh", timeout)
+        self._put("prelude.sh", self._prelude(prelude, sorted({*graded_paths(self._task), *canaries.files})))
+        prepared = self._run("prelude", f"cd {self._workdir} && bash {self._folder}/prelude.sh", timeout)
+        if prepared.timed_out:
+            return HardenedReport(self._get("prelude"), timed_out=True, dropped=dropped)
+        separate = isinstance(self._sandbox, TesterContainer)
+        tests = self._tests(canaries.command, timeout)
+        check = f"cd {self._workdir} && sha256sum --check --quiet {self._folder}/sums 2>/dev/null"
+        changed = self._run("check", check, _STEP_SECONDS).log
         return HardenedReport(
-            log=self._get("tests") or self._get("prelude"),
-            exit_code=outcome.exit_code,
-            timed_out=outcome.timed_out,
+            log=tests.log or self._get("prelude"),
+            exit_code=tests.exit_code,
+            timed_out=tests.timed_out,
             canaries=dict(canaries.expected),
             dropped=dropped,
-            changed=tuple(line.rsplit(":", 1)[0] for line in self._get("changed").splitlines() if ": FAILED" in line),
-            separate_user=self._get("user").strip() == "separate",
+            changed=tuple(line.rsplit(":", 1)[0] for line in changed.splitlines() if ": FAILED" in line),
+            separate_user=separate,
         )
 
-    def _hardened_script(self, prelude: list[str], watched: list[str]) -> str:
-        """The row's own preparation, then the test command as another user, its files watched, its status the script's."""
-        folder = self._folder
+    def _prelude(self, lines: list[str], watched: list[str]) -> str:
+        """The row's own preparation; then the environment it made is kept, and sums of the files to watch."""
         listed = " ".join(shlex.quote(path) for path in watched)
         return "\n".join(
             [
                 "#!/bin/bash",
                 "set -uxo pipefail",
-                f"exec >{folder}/prelude 2>&1",
-                *prelude,
+                f"exec >{self._folder}/prelude 2>&1",
+                *lines,
                 "set +xu",
-                f". {folder}/collect.bash",
-                f'for file in {listed}; do [ -f "$file" ] && sha256sum -- "$file"; done >{folder}/sums',
-                f"exec 9>{folder}/user",
-                f'tests() {{ as_tester bash -c "$(cat {folder}/command.sh)"; }}',
-                f"collect {folder}/tests tests",
-                "status=$?",
-                f"sha256sum --check {folder}/sums >{folder}/changed 2>/dev/null",
-                "exit $status",
+                f"{{ export -p; printf 'cd %q\\n' \"$PWD\"; }} >{self._folder}/variables",
+                f'cd {self._workdir}; for file in {listed}; do [ -f "$file" ] && sha256sum -- "$file"; done >{self._folder}/sums',
+                "exit 0",
             ]
         )
+
+    def _tests(self, command: str, timeout: float) -> Outcome:
+        """Run the test command in the environment of the preparation; its status comes from outside the command."""
+        script = f"{self._get('variables')}\n{command}\n"
+        if isinstance(self._sandbox, TesterContainer):
+            return Outcome(*self._sandbox.run_as_tester(script, timeout))
+        self._put("tests.sh", script)
+        outcome = self._run("tests", f"collect {self._folder}/log bash {self._folder}/tests.sh", timeout)
+        return Outcome(self._get("log"), outcome.exit_code, outcome.timed_out)
 
     def _put_back(self, protection: Protection, patch: str, before: frozenset[str]) -> dict[str, str]:
         """Undo the patch's edits to protected files; returns them with the reasons."""
