@@ -1,1 +1,52 @@
-"""TBD."""
+"""The environment: a repository with an issue, acted on by shell commands, as a `gymnasium.Env`.
+
+Light to import: gymnasium calls `register_envs` (an entry point) whenever it is imported itself.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from swe_srl.envs.definition import EnvironmentDefinition
+    from swe_srl.envs.environment import SweEnv
+    from swe_srl.envs.rewards import ExpertSimilarity, Resolved
+    from swe_srl.envs.spaces import TerminalText
+    from swe_srl.envs.vector import ThreadedVectorEnv, make_vec
+
+__all__ = [
+    "EnvironmentDefinition",
+    "ExpertSimilarity",
+    "Resolved",
+    "SweEnv",
+    "TerminalText",
+    "ThreadedVectorEnv",
+    "make_vec",
+    "register_envs",
+]
+
+ENV_ID = "swe_srl/Repo-v0"
+_PLACES = {
+    "EnvironmentDefinition": "definition",
+    "SweEnv": "environment",
+    "ExpertSimilarity": "rewards",
+    "Resolved": "rewards",
+    "TerminalText": "spaces",
+    "ThreadedVectorEnv": "vector",
+    "make_vec": "vector",
+}
+
+
+def register_envs() -> None:
+    """Register `swe_srl/Repo-v0` with gymnasium. Idempotent."""
+    from gymnasium.envs.registration import register, registry
+
+    if ENV_ID not in registry:
+        register(id=ENV_ID, entry_point="swe_srl.envs.environment:SweEnv", nondeterministic=True)
+
+
+def __getattr__(name: str) -> object:
+    if name in _PLACES:
+        return getattr(importlib.import_module(f"swe_srl.envs.{_PLACES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -34,12 +34,11 @@ def engine() -> Any:
     Raises:
         SandboxUnavailableError: no engine answers; the message says what to do.
     """
+    from docker.client import DockerClient
     from docker.errors import DockerException
 
-    import docker
-
     try:
-        return docker.from_env(timeout=120, version="auto")
+        return DockerClient.from_env(timeout=120, version="auto")
     except DockerException as error:
         raise SandboxUnavailableError(f"{REMEDY}. It said: {error}") from error
 

@@ -1,0 +1,226 @@
+"""`SweEnv`: one repository, one issue, one shell, as a `gymnasium.Env`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import gymnasium
+from gymnasium.utils import EzPickle
+
+from swe_srl.envs import ENV_ID
+from swe_srl.envs.definition import EnvironmentDefinition
+from swe_srl.envs.patch import take_patch
+from swe_srl.envs.places import Place, PlaceMaker
+from swe_srl.envs.spaces import TerminalText, clean_text
+from swe_srl.errors import ConfigError, TaskError, suggest
+from swe_srl.protocols import Sandbox
+from swe_srl.types import Action, CommandResult, StopReason, Task, Turn
+
+
+class SweEnv(gymnasium.Env[str, str], EzPickle):
+    """A repository with an issue. The action is a shell command; the observation is what the terminal shows.
+
+    `reset` starts a fresh sandbox and returns the issue's text. `step` runs a command in its persistent shell. The reserved
+    command of the definition (`submit`) ends the episode: `terminated`. At the turn or time limit it is `truncated`. The
+    reward is always 0.0: the wrappers `ExpertSimilarity` and `Resolved` give rewards.
+
+    Keys of `info`:
+        task_id (str): the task of the episode.
+        turn (int): commands run so far.
+        exit_code (int): of the command; absent when it was killed, and after `reset`.
+        duration (float): seconds the command took (after `reset`: seconds to a ready sandbox).
+        timed_out (bool): the command was killed at its time limit.
+        truncated_output (bool): the middle of the output was cut.
+        rebuilt (bool): the shell was lost and started again; the observation says what was kept.
+        stop_reason (str): value of `StopReason`; present when the episode ended.
+
+    Args:
+        tasks: name of a task set (see `swe_srl.tasks.load_tasks`), or tasks.
+        definition: name or path of an environment definition.
+        sandbox: "local", "docker", or "auto" (Docker for tasks with an image).
+        render_mode: "ansi" (`render` returns the transcript) or "human" (every turn is written to the terminal).
+        max_turns: overrides the definition's limit; 0 is unlimited.
+
+    Raises:
+        ConfigError: no tasks, an unknown render mode or definition.
+        TaskError: the task set cannot be read.
+
+    Pickling keeps the arguments, never a live sandbox.
+    """
+
+    metadata: dict[str, Any] = {  # noqa: RUF012 (gymnasium declares it so)
+        "render_modes": ["ansi", "human"],
+        "render_fps": 1,
+    }
+
+    def __init__(
+        self,
+        tasks: str | Sequence[Task] = "quickstart",
+        definition: str = "default",
+        sandbox: str = "auto",
+        render_mode: str | None = None,
+        max_turns: int | None = None,
+    ) -> None:
+        EzPickle.__init__(self, tasks, definition, sandbox, render_mode, max_turns)
+        if render_mode is not None and render_mode not in self.metadata["render_modes"]:
+            raise ConfigError(suggest(render_mode, self.metadata["render_modes"], "render mode"))
+        self.render_mode = render_mode
+        self.definition = EnvironmentDefinition.load(definition)
+        self.max_turns = self.definition.max_turns if max_turns is None else max_turns
+        self.tasks = {task.instance_id: task for task in _tasks(tasks)}
+        # Real commands in real shells: gymnasium is told that the same action need not bring the same observation.
+        self.spec = gymnasium.envs.registration.EnvSpec(
+            id=ENV_ID,
+            entry_point="swe_srl.envs.environment:SweEnv",
+            nondeterministic=True,
+            kwargs={"tasks": tasks, "definition": definition, "sandbox": sandbox, "max_turns": max_turns},
+        )
+        self.observation_space = TerminalText()
+        self.action_space = TerminalText()
+        self.turns: list[Turn] = []
+        self._maker = PlaceMaker(self.definition, sandbox)
+        self._place: Place | None = None
+        self._task: Task | None = None
+        self._started = 0.0
+
+    @property
+    def task(self) -> Task:
+        """The task of the present episode.
+
+        Raises:
+            gymnasium.error.ResetNeeded: there is none yet.
+        """
+        if self._task is None:
+            raise gymnasium.error.ResetNeeded("call reset() first: there is no episode yet")
+        return self._task
+
+    @property
+    def sandbox(self) -> Sandbox | None:
+        """The sandbox of the present episode, or None before `reset` and after `close`."""
+        return self._place.sandbox if self._place else None
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
+        """Start an episode in a fresh sandbox.
+
+        Args:
+            seed: of the choice of tasks.
+            options: `{"task": instance_id}` chooses the task; without it the task is drawn at random.
+
+        Returns:
+            The issue's text, and `info`.
+
+        Raises:
+            TaskError: no such task, or it has nothing to work in.
+            SandboxError: the sandbox did not start.
+        """
+        super().reset(seed=seed)
+        task = self._choose((options or {}).get("task"))
+        begun = time.monotonic()
+        self.close()
+        self._place = self._maker.make(task)
+        self._task, self.turns, self._started = task, [], time.monotonic()
+        observation = clean_text(task.problem_statement)
+        if self.render_mode == "human":
+            _show(f"# {task.instance_id}\n{observation}\n")
+        return observation, {"task_id": task.instance_id, "turn": 0, "duration": self._started - begun}
+
+    def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
+        """Run a command, or end the episode with the reserved one.
+
+        Raises:
+            gymnasium.error.ResetNeeded: there is no running episode.
+            SandboxError: the sandbox failed: infrastructure, never the policy's fault.
+        """
+        if self._place is None:
+            raise gymnasium.error.ResetNeeded("call reset() first: there is no running episode")
+        if action.strip() == self.definition.submit:
+            result = CommandResult("", 0, 0.0)
+            stop: StopReason | None = StopReason.SUBMITTED
+        else:
+            result = self._place.sandbox.run(action)
+            stop = self._limit_reached(len(self.turns) + 1)
+        observation = clean_text(result.output)
+        turn = Turn(Action(clean_text(action)), observation, result.exit_code, seconds=result.duration)
+        self.turns.append(turn)
+        if self.render_mode == "human":
+            _show(_transcript(turn))
+        ended_by_limit = stop is not None and stop is not StopReason.SUBMITTED
+        return observation, 0.0, stop is StopReason.SUBMITTED, ended_by_limit, self._info(result, stop)
+
+    def patch(self) -> str:
+        """The agent's changes as a git diff against the base commit, new files included.
+
+        Raises:
+            gymnasium.error.ResetNeeded: there is no running episode.
+            SandboxError: the sandbox failed.
+        """
+        if self._place is None:
+            raise gymnasium.error.ResetNeeded("call reset() first: there is no episode to take a patch of")
+        return take_patch(self._place.sandbox, self.definition.workdir, self._place.base_commit)
+
+    def render(self) -> str | None:
+        """The transcript of the episode ("ansi"); None in the other modes."""
+        if self.render_mode != "ansi":
+            return None
+        head = f"# {self.task.instance_id}\n{clean_text(self.task.problem_statement)}\n"
+        return head + "".join(_transcript(turn) for turn in self.turns)
+
+    def close(self) -> None:
+        """Free the sandbox. Idempotent; `reset` may follow."""
+        place, self._place = self._place, None
+        if place is not None:
+            place.sandbox.close()
+
+    def _choose(self, wanted: Any) -> Task:
+        if wanted is None:
+            return list(self.tasks.values())[int(self.np_random.integers(len(self.tasks)))]
+        if wanted not in self.tasks:
+            raise TaskError(suggest(str(wanted), self.tasks, "task"))
+        return self.tasks[wanted]
+
+    def _limit_reached(self, turns: int) -> StopReason | None:
+        if self.max_turns and turns >= self.max_turns:
+            return StopReason.TURN_LIMIT
+        if self.definition.max_seconds and time.monotonic() - self._started >= self.definition.max_seconds:
+            return StopReason.TIME_LIMIT
+        return None
+
+    def _info(self, result: CommandResult, stop: StopReason | None) -> dict[str, Any]:
+        info: dict[str, Any] = {
+            "task_id": self.task.instance_id,
+            "turn": len(self.turns),
+            "duration": result.duration,
+            "timed_out": result.timed_out,
+            "truncated_output": result.truncated,
+            "rebuilt": result.rebuilt,
+        }
+        if result.exit_code is not None:
+            info["exit_code"] = result.exit_code
+        if stop is not None:
+            info["stop_reason"] = stop.value
+        return info
+
+
+def _tasks(tasks: str | Sequence[Task]) -> Sequence[Task]:
+    if isinstance(tasks, str):
+        from swe_srl.tasks import load_tasks
+
+        tasks = load_tasks(tasks)
+    if not tasks:
+        raise ConfigError("an environment needs at least one task")
+    return tasks
+
+
+def _transcript(turn: Turn) -> str:
+    command = turn.action.command if isinstance(turn.action, Action) else turn.action.text
+    output = turn.observation if not turn.observation or turn.observation.endswith("\n") else f"{turn.observation}\n"
+    code = "killed" if turn.exit_code is None else f"exit code {turn.exit_code}"
+    return f"$ {command}\n{output}" + ("" if turn.exit_code == 0 else f"[{code}]\n")
+
+
+def _show(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()

@@ -1,0 +1,98 @@
+"""What the agent changed: a patch against the base commit, whatever was done to index, branches and ignore rules."""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+from swe_srl.errors import SandboxError
+from swe_srl.protocols import Sandbox
+
+SECONDS = 300.0
+FOLDER = "/tmp/.swe-srl-patch"
+CLEAN = "/usr/bin/env -i PATH=/usr/local/bin:/usr/bin:/bin HOME=/nonexistent LC_ALL=C /bin/bash --noprofile --norc -c"
+# A fresh index of the base commit takes the working tree's tracked files as they are, and new files unless the repository's
+# own .gitignore files exclude them. Nested repositories count as plain files. Nothing of the agent's index is used.
+_SCRIPT = """
+set -e
+cd -- {workdir}
+mkdir -p {folder}
+export GIT_DIR={workdir}/.git GIT_WORK_TREE={workdir} GIT_INDEX_FILE={folder}/index GIT_CONFIG_NOSYSTEM=1
+export GIT_CONFIG_GLOBAL=/dev/null GIT_ATTR_NOSYSTEM=1
+g() {{ git -c safe.directory='*' -c core.fsmonitor=false -c core.hooksPath=/dev/null -c core.excludesFile=/dev/null \\
+  -c core.autocrlf=false -c core.fileMode=true -c core.sparseCheckout=false -c core.quotePath=true "$@"; }}
+g read-tree {base}
+g add --update -- .
+g ls-files -z --others --exclude-per-directory=.gitignore -- . >{folder}/new
+while IFS= read -r -d '' path; do
+  if [[ $path == */ ]]; then find "$path" -name .git -prune -o '(' -type f -o -type l ')' -print0
+  else printf '%s\\0' "$path"; fi
+done <{folder}/new | g update-index --add -z --stdin
+if [[ -s {folder}/binary ]]; then
+  mkdir -p "$GIT_DIR/info"
+  if [[ -e $GIT_DIR/info/attributes ]]; then mv "$GIT_DIR/info/attributes" {folder}/saved; fi
+  cp {folder}/binary "$GIT_DIR/info/attributes"
+fi
+diff() {{
+  g diff-index --cached --no-ext-diff --no-textconv --no-color --no-renames --src-prefix=a/ --dst-prefix=b/ "$@" {base}
+}}
+diff --binary --full-index -p >{folder}/patch
+diff --name-only -z >{folder}/names
+if [[ -s {folder}/binary ]]; then
+  rm "$GIT_DIR/info/attributes"
+  if [[ -e {folder}/saved ]]; then mv {folder}/saved "$GIT_DIR/info/attributes"; fi
+fi
+"""
+_SECTION = re.compile(rb"^diff --git ", re.MULTILINE)
+
+
+def take_patch(sandbox: Sandbox, workdir: str, base_commit: str) -> str:
+    """The diff of the working tree against the base commit, new files included, as `git apply` takes it.
+
+    Files that are not UTF-8 are given as binary, so that the text stands for their very bytes. An agent that destroyed the
+    repository's `.git` has no patch: the result is "".
+
+    Raises:
+        SandboxError: the sandbox failed.
+    """
+    _run_clean(sandbox, f"rm -rf {FOLDER}")
+    patch = _diff(sandbox, workdir, base_commit)
+    if not _is_text(patch):
+        starts = [match.start() for match in _SECTION.finditer(patch)]
+        sections = [patch[start:end] for start, end in zip(starts, [*starts[1:], None], strict=True)]
+        names = sandbox.read_file(f"{FOLDER}/names").rstrip(b"\0").split(b"\0")
+        binary = [name for name, section in zip(names, sections, strict=True) if not _is_text(section)]
+        sandbox.write_file(f"{FOLDER}/binary", b"".join(_attribute_line(name) for name in binary))
+        patch = _diff(sandbox, workdir, base_commit)
+    _run_clean(sandbox, f"rm -rf {FOLDER}")
+    return patch.decode("utf-8", errors="replace")
+
+
+def _diff(sandbox: Sandbox, workdir: str, base_commit: str) -> bytes:
+    script = _SCRIPT.format(workdir=shlex.quote(workdir), folder=FOLDER, base=shlex.quote(base_commit))
+    return sandbox.read_file(f"{FOLDER}/patch") if _run_clean(sandbox, script) == 0 else b""
+
+
+def _run_clean(sandbox: Sandbox, script: str) -> int | None:
+    """Run a script in a fresh bash without the session's variables; its exit code.
+
+    Raises:
+        SandboxError: it did not end in time.
+    """
+    result = sandbox.run(f"{CLEAN} {shlex.quote(script)}", SECONDS)
+    if result.timed_out:
+        raise SandboxError(f"taking the patch did not end within {SECONDS:g} seconds")
+    return result.exit_code
+
+
+def _is_text(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _attribute_line(name: bytes) -> bytes:
+    """A line of a git attributes file that makes one path binary."""
+    return b'"/' + b"".join(b"\\%03o" % byte for byte in name) + b'" -diff\n'

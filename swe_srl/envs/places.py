@@ -1,0 +1,87 @@
+"""From a task to the running sandbox its episode starts in."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+
+from swe_srl.envs.definition import EnvironmentDefinition
+from swe_srl.errors import SandboxError, TaskError
+from swe_srl.protocols import Sandbox
+from swe_srl.sandboxes import make_sandbox
+from swe_srl.sandboxes.repository import PreparedRepository, prepare_repository, strip_history_script
+from swe_srl.types import SandboxSpec, Task
+
+STRIP_SECONDS = 600.0
+
+
+@dataclass
+class Place:
+    """Where one episode happens: a sandbox, and the commit its patch is taken against."""
+
+    sandbox: Sandbox
+    base_commit: str
+
+
+@dataclass
+class PlaceMaker:
+    """Makes the places of an environment's episodes; remembers prepared repositories.
+
+    Args:
+        kind: "local", "docker" or "auto". A task with an image and a source uses its image, unless `kind` is "local".
+    """
+
+    definition: EnvironmentDefinition
+    kind: str
+
+    def __post_init__(self) -> None:
+        self._prepared: dict[tuple[str, str], PreparedRepository] = {}
+
+    def make(self, task: Task) -> Place:
+        """A fresh sandbox with the task's repository at the workdir.
+
+        Raises:
+            TaskError: the task has neither an image nor a source, or its source cannot be prepared.
+            SandboxError: the sandbox did not start, or holds no git repository at the workdir.
+        """
+        if task.image and not (self.kind == "local" and task.source):
+            return self._from_image(task)
+        if not task.source:
+            raise TaskError(
+                f"{task.instance_id}: the row has neither an image nor a source: there is nothing to work in"
+            )
+        key = task.source, task.setup_patch
+        if key not in self._prepared or not self._prepared[key].path.is_dir():
+            self._prepared[key] = prepare_repository(task.source, task.setup_patch)
+        prepared = self._prepared[key]
+        return Place(make_sandbox(self.kind, self._spec(repository=str(prepared.path))), prepared.base_commit)
+
+    def _from_image(self, task: Task) -> Place:
+        sandbox = make_sandbox(self.kind, self._spec(image=task.image))
+        try:
+            workdir = shlex.quote(self.definition.workdir)
+            script = f"git -C {workdir} rev-parse --verify HEAD"
+            if self.definition.strip_history:
+                script = strip_history_script(self.definition.workdir)
+            done = sandbox.run(f"bash -c {shlex.quote(script)}", STRIP_SECONDS)
+            if done.exit_code != 0 or not done.output.strip():
+                raise SandboxError(
+                    f"{task.instance_id}: image {task.image} has no usable git repository at {self.definition.workdir}: "
+                    f"{done.output.strip()[-500:]}"
+                )
+            return Place(sandbox, done.output.strip().splitlines()[-1])
+        except BaseException:
+            sandbox.close()
+            raise
+
+    def _spec(self, image: str = "", repository: str = "") -> SandboxSpec:
+        definition = self.definition
+        return SandboxSpec(
+            image=image,
+            repository=repository,
+            workdir=definition.workdir,
+            user=definition.user,
+            network=definition.network,
+            limits=definition.limits,
+            env=definition.variables,
+        )

@@ -1,0 +1,146 @@
+"""Rewards as wrappers: how close to the expert, and whether the issue is resolved. They compose with each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, SupportsFloat
+
+import gymnasium
+
+from swe_srl.envs.environment import SweEnv
+from swe_srl.errors import ConfigError, GradingError, TrajectoryError, suggest
+from swe_srl.protocols import Similarity
+from swe_srl.rewards import get_similarity, step_reward
+from swe_srl.types import Action, StopReason, Trajectory, VerdictStatus
+
+if TYPE_CHECKING:
+    from swe_srl.grading import GradingSettings
+
+MODES = ("teacher_forced", "on_policy")
+Step = tuple[str, SupportsFloat, bool, bool, dict[str, Any]]
+
+
+class ExpertSimilarity(gymnasium.Wrapper[str, str, str, str]):
+    """Adds to the reward how close each command is to the expert's command of the same turn, in [0, 1].
+
+    In mode `teacher_forced` the student's command is scored and the expert's runs, so the next state is the expert's; after
+    the expert's last command the episode is truncated (`stop_reason` `policy_done`) unless that command ended it. In mode
+    `on_policy` the student's own command runs; beyond the expert's last turn the similarity is 0.
+
+    `info` gains `similarity` (float), `target` (str, the expert's command; absent beyond the expert's last turn), and, when
+    teacher-forced, `command` (str, what the student gave). Without `options["task"]`, tasks are drawn among those with a
+    trajectory.
+
+    Args:
+        env: a `SweEnv`, wrapped or not.
+        trajectories: the experts', one per task (a later one of the same task replaces an earlier one).
+        similarity: a name (see `swe_srl.rewards.get_similarity`) or a function.
+        mode: "teacher_forced" or "on_policy".
+
+    Raises:
+        ConfigError: no such mode or similarity.
+        TrajectoryError: no trajectory belongs to one of the environment's tasks; on reset, to the task chosen.
+    """
+
+    def __init__(
+        self,
+        env: gymnasium.Env[str, str],
+        trajectories: Trajectory | Sequence[Trajectory],
+        similarity: str | Similarity = "sequence",
+        mode: str = "teacher_forced",
+    ) -> None:
+        super().__init__(env)
+        if mode not in MODES:
+            raise ConfigError(suggest(mode, MODES, "mode"))
+        self.mode = mode
+        self._similarity = get_similarity(similarity) if isinstance(similarity, str) else similarity
+        given = [trajectories] if isinstance(trajectories, Trajectory) else trajectories
+        known = swe_env(env).tasks
+        self._targets = {
+            trajectory.task_id: [turn.action.command for turn in trajectory.turns if isinstance(turn.action, Action)]
+            for trajectory in given
+            if trajectory.task_id in known
+        }
+        if not self._targets:
+            raise TrajectoryError(
+                f"none of the {len(given)} trajectories is of one of the environment's {len(known)} tasks"
+            )
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
+        """Start an episode of a task that has a trajectory; see `SweEnv.reset`."""
+        options = dict(options or {})
+        env = swe_env(self.env)
+        if "task" not in options:
+            if seed is not None:
+                env.np_random, _ = gymnasium.utils.seeding.np_random(seed)
+            ids = list(self._targets)
+            options["task"] = ids[int(env.np_random.integers(len(ids)))]
+        elif options["task"] not in self._targets:
+            raise TrajectoryError(suggest(str(options["task"]), self._targets, "task with a trajectory"))
+        return self.env.reset(seed=seed, options=options)
+
+    def step(self, action: str) -> Step:
+        """Score the command, then run the expert's or the student's; see `SweEnv.step`."""
+        env = swe_env(self.env)
+        targets, index = self._targets[env.task.instance_id], len(env.turns)
+        target = targets[index] if index < len(targets) else None
+        score = step_reward(Action(action), target, self._similarity).value if target is not None else 0.0
+        forced = self.mode == "teacher_forced" and target is not None
+        observation, reward, terminated, truncated, info = self.env.step(target if forced and target else action)
+        info["similarity"] = score
+        if target is not None:
+            info["target"] = target
+            env.turns[-1] = replace(env.turns[-1], similarity=score, target=target)
+        if self.mode == "teacher_forced":
+            info["command"] = action
+            if index + 1 >= len(targets) and not (terminated or truncated):
+                truncated = True
+                info["stop_reason"] = StopReason.POLICY_DONE.value
+        return observation, float(reward) + score, terminated, truncated, info
+
+
+class Resolved(gymnasium.Wrapper[str, str, str, str]):
+    """Adds 1.0 to the reward of the last step when the patch resolves the task, by the hardened rules.
+
+    The patch is graded in a fresh sandbox when the episode ends, whether submitted or at a limit. `info` gains `resolved`
+    (bool, hardened), `official` (bool, swebench's rules), `verdict` (str, a `VerdictStatus`) and `patch` (str).
+
+    Args:
+        env: a `SweEnv`, wrapped or not.
+        settings: of grading; None: the defaults.
+
+    Raises:
+        GradingError: on the last step, when grading itself failed: infrastructure, never the policy's fault.
+    """
+
+    def __init__(self, env: gymnasium.Env[str, str], settings: GradingSettings | None = None) -> None:
+        super().__init__(env)
+        self._settings = settings
+
+    def step(self, action: str) -> Step:
+        """Run the command; grade at the end of the episode."""
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        if not (terminated or truncated):
+            return observation, reward, terminated, truncated, info
+        from swe_srl.grading import grade
+
+        env = swe_env(self.env)
+        patch = env.patch()
+        verdict = grade(env.task, patch, self._settings)
+        if verdict.status is VerdictStatus.INFRASTRUCTURE:
+            raise GradingError(f"{env.task.instance_id} could not be graded: {verdict.reason}")
+        info.update(resolved=verdict.hardened, official=verdict.official, verdict=verdict.status.value, patch=patch)
+        return observation, float(reward) + float(verdict.hardened), terminated, truncated, info
+
+
+def swe_env(env: gymnasium.Env[str, str]) -> SweEnv:
+    """The SweEnv inside wrappers.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    inner = env.unwrapped
+    if not isinstance(inner, SweEnv):
+        raise ConfigError(f"this wrapper needs a SweEnv inside, not {type(inner).__name__}")
+    return inner

@@ -1,0 +1,105 @@
+"""Many environments side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, SupportsFloat
+
+import gymnasium
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
+
+from swe_srl.envs.environment import SweEnv
+from swe_srl.errors import ConfigError, suggest
+
+MODES = ("threads", "sync", "async")
+Step = tuple[str, SupportsFloat, bool, bool, dict[str, Any]]
+
+
+class _Ahead(gymnasium.Wrapper[str, str, str, str]):
+    """Hands out results that were started ahead, in a thread."""
+
+    def __init__(self, env: gymnasium.Env[str, str]) -> None:
+        super().__init__(env)
+        self.stepping: Future[Step] | None = None
+        self.resetting: Future[tuple[str, dict[str, Any]]] | None = None
+
+    def step(self, action: str) -> Step:
+        future, self.stepping = self.stepping, None
+        return future.result() if future else self.env.step(action)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
+        future, self.resetting = self.resetting, None
+        return future.result() if future else self.env.reset(seed=seed, options=options)
+
+
+class ThreadedVectorEnv(SyncVectorEnv):
+    """A `SyncVectorEnv` whose environments reset and step in threads: a command's time passes in its sandbox.
+
+    Faster than processes for environments like `SweEnv`, which do little themselves. Takes the arguments of `SyncVectorEnv`.
+    """
+
+    def __init__(self, env_fns: Sequence[Callable[[], gymnasium.Env[str, str]]], **arguments: Any) -> None:
+        super().__init__([lambda make=make: _Ahead(make()) for make in env_fns], **arguments)  # type: ignore[misc]
+        self._threads = ThreadPoolExecutor(max_workers=len(env_fns), thread_name_prefix="vector-env")
+
+    def reset(
+        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        """Reset all environments at once; see `SyncVectorEnv.reset`."""
+        if options is None or "reset_mask" not in options:
+            seeds = (
+                seed if isinstance(seed, list) else [None if seed is None else seed + i for i in range(self.num_envs)]
+            )
+            for env, one in zip(self.envs, seeds, strict=True):
+                env.resetting = self._threads.submit(env.env.reset, seed=one, options=options)  # type: ignore[attr-defined]
+        return super().reset(seed=seed, options=options)
+
+    def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+        """Step all environments at once; see `SyncVectorEnv.step`."""
+        for env, action, ended in zip(self.envs, actions, self._autoreset_envs, strict=True):
+            if ended and self.autoreset_mode is AutoresetMode.NEXT_STEP:
+                env.resetting = self._threads.submit(env.env.reset)  # type: ignore[attr-defined]
+            else:
+                env.stepping = self._threads.submit(env.env.step, action)  # type: ignore[attr-defined]
+        return super().step(actions)
+
+    def close_extras(self, **arguments: Any) -> None:
+        """Close the environments and the threads."""
+        super().close_extras(**arguments)
+        self._threads.shutdown()
+
+
+def make_vec(
+    n: int,
+    mode: str = "threads",
+    wrap: Callable[[SweEnv], gymnasium.Env[str, str]] | None = None,
+    autoreset: AutoresetMode = AutoresetMode.NEXT_STEP,
+    **arguments: Any,
+) -> VectorEnv[Any, Any, Any]:
+    """`n` environments as one vector environment.
+
+    Args:
+        n: how many.
+        mode: "threads" (`ThreadedVectorEnv`), "sync", or "async" (processes, without shared memory: gymnasium's shared memory
+            cannot hold arbitrary text).
+        wrap: makes the reward wrappers around each environment.
+        autoreset: when an ended environment starts again.
+        arguments: of each `SweEnv`.
+
+    Raises:
+        ConfigError: no such mode, or `n` below 1.
+    """
+    if mode not in MODES:
+        raise ConfigError(suggest(mode, MODES, "mode"))
+    if n < 1:
+        raise ConfigError(f"a vector environment needs at least one environment, not {n}")
+
+    def make() -> gymnasium.Env[str, str]:
+        env = SweEnv(**arguments)
+        return wrap(env) if wrap else env
+
+    if mode == "async":
+        return AsyncVectorEnv([make] * n, shared_memory=False, autoreset_mode=autoreset)
+    kind = SyncVectorEnv if mode == "sync" else ThreadedVectorEnv
+    return kind([make] * n, autoreset_mode=autoreset)
