@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import atexit
 import functools
-import os
 import shutil
 import subprocess
 import sys
@@ -12,7 +10,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from swe_srl.errors import ConfigError, SandboxUnavailableError
-from swe_srl.sandboxes.launch import new_folder, remove_folder
 from swe_srl.types import SandboxSpec
 
 IO = "/run/swe-srl"  # inside: sinks and files handed in, read-only
@@ -88,8 +85,7 @@ def _image_files(layer: Path) -> list[str]:
 
 
 def _host_files(spec: SandboxSpec, layer: Path) -> list[str]:
-    etc = _etc(spec.network)
-    arguments = ["--ro-bind", "/usr", "/usr", "--ro-bind", str(etc), "/etc"]
+    arguments = ["--ro-bind", "/usr", "/usr", "--ro-bind", f"{layer.parent}/etc", "/etc"]
     for name in _SYSTEM:
         path = Path("/", name)
         if path.is_symlink():
@@ -108,31 +104,23 @@ def _shared(network: bool) -> list[str]:
     return [name for name in names if Path("/etc", name).exists()]
 
 
-_etc_folders: dict[tuple[int, bool], Path] = {}
-
-
-def _etc(network: bool) -> Path:
-    """A small /etc of our own, made once per process: users, hosts, and mount points for what is shared."""
-    key = (os.getpid(), network)
-    folder = _etc_folders.get(key)
-    if folder is None or not folder.exists():
-        folder = new_folder("etc")
-        folder.chmod(0o755)
-        files = {
-            "passwd": f"root:x:0:0:root:/root:/bin/bash\nagent:x:1000:1000:agent:{HOME}:/bin/bash\n"
-            "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
-            "group": "root:x:0:\nagent:x:1000:\nnogroup:x:65534:\n",
-            "hosts": "127.0.0.1 localhost sandbox\n::1 localhost\n",
-            "nsswitch.conf": f"passwd: files\ngroup: files\nhosts: files{' dns' if network else ''}\n",
-            "hostname": "sandbox\n",
-        }
-        for name, text in files.items():
-            (folder / name).write_text(text, encoding="utf-8")
-        for name in _shared(network):
-            if Path("/etc", name).is_dir():
-                (folder / name).mkdir()
-            else:
-                (folder / name).touch()
-        atexit.register(remove_folder, folder)
-        _etc_folders[key] = folder
-    return folder
+def make_etc(folder: Path, network: bool) -> None:
+    """Fill a folder as a small /etc of our own: users, hosts, and mount points for what is shared with the host."""
+    folder.mkdir()
+    folder.chmod(0o755)
+    files = {
+        "passwd": f"root:x:0:0:root:/root:/bin/bash\nagent:x:1000:1000:agent:{HOME}:/bin/bash\n"
+        "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
+        "group": "root:x:0:\nagent:x:1000:\nnogroup:x:65534:\n",
+        "hosts": "127.0.0.1 localhost sandbox\n::1 localhost\n",
+        "nsswitch.conf": f"passwd: files\ngroup: files\nhosts: files{' dns' if network else ''}\n",
+        "hostname": "sandbox\n",
+    }
+    for name, text in files.items():
+        (folder / name).write_text(text, encoding="utf-8")
+        (folder / name).chmod(0o644)
+    for name in _shared(network):
+        if Path("/etc", name).is_dir():
+            (folder / name).mkdir()
+        else:
+            (folder / name).touch()

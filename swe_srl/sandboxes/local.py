@@ -16,7 +16,7 @@ from swe_srl.errors import ConfigError, SandboxError, SandboxUnavailableError
 from swe_srl.protocols import Snapshot
 from swe_srl.sandboxes.base import SessionSandbox
 from swe_srl.sandboxes.cgroups import ControlGroup, make_group
-from swe_srl.sandboxes.host_view import HOME, IO, bubblewrap, bwrap_options, extra_python
+from swe_srl.sandboxes.host_view import HOME, IO, bubblewrap, bwrap_options, extra_python, make_etc
 from swe_srl.sandboxes.launch import helper, new_folder, remove_folder
 from swe_srl.sandboxes.local_limits import check_enforceable, disk_is_bounded, rlimits_processes, tmpfs_options
 from swe_srl.sandboxes.session import ShellSession
@@ -60,6 +60,8 @@ class LocalTransport:
         for name in ("layer", "io"):
             (self.folder / name).mkdir()
             (self.folder / name).chmod(0o711)
+        if not spec.root:
+            make_etc(self.folder / "etc", spec.network)
 
     def start(self) -> None:
         self.stop()
