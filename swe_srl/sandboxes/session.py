@@ -8,26 +8,24 @@ and puts them back whenever the worker had to be replaced.
 
 from __future__ import annotations
 
-import re
 import secrets
 import shlex
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from swe_srl.errors import SandboxError
+from swe_srl.sandboxes.framing import ControlReader, OutputReader, ShellState
 from swe_srl.sandboxes.output import OutputBuffer, decode
 from swe_srl.sandboxes.transport import Transport, TransportClosedError
 from swe_srl.types import CommandResult, Limits
 
 START_SECONDS = 60.0  # for a new supervisor to report that its worker is ready
 KILL_SECONDS = 5.0  # for a supervisor to kill everything and start a new worker
-CONTROL_BYTES = 16 << 20  # a control channel that holds more than this is being abused
 LOST_ALL = "[{what}; every process was ended, background jobs too, and the shell was restarted: {kept}]"
 LOST_SHELL = "[{what}; it was restarted: {kept}]"
 KEPT = "directory and exported variables are kept"
 NOT_KEPT = "directory and exported variables could not be kept"
-_MESSAGE = re.compile(rb"B\Z|D[0-9a-f]{32} \d+\Z|R\Z|X\d+\Z|S/")
 
 
 @dataclass
@@ -41,62 +39,16 @@ class _Ending:
 
 
 @dataclass
-class _Reader:
-    """Takes the two streams apart: output up to the end mark, and control messages."""
-
-    output: OutputBuffer
-    start_mark: bytes
-    end_mark: bytes
-    begun: bool = False
-    ended: bool = False
-    _carry: bytes = b""
-
-    def feed(self, data: bytes) -> int:
-        """Take output; returns how many bytes belonged to the command."""
-        data = self._carry + data
-        self._carry = b""
-        if self.start_mark:
-            at = data.find(self.start_mark)
-            if at < 0:
-                self._carry = data[-len(self.start_mark) + 1 :]
-                return 0
-            data = data[at + len(self.start_mark) :]
-            self.start_mark = b""
-        if self.ended:
-            return 0
-        at = data.find(self.end_mark)
-        self.ended = at >= 0
-        keep = at if self.ended else max(0, len(data) - len(self.end_mark) + 1)
-        self._carry = b"" if self.ended else data[keep:]
-        self.output.add(data[:keep])
-        return keep
-
-    def flush(self) -> None:
-        """No end mark will come: what was held back belongs to the output."""
-        if not self.ended and not self.start_mark:
-            self.output.add(self._carry)
-        self._carry = b""
-
-
-@dataclass
-class ShellState:
-    """What survives the loss of a shell: the directory and `export -p`'s text."""
-
-    directory: bytes = b""
-    exports: bytes = b""
-
-
-@dataclass
 class ShellSession:
     """A persistent shell over a transport. Safe to share between threads: commands run one at a time."""
 
     transport: Transport
     limits: Limits
-    state: ShellState = field(default_factory=ShellState)
 
     def __post_init__(self) -> None:
         self._lock = threading.RLock()
-        self._control = b""
+        self._control = ControlReader()
+        self._unsaid = ""  # losses that no observation has told yet
 
     def start(self) -> None:
         """Start the supervisor and its worker, and restore the state when there is one."""
@@ -109,13 +61,17 @@ class ShellSession:
         output = OutputBuffer(self.limits.output_bytes)
         with self._lock:
             begin = time.monotonic()
+            before, self._unsaid = self._unsaid, ""
             ending = self._run("C", command, limit, output)
             note = self._recover(ending, limit)
-            if note and not ending.begun:
+            if (
+                note and not ending.begun and not before
+            ):  # lost before the command was taken up: give it to the new shell
+                before = f"{note}\n"
                 ending = self._run("C", command, limit, output)
-                note = f"{note}\n{again}" if (again := self._recover(ending, limit)) else note
+                note = self._recover(ending, limit)
             duration = time.monotonic() - begin
-        text = output.text()
+        text = before + output.text()
         if note:
             text = f"{text}\n{note}" if text and not text.endswith("\n") else text + note
         return CommandResult(
@@ -124,7 +80,7 @@ class ShellSession:
             duration=duration,
             timed_out=ending.kind in ("timeout", "silence"),
             truncated=output.truncated,
-            rebuilt=bool(note),
+            rebuilt=bool(before or note),
         )
 
     def run_clean(self, script: str, timeout: float, limit: int = 0) -> tuple[int | None, bytes]:
@@ -136,7 +92,12 @@ class ShellSession:
         output = OutputBuffer(limit)
         with self._lock:
             ending = self._run("H", script, timeout, output)
-            self._recover(ending, timeout)
+            if note := self._recover(ending, timeout):
+                self._unsaid = f"{note}\n"
+            if ending.kind == "closed":
+                output = OutputBuffer(limit)
+                ending = self._run("H", script, timeout, output)
+                self._recover(ending, timeout)
         return ending.exit_code, output.data()
 
     def shell_state(self) -> str:
@@ -152,7 +113,7 @@ class ShellSession:
             if ending.kind != "done":
                 self._recover(ending, KILL_SECONDS * 4)
                 return ""
-            directory = self.state.directory
+            directory = self._control.state.directory
         text = output.data().partition(mark.encode())[2]
         lines = b"\n".join(line for line in text.split(b"\n") if not line.startswith(b"declare -- __swe_message="))
         return (b"cd -- " + _quote(directory) + b"\n{\n" + lines + b"\n} 2>/dev/null").decode(
@@ -166,7 +127,7 @@ class ShellSession:
 
     def _run(self, kind: str, command: str, seconds: float, output: OutputBuffer) -> _Ending:
         nonce = secrets.token_hex(16)
-        reader = _Reader(output, b"", nonce.encode())
+        reader = OutputReader(output, nonce.encode())
         try:
             header, reader.start_mark = self.transport.open_sink()
             try:
@@ -177,7 +138,9 @@ class ShellSession:
         except TransportClosedError:
             return _Ending("closed", None, reader.begun)
 
-    def _exchange(self, kind: str, header: str, command: str, nonce: str, seconds: float, reader: _Reader) -> _Ending:
+    def _exchange(
+        self, kind: str, header: str, command: str, nonce: str, seconds: float, reader: OutputReader
+    ) -> _Ending:
         body = command.replace("\0", "").encode("utf-8", "surrogateescape")
         deadline = time.monotonic() + seconds
         try:
@@ -186,7 +149,7 @@ class ShellSession:
             return _Ending("timeout")
         return self._collect(nonce, deadline, reader)
 
-    def _collect(self, nonce: str, deadline: float, reader: _Reader) -> _Ending:
+    def _collect(self, nonce: str, deadline: float, reader: OutputReader) -> _Ending:
         """Read both streams until the command's report and its output's end are here."""
         exit_code: int | None = None
         done = False
@@ -204,8 +167,8 @@ class ShellSession:
                 if chunk.stream == "output":
                     silent_since = time.monotonic() if reader.feed(chunk.data) else silent_since
                     continue
-                for message in self._messages(chunk.data):
-                    if message.startswith(b"X") and _MESSAGE.match(message):
+                for message in self._control.feed(chunk.data):
+                    if message.startswith(b"X"):
                         self._drain_lost(reader)
                         return _Ending("exit", int(message[1:]), reader.begun)
                     reader.begun = reader.begun or message == b"B"
@@ -214,7 +177,7 @@ class ShellSession:
                         done = True
         return _Ending("done", exit_code)
 
-    def _drain_lost(self, reader: _Reader) -> None:
+    def _drain_lost(self, reader: OutputReader) -> None:
         """The worker is gone before it could mark the end of the output: let the supervisor mark it."""
         self.transport.send(b"F\n" + reader.end_mark + b"\0", 1.0)
         deadline = time.monotonic() + 1.0
@@ -223,30 +186,7 @@ class ShellSession:
                 if chunk.stream == "output":
                     reader.feed(chunk.data)
                 else:
-                    list(self._messages(chunk.data))
-
-    def _messages(self, data: bytes) -> list[bytes]:
-        """The complete control messages so far; state reports are taken into `self.state`."""
-        self._control += data
-        if len(self._control) > CONTROL_BYTES:
-            raise TransportClosedError("the sandbox's control channel was flooded")
-        found: list[bytes] = []
-        while b"\0" in self._control:
-            message, _, rest = self._control.partition(b"\0")
-            if not _MESSAGE.match(message):  # bash's own complaints stand before the message
-                message = message.rpartition(b"\n")[2]
-            if message[:1] in (b"D", b"S"):
-                if rest.count(b"\0") < (2 if message[:1] == b"D" else 1):
-                    break
-                if message[:1] == b"D":
-                    directory, exports, rest = rest.split(b"\0", 2)
-                else:
-                    directory, (exports, rest) = message[1:], rest.split(b"\0", 1)
-                if directory:
-                    self.state = ShellState(directory, exports)
-            found.append(message)
-            self._control = rest
-        return found
+                    self._control.feed(chunk.data)
 
     def _recover(self, ending: _Ending, limit: float) -> str:
         """Bring the session back after a command that did not end well; what is to be told about it."""
@@ -279,7 +219,7 @@ class ShellSession:
 
     def _start_again(self) -> bool:
         """A new supervisor over the same files: whether the state was kept."""
-        self._control = b""
+        self._control.forget()
         self.transport.start()
         self._await_worker(START_SECONDS)
         return self._restore()
@@ -292,7 +232,7 @@ class ShellSession:
                 for chunk in self.transport.receive(deadline - now):
                     if chunk.stream == "control":
                         heard += chunk.data
-                        if b"R" in self._messages(chunk.data):
+                        if b"R" in self._control.feed(chunk.data):
                             return
             except TransportClosedError as error:
                 said = decode(heard).strip() or str(error)
@@ -301,13 +241,14 @@ class ShellSession:
 
     def _restore(self) -> bool:
         """Put directory and exported variables back; when that breaks the new shell, begin with a fresh state."""
-        if not self.state.directory:
+        state = self._control.state
+        if not state.directory:
             return True
-        script = b"cd -- " + _quote(self.state.directory) + b"\n" + self.state.exports
+        script = b"cd -- " + _quote(state.directory) + b"\n" + state.exports
         ending = self._run("C", script.decode("utf-8", "surrogateescape"), KILL_SECONDS, OutputBuffer(4096))
         if ending.kind == "done":
             return True
-        self.state = ShellState()
+        self._control.state = ShellState()
         return self._start_again() and False
 
 

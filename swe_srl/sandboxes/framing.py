@@ -1,0 +1,106 @@
+"""Taking the two streams of a shell apart: the command's output up to its end mark, and the control messages."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from swe_srl.sandboxes.output import OutputBuffer
+from swe_srl.sandboxes.transport import TransportClosedError
+
+CONTROL_BYTES = 16 << 20  # a control channel that holds more than this is being abused
+_MESSAGE = re.compile(rb"B\Z|D[0-9a-f]{32} \d+\Z|R\Z|X\d+\Z|S/")
+
+
+@dataclass
+class OutputReader:
+    """Finds a command's output between its start mark (which may be empty) and its end mark, in chunks of any size."""
+
+    output: OutputBuffer
+    end_mark: bytes
+    start_mark: bytes = b""
+    begun: bool = False  # the worker has taken the command up
+    ended: bool = False
+    _carry: bytes = b""
+
+    def feed(self, data: bytes) -> int:
+        """Take bytes; returns how many belonged to the command."""
+        data = self._carry + data
+        self._carry = b""
+        if self.start_mark:
+            at = data.find(self.start_mark)
+            if at < 0:
+                self._carry = data[-len(self.start_mark) + 1 :]
+                return 0
+            data = data[at + len(self.start_mark) :]
+            self.start_mark = b""
+        if self.ended:
+            return 0
+        at = data.find(self.end_mark)
+        self.ended = at >= 0
+        keep = at if self.ended else max(0, len(data) - len(self.end_mark) + 1)
+        self._carry = b"" if self.ended else data[keep:]
+        self.output.add(data[:keep])
+        return keep
+
+    def flush(self) -> None:
+        """No end mark will come: what was held back belongs to the output."""
+        if not self.ended and not self.start_mark:
+            self.output.add(self._carry)
+        self._carry = b""
+
+
+@dataclass
+class ShellState:
+    """What survives the loss of a shell: the directory and `export -p`'s text."""
+
+    directory: bytes = b""
+    exports: bytes = b""
+
+
+@dataclass
+class ControlReader:
+    """Complete control messages, and the shell's state as last reported.
+
+    `B` a command has begun; `D<nonce> <exit code>` it is done, followed by directory and exports; `S<directory>` the worker ends,
+    followed by exports; `X<exit code>` the worker is gone; `R` a worker is ready. Each part ends with NUL.
+    """
+
+    state: ShellState = field(default_factory=ShellState)
+    _data: bytes = b""
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Take bytes; the messages that are complete now, without the reports of state.
+
+        Raises:
+            TransportClosedError: far more came than a shell reports.
+        """
+        self._data += data
+        if len(self._data) > CONTROL_BYTES:
+            raise TransportClosedError("the sandbox's control channel was flooded")
+        found: list[bytes] = []
+        while b"\0" in self._data:
+            message, _, rest = self._data.partition(b"\0")
+            if not _MESSAGE.match(message):  # bash's own complaints stand before the message
+                message = message.rpartition(b"\n")[2]
+            kind = message[:1] if _MESSAGE.match(message) else b""
+            if rest.count(b"\0") < {b"D": 2, b"S": 1}.get(kind, 0):
+                break
+            if kind == b"D":
+                directory, exports, rest = rest.split(b"\0", 2)
+                self._keep(directory, exports)
+            elif kind == b"S":
+                exports, rest = rest.split(b"\0", 1)
+                self._keep(message[1:], exports)
+            if kind:
+                found.append(message)
+            self._data = rest
+        return found
+
+    def forget(self) -> None:
+        """Drop what is incomplete: its sender is gone."""
+        self._data = b""
+
+    def _keep(self, directory: bytes, exports: bytes) -> None:
+        if directory:
+            self.state = ShellState(directory, exports)

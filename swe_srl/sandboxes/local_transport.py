@@ -1,0 +1,204 @@
+"""Reaching the shells of a local sandbox: pipes to a supervisor under bubblewrap."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import select
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from swe_srl.errors import SandboxError
+from swe_srl.sandboxes.cgroups import ControlGroup, make_group
+from swe_srl.sandboxes.host_view import HOME, IO, bubblewrap, bwrap_options, extra_python, make_etc
+from swe_srl.sandboxes.launch import helper, new_folder, remove_folder
+from swe_srl.sandboxes.local_limits import check_enforceable, disk_is_bounded, rlimits_processes, tmpfs_options
+from swe_srl.sandboxes.transport import (
+    SHELL_VARIABLES,
+    SUPERVISOR,
+    Chunk,
+    TransportClosedError,
+    supervisor_variables,
+    ulimit_arguments,
+)
+from swe_srl.types import SandboxSpec
+
+READ_BYTES = 1 << 18
+PARTS = ("tmp", "shm", "home", "workspace")  # of a layer, beside the upper folders of its overlays
+
+
+class LocalTransport:
+    """Pipes to a supervisor under bubblewrap. One folder on the host: the layer's mount point, and named pipes."""
+
+    def __init__(self, spec: SandboxSpec, snapshot: Path | None = None) -> None:
+        check_enforceable(spec.limits)
+        self._spec = spec
+        self._snapshot = snapshot
+        self.folder = new_folder("sandbox")
+        self._helper = helper()
+        self._lowers = {"root": spec.root, "repository": spec.repository}
+        self._lowers = {name: str(Path(path).resolve()) for name, path in self._lowers.items() if path}
+        self._pid = 0
+        self._inside = -1  # descriptor of the first process inside
+        self._stdin = self._control = -1
+        self._sink: tuple[int, int, Path] | None = None  # reading end, our writing end, path
+        self._old_sinks: list[int] = []
+        self._group = ControlGroup()
+        for name in ("layer", "io"):
+            (self.folder / name).mkdir()
+            (self.folder / name).chmod(0o711)
+        if not spec.root:
+            make_etc(self.folder / "etc", spec.network)
+
+    def start(self) -> None:
+        self.stop()
+        if not self._group.folders:
+            self._group = make_group(self.folder.name, self._spec.limits)
+        stdin, self._stdin = os.pipe()
+        self._control, control = os.pipe()
+        info, child_info = os.pipe()
+        os.set_blocking(self._stdin, False)
+        os.set_blocking(self._control, False)
+        try:
+            self._pid = self._helper.ask(self._request(), (stdin, control, child_info))["pid"]
+        finally:
+            for descriptor in (stdin, control, child_info):
+                os.close(descriptor)
+        with os.fdopen(info, "rb") as report:
+            text = report.read()
+        if text:
+            with contextlib.suppress(ProcessLookupError):
+                self._inside = os.pidfd_open(json.loads(text)["child-pid"])
+
+    def _request(self) -> dict[str, object]:
+        limits = self._spec.limits
+        ulimit = ulimit_arguments(limits, rlimits_processes(), memory=not self._group.folders)
+        variables = SHELL_VARIABLES | {"HOME": HOME, "USER": "agent"}
+        if prefix := extra_python():
+            variables["PATH"] = f"{prefix}/bin:{variables['PATH']}"
+        variables |= dict(self._spec.env) | supervisor_variables(self._spec.workdir, False, ulimit)
+        owner = Path(next(iter(reversed(self._lowers.values())), "/")).stat().st_uid
+        return {
+            "do": "launch",
+            "id": self.folder.name,
+            "layer": str(self.folder / "layer"),
+            "tmpfs": tmpfs_options(limits) if disk_is_bounded() else "",
+            "snapshot": str(self._snapshot or ""),
+            "parts": PARTS,
+            "lowers": self._lowers,
+            "owner": owner,
+            "cgroups": [str(folder) for folder in self._group.folders],
+            "program": bubblewrap(),
+            "options": bwrap_options(self._spec, self.folder, variables),
+            "command": SUPERVISOR,
+        }
+
+    def open_sink(self) -> tuple[str, bytes]:
+        name = secrets.token_hex(8)
+        path = self.folder / "io" / name
+        os.mkfifo(path)
+        path.chmod(0o622)
+        reading = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        self._sink = reading, os.open(path, os.O_WRONLY | os.O_NONBLOCK), path
+        return f"{IO}/{name}", b""
+
+    def close_sink(self) -> None:
+        if self._sink is None:
+            return
+        reading, writing, path = self._sink
+        self._sink = None
+        path.unlink(missing_ok=True)
+        os.close(writing)
+        if _drained(reading):
+            os.close(reading)
+        else:
+            self._old_sinks.append(reading)
+
+    def send(self, data: bytes, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        view = memoryview(data)
+        while view:
+            try:
+                view = view[os.write(self._stdin, view) :]
+            except BlockingIOError:
+                remaining = deadline - time.monotonic()
+                if remaining <= 0:
+                    raise TimeoutError("the sandbox's supervisor takes no input") from None
+                select.select([], [self._stdin], [], remaining)
+            except OSError as error:
+                raise TransportClosedError(f"the sandbox's supervisor is gone: {error}") from error
+
+    def receive(self, seconds: float) -> Iterator[Chunk]:
+        poll = select.poll()
+        watched = [self._control, *self._old_sinks] + ([self._sink[0]] if self._sink else [])
+        for descriptor in watched:
+            poll.register(descriptor, select.POLLIN)
+        ready = {descriptor for descriptor, _ in poll.poll(max(0.0, seconds) * 1000)}
+        for descriptor in [old for old in self._old_sinks if old in ready]:
+            if _drained(descriptor):
+                self._old_sinks.remove(descriptor)
+                os.close(descriptor)
+        if self._sink and self._sink[0] in ready:
+            yield from _chunk("output", self._sink[0])
+        if self._control in ready:
+            chunks = list(_chunk("control", self._control))
+            if not chunks and self._sink:
+                while rest := list(_chunk("output", self._sink[0])):
+                    yield from rest
+            if not chunks:
+                raise TransportClosedError("the sandbox's processes ended")
+            yield from chunks
+
+    def stop(self) -> None:
+        """Kill every process; the files stay."""
+        if self._inside >= 0:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._inside, signal.SIGKILL)
+            select.select([self._inside], [], [], 10.0)
+        for name in ("_inside", "_stdin", "_control"):
+            if getattr(self, name) >= 0:
+                os.close(getattr(self, name))
+                setattr(self, name, -1)
+        for reading in self._old_sinks:
+            os.close(reading)
+        self._old_sinks = []
+        if self._pid:
+            self._helper.ask({"do": "reap", "pid": self._pid})
+            self._pid = 0
+
+    def close(self) -> None:
+        """Kill every process and free every file and mount."""
+        with contextlib.suppress(SandboxError):
+            self.stop()
+            self._helper.ask({"do": "release", "id": self.folder.name})
+        self._group.remove()
+        remove_folder(self.folder)
+
+    def copy_layer(self, target: Path) -> None:
+        """Copy the writable files to a folder."""
+        parts = [*PARTS, *(f"{name}.upper" for name in self._lowers)]
+        layer = str(self.folder / "layer")
+        self._helper.ask({"do": "copy", "id": self.folder.name, "layer": layer, "parts": parts, "to": str(target)})
+
+
+def _chunk(stream: str, descriptor: int) -> Iterator[Chunk]:
+    try:
+        data = os.read(descriptor, READ_BYTES)
+    except BlockingIOError:
+        return
+    if data:
+        yield Chunk("output" if stream == "output" else "control", data)
+
+
+def _drained(descriptor: int) -> bool:
+    """Drop what waits in a pipe: whether its last writer is gone."""
+    try:
+        while os.read(descriptor, READ_BYTES):
+            pass
+    except BlockingIOError:
+        return False
+    return True
