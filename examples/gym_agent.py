@@ -45,22 +45,22 @@ def main() -> None:
         _, infos = environments.reset(seed=0)
         ids = list(infos["task_id"])
         plans = [commands(known[task], diligent=number % 2 == 0) for number, task in enumerate(ids)]
-        running, similarities, resolved = set(range(len(ids))), [[] for _ in ids], [False for _ in ids]
+        running, rewards, resolved = set(range(len(ids))), [0.0] * len(ids), [False] * len(ids)
         turn = 0
         while running:
             actions = [plan[min(turn, len(plan) - 1)] for plan in plans]
-            _, rewards, terminated, truncated, infos = environments.step(actions)
+            _, step_rewards, terminated, truncated, infos = environments.step(actions)
             for number in sorted(running):
-                similarities[number].append(float(infos["similarity"][number]))
+                rewards[number] += float(step_rewards[number])
                 if terminated[number] or truncated[number]:
                     running.remove(number)
                     resolved[number] = bool(infos["resolved"][number])
             turn += 1
     finally:
         environments.close()
-    for task, scores, done in zip(ids, similarities, resolved, strict=True):
-        mean = sum(scores) / len(scores)
-        print(f"{task}: {len(scores)} turns, similarity {mean:.2f}, {'resolved' if done else 'not resolved'}")
+    for task, plan, reward, done in zip(ids, plans, rewards, resolved, strict=True):
+        outcome = "resolved" if done else "not resolved"
+        print(f"{task}: {len(plan)} commands, rewards of {reward:.2f} in all, {outcome}")
 
 
 if __name__ == "__main__":
