@@ -16,15 +16,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from swe_srl.agents import AgentDefinition, EpisodeJob, ExpertPolicy, run_episodes
-from swe_srl.envs import SweEnv
 from swe_srl.files import write_jsonl
-from swe_srl.grading import grade, log_parser_statuses, run_tests
+from swe_srl.grading import GradingSettings, grade, log_parser_statuses, run_tests
 from swe_srl.tasks import load_tasks
 from swe_srl.tasks.expert import expert_actions
 from swe_srl.tasks.synthesis.quickstart import SPLITS, quickstart_tasks
 from swe_srl.trajectories import write_trajectories
-from swe_srl.types import StopReason, Task, Trajectory, Turn
+from swe_srl.types import StopReason, Task, TestRun, Trajectory, Turn
 
 DEMONSTRATED = ("train", "validation")
 
@@ -49,6 +47,9 @@ def demonstrate(tasks: Sequence[Task], workers: int) -> list[Trajectory]:
     Raises:
         SystemExit: the expert does not resolve a task.
     """
+    from swe_srl.agents import AgentDefinition, EpisodeJob, ExpertPolicy, run_episodes
+    from swe_srl.envs import SweEnv
+
     scripts = [
         Trajectory("", task.instance_id, tuple(Turn(action) for action in expert_actions(task))) for task in tasks
     ]
@@ -64,11 +65,16 @@ def demonstrate(tasks: Sequence[Task], workers: int) -> list[Trajectory]:
 
 
 def _verified(task: Task, trajectory: Trajectory) -> Trajectory:
-    verdict = grade(task, trajectory.patch, sandbox="local")
+    verdict = grade(task, trajectory.patch, GradingSettings(sandbox="local"))
     if not (verdict.official and verdict.hardened) or trajectory.stop_reason is not StopReason.SUBMITTED:
         raise SystemExit(f"{task.instance_id}: the expert fails: {verdict.status.value} {verdict.reason}")
     turns = tuple(replace(turn, seconds=0.0) for turn in trajectory.turns)  # the same file every time
     return replace(trajectory, trajectory_id=f"{task.instance_id}#expert", turns=turns, resolved=True)
+
+
+def run_locally(task: Task, patch: str) -> TestRun:
+    """A task's tests in the local sandbox, once: validation reads the log alone."""
+    return run_tests(task, patch, GradingSettings(sandbox="local", hardened=False))
 
 
 def main() -> None:
@@ -80,7 +86,7 @@ def main() -> None:
     for split in SPLITS:
         file = options.out / f"tasks-{split}.jsonl"
         if options.what != "trajectories":
-            tasks = quickstart_tasks(split, run_tests, log_parser_statuses, options.workers, Notes())
+            tasks = quickstart_tasks(split, run_locally, log_parser_statuses, options.workers, Notes())
             write_jsonl(file, (task.row() for task in tasks))
         if options.what != "tasks" and split in DEMONSTRATED:
             trajectories = demonstrate(load_tasks(str(file)), options.workers)

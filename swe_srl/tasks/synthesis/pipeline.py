@@ -138,8 +138,7 @@ def _screens(names: _Names, settings: SynthesiseSettings) -> Iterator[list[Scree
     """One screen, with its sandbox, per worker."""
     tests = {test.identifier: test for test in read_tests(names.root)}
     limits = Limits(command_seconds=settings.timeout, output_bytes=4_000_000)
-    env = (("PYTHONDONTWRITEBYTECODE", "1"),)  # a module of the same size and second would run from stale bytecode
-    spec = SandboxSpec(repository=str(names.root), limits=limits, env=env)
+    spec = SandboxSpec(repository=str(names.root), limits=limits)
     with ExitStack() as stack:
         sandboxes = [stack.enter_context(closing(LocalSandbox(spec))) for _ in range(settings.workers)]
         passing = baseline(sandboxes[0], settings.timeout, settings.source)

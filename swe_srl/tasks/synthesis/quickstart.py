@@ -64,13 +64,18 @@ def quickstart_tasks(
     chosen = SPLITS[split]
     tasks: list[Task] = []
     for name in chosen.repositories:
-        settings = SynthesiseSettings(
-            source=f"packaged:quickstart/repos/{name}",
-            repo=f"quickstart/{name}",
-            limit=chosen.tasks_each,
-            per_function=1,
-            seed=SEED,
-            workers=workers,
-        )
+        settings = quickstart_settings(name, chosen.tasks_each, workers)
         tasks += synthesise(settings, run_tests, statuses, progress)
     return tasks
+
+
+def quickstart_settings(name: str, limit: int, workers: int) -> SynthesiseSettings:
+    """How the tasks of one bundled repository are made: at most one of each function."""
+    return SynthesiseSettings(
+        source=f"packaged:quickstart/repos/{name}",
+        repo=f"quickstart/{name}",
+        limit=limit,
+        per_function=1,
+        seed=SEED,
+        workers=workers,
+    )

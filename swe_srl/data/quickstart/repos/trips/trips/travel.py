@@ -11,7 +11,10 @@ def is_window(seat):
 
 def open_seats(total, taken):
     """Numbers of the seats that are not taken."""
-    return [seat for seat in range(1, total + 1) if seat not in taken]
+    seats = list(range(1, total + 1))
+    for seat in taken:
+        seats.remove(seat)
+    return seats
 
 
 def wagons(people, seats):
