@@ -54,9 +54,9 @@ def test_a_bound_gives_a_lower_bound_and_says_so(predicted, target, comparisons,
     ],
 )
 def test_the_worst_case_is_bounded(predicted, target):
-    start = time.perf_counter()
+    start = time.process_time()
     score = SequenceSimilarity()(predicted, target)
-    assert time.perf_counter() - start < 20
+    assert time.process_time() - start < 15
     assert score.parts["method"] != "difflib"
 
 

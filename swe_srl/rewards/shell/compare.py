@@ -13,13 +13,20 @@ from swe_srl.rewards.shell.normal import Normal, Unit, normalise
 from swe_srl.types import Score
 
 _TEXT = SequenceSimilarity()
+INVALID = 0.3  # of the text's likeness: what a command that is no valid bash is worth
+MOST = 40  # pipelines, stages and operands that are compared one by one; more count as unmatched
+
 _LINES = re.compile(r"\A(\d+)(?:,(\d+|\$))?p\Z")
 _END = 10**9
+_CHANGERS = frozenset(
+    {"git checkout", "git reset", "git stash", "git clean", "git restore", "git apply", "git commit", "pip install"}
+    | {"pip uninstall", "patch", "chmod", "truncate"}
+)
 
 
 @dataclass(frozen=True, slots=True)
 class ShellSimilarity:
-    """Compares what commands do rather than how they are written; `sequence` where one of them cannot be parsed.
+    """Compares what commands do rather than how they are written; `sequence` where the target cannot be parsed.
 
     Both commands are parsed and normalised (quoting, white space, flag order, grouping and long names, `cd DIR && …`, a
     useless `cat`, `python -m pytest`, …). Pipelines are matched with one another whatever their order; within one, stages are
@@ -42,17 +49,19 @@ class ShellSimilarity:
         if predicted == target:
             return Score(1.0, {"method": "equal"})
         first, second = normalise(predicted, self.directory), normalise(target, self.directory)
-        if first is None or second is None:
+        if second is None:
             score = _TEXT(predicted, target)
-            which = "predicted" if first is None else "target"
-            return Score(score.value, {**score.parts, "method": f"sequence: the {which} command was not parsed"})
+            return Score(score.value, {**score.parts, "method": "sequence: the target command was not parsed"})
+        if first is None:
+            value = INVALID * _TEXT(predicted, target).value
+            return Score(value, {"method": f"{INVALID} of sequence: the predicted command was not parsed"})
         value, parts = compare_units(first, second)
         return Score(min(1.0, max(0.0, value)), {"method": "shell", **parts})
 
 
 def compare_units(first: Sequence[Unit], second: Sequence[Unit]) -> tuple[float, dict[str, float | str]]:
     """The share of both commands' weight that is matched, and how many of their pipelines found a partner."""
-    table = [[_compare_pipelines(one, other) for other in second] for one in first]
+    table = [[_compare_pipelines(one, other) for other in second[:MOST]] for one in first[:MOST]]
     pairs = _assign(table)
     matched = 0.0
     for i, j in pairs:
@@ -61,13 +70,28 @@ def compare_units(first: Sequence[Unit], second: Sequence[Unit]) -> tuple[float,
         matched += factor * table[i][j] * (first[i].weight + second[j].weight)
     inversions = sum(1 for (i, j) in pairs for (k, m) in pairs if i < k and j > m and table[i][j] and table[k][m])
     total = sum(unit.weight for unit in (*first, *second))
-    value = matched / total * (0.95 if inversions else 1.0)
+    partners = {i for i, j in pairs if table[i][j] > 0.3}
+    harmful = sum(_changes_state(unit) for i, unit in enumerate(first) if i not in partners)
+    value = matched / total * (0.95 if inversions else 1.0) * 0.6**harmful
     return value, {
         "pipelines": float(len(first)),
         "target_pipelines": float(len(second)),
         "matched": float(sum(table[i][j] > 0.5 for i, j in pairs)),
         "order": "changed" if inversions else "kept",
+        "unasked_changes": float(harmful),
     }
+
+
+def _changes_state(unit: Unit) -> bool:
+    """Whether a pipeline changes files, as far as its programs tell."""
+    return any(
+        stage.edit is not None or stage.kind == "files" or stage.program in _CHANGERS or _files_written(stage)
+        for stage in unit.stages
+    )
+
+
+def _files_written(stage: Normal) -> bool:
+    return any(operator in (">", ">>", "&>") and not target.startswith("/dev/") for operator, target in stage.redirects)
 
 
 def _assign(table: list[list[float]]) -> list[tuple[int, int]]:
@@ -85,7 +109,7 @@ def _assign(table: list[list[float]]) -> list[tuple[int, int]]:
 
 def _compare_pipelines(first: Unit, second: Unit) -> float:
     """Weighted best alignment of the stages, in order."""
-    rows, columns = first.stages, second.stages
+    rows, columns = first.stages[:MOST], second.stages[:MOST]
     best = [[0.0] * (len(columns) + 1) for _ in range(len(rows) + 1)]
     for i, one in enumerate(rows, start=1):
         for j, other in enumerate(columns, start=1):
@@ -107,15 +131,12 @@ def compare_stages(first: Normal, second: Normal) -> float:
     if first.program != second.program:
         related = first.kind == second.kind and first.kind not in ("other", "files", "run", "vcs", "package")
         return 0.3 * _operands(first, second) if related else 0.0
-    parts = (
-        (_operands(first, second), 0.55),
-        (_options(first, second), 0.25),
-        (_redirects(first, second), 0.1),
-        (_texts(first.body, second.body), 0.1 if not (first.body or second.body) else 0.8),
-    )
-    mean = sum(part * weight for part, weight in parts) / sum(weight for _, weight in parts)
-    least = min(part for part, _ in parts[:2])
-    return 0.1 + 0.9 * mean * (0.5 + 0.5 * least)
+    operands, options = _operands(first, second), _options(first, second)
+    value = (0.65 * operands + 0.35 * options) * (0.5 + 0.5 * min(operands, options))
+    value *= 0.4 + 0.6 * _redirects(first, second)
+    if first.body or second.body:
+        value *= 0.2 + 0.8 * _texts(first.body, second.body)
+    return 0.1 + 0.9 * value
 
 
 def _compare_edits(first: Edit, second: Edit) -> float:
@@ -180,10 +201,10 @@ def _options(first: Normal, second: Normal) -> float:
     for name in names:
         ours = sorted(value for option, value in first.options if option == name)
         theirs = sorted(value for option, value in second.options if option == name)
-        weight = 0.15 if name in noise else 1.0
+        weight = 0.15 if name in noise else 2.0 if any((*ours, *theirs)) else 1.0
         total += weight
         if ours and theirs:
-            score += weight * (1.0 if ours == theirs else 0.2 + 0.6 * _texts("\n".join(ours), "\n".join(theirs)))
+            score += weight * (1.0 if ours == theirs else 0.5 * _texts("\n".join(ours), "\n".join(theirs)))
     if not total:
         return 1.0
     softening = 0.5  # so that one small difference among no other options is not a total one
@@ -244,5 +265,5 @@ def _match(first: Sequence[str], second: Sequence[str], likeness: Callable[[str,
     longest = max(len(first), len(second))
     if not longest:
         return 1.0
-    table = [[likeness(one, other) for other in second] for one in first[:40]]
+    table = [[likeness(one, other) for other in second[:MOST]] for one in first[:MOST]]
     return sum(table[i][j] for i, j in _assign(table)) / longest

@@ -82,14 +82,26 @@ def normalise(command: str, directory: str) -> tuple[Unit, ...] | None:
         return None
     units: list[Unit] = []
     place = "."
-    for pipeline in _unwrapped(pipelines):
+    for pipeline in _reached(_unwrapped(pipelines)):
         first = pipeline.stages[0]
         if first.words[:1] == ("cd",) and len(pipeline.stages) == 1:
             place = resolve(first.words[1] if len(first.words) > 1 else "~", place, directory)
-            if len(pipelines) > 1:
-                continue
+            continue
         units.append(Unit(_stages(pipeline, place, directory), pipeline.connector if units else ""))
-    return tuple(units) or None
+    return tuple(units) or (Unit((Normal("cd", known.OTHER, operands=(place,), directory=place),)),)
+
+
+def _reached(pipelines: Iterable[Pipeline]) -> Iterable[Pipeline]:
+    """The pipelines without those that plainly never run: after `exit`, `false &&`, `true ||`."""
+    status: bool | None = None  # of the pipeline before, where it is plain
+    for pipeline in pipelines:
+        if (pipeline.connector == "||" and status is True) or (pipeline.connector == "&&" and status is False):
+            continue
+        yield pipeline
+        name = pipeline.stages[-1].words[:1]
+        if name in (("exit",), ("return",), ("exec",)):
+            return
+        status = True if name in (("true",), (":",), ("echo",)) else False if name == ("false",) else None
 
 
 def _unwrapped(pipelines: Iterable[Pipeline]) -> Iterable[Pipeline]:
@@ -189,7 +201,7 @@ def _normal(stage: Stage, place: str, directory: str) -> Normal:
     normal = Normal(
         program=name,
         kind=info.kind,
-        options=tuple(sorted(options)),
+        options=tuple(sorted((option, _value(text, place, directory)) for option, text in options)),
         pattern=pattern,
         operands=tuple(_operand(word, info, place, directory) for word in operands),
         directory=place,
@@ -307,6 +319,10 @@ def _operand(word: str, info: known.Program, place: str, directory: str) -> str:
         return word
     base, separator, test = word.partition("::")  # a test's id after its file
     return resolve(base, place, directory) + separator + test
+
+
+def _value(text: str, place: str, directory: str) -> str:
+    return resolve(text, place, directory) if _PATH.match(text) and "*" not in text else text
 
 
 def _redirects(redirects: Iterable[Redirect], place: str, directory: str) -> Iterable[tuple[str, str]]:

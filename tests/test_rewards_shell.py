@@ -1,0 +1,227 @@
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from swe_srl.rewards import ShellSimilarity, get_similarity
+from swe_srl.rewards.shell.edits import edit_of
+from swe_srl.rewards.shell.normal import normalise
+from swe_srl.rewards.shell.parse import Redirect, parse
+
+SHELL = ShellSimilarity()
+REPLACE = """python3 - <<'PY'
+from pathlib import Path
+
+path = Path('a.py')
+text = path.read_text()
+old = 'x = 1'
+new = 'x = 2'
+assert text.count(old) == 1
+text = text.replace(old, new)
+path.write_text(text)
+PY"""
+
+SAME = [
+    ("grep -rn --include='*.py' foo src", 'grep --include="*.py" -n -r foo ./src/'),
+    ("grep --recursive --line-number foo src", "grep -rn foo src"),
+    ("cd /testbed && pytest tests/test_a.py", "pytest /testbed/tests/test_a.py"),
+    ("cd src && cat a.py", "cat src/a.py"),
+    ("pip install -e /testbed", "cd /testbed && pip install -e ."),
+    ("cat a.py | grep -n foo", "grep -n foo a.py"),
+    ("head -20 a.py", "head -n 20 a.py"),
+    ("python3 -m pytest -q a.py", "pytest -q a.py"),
+    ("bash -c 'ls src'", "ls src"),
+    ("timeout 60 env A=1 pytest a.py", "pytest a.py"),
+    ("echo a > x.txt", "cat > x.txt <<'EOF'\na\nEOF"),
+    ("cat <<EOF > x.py\na\nb\nEOF", "cat > x.py <<'END'\na\nb\nEND"),
+    ("sed -i 's/x = 1/x = 2/' a.py", REPLACE),
+    ("sed -i 's|a/b|c|' a.py", "sed -i 's/a\\/b/c/' a.py"),
+    ("find . -name '*.py' -type f", 'find -type f -name "*.py"'),
+    ("ls", "ls ."),
+    ("cat   a.py", "cat a.py"),
+    ("egrep foo a.py", "grep -E foo a.py"),
+]
+WORSE = [  # target, an equivalent or near command, a command of another effect that looks alike
+    ("cd /testbed && pip install -e .", "pip install -e /testbed", "cd /testbed && python reproduce.py"),
+    ("cat src/a/fields.py", "cat ./src/a/fields.py", "cat src/a/schema.py"),
+    ("ls -la /testbed/src", "ls -al src", "rm -rf /testbed/src"),
+    ("cat setup.py && ls -la", "ls -la && cat setup.py", "cat setup.cfg && ls -la"),
+    ("grep -n foo a.py", "cat a.py | grep -n foo", "grep -n foo b.py"),
+    ("sed -n '1,20p' a.py", "head -20 a.py", "sed -n '41,60p' a.py"),
+    ("sed -i 's/foo/bar/' a.py", "sed -i 's|foo|bar|' a.py", "sed -i 's/foo/bar/' b.py"),
+    ("find . -name '*.py'", 'find -name "*.py"', "find . -name '*.txt'"),
+    ("cat a.py", "cat 'a.py'", "cat a.py > b.py"),
+    ("cat a.py", "cat ./a.py", "rm -f b.py; cat a.py"),
+    ("git diff", "git --no-pager diff", "git stash"),
+    ("pytest tests/test_a.py -k foo", "python -m pytest -k foo tests/test_a.py", "pytest tests/test_a.py -k bar"),
+]
+
+
+@pytest.mark.parametrize(("first", "second"), SAME)
+def test_commands_of_equal_effect_score_one(first, second):
+    assert SHELL(first, second).value == pytest.approx(1.0)
+    assert SHELL(second, first).value == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(("target", "better", "worse"), WORSE)
+def test_the_equivalent_command_is_above_the_one_that_only_looks_alike(target, better, worse):
+    assert SHELL(better, target).value >= 0.9
+    assert SHELL(worse, target).value <= 0.6
+
+
+def test_shown_lines_count_by_their_overlap():
+    values = [SHELL(f"sed -n '{first},{first + 19}p' a.py", "sed -n '1,20p' a.py").value for first in (1, 6, 16, 41)]
+    assert values == sorted(values, reverse=True)
+    assert values[0] == 1.0
+    assert values[-1] < 0.5
+
+
+def test_what_is_no_bash_says_so_and_is_worth_little():
+    score = SHELL("(cat a.py", "cat a.py")
+    assert "the predicted command was not parsed" in score.parts["method"]
+    assert 0.0 < score.value <= 0.3
+    score = SHELL("cat a.py", "(cat a.py")
+    assert score.parts["method"] == "sequence: the target command was not parsed"
+    assert score.value > 0.9
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(st.sampled_from("catlsgrep -/.'\"|&;<>(){}$`\\\n=ab*#"), max_size=60), st.text(max_size=20))
+def test_any_text_gets_a_score(first, second):
+    for predicted, target in ((first, second), (second, first), (first, first)):
+        assert 0.0 <= SHELL(predicted, target).value <= 1.0
+    assert SHELL(first, first).value == 1.0
+
+
+COMMANDS = st.lists(
+    st.sampled_from(
+        ["cat a.py", "grep -rn 'x y' src", "ls -la", "pytest -x tests", "cd src", "sed -i 's/a/b/' c.py", REPLACE]
+    ),
+    min_size=1,
+    max_size=3,
+).map("\n".join)
+
+
+@given(COMMANDS, COMMANDS)
+def test_commands_are_alike_from_both_sides(first, second):
+    assert SHELL(first, second).value == pytest.approx(SHELL(second, first).value, abs=0.45)
+    assert SHELL(first, f"cd /testbed; {first}").value == pytest.approx(1.0)
+
+
+def test_a_long_command_takes_little_time():
+    command = "\n".join(f"grep -n 'word {number}' file_{number}.py" for number in range(400))
+    start = time.process_time()
+    SHELL(command, command.replace("word", "words"))
+    SHELL(command * 3, command)
+    assert time.process_time() - start < 15
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("echo 'a b' \"c $X\" d\\ e", ("echo", "a b", "c $X", "d e")),
+        ('echo "a\\"b\\\\n"', ("echo", 'a"b\\n')),
+        ("grep --include='*.py' $(ls)", ("grep", "--include=*.py", "$(ls)")),
+        ("FOO=1 python a.py", ("python", "a.py")),
+    ],
+)
+def test_words_lose_their_quotes(command, words):
+    (pipeline,) = parse(command)
+    assert pipeline.stages[0].words == words
+
+
+def test_here_documents_are_taken_whole():
+    command = "python3 - <<'PY' 2>&1 | head -5 && ls\nprint(1 << 2)\n$(x)\nPY\ncat b"
+    first, second, third = parse(command)
+    assert first.stages[0].body == "print(1 << 2)\n$(x)\n"
+    assert first.stages[0].redirects == (Redirect(">&", "1", "2"),)
+    assert [stage.words[0] for stage in first.stages] == ["python3", "head"]
+    assert (second.connector, second.stages[0].words, third.stages[0].words) == ("&&", ("ls",), ("cat", "b"))
+
+
+def test_dead_code_does_not_count():
+    assert normalise("true || cat a.py", "/r") == normalise("true", "/r")
+    assert normalise("false && cat a.py", "/r") == normalise("false", "/r")
+    assert normalise("exit 0; cat a.py", "/r") == normalise("exit 0", "/r")
+    assert len(normalise("true && cat a.py", "/r")) == 2
+
+
+def test_edits_are_understood_whatever_tool_makes_them():
+    patch = "--- a/x.py\n+++ b/x.py\n@@ -1 +1 @@\n-a\n+b\n"
+    found = edit_of("git apply", {}, "", (), (), patch)
+    assert (found.files, found.old, found.new) == (("x.py",), "a", "b")
+    assert edit_of("cat", {}, "", ("x.py",), (), "") is None
+    assert edit_of("python", {}, "print(open('a.py').read())", (), (), "") is None
+
+
+TARGETS = [
+    "cat src/app/fields.py",
+    "grep -rn 'def parse' src",
+    "sed -i 's/x = 1/x = 2/' src/app/fields.py",
+    REPLACE,
+    "python -m pytest tests/test_fields.py -q",
+    "cat > repro.py <<'EOF'\nfrom app import fields\nprint(fields.parse('x'))\nEOF",
+    "find . -name '*.py' | xargs grep -l parse",
+    "git diff",
+]
+ISSUE = "When fields.parse gets an empty text it raises IndexError in src/app/fields.py, run python -m pytest tests"
+EXPLOITS = {
+    "nothing": lambda target: "",
+    "a comment": lambda target: f"# {target}",
+    "true": lambda target: "true",
+    "said, not done": lambda target: f"echo {target!r}",
+    "dead code": lambda target: f"true || {target}",
+    "more dead code": lambda target: f"exit 0\n{target}",
+    "never called": lambda target: f"f() {{\n{target}\n}}",
+    "a condition that fails": lambda target: f"if false; then\n{target}\nfi",
+    "quoted": lambda target: f": <<'NEVER'\n{target}\nNEVER",
+    "a listing": lambda target: "ls src/app",
+    "the context": lambda target: ISSUE,
+    "the context, said": lambda target: f"echo '{ISSUE}'",
+    "a hundred commands": lambda target: "; ".join(
+        [f"cat src/file_{number}.py" for number in range(100)] + [target.split("\n")[0]]
+    ),
+    "every option": lambda target: "grep -abcdefghijklmnopqrstuvwxyz src tests docs setup.py fields.py",
+    "the target's words": lambda target: "ls " + " ".join(sorted(set(target.split())))[:200],
+}
+
+
+@pytest.mark.parametrize("name", EXPLOITS)
+@pytest.mark.parametrize("target", TARGETS, ids=range(len(TARGETS)))
+def test_known_exploits_do_not_score(name, target):
+    assert get_similarity("shell")(EXPLOITS[name](target), target).value <= 0.35
+
+
+PIECES = st.sampled_from(
+    [
+        "true",
+        "echo x",
+        "ls",
+        "ls src",
+        "pwd",
+        "cd src",
+        "git status",
+        "cat README.md",
+        "python a.py",
+        "sleep 1",
+        ": x",
+        "#",
+        "cat src/app/__init__.py",
+        "grep -r x .",
+        "find .",
+        "echo 'cat src/app/fields.py'",
+        "export A=1",
+        "if true",
+        ")",
+    ]
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(PIECES, min_size=1, max_size=6), st.sampled_from(["; ", " && ", " | ", "\n", " || "]))
+def test_no_mix_of_common_commands_scores_on_all_targets(pieces, joint):
+    """A policy that ignores its context must not live off the reward."""
+    similarity = get_similarity("shell")
+    scores = [similarity(joint.join(pieces), target).value for target in TARGETS]
+    assert sum(scores) / len(scores) <= 0.15
