@@ -50,7 +50,6 @@ rm -rf "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/* "$root"/var/log/* "$r
     "$root"/var/cache/debconf/*-old "$root"/var/lib/dpkg/*-old "$root"/etc/apt/sources.list
 rm -f "$root/etc/hostname" "$root/etc/resolv.conf" "$root/etc/machine-id"
 touch "$root/etc/machine-id"
-find "$root/usr" -name __pycache__ -type d -prune -exec rm -rf {} +
 
 raw=$(tar --numeric-owner --one-file-system -C "$root" -c . | docker import \
     --message "Debian $suite with Python and git, made by swe-srl" -)

@@ -42,7 +42,7 @@ pip install --no-index --no-deps --no-cache-dir --no-build-isolation "${INSTALL[
 # The harness installs the patched source again, without a network ("no-build-isolation = false" switches isolation off).
 printf '[global]\nno-index = true\nno-build-isolation = false\ndisable-pip-version-check = true\n' >/etc/pip.conf
 
-find / -xdev \( -path /proc -o -path /sys \) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
+find /testbed -name __pycache__ -type d -prune -exec rm -rf {} +
 rm -rf /build /testbed/build /tmp/* /root/.cache
 git status --short # nothing; and the index now has the files' times, so that the first `git status` of a container is fast
 git rev-parse HEAD # the last line: the base commit

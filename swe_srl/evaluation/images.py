@@ -165,7 +165,7 @@ def make_image(recipe: Recipe) -> str:
 
 def _build(client: Any, recipe: Recipe) -> str:
     """Install in a container without a network and commit it; returns the base commit."""
-    environment = {"PIP_NO_CACHE_DIR": "1", "PYTHONDONTWRITEBYTECODE": "1", **dict(recipe.environment)}
+    environment = {"PIP_NO_CACHE_DIR": "1", **dict(recipe.environment)}
     container = client.containers.create(
         recipe.base, ["bash", "/build/install.sh"], network_mode="none", environment=environment, labels={LABEL: ""}
     )

@@ -84,13 +84,8 @@ def run_tests(task: Task, patch: str, settings: GradingSettings | None = None) -
 
 def _official_run(task: Task, patch: str, settings: GradingSettings) -> TestRun:
     with _open(task, settings) as sandbox:
-        workshop = Workshop(sandbox, task, WORKDIR)
-        if patch.strip():
-            applied, log = workshop.apply(patch)
-            if not applied:
-                return TestRun(log=f">>>>> Patch Apply Failed:\n{log}", exit_code=None, applied=False)
-        outcome = workshop.official(settings.timeout)
-        return TestRun(outcome.log, outcome.exit_code, applied=True, timed_out=outcome.timed_out)
+        outcome = Workshop(sandbox, task, WORKDIR).official(patch, settings.timeout)
+    return TestRun(outcome.log, outcome.exit_code, outcome.applied, outcome.timed_out)
 
 
 def _hardened_run(task: Task, patch: str, settings: GradingSettings) -> str:

@@ -1,0 +1,144 @@
+"""A tiny repository with a bug, its task, and patches for it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from swe_srl.sandboxes.repository import prepare_repository
+from swe_srl.types import Task
+
+CALC = '''"""Arithmetic."""
+
+
+def add(a, b):
+    return a - b
+
+
+def double(a):
+    return 2 * a
+'''
+TESTS = """import unittest
+
+from calc import add, double
+
+
+class TestCalc(unittest.TestCase):
+    def test_double(self):
+        self.assertEqual(double(4), 8)
+
+    def test_double_zero(self):
+        self.assertEqual(double(0), 0)
+"""
+ADDED = """
+    def test_add(self):
+        self.assertEqual(add(2, 3), 5)
+
+    def test_add_zero(self):
+        self.assertEqual(add(7, 0), 7)
+"""
+GOLD = """diff --git a/calc.py b/calc.py
+--- a/calc.py
++++ b/calc.py
+@@ -2,7 +2,7 @@
+
+
+ def add(a, b):
+-    return a - b
++    return a + b
+
+
+ def double(a):
+"""
+COMMAND = "python3 -m unittest -v"
+FAIL_TO_PASS = ("test_add (tests.test_calc.TestCalc.test_add)",)
+PASS_TO_PASS = tuple(
+    f"{name} (tests.test_calc.TestCalc.{name})" for name in ("test_double", "test_double_zero", "test_add_zero")
+)
+SCRIPT = """#!/bin/bash
+set -uxo pipefail
+cd /testbed
+git config --global --add safe.directory /testbed
+cd /testbed
+git status
+git -c core.fileMode=false diff {commit}
+git checkout {commit} tests/test_calc.py
+git apply -v - <<'EOF_114329324912'
+{patch}
+EOF_114329324912
+: '>>>>> Start Test Output'
+{command}
+: '>>>>> End Test Output'
+git checkout {commit} tests/test_calc.py
+"""
+
+
+def new_file(path: str, text: str) -> str:
+    """A patch that adds a file."""
+    lines = text.rstrip("\n").split("\n")
+    head = f"diff --git a/{path} b/{path}\nnew file mode 100644\n--- /dev/null\n+++ b/{path}\n"
+    return head + f"@@ -0,0 +1,{len(lines)} @@\n" + "".join(f"+{line}\n" for line in lines)
+
+
+def prepend(path: str, first: Sequence[str], text: str) -> str:
+    """A patch that puts lines before a file whose first lines are `first`."""
+    lines = text.rstrip("\n").split("\n")
+    head = f"diff --git a/{path} b/{path}\n--- a/{path}\n+++ b/{path}\n"
+    counts = f"@@ -1,{len(first)} +1,{len(first) + len(lines)} @@\n"
+    return head + counts + "".join(f"+{line}\n" for line in lines) + "".join(f" {line}\n" for line in first)
+
+
+def calc_prepend(text: str) -> str:
+    """A patch that puts lines before calc.py's own and leaves the bug."""
+    return prepend("calc.py", CALC.split("\n")[:3], text)
+
+
+def test_patch() -> str:
+    head = "diff --git a/tests/test_calc.py b/tests/test_calc.py\n--- a/tests/test_calc.py\n+++ b/tests/test_calc.py\n"
+    context, added = TESTS.rstrip("\n").split("\n")[-3:], ADDED.rstrip("\n").split("\n")
+    start = len(TESTS.rstrip("\n").split("\n")) - 2
+    body = "".join(f" {line}\n" for line in context) + "".join(f"+{line}\n" for line in added)
+    return head + f"@@ -{start},3 +{start},{3 + len(added)} @@\n{body}"
+
+
+test_patch.__test__ = False  # type: ignore[attr-defined]  # not a test for pytest
+
+
+def make_repository(folder: Path) -> Path:
+    """The repository's files in a plain folder."""
+    (folder / "tests").mkdir(parents=True)
+    (folder / "calc.py").write_text(CALC)
+    (folder / "tests" / "__init__.py").write_text("")
+    (folder / "tests" / "test_calc.py").write_text(TESTS)
+    return folder
+
+
+def tiny_task(folder: Path, name: str = "tiny__calc-1", prepare: bool = True) -> Task:
+    """The task on a repository made in `folder`; without `prepare`, only for judging."""
+    source, commit = "", "0" * 40
+    if prepare:
+        source = f"dir:{make_repository(folder)}"
+        commit = prepare_repository(source).base_commit
+    patch = test_patch()
+    return Task(
+        instance_id=name,
+        repo="tiny/calc",
+        base_commit=commit,
+        problem_statement="add(2, 3) gives -1.",
+        patch=GOLD,
+        test_patch=patch,
+        fail_to_pass=FAIL_TO_PASS,
+        pass_to_pass=PASS_TO_PASS,
+        version="1.0",
+        eval_script=SCRIPT.format(commit=commit, patch=patch.rstrip("\n"), command=COMMAND),
+        log_parser="parse_log_django",
+        source=source,
+        extra=json.dumps({"eval_type": "pass_and_fail"}),
+    )
+
+
+def named(task: Task, name: str) -> Task:
+    """The same task under another name."""
+    return replace(task, instance_id=name)
