@@ -199,7 +199,7 @@ def test_a_repository_with_failing_tests_is_refused(toy: Path) -> None:
 
 
 def test_settings_are_checked() -> None:
-    with pytest.raises(ConfigError, match="--source is missing"):
+    with pytest.raises(ConfigError, match="source is missing"):
         SynthesiseSettings().check()
     with pytest.raises(ConfigError, match="--per-function must be at least 1"):
         SynthesiseSettings(source="x", per_function=0).check()

@@ -98,7 +98,7 @@ def repository_source(given: str) -> str:
     if given.partition(":")[0] in {"packaged", "dir", "git", "archive"}:
         return given
     if not Path(given).is_dir():
-        raise TaskError(f"{given}: no such folder: --source is a repository's folder or `git:<folder>@<commit>`")
+        raise TaskError(f"{given}: no such folder: a source is a repository's folder or `git:<folder>@<commit>`")
     return f"dir:{Path(given).resolve()}"
 
 

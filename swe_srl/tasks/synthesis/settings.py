@@ -29,7 +29,7 @@ class SynthesiseSettings:
             ConfigError: names the flag.
         """
         if not self.source:
-            raise ConfigError("--source is missing: give the folder of a repository")
+            raise ConfigError("source is missing: give the folder of a repository")
         for flag in ("limit", "per_function", "attempts", "workers"):
             if getattr(self, flag) < 1:
                 raise ConfigError(f"--{flag.replace('_', '-')} must be at least 1, not {getattr(self, flag)}")
