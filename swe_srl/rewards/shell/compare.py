@@ -124,7 +124,7 @@ def compare_stages(first: Normal, second: Normal) -> float:
     if first == second:
         return 1.0
     if first.edit is not None and second.edit is not None:
-        return _compare_edits(first.edit, second.edit)
+        return _compare_edits(first.edit, second.edit) * (0.4 + 0.6 * _redirects(first, second))
     lines = _shown_lines(first), _shown_lines(second)
     if lines[0] is not None and lines[1] is not None:
         return _compare_views(first, second, lines[0], lines[1])
@@ -148,7 +148,7 @@ def _compare_edits(first: Edit, second: Edit) -> float:
     else:
         change = _texts(first.new, second.new) * (1.0 if first.old == second.old else 0.9)
     place = 1.0 if first.place == second.place else 0.7
-    return 0.1 + 0.9 * (0.4 * files + 0.6 * change * place) * (0.4 + 0.6 * files)
+    return 0.1 + 0.9 * (0.25 * files + 0.75 * change * place) * (0.4 + 0.6 * files)
 
 
 def _shown_lines(stage: Normal) -> tuple[int, int] | None:
@@ -212,11 +212,20 @@ def _options(first: Normal, second: Normal) -> float:
 
 
 def _redirects(first: Normal, second: Normal) -> float:
-    ours = {entry for entry in first.redirects if entry[0] != "2>&" and entry[1] != "/dev/null"}
-    theirs = {entry for entry in second.redirects if entry[0] != "2>&" and entry[1] != "/dev/null"}
-    if not ours and not theirs:
-        return 1.0 if first.redirects == second.redirects else 0.9
+    """Overlap of the files that output goes to; where errors go weighs little, and the file of an edit is its own part."""
+    ours, theirs = _output_files(first), _output_files(second)
+    if ours == theirs:
+        return 1.0 if first.redirects == second.redirects else 0.97
     return len(ours & theirs) / len(ours | theirs)
+
+
+def _output_files(stage: Normal) -> set[tuple[str, str]]:
+    edited = stage.edit.files if stage.edit is not None else ()
+    return {
+        (operator, target)
+        for operator, target in stage.redirects
+        if not operator.startswith("2") and operator != ">&" and target != "/dev/null" and target not in edited
+    }
 
 
 def _pattern(first: str, second: str) -> float:

@@ -10,11 +10,9 @@ from functools import lru_cache
 
 from swe_srl.rewards.shell import programs as known
 from swe_srl.rewards.shell.edits import Edit, edit_of
+from swe_srl.rewards.shell.options import program_words, read_words
 from swe_srl.rewards.shell.parse import Pipeline, Redirect, Stage, parse
 
-_VERSIONED = re.compile(r"\A(python|pip)3?(\.\d+)+\Z")
-_COUNT = re.compile(r"\A-(\d+)\Z")
-_ASSIGNMENT = re.compile(r"\A\w+=")
 _PATH = re.compile(r"\A(?:\.{1,2}\Z|[\w@.+~-]*/|[\w@+-]+\.\w{1,5}\Z)")
 
 
@@ -107,7 +105,7 @@ def _reached(pipelines: Iterable[Pipeline]) -> Iterable[Pipeline]:
 def _unwrapped(pipelines: Iterable[Pipeline]) -> Iterable[Pipeline]:
     """The pipelines, with `bash -c TEXT` replaced by what the text holds."""
     for pipeline in pipelines:
-        words = _words(pipeline.stages[0])
+        words = program_words(pipeline.stages[0])
         inner = None
         if len(pipeline.stages) == 1 and words[:1] == ("bash",) and len(words) == 3 and words[1] in ("-c", "-lc"):
             inner = parse(words[2])
@@ -162,46 +160,16 @@ def _without_useless_cat(stages: list[Normal]) -> list[Normal]:
     return [replace(reader, operands=cat.operands), *stages[2:]]
 
 
-def _words(stage: Stage) -> tuple[str, ...]:
-    """The words from the program on: wrappers dropped, aliases and directories of the program resolved."""
-    words = list(stage.words)
-    while words:
-        name = words[0]
-        if name in known.WRAPPERS:
-            words = words[1:]
-            while words and (_ASSIGNMENT.match(words[0]) or words[0].startswith("-")):
-                words = words[1:]
-        elif name == "timeout":
-            words = words[1:]
-            while words and (words[0].startswith("-") or words[0][:1].isdigit()):
-                words = words[1:]
-        else:
-            break
-    if not words:
-        return ()
-    name = words[0].rpartition("/")[2] if words[0].startswith(("/usr/", "/bin/", "/opt/")) else words[0]
-    if versioned := _VERSIONED.match(name):
-        name = versioned.group(1)
-    return (*known.ALIASES.get(name, (name,)), *words[1:])
-
-
 def _normal(stage: Stage, place: str, directory: str) -> Normal:
-    words = _words(stage)
-    if words[:1] == ("python",):
-        words = _python_module(words)
+    words = program_words(stage)
     name = words[0] if words else ""
-    if name in ("git", "pip") and len(words) > 1:
-        words, name = _sub_command(words)
     info = known.PROGRAMS.get(name.split(" ")[0], known.UNKNOWN)
-    if name == "find":
-        options, pattern, operands = _find_words(words[1:])
-    else:
-        options, pattern, operands = _read_words(words[1:], info, name)
+    options, pattern, operands = read_words(words, info)
     operands = [*operands, *(one.target for one in stage.redirects if one.operator == "<")]
     normal = Normal(
         program=name,
         kind=info.kind,
-        options=tuple(sorted((option, _value(text, place, directory)) for option, text in options)),
+        options=tuple(sorted({(option, _value(text, place, directory)) for option, text in options})),
         pattern=pattern,
         operands=tuple(_operand(word, info, place, directory) for word in operands),
         directory=place,
@@ -214,104 +182,6 @@ def _normal(stage: Stage, place: str, directory: str) -> Normal:
         normal = replace(normal, operands=(place,))
     edit = edit_of(normal.program, dict(normal.options), normal.pattern, normal.operands, normal.redirects, normal.body)
     return replace(normal, edit=edit, kind=known.EDIT) if edit is not None else normal
-
-
-def _python_module(words: tuple[str, ...]) -> tuple[str, ...]:
-    for index, word in enumerate(words[1:], start=1):
-        if word == "-m" and index + 1 < len(words):
-            module = words[index + 1]
-            return (module if module in known.MODULES else f"python -m {module}", *words[index + 2 :])
-        if not word.startswith("-"):
-            break
-    return words
-
-
-def _sub_command(words: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
-    rest = list(words[1:])
-    skipped: list[str] = []
-    while rest and rest[0].startswith("-"):
-        skipped.append(rest.pop(0))
-        if skipped[-1] in ("-C", "-c") and rest:
-            skipped.append(rest.pop(0))
-    if not rest:
-        return words, words[0]
-    name = f"{words[0]} {rest[0]}"
-    return (name, *[word for word in skipped if word != "--no-pager"], *rest[1:]), name
-
-
-def _read_words(words: tuple[str, ...], info: known.Program, name: str) -> tuple[list[tuple[str, str]], str, list[str]]:
-    """Options, pattern and operands of a program that reads its words in the usual way."""
-    options: list[tuple[str, str]] = []
-    operands: list[str] = []
-    rest = list(words)
-    while rest:
-        word = rest.pop(0)
-        if word == "--":
-            operands.extend(rest)
-            break
-        if name == "python" and word == "-c" and rest:
-            return options, rest.pop(0), [*operands, *rest]
-        if count := _COUNT.match(word):
-            options.append(("n", count.group(1)))
-        elif word.startswith("--") and len(word) > 2:
-            option, _, value = word[2:].partition("=")
-            if not value and option in info.values and rest:
-                value = rest.pop(0)
-            options.append((info.same.get(option, option), value))
-        elif word.startswith("-") and len(word) > 1:
-            options.extend(_short(word[1:], info, rest))
-        else:
-            operands.append(word)
-            if name == "python":
-                operands.extend(rest)
-                break
-    pattern = ""
-    if info.pattern:
-        given = [value for option, value in options if option in info.pattern_options]
-        options = [(option, value) for option, value in options if option not in info.pattern_options]
-        pattern = "\n".join(given) if given else operands.pop(0) if operands else ""
-    return options, pattern, operands
-
-
-def _short(letters: str, info: known.Program, rest: list[str]) -> list[tuple[str, str]]:
-    if not info.clusters:
-        name = info.same.get(letters, letters)
-        if letters in info.values and rest:
-            return [(name, rest.pop(0))]
-        if letters[0] in info.values and len(letters) > 1:
-            return [(info.same.get(letters[0], letters[0]), letters[1:].removeprefix("="))]
-        return [(name, "")]
-    options: list[tuple[str, str]] = []
-    for index, letter in enumerate(letters):
-        name = info.same.get(letter, letter)
-        if letter in info.values:
-            value = letters[index + 1 :] or (rest.pop(0) if rest else "")
-            return [*options, (name, value)]
-        options.append((name, ""))
-    return options
-
-
-def _find_words(words: tuple[str, ...]) -> tuple[list[tuple[str, str]], str, list[str]]:
-    """`find`'s paths, and its tests and actions as options with their values."""
-    paths: list[str] = []
-    rest = list(words)
-    while rest and not rest[0].startswith(("-", "(", "!")):
-        paths.append(rest.pop(0))
-    options: list[tuple[str, str]] = []
-    negated = ""
-    while rest:
-        word = rest.pop(0)
-        if word in ("!", "-not"):
-            negated = "!"
-        elif word.startswith("-") and word not in ("-o", "-or", "-a", "-and"):
-            values = []
-            while rest and not rest[0].startswith("-") and rest[0] not in ("!", "(", ")"):
-                values.append(rest.pop(0))
-            options.append((negated + word.lstrip("-"), " ".join(values)))
-            negated = ""
-        elif word in ("-o", "-or"):
-            options.append(("o", ""))
-    return options, "", paths
 
 
 def _operand(word: str, info: known.Program, place: str, directory: str) -> str:
