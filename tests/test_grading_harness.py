@@ -1,0 +1,115 @@
+"""swebench's rules, loaded cheaply, are swebench's own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from grading_support import tiny_task
+
+from swe_srl.errors import TaskError
+from swe_srl.grading.harness import (
+    command_of,
+    log_parser_statuses,
+    official_report,
+    official_script,
+    spec_of,
+)
+
+LOG = """+ : '>>>>> Start Test Output'
+test_double (tests.test_calc.TestCalc.test_double) ... ok
+test_double_zero (tests.test_calc.TestCalc.test_double_zero) ... ok
+test_add (tests.test_calc.TestCalc.test_add) ... {add}
+test_add_zero (tests.test_calc.TestCalc.test_add_zero) ... ok
+
+----------------------------------------------------------------------
+Ran 4 tests in 0.001s
+
++ : '>>>>> End Test Output'
+>>>>> Test Exit Code: {code}
+"""
+PARITY = """
+import json, sys
+sys.path.insert(0, {tests!r})
+from pathlib import Path
+from grading_support import tiny_task
+from swe_srl.grading import harness
+heavy = [name for name in ("datasets", "modal", "docker", "pandas") if name in sys.modules]
+module = harness.grading_module()
+heavy += [name for name in ("datasets", "modal", "docker", "pandas", "swebench.harness") if name in sys.modules]
+assert not heavy, heavy
+task = tiny_task(Path("unused"), prepare=False)
+ours = harness.spec_of(task)
+import swebench.harness, swebench.harness.run_evaluation
+from swebench.harness.utils import make_test_spec
+assert swebench.harness.grading is module
+row = {{**task.row(), "image": "none"}}
+theirs = make_test_spec(row)
+assert vars(theirs) == {{**vars(ours), "image": "none"}}, (vars(theirs), vars(ours))
+library = (Path(harness.__file__).parent / "collect.bash").read_text()
+places = [library.index("'" + attempt + "'") for attempt in swebench.harness.run_evaluation.GIT_APPLY_CMDS]
+assert places == sorted(places), places
+print("same")
+"""
+
+
+@pytest.fixture
+def task(tmp_path: Path):
+    return tiny_task(tmp_path, prepare=False)
+
+
+def test_the_cheap_import_gives_the_same_modules_and_specs_as_the_full_one() -> None:
+    code = PARITY.format(tests=str(Path(__file__).parent))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip() == "same", done.stderr[-2000:]
+
+
+def test_statuses_are_read_between_the_markers(task) -> None:
+    log = "test_x (outside.T.test_x) ... ok\n" + LOG.format(add="FAIL", code=1)
+    statuses = log_parser_statuses(task, log)
+    assert statuses[task.fail_to_pass[0]] == "FAILED"
+    assert len(statuses) == 4
+    assert not any("outside" in name for name in statuses)
+
+
+def test_a_resolved_and_an_unresolved_log(task) -> None:
+    resolved = official_report(task, LOG.format(add="ok", code=0))
+    assert resolved.resolved and resolved.parsed
+    assert resolved.fail_to_pass_passed == task.fail_to_pass
+    assert set(resolved.pass_to_pass_passed) == set(task.pass_to_pass)
+    unresolved = official_report(task, LOG.format(add="FAIL", code=1))
+    assert not unresolved.resolved and unresolved.parsed
+    assert unresolved.fail_to_pass_failed == task.fail_to_pass
+
+
+def test_a_log_without_markers_is_not_parsed(task) -> None:
+    report = official_report(task, "Cannot allocate memory\n")
+    assert not report.resolved and not report.parsed
+    assert report.fault == "out_of_memory"
+
+
+def test_an_exit_status_that_contradicts_the_log_is_not_resolved(task) -> None:
+    assert not official_report(task, LOG.format(add="ok", code=3)).resolved
+
+
+def test_the_script_records_the_exit_status_out_of_the_parsed_region(task) -> None:
+    lines = official_script(task, "/tmp/status").splitlines()
+    end = next(index for index, line in enumerate(lines) if "End Test Output" in line)
+    assert lines[end - 1] == "SWEBENCH_TEST_EXIT_CODE=$?"
+    assert lines[end + 1 : end + 3] == [
+        'echo ">>>>> Test Exit Code: $SWEBENCH_TEST_EXIT_CODE"',
+        'echo "$SWEBENCH_TEST_EXIT_CODE" >/tmp/status',
+    ]
+    assert command_of(task) == "python3 -m unittest -v"
+
+
+def test_rows_that_cannot_be_graded_say_what_they_lack(task) -> None:
+    with pytest.raises(TaskError, match=r"no eval_script.*before swebench 5"):
+        spec_of(replace(task, eval_script=""))
+    with pytest.raises(TaskError, match="no log_parser"):
+        official_report(replace(task, log_parser=""), "")
+    with pytest.raises(TaskError, match="did you mean 'parse_log_django'"):
+        official_report(replace(task, log_parser="parse_log_djang"), "")

@@ -1,0 +1,74 @@
+"""Which edits of a patch are put back before the hardened run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from grading_support import GOLD, new_file, tiny_task
+
+from swe_srl.grading.protection import Protection, graded_paths, patch_paths
+from swe_srl.types import Task
+
+
+@pytest.fixture
+def task(tmp_path: Path) -> Task:
+    return tiny_task(tmp_path, prepare=False)
+
+
+@pytest.mark.parametrize(
+    ("path", "new", "reason"),
+    [
+        ("calc.py", False, ""),
+        ("pkg/json.py", True, ""),
+        ("helpers/unit.py", True, ""),
+        ("docs/conf.py", False, ""),
+        ("conftest.py", True, "test-configuration"),
+        ("deep/down/conftest.py", True, "test-configuration"),
+        ("pytest.ini", True, "test-configuration"),
+        ("setup.cfg", False, "test-configuration"),
+        ("tox.ini", False, "test-configuration"),
+        ("pyproject.toml", False, "test-configuration"),
+        ("SITECUSTOMIZE.py", True, "test-configuration"),
+        ("lib/usercustomize.py", True, "test-configuration"),
+        ("evil.pth", True, "test-configuration"),
+        ("src/x.egg-info/entry_points.txt", True, "test-configuration"),
+        ("tests/test_calc.py", False, "graded-test"),
+        ("tests/helpers.py", True, "graded-test"),
+        ("unittest/__init__.py", True, "shadows-module"),
+        ("pytest.py", True, "shadows-module"),
+        ("random.py", False, ""),
+        (".git/hooks/post-checkout", True, "repository-internals"),
+        ("../outside.py", True, "repository-internals"),
+    ],
+)
+def test_reasons(task: Task, path: str, new: bool, reason: str) -> None:
+    assert Protection(task, "python3 -m unittest -v").reason(path, new) == reason
+
+
+def test_a_script_that_runs_the_tests_is_protected(task: Task) -> None:
+    protection = Protection(task, "PYTHONWARNINGS='ignore' bin/test -C --verbose sympy/core/tests/test_a.py")
+    assert protection.reason("bin/test", False) == "graded-test"
+    assert Protection(task, "./tools/run.py 'unbalanced").reason("tools/run.py", False) == ""
+
+
+def test_graded_files_come_from_the_test_patch_and_from_names(task: Task) -> None:
+    assert graded_paths(task) == {"tests/test_calc.py"}
+    named = replace(task, test_patch="", fail_to_pass=("a/test_b.py::test_c[x::y]",))
+    assert graded_paths(named) == {"a/test_b.py"}
+
+
+def test_a_source_package_named_test_is_not_protected(task: Task) -> None:
+    django = replace(task, test_patch=new_file("tests/admin_views/tests.py", "x = 1"), fail_to_pass=(), pass_to_pass=())
+    protection = Protection(django, "./tests/runtests.py admin_views.tests")
+    assert protection.reason("django/test/client.py", False) == ""
+    assert protection.reason("tests/urls.py", False) == "graded-test"
+
+
+def test_patch_paths() -> None:
+    assert patch_paths(GOLD) == ["calc.py"]
+    assert patch_paths(new_file("a/b.py", "x")) == ["a/b.py"]
+    renamed = "diff --git a/old.py b/new.py\nsimilarity index 100%\nrename from old.py\nrename to new.py\n"
+    assert patch_paths(renamed) == ["new.py", "old.py"]
+    assert patch_paths("") == []
