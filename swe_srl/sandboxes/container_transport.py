@@ -22,6 +22,7 @@ from swe_srl.types import SandboxSpec
 
 READ_BYTES = 1 << 18
 STDOUT = 1
+RESTARTS = 10  # tries to reach the shell of a container whose state is changing
 REMEDY = (
     "Docker does not answer: install it (Debian: apt-get install docker.io), start its daemon (systemctl start docker, or "
     "dockerd), and let this user reach its socket (group docker, or DOCKER_HOST)"
@@ -73,18 +74,33 @@ class ContainerTransport:
 
     def start(self) -> None:
         with engine_errors("starting the sandbox's shell"):
+            self._sockets.append(self._execute(list(SUPERVISOR)))
+        self._raw = getattr(self._sockets[-1], "_sock", self._sockets[-1])
+        self._buffer = b""
+
+    def _execute(self, command: list[str]) -> Any:
+        """The socket of a new exec. A container that has just been killed may not be known as stopped yet: try again."""
+        from docker.errors import APIError, NotFound
+
+        api = self._container.client.api
+        for attempt in range(RESTARTS):
             self._container.reload()
             if self._container.status == "paused":
                 self._container.unpause()
             elif self._container.status != "running":
                 self._container.start()
-            api = self._container.client.api
-            made = api.exec_create(
-                self._container.id, list(SUPERVISOR), stdin=True, environment=self._variables, user=self._user
-            )
-            self._sockets.append(api.exec_start(made["Id"], socket=True))
-        self._raw = getattr(self._sockets[-1], "_sock", self._sockets[-1])
-        self._buffer = b""
+            try:
+                made = api.exec_create(
+                    self._container.id, command, stdin=True, environment=self._variables, user=self._user
+                )
+                return api.exec_start(made["Id"], socket=True)
+            except NotFound:
+                raise
+            except APIError:
+                if attempt + 1 == RESTARTS:
+                    raise
+                time.sleep(0.2)
+        raise AssertionError("unreachable")
 
     def open_sink(self) -> tuple[str, bytes]:
         mark = secrets.token_hex(16)

@@ -23,25 +23,25 @@ class OutputReader:
     ended: bool = False
     _carry: bytes = b""
 
-    def feed(self, data: bytes) -> int:
-        """Take bytes; returns how many belonged to the command."""
+    def feed(self, data: bytes) -> bool:
+        """Take bytes; whether the command said something."""
         data = self._carry + data
         self._carry = b""
         if self.start_mark:
             at = data.find(self.start_mark)
             if at < 0:
                 self._carry = data[-len(self.start_mark) + 1 :]
-                return 0
+                return False
             data = data[at + len(self.start_mark) :]
             self.start_mark = b""
-        if self.ended:
-            return 0
+        if self.ended or not data:
+            return False
         at = data.find(self.end_mark)
         self.ended = at >= 0
         keep = at if self.ended else max(0, len(data) - len(self.end_mark) + 1)
         self._carry = b"" if self.ended else data[keep:]
         self.output.add(data[:keep])
-        return keep
+        return at != 0
 
     def flush(self) -> None:
         """No end mark will come: what was held back belongs to the output."""

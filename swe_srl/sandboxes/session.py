@@ -8,6 +8,7 @@ and puts them back whenever the worker had to be replaced.
 
 from __future__ import annotations
 
+import re
 import secrets
 import shlex
 import threading
@@ -25,6 +26,12 @@ KILL_SECONDS = 5.0  # for a supervisor to kill everything and start a new worker
 LOST_ALL = "[{what}; every process was ended, background jobs too, and the shell was restarted: {kept}]"
 LOST_SHELL = "[{what}; it was restarted: {kept}]"
 KEPT = "directory and exported variables are kept"
+# Variables that bash or the worker sets itself; assigning to some of them would end the script.
+_OWN_VARIABLE = re.compile(
+    rb"declare -\S+ (BASH|BASHOPTS|BASHPID|BASH_(ALIASES|ARG\w+|CMDS|COMMAND|EXECUTION_STRING|LINENO|LOADABLES_PATH|SOURCE|"
+    rb"SUBSHELL|VERSINFO|VERSION)|DIRSTACK|EPOCH\w+|EUID|FUNCNAME|GROUPS|HISTCMD|LINENO|PIPESTATUS|PPID|S?RANDOM|SECONDS|"
+    rb"SHELLOPTS|SHLVL|UID|_|__swe_(message|sink|options))(=|$)"
+)
 NOT_KEPT = "directory and exported variables could not be kept"
 
 
@@ -115,7 +122,7 @@ class ShellSession:
                 return ""
             directory = self._control.state.directory
         text = output.data().partition(mark.encode())[2]
-        lines = b"\n".join(line for line in text.split(b"\n") if not line.startswith(b"declare -- __swe_message="))
+        lines = b"\n".join(line for line in text.split(b"\n") if not _OWN_VARIABLE.match(line))
         return (b"cd -- " + _quote(directory) + b"\n{\n" + lines + b"\n} 2>/dev/null").decode(
             "utf-8", "surrogateescape"
         )
@@ -144,7 +151,8 @@ class ShellSession:
         body = command.replace("\0", "").encode("utf-8", "surrogateescape")
         deadline = time.monotonic() + seconds
         try:
-            self.transport.send(f"{kind}{header}\n".encode() + body + f"\0N{nonce}\0".encode(), max(seconds, 1.0))
+            head = f"{kind}{header} {len(body)}\0".encode()
+            self.transport.send(head + body + f"N{nonce}\0".encode(), max(seconds, 1.0))
         except TimeoutError:
             return _Ending("timeout")
         return self._collect(nonce, deadline, reader)
@@ -152,6 +160,7 @@ class ShellSession:
     def _collect(self, nonce: str, deadline: float, reader: OutputReader) -> _Ending:
         """Read both streams until the command's report and its output's end are here."""
         exit_code: int | None = None
+        lost: int | None = None
         done = False
         silent_since = time.monotonic()
         while not (done and reader.ended):
@@ -169,17 +178,19 @@ class ShellSession:
                     continue
                 for message in self._control.feed(chunk.data):
                     if message.startswith(b"X"):
-                        self._drain_lost(reader)
-                        return _Ending("exit", int(message[1:]), reader.begun)
+                        lost = int(message[1:])
                     reader.begun = reader.begun or message == b"B"
                     if message.startswith(b"D" + nonce.encode()):
                         exit_code = int(message.split(b" ")[-1])
                         done = True
+            if lost is not None:
+                self._drain_lost(reader)
+                return _Ending("exit", lost, reader.begun)
         return _Ending("done", exit_code)
 
     def _drain_lost(self, reader: OutputReader) -> None:
         """The worker is gone before it could mark the end of the output: let the supervisor mark it."""
-        self.transport.send(b"F\n" + reader.end_mark + b"\0", 1.0)
+        self.transport.send(b"F" + reader.end_mark + b"\0", 1.0)
         deadline = time.monotonic() + 1.0
         while not reader.ended and time.monotonic() < deadline:
             for chunk in self.transport.receive(deadline - time.monotonic()):

@@ -1,10 +1,13 @@
 # The supervisor: the first shell inside a sandbox. It stays between the host and the worker (worker.bash) and never runs a
 # command in itself. It reads NUL-ended messages from its standard input and reports on its standard error (descriptor 191):
-#   C<header>\n<command>  forward to the worker         N<nonce>             forward to the worker
-#   H<header>\n<command>  run in a clean subshell       F<header>\n<nonce>   write the nonce to the sink of the last command
-#   W                     start a new worker            K                    kill every other process, then start a new worker
-# The header is the path of the output's sink. In relay mode (containers) it is a mark instead: the supervisor writes the mark
-# to its standard output (descriptor 193), then relays there what comes through a pipe that this command alone writes to.
+#   C<sink> <length>  forward to the worker, with the command that follows (<length> bytes)
+#   H<sink> <length>  run the script that follows in a clean subshell
+#   N<nonce>          ends a C or an H: the mark to write when it is done
+#   F<nonce>          write the mark to the sink of the last command
+#   W                 start a new worker
+#   K                 kill every other process, then start a new worker
+# In relay mode (containers) the sink is a mark instead: the supervisor writes it to its standard output (descriptor 193), then
+# relays there what comes through a pipe that this command alone writes to.
 # Variables set by the host: supervisor (this script), worker (a script), relay (0 or 1), limits (arguments of ulimit), workdir.
 exec 190<&0 191>&2 193>&1 </dev/null >/dev/null 2>&1
 unset supervisor
@@ -27,6 +30,12 @@ start_worker() {
     worker=$worker /bin/bash --noprofile --norc -c 'eval "$worker"' bash <&0 2>&191
     printf 'X%s\0' "$?" >&191
   )
+}
+
+read_body() {
+  length=${message##* } header=${message:1}
+  header=${header% *}
+  IFS= LC_ALL=C read -r -N "$length" -u 190 body
 }
 
 prepare_relay() {
@@ -79,23 +88,22 @@ run_clean() {
 ((relay)) && prepare_relay
 start_worker
 while IFS= read -r -d '' -u 190 message; do
-  kind=${message:0:1}
-  header=${message%%$'\n'*}
-  body=${message#*$'\n'}
-  case $kind in
-    C)
-      next_sink "${header:1}"
-      printf 'C%s\n%s\0' "$sink" "$body" >&194
+  case $message in
+    C*)
+      read_body
+      next_sink "$header"
+      printf 'C%s %s\0%s' "$sink" "$length" "$body" >&194
       ((relay)) && prepare_relay
       ;;
-    N) printf '%s\0' "$message" >&194 ;;
-    H)
-      next_sink "${header:1}"
+    N*) printf '%s\0' "$message" >&194 ;;
+    H*)
+      read_body
+      next_sink "$header"
       IFS= read -r -d '' -u 190 nonce
       run_clean "$body" "${nonce:1}"
       ((relay)) && prepare_relay
       ;;
-    F) printf '%s' "$body" >"$sink" ;;
+    F*) printf '%s' "${message:1}" >"$sink" ;;
     W) start_worker ;;
     K)
       kill -9 -- -1

@@ -80,7 +80,6 @@ SHELL_VARIABLES: dict[str, str] = {
     "GIT_EDITOR": "true",
     "GIT_SEQUENCE_EDITOR": "true",
     "GIT_TERMINAL_PROMPT": "0",
-    "GIT_OPTIONAL_LOCKS": "0",
     "GIT_AUTHOR_NAME": "agent",
     "GIT_AUTHOR_EMAIL": "agent@localhost",
     "GIT_COMMITTER_NAME": "agent",

@@ -1,0 +1,72 @@
+"""Both sandboxes for tests: how to make one, and what must hold after every command."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from swe_srl.sandboxes import make_sandbox
+from swe_srl.sandboxes.base import SessionSandbox
+from swe_srl.sandboxes.repository import prepare_repository
+from swe_srl.types import Limits, SandboxSpec
+
+KINDS = [
+    pytest.param("local", marks=pytest.mark.sandbox),
+    pytest.param("docker", marks=pytest.mark.docker),
+]
+LIMITS = Limits(processes=96, memory_mb=256, command_seconds=30, output_bytes=4000)
+FILES = {"README.md": "hello\n", "src/tool.py": "VALUE = 1\n", "src/gone/old.txt": "old\n"}
+
+
+def write_tree(folder: Path) -> Path:
+    """A small repository's files."""
+    for name, text in FILES.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return folder
+
+
+def repository(folder: Path) -> Path:
+    """The small repository, prepared."""
+    return prepare_repository(f"dir:{write_tree(folder / 'tree')}", cache=folder / "cache").path
+
+
+def new_sandbox(kind: str, repository: Path, limits: Limits = LIMITS) -> SessionSandbox:
+    made = make_sandbox(kind, SandboxSpec(repository=str(repository), limits=limits))
+    assert isinstance(made, SessionSandbox)
+    return made
+
+
+@contextmanager
+def opened(kind: str, repository: Path, limits: Limits = LIMITS) -> Iterator[SessionSandbox]:
+    with new_sandbox(kind, repository, limits) as sandbox:
+        yield sandbox
+
+
+def output(sandbox: SessionSandbox, command: str, timeout: float | None = None) -> str:
+    """What a command that must succeed shows."""
+    result = sandbox.run(command, timeout)
+    assert result.exit_code == 0, result
+    return result.output
+
+
+def assert_well(sandbox: SessionSandbox) -> None:
+    """The next command works, sees only its own output, and its exit code is its own."""
+    result = sandbox.run("echo well; (exit 7)")
+    assert (result.output, result.exit_code, result.timed_out) == ("well\n", 7, False)
+
+
+def processes(sandbox: SessionSandbox) -> list[str]:
+    """Command names of the sandbox's processes, but for its shells and the listing itself."""
+    lines = output(sandbox, "ps -e -o stat=,comm=").split("\n")
+    names = [line.split(maxsplit=1)[1] for line in lines if line.strip() and not line.lstrip().startswith("Z")]
+    return sorted(name for name in names if name not in ("bash", "bwrap", "ps", "cat"))
+
+
+def is_root() -> bool:
+    return os.geteuid() == 0

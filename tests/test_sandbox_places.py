@@ -1,0 +1,447 @@
+"""What a sandbox is made of: isolation, limits, files, snapshots, and that nothing is left of it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from swe_srl.errors import ConfigError, PathOutsideWorkspaceError, SandboxError, SandboxUnavailableError
+from swe_srl.sandboxes import capabilities, local_limits, make_sandbox, sweep
+from swe_srl.sandboxes.base import SessionSandbox
+from swe_srl.sandboxes.cgroups import hierarchies
+from swe_srl.sandboxes.docker_sandbox import DockerSandbox, owner_labels
+from swe_srl.sandboxes.launch import helper, new_folder, runtime_folder
+from swe_srl.sandboxes.local import LocalSandbox
+from swe_srl.sandboxes.local_transport import LocalTransport
+from swe_srl.types import Limits, SandboxSpec
+from tests.sandbox_support import KINDS, assert_well, is_root, new_sandbox, opened, output, processes, repository
+
+pytestmark = pytest.mark.timeout(120)
+PROBE = "python3 -c 'import socket; socket.create_connection((\"1.1.1.1\", 53), 2)'"
+
+
+@pytest.fixture(scope="module")
+def repo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return repository(tmp_path_factory.mktemp("places"))
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def shared(kind: str, repo: Path) -> Iterator[SessionSandbox]:
+    with new_sandbox(kind, repo) as sandbox:
+        yield sandbox
+
+
+def test_repository_is_at_the_workdir_and_writable(shared: SessionSandbox, repo: Path) -> None:
+    assert output(shared, "pwd; cat README.md; git status --short; git log --oneline | wc -l") == "/testbed\nhello\n1\n"
+    output(shared, "echo more >> README.md && rm -r src/gone && mkdir src/gone && touch src/gone/new && git add -A")
+    assert (repo / "README.md").read_text() == "hello\n" and (repo / "src/gone/old.txt").exists()
+    assert output(shared, "ls src/gone; git stash -q; git stash drop -q; cat README.md") == "new\nhello\n"
+
+
+def test_unprivileged(shared: SessionSandbox) -> None:
+    status = dict(
+        line.split(":\t", 1) for line in output(shared, "cat /proc/self/status").splitlines() if ":\t" in line
+    )
+    assert status["NoNewPrivs"] == "1" and status["Uid"].split()[0] != "0"
+    assert {int(status[name], 16) for name in ("CapEff", "CapPrm", "CapBnd", "CapInh", "CapAmb")} == {0}
+    assert status["SigIgn"].strip("0") == ""
+    for command in (
+        "date -s 2001-01-01",
+        "mount -t tmpfs none /mnt",
+        "echo x > /proc/sys/kernel/core_pattern",
+        "mknod d b 8 0",
+    ):
+        assert shared.run(command).exit_code != 0, command
+    assert shared.run("python3 -c 'import socket; socket.socket(socket.AF_INET, socket.SOCK_RAW, 1)'").exit_code != 0
+
+
+def test_no_network(shared: SessionSandbox) -> None:
+    assert shared.run(PROBE).exit_code != 0
+    assert "inet_dns_none" in output(shared, "getent hosts example.org || echo inet_dns_none")
+    assert output(shared, "cat /proc/net/dev | tail -n +3 | cut -d: -f1 | tr -d ' '").split() == ["lo"]
+
+
+def test_nothing_of_the_host(kind: str, repo: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SWE_SRL_SECRET", "hunter2")
+    (tmp_path / "private").write_text("hunter2")
+    with opened(kind, repo) as sandbox:
+        assert "hunter2" not in output(sandbox, "env; cat /proc/*/environ 2>/dev/null | tr '\\0' '\\n'")
+        assert sandbox.run(f"cat {tmp_path}/private").exit_code != 0
+        assert sandbox.run(f"ls {Path.home()}/.ssh {Path.home()}/.cache").exit_code != 0
+        assert sandbox.run("ls /var/run/docker.sock /run/docker.sock").exit_code != 0
+        pids = output(sandbox, "ls /proc | grep -c '^[0-9]'")
+        assert int(pids) < 15
+
+
+@pytest.mark.sandbox
+def test_host_files_are_read_only(repo: Path) -> None:
+    with opened("local", repo) as sandbox:
+        for path in ("/usr/x", "/etc/x", "/x", "/dev/x", "/run/x", "/usr/bin/bash", "/etc/passwd"):
+            assert sandbox.run(f"echo x > {path}").exit_code != 0, path
+        assert output(sandbox, "ls /").split() == sorted(output(sandbox, "ls /").split())
+        assert not {"root", "work", "opt", "srv", "var", "boot", "sys"} & set(output(sandbox, "ls /").split())
+        assert output(sandbox, "ls /home") == "agent\n"
+        assert sandbox.run("unshare --user --map-root-user true").exit_code != 0
+        assert output(sandbox, "python3 -c 'print(6 * 7)'; git --version | cut -d' ' -f1") == "42\ngit\n"
+
+
+@pytest.mark.sandbox
+@pytest.mark.skipif(not is_root(), reason="only root has more rights on the host than an ordinary user")
+def test_roots_sandbox_is_nobody_on_the_host(repo: Path) -> None:
+    with opened("local", repo) as sandbox:
+        sandbox.run("sleep 543210 & true")
+        found = [pid for pid in Path("/proc").iterdir() if pid.name.isdigit() and b"543210" in _cmdline(pid)]
+        owners = {(pid / "status").read_text().split("Uid:\t")[1].split()[0] for pid in found}
+    assert found and all(int(owner) >= 1_000_000_000 for owner in owners)
+
+
+def _cmdline(pid: Path) -> bytes:
+    try:
+        return (pid / "cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+def test_files_go_in_and_out(shared: SessionSandbox) -> None:
+    data = bytes(range(256)) * 4_200  # more than one chunk
+    for path in ("deep/er/data.bin", "/tmp/data.bin", "odd 'name\" $(x)\n.bin"):
+        shared.write_file(path, data)
+        assert shared.read_file(path) == data
+    shared.write_file("deep/er/data.bin", b"")
+    assert shared.read_file("/testbed/deep/er/data.bin") == b""
+
+
+def test_files_that_cannot_be_read(shared: SessionSandbox) -> None:
+    shared.run(
+        "mkdir -p folder; ln -sf /proc/self/environ link; ln -sf loop loop; mkfifo -m 600 pipe; touch shut; chmod 0 shut"
+    )
+    with pytest.raises(FileNotFoundError, match="no such file"):
+        shared.read_file("missing")
+    with pytest.raises(IsADirectoryError):
+        shared.read_file("folder")
+    with pytest.raises(IsADirectoryError):
+        shared.read_file("pipe")
+    with pytest.raises(PermissionError):
+        shared.read_file("shut")
+    for path in ("link", "/proc/1/environ", "/dev/zero", "../proc/version"):
+        with pytest.raises(PathOutsideWorkspaceError):
+            shared.read_file(path)
+    with pytest.raises(PathOutsideWorkspaceError):
+        shared.write_file("link", b"x")
+    with pytest.raises(SandboxError):
+        shared.write_file("/usr/bin/nothing", b"x")
+
+
+def test_file_access_is_not_fooled_by_the_session(shared: SessionSandbox) -> None:
+    shared.run("cat() { echo fooled; }; base64() { echo fooled; }; export PATH=/nowhere BASH_ENV=/tmp/evil; cd /tmp")
+    shared.write_file("plain", b"truth")
+    assert shared.read_file("/testbed/plain") == b"truth"
+    shared.run("exit")
+    shared.run("export PATH=/usr/local/bin:/usr/bin:/bin; unset BASH_ENV; cd /testbed")
+
+
+def test_snapshot_and_fork(shared: SessionSandbox) -> None:
+    shared.run(
+        "mkdir -p /tmp/s; cd src; echo one > state; echo 1 > /tmp/s/f; rm -rf gone; mkdir gone; touch gone/fresh"
+    )
+    shared.run("export OUT='a b'; plain=(1 'two 2'); declare -A map=([k]=v); double() { echo \"$1$1\"; }; set -f")
+    snapshot = shared.snapshot()
+    shared.run("set +f; echo two > state; double() { echo other; }; cd /")
+    with shared.fork(snapshot) as first, shared.fork(snapshot) as second:
+        show = 'pwd; cat state /tmp/s/f; ls gone; echo $OUT "${plain[1]}" ${map[k]}; double x; echo *'
+        assert output(first, show) == "/testbed/src\none\n1\nfresh\na b two 2 v\nxx\n*\n"
+        first.run("echo three > state")
+        assert output(second, "cat state; git status --short | wc -l").startswith("one\n")
+        again = first.snapshot()
+        with first.fork(again) as third:
+            assert output(third, "cat state") == "three\n"
+        again.discard()
+    snapshot.discard()
+    snapshot.discard()
+    assert output(shared, "cat /testbed/src/state; double x") == "two\nother\n"
+    with pytest.raises(SandboxError):
+        shared.fork(snapshot)
+
+
+def test_closed_sandbox_refuses(kind: str, repo: Path) -> None:
+    sandbox = new_sandbox(kind, repo)
+    sandbox.close()
+    sandbox.close()
+    for use in (lambda: sandbox.run("true"), lambda: sandbox.read_file("x"), sandbox.snapshot):
+        with pytest.raises(SandboxError, match="closed"):
+            use()
+
+
+def test_thread_that_made_it_may_end(kind: str, repo: Path) -> None:
+    made: list[SessionSandbox] = []
+    thread = threading.Thread(target=lambda: made.append(new_sandbox(kind, repo)))
+    thread.start()
+    thread.join()
+    time.sleep(0.2)
+    with made[0] as sandbox:
+        assert_well(sandbox)
+
+
+@pytest.mark.sandbox
+def test_nothing_is_left_of_local_sandboxes(repo: Path) -> None:
+    launcher = helper()._process.pid
+    mounts = Path("/proc/self/mountinfo").read_text()
+    children = Path(f"/proc/{launcher}/task/{launcher}/children")
+    before = sorted(runtime_folder().glob(f"*-{os.getpid()}-*")), children.read_text(), _namespaces(launcher)
+    for _ in range(5):
+        sandbox = new_sandbox("local", repo)
+        sandbox.run("(setsid sleep 600 &); sleep 600 & chmod 0 .; mkdir -m 0 locked")
+        sandbox.snapshot().discard()
+        sandbox.run("sleep 600", timeout=0.1)
+        sandbox.close()
+    after = sorted(runtime_folder().glob(f"*-{os.getpid()}-*")), children.read_text(), _namespaces(launcher)
+    assert after == before
+    assert Path("/proc/self/mountinfo").read_text() == mounts
+    assert not [
+        group
+        for parent in set(hierarchies().values())
+        for group in parent.glob(f"*-{os.getpid()}-*")
+        if group.name not in {folder.name for folder in before[0]}
+    ]
+
+
+def _namespaces(pid: int) -> int:
+    """How many namespaces a process holds open."""
+    return sum(str(path.readlink()).startswith(("mnt:", "user:")) for path in Path(f"/proc/{pid}/fd").iterdir())
+
+
+@pytest.mark.docker
+def test_nothing_is_left_of_containers(repo: Path) -> None:
+    sandbox = new_sandbox("docker", repo)
+    assert isinstance(sandbox, DockerSandbox)
+    client = sandbox._client
+    label = f"swe-srl.owner={owner_labels()['swe-srl.owner']}"
+    before = len(client.containers.list(all=True, filters={"label": label}))
+    sandbox.run("(setsid sleep 600 &); sleep 600 &")
+    begin = time.monotonic()
+    sandbox.close()
+    assert time.monotonic() - begin < 8  # no ten-second stop
+    assert len(client.containers.list(all=True, filters={"label": label})) == before - 1
+
+
+OWNER = """
+import sys, time
+from swe_srl.sandboxes import make_sandbox
+from swe_srl.types import SandboxSpec
+sandbox = make_sandbox(sys.argv[1], SandboxSpec(repository=sys.argv[2]))
+sandbox.run("(setsid sleep 76543 &) ; sleep 76543 &")
+print("ready", flush=True)
+time.sleep(600)
+"""
+
+
+def test_owner_killed(kind: str, repo: Path) -> None:
+    """`kill -9` of the owner ends the sandbox's processes; `sweep` removes what is left."""
+    root = str(Path(__file__).resolve().parent.parent)
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([root, *sys.path])}
+    owner = subprocess.Popen([sys.executable, "-c", OWNER, kind, str(repo)], stdout=subprocess.PIPE, env=env)
+    assert owner.stdout is not None and owner.stdout.readline() == b"ready\n"
+    assert _sleeping() == 2
+    owner.send_signal(signal.SIGKILL)
+    owner.wait()
+    owner.stdout.close()
+    deadline = time.monotonic() + 20
+    while _sleeping() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert _sleeping() == 0
+    assert sweep() >= 1
+    assert not list(runtime_folder().glob(f"*-{owner.pid}-*"))
+
+
+def _sleeping() -> int:
+    return sum(b"sleep\x0076543" in _cmdline(pid) for pid in Path("/proc").iterdir() if pid.name.isdigit())
+
+
+@pytest.mark.sandbox
+def test_supervisor_killed_from_outside(repo: Path) -> None:
+    with opened("local", repo) as sandbox:
+        sandbox.run("cd src; export KEPT=1; echo data > file")
+        assert isinstance(sandbox, LocalSandbox)
+        signal.pidfd_send_signal(sandbox._transport._inside, signal.SIGKILL)
+        result = sandbox.run("pwd; echo $KEPT; cat file")
+        assert result.rebuilt and result.output.endswith("/testbed/src\n1\ndata\n")
+
+
+@pytest.mark.docker
+def test_container_killed_stopped_and_removed_from_outside(repo: Path) -> None:
+    with opened("docker", repo) as sandbox:
+        assert isinstance(sandbox, DockerSandbox)
+        sandbox.run("cd src; export KEPT=1; echo data > file")
+        threading.Timer(0.5, sandbox._container.kill).start()
+        lost = sandbox.run("echo before; sleep 600", timeout=20)
+        assert lost.rebuilt and not lost.timed_out and lost.output.startswith("before\n[the shell was lost; ")
+        assert output(sandbox, "pwd; echo $KEPT; cat file") == "/testbed/src\n1\ndata\n"
+        sandbox._container.pause()
+        paused = sandbox.run("echo paused", timeout=0.5)
+        assert paused.timed_out and paused.rebuilt
+        assert_well(sandbox)
+        sandbox._container.remove(force=True)
+        with pytest.raises(SandboxError):
+            sandbox.run("true")
+
+
+@pytest.mark.sandbox
+def test_disk_is_limited(repo: Path) -> None:
+    if not local_limits.disk_is_bounded():
+        pytest.skip("a tmpfs cannot be the upper layer of this kernel's overlays")
+    with opened("local", repo, Limits(disk_mb=24)) as sandbox:
+        for place in (".", "/tmp", "/dev/shm", "~"):
+            result = sandbox.run(f"head -c 100000000 /dev/zero > {place}/big; rm -f {place}/big")
+            assert "No space left" in result.output, place
+        assert "No space left" in sandbox.run("mkdir many; for i in {1..5000}; do : > many/$i; done").output
+        assert_well(sandbox)
+
+
+@pytest.mark.sandbox
+@pytest.mark.parametrize("groups", [True, False], ids=["control groups", "resource limits"])
+def test_limits_hold_by_either_means(repo: Path, monkeypatch: pytest.MonkeyPatch, groups: bool) -> None:
+    if not groups:
+        monkeypatch.setattr("swe_srl.sandboxes.cgroups.hierarchies", lambda: {})
+    with opened("local", repo, Limits(processes=40, memory_mb=200)) as sandbox:
+        many = sandbox.run("for i in {1..60}; do sleep 600 & done; jobs | wc -l", timeout=3)
+        assert many.timed_out or "fork" in many.output
+        assert processes(sandbox) == []
+        assert sandbox.run("python3 -c 'bytearray(1 << 29)'").exit_code != 0
+        assert_well(sandbox)
+
+
+@pytest.mark.sandbox
+def test_upper_layer_on_disk(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On kernels whose tmpfs cannot carry an overlay's attributes."""
+    if is_root():
+        pytest.skip("root always has a tmpfs")
+    monkeypatch.setattr("swe_srl.sandboxes.local_transport.disk_is_bounded", lambda: False)
+    with opened("local", repo) as sandbox:
+        assert output(sandbox, "rm -r src && mkdir src && touch src/new && ls src && cat README.md") == "new\nhello\n"
+        sandbox.run("kill -9 -1")
+        assert sandbox.run("ls src").output.endswith("new\n")
+    assert not list(runtime_folder().glob(f"sandbox-{os.getpid()}-*"))
+
+
+def test_unenforceable_limit_is_refused(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local_limits, "hierarchies", lambda: {})
+    monkeypatch.setattr(local_limits, "kernel", lambda: (5, 10))
+    monkeypatch.setattr(local_limits.os, "geteuid", lambda: 1000)
+    local_limits.check_enforceable(Limits())
+    for limits in (Limits(processes=10), Limits(disk_mb=10)):
+        with pytest.raises(SandboxUnavailableError, match="cannot be enforced on this machine"):
+            local_limits.check_enforceable(limits)
+    with pytest.raises(SandboxUnavailableError, match="disk_mb=10 cannot be enforced by Docker"):
+        make_sandbox("docker", SandboxSpec(limits=Limits(disk_mb=10)))
+
+
+def test_missing_bubblewrap_says_how_to_get_it(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(SandboxUnavailableError, match="apt-get install bubblewrap"):
+        make_sandbox("local", SandboxSpec(repository=str(repo)))
+    found = {one.name: one for one in capabilities()}
+    assert not found["bubblewrap"].available and "bubblewrap" in found["bubblewrap"].remedy
+    assert not found["local sandbox"].available
+
+
+def test_missing_docker_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
+    with pytest.raises(SandboxUnavailableError, match=r"apt-get install docker\.io"):
+        make_sandbox("docker", SandboxSpec())
+    assert not {one.name: one for one in capabilities()}["docker engine"].available
+
+
+@pytest.mark.docker
+def test_missing_image_is_named() -> None:
+    with pytest.raises(SandboxUnavailableError, match="swe-srl-nowhere"):
+        make_sandbox("docker", SandboxSpec(image="swe-srl-nowhere:1"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec", "message"),
+    [
+        ("locl", SandboxSpec(), "did you mean 'local'"),
+        ("local", SandboxSpec(image="x"), "unpack it and set `root`"),
+        ("local", SandboxSpec(repository="/nowhere/at/all"), "repository must be a folder"),
+        ("local", SandboxSpec(workdir="relative"), "absolute path"),
+        ("docker", SandboxSpec(root="/x"), "give it an image"),
+        ("docker", SandboxSpec(workdir="/"), "absolute path"),
+    ],
+)
+def test_specs_that_cannot_be(kind: str, spec: SandboxSpec, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        make_sandbox(kind, spec)
+
+
+@pytest.mark.sandbox
+def test_user_and_variables(repo: Path) -> None:
+    spec = SandboxSpec(repository=str(repo), workdir="/srv/code", user="0:0", env=(("COLOUR", "a b"),))
+    with make_sandbox("local", spec) as sandbox:
+        assert sandbox.run("id -u; pwd; echo $COLOUR; cat README.md").output == "0\n/srv/code\na b\nhello\n"
+        assert sandbox.run("chown 5 README.md; echo x > /proc/sys/kernel/core_pattern").exit_code != 0
+    with pytest.raises(ConfigError, match="knows `root`"):
+        make_sandbox("local", SandboxSpec(user="alice"))
+
+
+@pytest.mark.sandbox
+def test_unpacked_image_as_root_file_system(repo: Path, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    for folder in ("usr/bin", "etc", "tmp", "proc", "dev", "run", "testbed", "opt"):
+        (root / folder).mkdir(parents=True)
+    (root / "bin").symlink_to("usr/bin")
+    needed = subprocess.run(
+        ["cp", "-rL", "--parents", *_needed_by("bash", "cat", "ls"), str(root)],
+        check=False,
+        capture_output=True,
+    )
+    assert needed.returncode == 0, needed.stderr
+    (root / "opt/made").write_text("in the image\n")
+    spec = SandboxSpec(root=str(root), repository=str(repo))
+    with make_sandbox("local", spec) as sandbox:
+        assert sandbox.run("cat /opt/made README.md; echo x > /opt/made; ls /usr/bin | wc -l").output.startswith(
+            "in the image\nhello\n"
+        )
+        assert sandbox.run("cat /opt/made").output == "x\n"
+        assert sandbox.run("ls /usr/bin/git").exit_code != 0
+    assert (root / "opt/made").read_text() == "in the image\n"
+
+
+def _needed_by(*programs: str) -> list[str]:
+    """The programs, and the libraries they load."""
+    files = set()
+    for program in programs:
+        path = f"/usr/bin/{program}"
+        listing = subprocess.run(["ldd", path], capture_output=True, text=True, check=True).stdout
+        files |= {path, *(word for word in listing.split() if word.startswith("/"))}
+    return sorted(files)
+
+
+def test_sweep_leaves_the_living_alone() -> None:
+    mine = new_folder("sandbox")
+    dead = runtime_folder() / "sandbox-4000000-123-abc"
+    dead.mkdir()
+    sweep()
+    assert mine.is_dir() and not dead.exists()
+    mine.rmdir()
+
+
+@pytest.mark.sandbox
+def test_failed_start_leaves_nothing(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("swe_srl.sandboxes.local_transport.tmpfs_options", lambda limits: "size=nonsense")
+    with pytest.raises(SandboxUnavailableError, match="mount tmpfs"):
+        new_sandbox("local", repo)
+    assert not list(runtime_folder().glob(f"sandbox-{os.getpid()}-*"))
+    assert LocalTransport is not None
