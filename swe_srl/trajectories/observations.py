@@ -17,7 +17,7 @@ _R2E_HEADER = re.compile(r"\A(?:Exit code: (-?\d+)\n)?Execution output of \[[\w.
 _WINDOW_TRAILER = re.compile(r"\n?\(Open file: (.*)\)\n\(Current directory: (.*)\)\n(?:bash-\$)?\s*\Z")
 _DIRECTORY_TRAILER = re.compile(r"\n?\(Current directory: (.*)\)\n(?:bash-\$)?\s*\Z")
 _EXIT_CODE = re.compile(
-    r"\n?\[(?:The command completed with exit code (-?\d+)\.|Command finished with exit code (-?\d+))[^\]]*\]"
+    r"\n?\[(?:The command completed with exit code (-?\d+)\.|Command finished with exit code (-?\d+))[^\]\n]*\]\s*\Z"
 )
 _BRACKET_LINES = re.compile(
     r"\n\[(?:Current working directory|Python [Ii]nterpreter|Jupyter current working directory|"
@@ -91,10 +91,11 @@ def _untag(text: str) -> str:
 
 
 def _take_exit_code(text: str) -> tuple[str, int | None]:
-    found = list(_EXIT_CODE.finditer(text, _tail(text)))
-    if not found:
-        return text, None
-    last = found[-1]
-    code = int(last.group(1) or last.group(2))
-    start = min(match.start() for match in found if not text[match.end() : last.start()].strip() or match is last)
-    return _BRACKET_LINES.sub("", text[:start]), code
+    """The text without OpenHands' lines at its end, and the last exit code that they tell."""
+    start = _tail(text)
+    head, tail = text[:start], _BRACKET_LINES.sub("", text[start:])
+    code = None
+    while found := _EXIT_CODE.search(tail):
+        code = int(found.group(1) or found.group(2)) if code is None else code
+        tail = tail[: found.start()]
+    return (text, None) if code is None else (head + tail, code)
