@@ -1,0 +1,220 @@
+"""From sources to one-commit repositories, and stripping the history of those that have one."""
+
+from __future__ import annotations
+
+import os
+import tarfile
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from swe_srl.errors import TaskError
+from swe_srl.sandboxes.repository import PreparedRepository, git, prepare_repository, strip_history
+from tests.sandbox_support import FILES, write_tree
+
+PATCH = """\
+--- a/src/tool.py
++++ b/src/tool.py
+@@ -1 +1 @@
+-VALUE = 1
++VALUE = 2
+--- a/src/gone/old.txt
++++ /dev/null
+@@ -1 +0,0 @@
+-old
+"""
+
+
+def prepare(source: str, tmp_path: Path, patch: str = "") -> PreparedRepository:
+    return prepare_repository(source, patch, tmp_path / "cache")
+
+
+def objects(repository: Path) -> set[str]:
+    listing = git("cat-file", "--batch-all-objects", "--batch-check", cwd=repository)
+    return {line.split()[0] for line in listing.splitlines()}
+
+
+def reachable(repository: Path) -> set[str]:
+    return {line.split()[0] for line in git("rev-list", "--objects", "HEAD", cwd=repository).splitlines()}
+
+
+def test_one_commit_and_nothing_else(tmp_path: Path) -> None:
+    write_tree(tmp_path / "tree")
+    (tmp_path / "tree/.gitignore").write_text("*.txt\n")
+    (tmp_path / "tree/run.sh").write_text("#!/bin/sh\n")
+    (tmp_path / "tree/run.sh").chmod(0o700)
+    (tmp_path / "tree/link").symlink_to("README.md")
+    (tmp_path / "tree/__pycache__").mkdir()
+    (tmp_path / "tree/__pycache__/x.pyc").write_bytes(b"x")
+    made = prepare(f"dir:{tmp_path}/tree", tmp_path)
+    tracked = set(git("ls-files", cwd=made.path).split())
+    assert tracked == {*FILES, ".gitignore", "run.sh", "link"}  # ignored files too, byte code not
+    assert git("status", "--porcelain", "--ignored", cwd=made.path) == ""
+    assert git("rev-parse", "HEAD", cwd=made.path).strip() == made.base_commit
+    assert git("rev-list", "--all", "--count", cwd=made.path) == "1\n"
+    assert git("remote", cwd=made.path) == git("reflog", "--all", cwd=made.path) == git("tag", cwd=made.path) == ""
+    assert objects(made.path) == reachable(made.path)
+    assert git("ls-files", "--stage", "run.sh", cwd=made.path).startswith("100755")
+    assert not (made.path / ".git/hooks").exists()
+
+
+def test_commit_is_the_same_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the clock, the umask, the user's git settings and the place."""
+    first = prepare(f"dir:{write_tree(tmp_path / 'one')}", tmp_path)
+    assert first.base_commit == "b0f52ba320b1da0e70ea00113f0d82efbfc7da17"
+    settings = tmp_path / "home/.gitconfig"
+    settings.parent.mkdir()
+    settings.write_text("[user]\nname = Somebody\n[core]\nautocrlf = true\n[commit]\ngpgsign = true\n")
+    monkeypatch.setenv("HOME", str(settings.parent))
+    monkeypatch.setenv("GIT_DIR", "/nowhere")
+    old = os.umask(0o077)
+    try:
+        second = prepare_repository(f"dir:{write_tree(tmp_path / 'two')}", cache=tmp_path / "other-cache")
+    finally:
+        os.umask(old)
+    assert second.base_commit == first.base_commit and second.path != first.path
+
+
+def test_setup_patch(tmp_path: Path) -> None:
+    source = f"dir:{write_tree(tmp_path / 'tree')}"
+    plain, patched = prepare(source, tmp_path), prepare(source, tmp_path, PATCH)
+    assert plain.base_commit != patched.base_commit
+    assert (patched.path / "src/tool.py").read_text() == "VALUE = 2\n"
+    assert not (patched.path / "src/gone").exists()
+    assert git("rev-list", "--all", "--count", cwd=patched.path) == "1\n"
+    blobs = "".join(git("cat-file", "-p", sha, cwd=patched.path) for sha in objects(patched.path))
+    assert "VALUE = 1" not in blobs
+    with pytest.raises(TaskError, match=r"setup patch of source 'dir:.*does not apply"):
+        prepare(source, tmp_path, PATCH.replace("VALUE = 1", "VALUE = 7"))
+
+
+def test_sources_agree(tmp_path: Path) -> None:
+    tree = write_tree(tmp_path / "project-1.0")
+    with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as archive:
+        archive.add(tree, arcname="project-1.0")
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as zipped:
+        for name in FILES:
+            zipped.write(tree / name, f"project-1.0/{name}")
+    upstream = tmp_path / "upstream"
+    write_tree(upstream)
+    git("init", "--quiet", cwd=upstream)
+    git("add", ".", cwd=upstream)
+    git("commit", "--quiet", "--message=first", cwd=upstream)
+    first = git("rev-parse", "HEAD", cwd=upstream).strip()
+    (upstream / "src/tool.py").write_text("FIX = 1\n")
+    git("commit", "--quiet", "--all", "--message=the fix", cwd=upstream)
+    sources = [f"dir:{tree}", f"archive:{tmp_path}/a.tar.gz", f"archive:{tmp_path}/a.zip", f"git:{upstream}@{first}"]
+    made = {prepare(source, tmp_path) for source in sources}
+    assert len(made) == 1
+    assert "FIX" not in "".join(path.read_text() for path in made.pop().path.rglob("*.py"))
+
+
+def test_packaged_source(tmp_path: Path) -> None:
+    from importlib import resources
+
+    root = resources.files("swe_srl") / "data" / "quickstart" / "repos"
+    name = sorted(entry.name for entry in root.iterdir() if entry.is_dir())[0]
+    made = prepare(f"packaged:quickstart/repos/{name}", tmp_path)
+    assert list(made.path.rglob("*.py"))
+
+
+def test_many_at_once(tmp_path: Path) -> None:
+    source = f"dir:{write_tree(tmp_path / 'tree')}"
+    with ThreadPoolExecutor(8) as pool:
+        made = set(pool.map(lambda _: prepare(source, tmp_path), range(16)))
+    assert len(made) == 1
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == [made.pop().path.parent.name]
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("", "kind of source"),
+        ("dri:/x", "did you mean 'dir'"),
+        ("dir:/nowhere/at/all", "there is no folder"),
+        ("packaged:quickstart/repos/nothing", "there is no folder"),
+        ("git:/tmp", "say which commit"),
+        ("git:/nowhere@abc", "there is no folder"),
+        ("archive:/nowhere.tar", "No such file"),
+    ],
+)
+def test_sources_that_cannot_be(tmp_path: Path, source: str, message: str) -> None:
+    with pytest.raises(TaskError, match=message):
+        prepare(source, tmp_path)
+
+
+def test_broken_archive(tmp_path: Path) -> None:
+    (tmp_path / "x.tar").write_bytes(b"no archive")
+    with pytest.raises(TaskError, match="not a readable archive"):
+        prepare(f"archive:{tmp_path}/x.tar", tmp_path)
+    with tarfile.open(tmp_path / "evil.tar", "w") as archive:
+        (tmp_path / "file").write_text("x")
+        archive.add(tmp_path / "file", arcname="../../escaped")
+    with pytest.raises(TaskError, match="not a readable archive"):
+        prepare(f"archive:{tmp_path}/evil.tar", tmp_path)
+    assert not (tmp_path.parent / "escaped").exists()
+
+
+def make_history(folder: Path) -> str:
+    """A repository whose HEAD is followed, in every way git knows, by a fix; returns HEAD."""
+    write_tree(folder)
+    git("init", "--quiet", "--initial-branch=master", cwd=folder)
+    for number in range(3):
+        (folder / "count").write_text(f"{number}\n")
+        git("add", ".", cwd=folder)
+        git("commit", "--quiet", f"--message=commit {number}", cwd=folder)
+    head = git("rev-parse", "HEAD", cwd=folder).strip()
+    (folder / "count").write_text("THE FIX\n")
+    git("commit", "--quiet", "--all", "--message=fix", cwd=folder)
+    for place in ("branch", "tag"):
+        git(place, f"{place}-of-the-fix", cwd=folder)
+    git("update-ref", "refs/remotes/origin/main", "HEAD", cwd=folder)
+    git("remote", "add", "origin", "https://example.org/x.git", cwd=folder)
+    git("pack-refs", "--all", cwd=folder)
+    git("repack", "-a", "-d", "-q", cwd=folder)
+    git("reset", "--quiet", "--hard", head, cwd=folder)
+    (folder / "count").write_text("THE FIX AGAIN\n")
+    git("stash", cwd=folder)
+    git("hash-object", "-w", "--stdin", cwd=folder, stdin=b"THE FIX dangling\n")
+    git("notes", "add", "-m", "THE FIX is noted", cwd=folder)
+    (folder / "untracked").write_text("kept\n")
+    return head
+
+
+def test_history_is_stripped(tmp_path: Path) -> None:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    head = make_history(folder)
+    assert strip_history(folder) == head
+    assert git("rev-parse", "HEAD", cwd=folder).strip() == head
+    assert git("rev-list", "--all", "--count", cwd=folder) == "1\n"
+    assert git("log", "--all", "--reflog", "--format=%s", cwd=folder) == "commit 2\n"
+    for question in (["remote"], ["stash", "list"], ["tag"], ["reflog", "--all"]):
+        assert git(*question, cwd=folder) == ""
+    assert objects(folder) == reachable(folder)
+    assert git("fsck", "--unreachable", "--lost-found", cwd=folder) == ""
+    everything = "".join(git("cat-file", "-p", sha, cwd=folder) for sha in objects(folder))
+    assert "THE FIX" not in everything and "commit 1" not in everything
+    assert not [path for path in (folder / ".git").rglob("*") if path.is_file() and b"THE FIX" in path.read_bytes()]
+    assert git("status", "--porcelain", cwd=folder) == "?? untracked\n"
+    before = sorted((path, path.stat().st_mtime_ns) for path in (folder / ".git").rglob("*"))
+    assert strip_history(folder) == head  # nothing more to do
+    assert sorted((path, path.stat().st_mtime_ns) for path in (folder / ".git").rglob("*")) == before
+
+
+def test_one_empty_commit_below_head_is_left(tmp_path: Path) -> None:
+    write_tree(tmp_path)
+    git("init", "--quiet", cwd=tmp_path)
+    git("config", "core.logAllRefUpdates", "false", cwd=tmp_path)
+    git("commit", "--quiet", "--allow-empty", "--message=empty", cwd=tmp_path)
+    git("add", ".", cwd=tmp_path)
+    git("commit", "--quiet", "--message=base", cwd=tmp_path)
+    strip_history(tmp_path)
+    assert git("rev-list", "--all", "--count", cwd=tmp_path) == "2\n"
+
+
+def test_stripping_what_is_no_repository(tmp_path: Path) -> None:
+    with pytest.raises(TaskError, match="could not be stripped"):
+        strip_history(tmp_path)
