@@ -9,7 +9,7 @@ from typing import Literal
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swe_srl.errors import ConfigError
@@ -238,6 +238,7 @@ _jobs = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(job=_jobs)
 def test_what_is_printed_reads_back_equal(job: Job) -> None:
     assert from_mapping(Job, yaml.safe_load(as_yaml(job)), "printed") == job

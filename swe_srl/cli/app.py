@@ -68,6 +68,8 @@ def _run(command: Command, arguments: list[str], typed: str) -> int:
     from swe_srl.cli.arguments import parse
     from swe_srl.cli.console import Console
 
+    # The model and the sandboxes share the cores: the model's idle threads sleep instead of spinning.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     name = f"swe-srl {command.name}"
     verbose = "--verbose" in arguments
     console = Console(typed)

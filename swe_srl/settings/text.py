@@ -65,6 +65,7 @@ def _indented(lines: list[str], by: int = 2) -> list[str]:
 
 
 def _scalar(value: Any) -> str:
-    """One YAML value on one line."""
-    flow = yaml.safe_dump([value], default_flow_style=True, width=float("inf"), allow_unicode=True).strip()
+    """One YAML value on one line. Text with control characters is escaped, other text stays readable."""
+    readable = repr(value).isprintable() and "\\" not in repr(value)
+    flow = yaml.safe_dump([value], default_flow_style=True, width=float("inf"), allow_unicode=readable).strip()
     return flow[1:-1]
