@@ -1,10 +1,13 @@
+import json
+import subprocess
 from contextlib import AbstractContextManager
 
 import pytest
 
 from swe_srl.errors import SandboxError
+from swe_srl.trajectories import read_trajectories
 from swe_srl.trajectories.replay import compare, end_diff, replay, same_patch
-from swe_srl.types import Action, CommandResult, FormatError, Trajectory, Turn
+from swe_srl.types import Action, CommandResult, FormatError, SandboxSpec, Trajectory, Turn
 
 
 class Scripted(AbstractContextManager):
@@ -86,3 +89,56 @@ def test_no_end_state_without_a_repository():
 
     with pytest.raises(SandboxError, match="not a git repository"):
         end_diff(Bare({}))
+
+
+EDITS = (
+    ("str_replace_editor", {"command": "view", "path": "/testbed/calc.py"}),
+    (
+        "str_replace_editor",
+        {"command": "str_replace", "path": "/testbed/calc.py", "old_str": "a - b", "new_str": "a + b"},
+    ),
+    ("str_replace_editor", {"command": "insert", "path": "/testbed/calc.py", "insert_line": 0, "new_str": "# sums"}),
+    ("str_replace_editor", {"command": "create", "path": "/testbed/note.txt", "file_text": "it's 'done'"}),
+    ("bash", {"command": "python3 -c 'import calc; print(calc.add(2, 3))'"}),
+)
+PATCH = """diff --git a/calc.py b/calc.py
+--- a/calc.py
++++ b/calc.py
+@@ -1,2 +1,3 @@
++# sums
+ def add(a, b):
+-    return a - b
++    return a + b
+diff --git a/note.txt b/note.txt
+new file mode 100644
+--- /dev/null
++++ b/note.txt
+@@ -0,0 +1 @@
++it's 'done'
+\\ No newline at end of file
+"""
+
+
+@pytest.mark.sandbox
+def test_translated_editor_calls_leave_the_files_that_the_editor_left(tmp_path):
+    from swe_srl.sandboxes import make_sandbox
+
+    repository = tmp_path / "repository"
+    repository.mkdir()
+    (repository / "calc.py").write_text("def add(a, b):\n    return a - b\n")
+    identity = ["-c", "user.name=a", "-c", "user.email=a@localhost"]
+    for words in (["init", "-q"], ["add", "-A"], [*identity, "commit", "-q", "-m", "base"]):
+        subprocess.run(["git", *words], cwd=repository, check=True)
+    messages = [{"role": "user", "content": "Fix it."}]
+    for name, arguments in EDITS:
+        messages.append({"role": "assistant", "tool_calls": [{"function": {"name": name, "arguments": arguments}}]})
+        messages.append({"role": "tool", "content": "5\n" if name == "bash" else "The tool's own message."})
+    path = tmp_path / "chat.json"
+    path.write_text(json.dumps({"messages": messages}))
+    (trajectory,) = read_trajectories(path)
+    with make_sandbox("local", SandboxSpec(repository=str(repository))) as sandbox:
+        replayed = list(replay(trajectory, sandbox))
+        assert [turn.result.exit_code for turn in replayed] == [0] * len(EDITS)
+        assert [turn.observation for turn in replayed] == ["different"] * 4 + ["equal"]
+        assert replayed[0].result.output == "     1\tdef add(a, b):\n     2\t    return a - b\n"
+        assert same_patch(end_diff(sandbox), PATCH)

@@ -14,8 +14,10 @@ _ELIDED = re.compile(
 )
 _HEADER = re.compile(r"\A(?:OBSERVATION:\n|EXECUTION RESULT of \[[\w.-]+\]:\n)")
 _R2E_HEADER = re.compile(r"\A(?:Exit code: (-?\d+)\n)?Execution output of \[[\w.-]+\]:\n")
-_WINDOW_TRAILER = re.compile(r"\n?\(Open file: (.*)\)\n\(Current directory: (.*)\)\n(?:bash-\$)?\s*\Z")
-_DIRECTORY_TRAILER = re.compile(r"\n?\(Current directory: (.*)\)\n(?:bash-\$)?\s*\Z")
+_WINDOW_TRAILER = re.compile(
+    r"\n?\(Open file: (.*)\)\n\(Current directory: (.*)\)\n(?:\(Interactive session: .*\)\n)?(?:bash-\$)?\s*\Z"
+)
+_DIRECTORY_TRAILER = re.compile(r"\n?\(Current directory: (.*)\)\n(?:\(Interactive session: .*\)\n)?(?:bash-\$)?\s*\Z")
 _EXIT_CODE = re.compile(
     r"\n?\[(?:The command completed with exit code (-?\d+)\.|Command finished with exit code (-?\d+))[^\]\n]*\]\s*\Z"
 )
