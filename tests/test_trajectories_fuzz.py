@@ -247,3 +247,15 @@ def test_readers_follow_the_protocol(tmp_path):
     assert [reader.name for reader in accepting] == ["atif"]
     assert [trajectory.trajectory_id for trajectory in accepting[0].read(path)] == ["t"]
     assert len(set(format_names())) == len(READERS)
+
+
+def test_lone_surrogates_never_reach_a_step(tmp_path):
+    said = [{"role": "user", "content": "x\ud800"}]
+    calls = [{"function": {"name": "bash", "arguments": json.dumps({"command": "echo \udc00"})}}]
+    said += [{"role": "assistant", "content": "\ud800", "tool_calls": calls}, {"role": "tool", "content": "\udfff"}]
+    path = tmp_path / "x.json"
+    path.write_text(json.dumps({"messages": said}))
+    (trajectory,) = read_trajectories(path)
+    repr_of_all = json.dumps(trajectory_to_row(trajectory), ensure_ascii=False)
+    assert repr_of_all.encode("utf-8")
+    assert trajectory.turns[0].action == Action("echo ?", "?")

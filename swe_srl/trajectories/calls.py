@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from swe_srl.trajectories.fields import clean
+
 SHELL_TOOL = "bash"  # the name under which a plain shell command is passed on
 
 _FUNCTION = re.compile(r"<function\s*=\s*([^>\n]+)>(.*?)</function>", re.DOTALL)
@@ -49,7 +51,11 @@ def make_call(name: object, arguments: object) -> Call | str:
         arguments = {}
     if not isinstance(arguments, Mapping):
         return "unparsable: the tool's arguments are not an object"
-    return Call(name, {str(key): value for key, value in arguments.items() if value is not None})
+    return Call(name, {str(key): _cleaned(value) for key, value in arguments.items() if value is not None})
+
+
+def _cleaned(value: Any) -> Any:
+    return clean(value) if isinstance(value, str) else value
 
 
 def find_call(text: str, swe_agent: bool = False) -> Found | str:
