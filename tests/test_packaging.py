@@ -44,7 +44,7 @@ print(type(env.unwrapped).__name__)
 env.close()
 """
 EPISODE = """
-import gymnasium
+import gymnasium, swe_srl
 env = gymnasium.make("swe_srl/Repo-v0", tasks="quickstart", sandbox="local")
 issue, info = env.reset(seed=0)
 assert issue and info["task_id"], (issue, info)

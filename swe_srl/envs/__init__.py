@@ -1,6 +1,6 @@
 """The environment: a repository with an issue, acted on by shell commands, as a `gymnasium.Env`.
 
-Light to import: gymnasium calls `register_envs` (an entry point) whenever it is imported itself.
+Importing it registers `swe_srl/Repo-v0` with gymnasium; so does `import swe_srl` after `import gymnasium`.
 """
 
 from __future__ import annotations
@@ -50,3 +50,6 @@ def __getattr__(name: str) -> object:
     if name in _PLACES:
         return getattr(importlib.import_module(f"swe_srl.envs.{_PLACES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+register_envs()
