@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import pytest
 from grading_support import COMMAND, FAIL_TO_PASS, GOLD, PASS_TO_PASS, TESTS, calc_prepend, new_file, tiny_task
 

@@ -109,8 +109,8 @@ def make_report(
         resolve_rate=rate(official),
         hardened_rate=rate(hardened),
         pass_at_k=_pass_at(official),
-        statuses=Counter(attempt.verdict.status.value for attempt in attempts),
-        exit_reasons=Counter(stop.value if (stop := a.trajectory.stop_reason) else "unknown" for a in attempts),
+        statuses=dict(Counter(attempt.verdict.status.value for attempt in attempts)),
+        exit_reasons=dict(Counter(_exit_reason(attempt) for attempt in attempts)),
         turns=_mean([len(attempt.trajectory.turns) for attempt in attempts]),
         format_error_rate=_mean([not isinstance(turn.action, Action) for turn in turns]),
         tokens=_tokens(attempts),
@@ -142,7 +142,8 @@ def _by_task(attempts: Sequence[Attempt], outcome: Any) -> dict[str, list[float]
 def _pass_at(by_task: Mapping[str, Sequence[float]]) -> dict[int, float]:
     most = max((len(values) for values in by_task.values()), default=0)
     found: dict[int, float] = {}
-    for k in sorted({1, most, *(2**power for power in range(most.bit_length()) if 2**power <= most)} - {0}):
+    powers = {2**power for power in range(most.bit_length()) if 2**power <= most}
+    for k in sorted(powers | {most} - {0}):
         chances = [pass_at_k(len(v), int(sum(v)), k) for v in by_task.values() if len(v) >= k]
         found[k] = fmean(chances)
     return found
@@ -184,6 +185,11 @@ def _by_repository(attempts: Sequence[Attempt]) -> dict[str, tuple[int, int]]:
 def _telling(flags: Sequence[str]) -> tuple[str, ...]:
     """Flags about the patch or the log; what only tells how the hardened run was made is left to the verdict."""
     return tuple(flag for flag in flags if flag not in ("same-user", "no-canaries"))
+
+
+def _exit_reason(attempt: Attempt) -> str:
+    stop = attempt.trajectory.stop_reason
+    return stop.value if stop else "unknown"
 
 
 def _name(attempt: Attempt) -> str:

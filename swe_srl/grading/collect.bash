@@ -6,7 +6,7 @@ collect() {
     local log=$1 pipe=$1.pipe reader status tries
     shift
     mkfifo -m 600 "$pipe"
-    { head -c 67108864 >"$log"; cat >/dev/null; } <"$pipe" &
+    { (ulimit -f 65536; exec cat >"$log"); cat >/dev/null; } <"$pipe" & # `cat` writes at once; `head -c` would not
     reader=$!
     "$@" >"$pipe" 2>&1 </dev/null
     status=$?

@@ -1,0 +1,291 @@
+"""The pipeline: every result kept at once, failures apart, the rest done by the next start."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from grading_support import GOLD, make_repository, named, tiny_task
+
+from swe_srl.agents import Episode, EpisodeJob
+from swe_srl.errors import ConfigError, GenerationError, SweSrlError
+from swe_srl.evaluation import EvalSettings, compare, evaluate, grade_predictions, judge_again, read_predictions
+from swe_srl.evaluation import pipeline as pipeline_module
+from swe_srl.evaluation import running as running_module
+from swe_srl.files import read_jsonl, write_jsonl
+from swe_srl.progress import Progress
+from swe_srl.trajectories import read_trajectories
+from swe_srl.types import Action, StopReason, Task, TestRun, Trajectory, Turn, Verdict, VerdictStatus
+
+NAMES = ("tiny__calc-1", "tiny__calc-2", "tiny__calc-3")
+
+
+class World:
+    """Stands in for sandboxes and grading: what fails, and what was done."""
+
+    def __init__(self) -> None:
+        self.broken_episodes: set[str] = set()
+        self.broken_gradings: set[str] = set()
+        self.stop_after = 10**9
+        self.ran: list[tuple[str, int]] = []
+        self.graded: list[tuple[str, str]] = []
+
+    def episodes(
+        self, jobs: Sequence[EpisodeJob], journal: pipeline_module.Journal, *rest: object
+    ) -> Iterator[Episode]:
+        for job in jobs:
+            task = job.task
+            if (task.instance_id, job.sample) in journal.episodes:
+                continue
+            if len(self.ran) >= self.stop_after:
+                raise GenerationError("the endpoint is gone")
+            self.ran.append((task.instance_id, job.sample))
+            error = "no sandbox" if task.instance_id in self.broken_episodes else ""
+            patch = "" if task.instance_id == NAMES[2] else task.patch
+            turns = (Turn(Action("ls", "Look."), "calc.py", 0, completion_tokens=5),)
+            trajectory = Trajectory(
+                f"{task.instance_id}#{job.sample}",
+                task.instance_id,
+                turns,
+                repo=task.repo,
+                stop_reason=StopReason.SUBMITTED,
+            )
+            yield Episode(task.instance_id, job.sample, trajectory, patch, error, 1.5)
+
+    def grade(self, task: Task, patch: str, settings: object, cache: object, keep: object, retries: int) -> Verdict:
+        self.graded.append((task.instance_id, patch))
+        if task.instance_id in self.broken_gradings:
+            return Verdict(task.instance_id, VerdictStatus.INFRASTRUCTURE, False, False, "daemon gone")
+        if not patch:
+            return Verdict(task.instance_id, VerdictStatus.EMPTY_PATCH, False, False, "the patch is empty")
+        keep(TestRun("a log", 0, applied=True))  # type: ignore[operator]
+        return Verdict(task.instance_id, VerdictStatus.RESOLVED, True, True, fail_to_pass_passed=task.fail_to_pass)
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    made = World()
+    monkeypatch.setattr(pipeline_module, "grade", made.grade)
+    monkeypatch.setattr(running_module, "missing_episodes", made.episodes)
+    return made
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Path:
+    folder = make_repository(tmp_path / "calc")
+    task = replace(tiny_task(tmp_path, prepare=False), source=f"dir:{folder}")
+    write_jsonl(tmp_path / "rows.jsonl", [named(task, name).row() for name in NAMES])
+    return tmp_path / "rows.jsonl"
+
+
+def settings_for(rows: Path, **more: object) -> EvalSettings:
+    values = {"tasks": str(rows), "split": "quickstart", "policy": "gold", "output": rows.parent / "run", **more}
+    return EvalSettings(**values)  # type: ignore[arg-type]
+
+
+class Notes:
+    """A progress that remembers."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self.advanced: list[str] = []
+
+    def track(self, name: str, total: int | None = None, done: int = 0) -> None: ...
+
+    def advance(self, name: str, amount: int = 1, info: str = "") -> None:
+        self.advanced.append(f"{name} {info}")
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+def test_a_run_leaves_everything_in_its_folder(world: World, rows: Path) -> None:
+    progress: Progress = Notes()
+    report = evaluate(settings_for(rows), progress)
+    run = rows.parent / "run"
+    assert (report.resolved, report.samples, report.asked) == (2, 3, 3)
+    assert report.statuses == {"resolved": 2, "empty_patch": 1}
+    assert {trajectory.task_id for trajectory in read_trajectories(run / "episodes.jsonl")} == set(NAMES)
+    assert json.loads((run / "report.json").read_text())["resolved"] == 2
+    assert "2 of 3" in (run / "report.md").read_text()
+    assert (run / "logs" / NAMES[0] / "0" / "test_output.txt").read_text() == "a log"
+    assert len(progress.advanced) == 6 and "3 graded samples of 3 tasks" in progress.notes[-1]  # type: ignore[attr-defined]
+
+
+def test_predictions_are_in_the_harnesss_format(world: World, rows: Path) -> None:
+    evaluate(settings_for(rows, samples=2))
+    run = rows.parent / "run"
+    for name in ("predictions.jsonl", "predictions-1.jsonl"):
+        text = (run / name).read_text()
+        assert text.isascii()
+        found = [json.loads(line) for line in text.splitlines()]
+        assert {row["instance_id"] for row in found} == set(NAMES)
+        assert all(row.keys() == {"instance_id", "model_name_or_path", "model_patch"} for row in found)
+    assert {prediction.patch for prediction in read_predictions(run / "predictions.jsonl")} == {GOLD, ""}
+
+
+def test_a_second_start_does_nothing_again(world: World, rows: Path) -> None:
+    first = evaluate(settings_for(rows))
+    ran, graded = len(world.ran), len(world.graded)
+    second = evaluate(settings_for(rows, workers=7))
+    assert (len(world.ran), len(world.graded)) == (ran, graded)
+    assert first.as_dict() == second.as_dict()
+
+
+def test_a_failed_endpoint_keeps_what_was_finished(world: World, rows: Path) -> None:
+    world.stop_after = 2
+    with pytest.raises(GenerationError):
+        evaluate(settings_for(rows))
+    assert len(list(read_jsonl(rows.parent / "run" / "episodes.jsonl"))) == 2
+    world.stop_after = 10**9
+    assert evaluate(settings_for(rows)).samples == 3
+    assert sorted(world.ran) == sorted((name, 0) for name in NAMES)
+
+
+def test_infrastructure_failures_are_apart_and_tried_again(world: World, rows: Path) -> None:
+    world.broken_episodes, world.broken_gradings = {NAMES[0]}, {NAMES[1]}
+    report = evaluate(settings_for(rows))
+    assert (report.samples, report.asked) == (1, 3)
+    failures = {failure.task_id: failure for failure in report.failures}
+    assert failures[NAMES[0]].stage == "episode" and failures[NAMES[0]].reason == "no sandbox"
+    assert failures[NAMES[1]].stage == "grading" and failures[NAMES[1]].reason == "daemon gone"
+    assert report.resolve_rate.value == 0.0
+    world.broken_episodes, world.broken_gradings = set(), set()
+    again = evaluate(settings_for(rows))
+    assert (again.samples, again.resolved, again.failures) == (3, 2, ())
+    assert world.ran.count((NAMES[1], 0)) == 1, "a grading that failed does not run the episode again"
+
+
+def test_a_torn_journal_and_a_missing_prediction_are_mended(world: World, rows: Path) -> None:
+    evaluate(settings_for(rows))
+    run = rows.parent / "run"
+    predictions = (run / "predictions.jsonl").read_text().splitlines(keepends=True)
+    (run / "predictions.jsonl").write_text("".join(predictions[:2]))
+    verdicts = (run / "verdicts.jsonl").read_text().splitlines(keepends=True)
+    (run / "verdicts.jsonl").write_text("".join(verdicts[:-1]) + verdicts[-1][:20])
+    report = evaluate(settings_for(rows))
+    assert report.samples == 3
+    assert len(read_predictions(run / "predictions.jsonl")) == 3
+    assert len(list(read_jsonl(run / "verdicts.jsonl"))) == 3
+    assert len(world.graded) == 4
+
+
+def test_other_settings_or_other_rows_are_refused(world: World, rows: Path) -> None:
+    evaluate(settings_for(rows))
+    with pytest.raises(ConfigError, match="samples: was 1, is 2"):
+        evaluate(settings_for(rows, samples=2))
+    write_jsonl(rows, list(read_jsonl(rows))[:2])
+    with pytest.raises(ConfigError, match=r"data\.tasks"):
+        evaluate(settings_for(rows))
+
+
+def test_selection(world: World, rows: Path) -> None:
+    assert evaluate(settings_for(rows, limit=2, output=rows.parent / "a")).asked == 2
+    assert evaluate(settings_for(rows, filter="-[13]$", output=rows.parent / "b")).asked == 2
+    assert evaluate(settings_for(rows, instances=(NAMES[1],), output=rows.parent / "c")).asked == 1
+    with pytest.raises(ConfigError, match="did you mean 'tiny__calc-1'"):
+        evaluate(settings_for(rows, instances=("tiny__calc1",), output=rows.parent / "d"))
+    with pytest.raises(ConfigError, match="no task"):
+        evaluate(settings_for(rows, filter="nothing", output=rows.parent / "e"))
+
+
+def test_a_file_of_ids_narrows_the_split(world: World, rows: Path) -> None:
+    ids = rows.parent / "ids.txt"
+    ids.write_text(f"# two of them\n{NAMES[0]}\n{NAMES[2]}\n")
+    report = evaluate(settings_for(ids, split=str(rows), output=rows.parent / "f"))
+    assert report.asked == 2
+
+
+def test_tasks_that_cannot_be_run_here_are_listed_apart(world: World, rows: Path) -> None:
+    found = list(read_jsonl(rows))
+    no_script = {key: value for key, value in found[0].items() if key != "eval_script"}
+    no_place = {key: value for key, value in found[1].items() if key != "source"}
+    write_jsonl(rows, [no_script, no_place, found[2]])
+    progress = Notes()
+    report = evaluate(settings_for(rows), progress)
+    assert (report.asked, report.tasks) == (1, 1)
+    assert "no eval_script" in report.unavailable[NAMES[0]]
+    assert "neither an image nor a source" in report.unavailable[NAMES[1]]
+    assert sum(note.startswith("not run: ") for note in progress.notes) == 2
+    write_jsonl(rows, [no_script])
+    with pytest.raises(SweSrlError, match="none of the 1 tasks can be run here"):
+        evaluate(settings_for(rows, output=rows.parent / "g"))
+
+
+def test_comparison_of_two_runs(world: World, rows: Path) -> None:
+    a, b = rows.parent / "a", rows.parent / "b"
+    world.broken_gradings = set()
+    evaluate(settings_for(rows, output=a))
+    verdicts = [{**row, "official": row["task_id"] != NAMES[0]} for row in read_jsonl(a / "verdicts.jsonl")]
+    evaluate(settings_for(rows, output=b))
+    write_jsonl(b / "verdicts.jsonl", verdicts)
+    found = compare(a, b)
+    assert found.tasks == 3 and found.lost == (NAMES[0],) and found.gained == (NAMES[2],)
+    assert found.p_value == 1.0
+    assert "Worse in B: 1" in found.as_markdown()
+    write_jsonl(b / "verdicts.jsonl", verdicts[:2])
+    with pytest.raises(ConfigError, match=r"1 only in .*--common"):
+        compare(a, b)
+    common = compare(a, b, common=True)
+    assert common.tasks == 2 and len(common.only_a) == 1
+
+
+def test_predictions_of_others(world: World, rows: Path) -> None:
+    from swe_srl.tasks import load_tasks
+
+    tasks = load_tasks(str(rows))
+    file = rows.parent / "theirs.json"
+    file.write_text(json.dumps({NAMES[0]: {"instance_id": NAMES[0], "model_patch": GOLD, "model_name_or_path": "m"}}))
+    report = grade_predictions(file, tasks, rows.parent / "graded")
+    assert (report.resolved, report.samples) == (1, 1)
+    assert set(report.unavailable) == {NAMES[1], NAMES[2]}
+    grade_predictions(file, tasks, rows.parent / "graded")
+    assert len(world.graded) == 1
+    file.write_text(file.read_text().replace("+    return", "+\\t\\treturn"))
+    with pytest.raises(ConfigError, match=r"data\.predictions"):
+        grade_predictions(file, tasks, rows.parent / "graded")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"instance_id": 3}', "a prediction is an object"),
+        ('{"instance_id": "a", "model_patch": 3}', "model_patch is int"),
+        ('{"instance_id": "a"}\n{"instance_id": "a"}', "occurs twice"),
+        ("{", "cannot be read"),
+    ],
+)
+def test_damaged_predictions(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "p.jsonl").write_text(text)
+    with pytest.raises(SweSrlError, match=words):
+        read_predictions(tmp_path / "p.jsonl")
+
+
+def test_predictions_may_hold_exotic_line_separators(tmp_path: Path) -> None:
+    row = {"instance_id": "a", "model_patch": "+x = '\u2028'\n", "model_name_or_path": None}
+    (tmp_path / "p.jsonl").write_text(json.dumps(row, ensure_ascii=False) + "\n")
+    assert read_predictions(tmp_path / "p.jsonl")[0].patch == "+x = '\u2028'\n"
+
+
+def test_saved_logs_are_judged_again(world: World, rows: Path) -> None:
+    from swe_srl.tasks import load_tasks
+
+    evaluate(settings_for(rows))
+    again = judge_again(rows.parent / "run", load_tasks(str(rows)))
+    assert {(sample, verdict.task_id) for sample, verdict in again} == {(0, NAMES[0]), (0, NAMES[1])}
+    assert all(verdict.status is VerdictStatus.UNRESOLVED for _, verdict in again), "'a log' resolves nothing"
+
+
+def test_settings_are_checked() -> None:
+    with pytest.raises(ConfigError, match="samples must be at least 1"):
+        EvalSettings(samples=0)
+    with pytest.raises(ConfigError, match="no regular expression"):
+        EvalSettings(filter="(")
+    with pytest.raises(ConfigError, match="endpoint_model"):
+        EvalSettings(policy="http://localhost:8000/v1")
+    same, other = EvalSettings(policy="gold"), EvalSettings(policy="gold", samples=3)
+    assert same.folder == EvalSettings(policy="gold", workers=9).folder != other.folder
+    assert (EvalSettings().agent_name, EvalSettings(split="lite").agent_name) == ("quickstart", "shell")

@@ -1,0 +1,105 @@
+"""Figures of a report."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from swe_srl.evaluation.markdown import report_markdown
+from swe_srl.evaluation.pipeline import Attempt, Failure
+from swe_srl.evaluation.report import Report, make_report
+from swe_srl.rewards import get_similarity
+from swe_srl.types import Action, FormatError, StopReason, Trajectory, Turn, Verdict, VerdictStatus
+
+
+def attempt(
+    task: str, sample: int, official: bool, hardened: bool | None = None, turns: tuple[Turn, ...] = ()
+) -> Attempt:
+    status = VerdictStatus.RESOLVED if official else VerdictStatus.UNRESOLVED
+    kept = official if hardened is None else hardened
+    reason = "" if official == kept else "not hardened: canaries"
+    verdict = Verdict(task, status, official, kept, reason, seconds=2.0)
+    trajectory = Trajectory(f"{task}#{sample}", task, turns, repo=f"org/{task[0]}", stop_reason=StopReason.SUBMITTED)
+    return Attempt(task, sample, trajectory, verdict, 4.0)
+
+
+def report_of(attempts: list[Attempt], **more: object) -> Report:
+    values = {"failures": [], "unavailable": {}, "asked": len(attempts), "experts": {}, "similarity": None, **more}
+    return make_report("policy on split", attempts, **values)  # type: ignore[arg-type]
+
+
+def test_one_sample_per_task_gets_wilsons_interval() -> None:
+    report = report_of([attempt(f"a{i}", 0, i < 8) for i in range(10)])
+    assert (report.resolved, report.samples, report.tasks) == (8, 10, 10)
+    assert round(report.resolve_rate.low, 4) == 0.4902
+    assert report.pass_at_k == {1: 0.8}
+
+
+def test_several_samples_are_bootstrapped_by_task() -> None:
+    attempts = [attempt(f"a{i}", sample, sample == 0 and i < 5) for i in range(10) for sample in range(4)]
+    report = report_of(attempts)
+    assert report.resolve_rate.value == pytest.approx(5 / 40)
+    assert report.pass_at_k[1] == pytest.approx(5 / 40)
+    assert report.pass_at_k[4] == pytest.approx(0.5)
+    assert set(report.pass_at_k) == {1, 2, 4}
+    assert report.resolve_rate.high == pytest.approx(0.2, abs=0.03)
+
+
+def test_pass_at_k_counts_only_tasks_with_enough_samples() -> None:
+    report = report_of([attempt("a", 0, True), attempt("a", 1, False), attempt("b", 0, False)])
+    assert report.pass_at_k == {1: pytest.approx(0.25), 2: pytest.approx(1.0)}
+
+
+def test_official_and_hardened_stand_side_by_side() -> None:
+    report = report_of([attempt("a1", 0, True), attempt("a2", 0, True, hardened=False), attempt("b1", 1, False)])
+    assert (report.resolved, report.hardened) == (2, 1)
+    assert report.differing == {"a2": "not hardened: canaries"}
+    assert report.by_repository == {"org/a": (2, 2), "org/b": (0, 1)}
+
+
+def test_tokens_turns_and_format_errors() -> None:
+    turns = (
+        Turn(Action("ls"), prompt_tokens=100, completion_tokens=30, thought_tokens=20),
+        Turn(FormatError("no command", "x"), prompt_tokens=200, completion_tokens=10, thought_tokens=0),
+    )
+    report = report_of([attempt("a", 0, True, turns=turns), attempt("b", 0, False, turns=turns)])
+    assert report.turns == 2 and report.format_error_rate == 0.5
+    assert report.tokens == {"prompt": 150, "completion": 20, "thought": 10, "command": 10}
+    assert report.exit_reasons == {"submitted": 2}
+    assert report_of([attempt("a", 0, True)]).tokens == {}
+
+
+def test_similarity_to_the_expert_is_by_turn() -> None:
+    expert = Trajectory("e", "a", (Turn(Action("ls")), Turn(Action("cat x")), Turn(Action("submit"))))
+    own = (Turn(Action("ls")), Turn(FormatError("no command", "x")))
+    known = report_of([attempt("a", 0, True, turns=own)], experts={"a": expert}, similarity=get_similarity("sequence"))
+    assert known.similarity == pytest.approx(0.5)
+    unknown = report_of(
+        [attempt("b", 0, True, turns=own)], experts={"a": expert}, similarity=get_similarity("sequence")
+    )
+    assert unknown.similarity is None
+
+
+def test_what_was_left_out_is_told() -> None:
+    failure = Failure("a9", 0, "grading", "the daemon is gone")
+    report = report_of([attempt("a1", 0, True)], failures=[failure], unavailable={"b1": "no image b1"}, asked=2)
+    text = report_markdown(report)
+    assert (
+        "1 graded samples of 1 tasks; 2 samples asked for, 1 lost to infrastructure failures; 1 tasks cannot be" in text
+    )
+    assert "Infrastructure failures (not counted): 1" in text and "the daemon is gone" in text
+    assert "no image b1" in text
+    assert json.loads(json.dumps(report.as_dict()))["failures"][0]["reason"] == "the daemon is gone"
+
+
+def test_an_empty_run_has_no_rate() -> None:
+    report = report_of([], failures=[Failure("a", 0, "episode", "x")], asked=1)
+    assert "no data" in report_markdown(report)
+    assert report.as_dict()["resolve_rate"]["value"] is None
+
+
+def test_hostile_text_stays_in_its_cell() -> None:
+    broken = attempt("a1", 0, True, hardened=False)
+    text = report_markdown(report_of([broken], unavailable={"x|y": "line one\nline two | three"}))
+    assert "line one line two | three" in text

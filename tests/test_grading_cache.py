@@ -1,0 +1,84 @@
+"""Verdicts are remembered by everything that decides them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from grading_support import CALC, GOLD, make_repository, tiny_task
+
+from swe_srl.errors import SandboxError
+from swe_srl.grading import GradingSettings, VerdictCache, grade
+from swe_srl.grading import grade as grade_function
+from swe_srl.grading.cache import verdict_from_row, verdict_row
+from swe_srl.protocols import Sandbox
+from swe_srl.types import SandboxSpec, Task, Verdict, VerdictStatus
+
+VERDICT = Verdict("tiny__calc-1", VerdictStatus.RESOLVED, True, False, "because", ("a",), flags=("x:y",), seconds=1.5)
+
+
+@pytest.fixture
+def task(tmp_path: Path) -> Task:
+    folder = make_repository(tmp_path / "calc")
+    return replace(tiny_task(tmp_path, prepare=False), source=f"dir:{folder}")
+
+
+def test_rows_come_back() -> None:
+    assert verdict_from_row(json.loads(json.dumps(verdict_row(VERDICT)))) == VERDICT
+
+
+def test_a_verdict_is_found_only_under_the_same_conditions(task: Task, tmp_path: Path) -> None:
+    cache, settings = VerdictCache(tmp_path / "cache"), GradingSettings()
+    assert cache.get(task, GOLD, settings) is None
+    cache.put(task, GOLD, settings, VERDICT)
+    assert VerdictCache(tmp_path / "cache").get(task, GOLD, settings) == VERDICT
+    assert cache.get(task, GOLD + "\n", settings) is None
+    assert cache.get(replace(task, pass_to_pass=()), GOLD, settings) is None
+    assert cache.get(task, GOLD, replace(settings, timeout=3.0)) is None
+    assert cache.get(task, GOLD, replace(settings, hardened=False)) is None
+    (tmp_path / "calc" / "calc.py").write_text(CALC + "\nx = 1\n")
+    assert cache.get(task, GOLD, settings) is None, "the repository is another one"
+
+
+def test_a_damaged_entry_counts_as_none(task: Task, tmp_path: Path) -> None:
+    cache = VerdictCache(tmp_path / "cache")
+    cache.put(task, GOLD, GradingSettings(), VERDICT)
+    (entry,) = (tmp_path / "cache").rglob("*.json")
+    entry.write_text('{"task_id"')
+    assert cache.get(task, GOLD, GradingSettings()) is None
+
+
+def test_a_missing_image_is_not_remembered(task: Task, tmp_path: Path) -> None:
+    cache, elsewhere = VerdictCache(tmp_path / "cache"), replace(task, image="no/such-image:here", source="")
+    cache.put(elsewhere, GOLD, GradingSettings(), VERDICT)
+    assert cache.get(elsewhere, GOLD, GradingSettings()) is None
+
+
+def test_infrastructure_failures_are_retried_and_not_remembered(task: Task, tmp_path: Path) -> None:
+    tries: list[str] = []
+
+    def broken(kind: str, spec: SandboxSpec) -> Sandbox:
+        tries.append(kind)
+        raise SandboxError("the daemon is gone")
+
+    settings, cache = GradingSettings(make_sandbox=broken), VerdictCache(tmp_path / "cache")
+    verdict = grade_function(task, GOLD, settings, cache, retries=2)
+    assert (verdict.status, verdict.reason) == (VerdictStatus.INFRASTRUCTURE, "the daemon is gone")
+    assert len(tries) == 3
+    assert cache.get(task, GOLD, settings) is None
+
+
+def test_an_empty_patch_is_never_run(task: Task) -> None:
+    def forbidden(kind: str, spec: SandboxSpec) -> Sandbox:
+        raise AssertionError("an empty patch was run")
+
+    verdict = grade(task, " \n", GradingSettings(make_sandbox=forbidden))
+    assert verdict.status is VerdictStatus.EMPTY_PATCH
+
+
+def test_a_task_without_a_place_to_run_in(task: Task) -> None:
+    verdict = grade(replace(task, source=""), GOLD)
+    assert verdict.status is VerdictStatus.INFRASTRUCTURE
+    assert "neither an image nor a source" in verdict.reason

@@ -1,0 +1,106 @@
+"""Patches graded in the local sandbox."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from grading_support import CALC, GOLD, calc_prepend, new_file, tiny_task
+
+from swe_srl.grading import GradingSettings, grade, judge, log_parser_statuses, run_tests
+from swe_srl.types import Task, TestRun, VerdictStatus
+
+pytestmark = pytest.mark.sandbox
+
+
+@pytest.fixture(scope="module")
+def task(tmp_path_factory: pytest.TempPathFactory) -> Task:
+    return tiny_task(tmp_path_factory.mktemp("graded") / "calc")
+
+
+def test_an_empty_patch_runs_the_base_commit(task: Task) -> None:
+    run = run_tests(task, "")
+    assert run.applied and not run.error and run.report == ""
+    statuses = log_parser_statuses(task, run.log)
+    assert statuses[task.fail_to_pass[0]] == "FAILED"
+    assert all(statuses[name] == "PASSED" for name in task.pass_to_pass)
+    assert run.exit_code == 1
+
+
+def test_gold_twice_gives_the_same_verdict(task: Task) -> None:
+    first, second = (replace(grade(task, GOLD), seconds=0.0) for _ in range(2))
+    assert first == second
+    assert first.official and first.hardened and first.fail_to_pass_passed == task.fail_to_pass
+
+
+def test_a_wrong_patch_is_unresolved(task: Task) -> None:
+    wrong = GOLD.replace("a + b", "b - a")
+    verdict = grade(task, wrong)
+    assert verdict.status is VerdictStatus.UNRESOLVED
+    assert verdict.fail_to_pass_failed == task.fail_to_pass
+    assert verdict.pass_to_pass_failed == ("test_add_zero (tests.test_calc.TestCalc.test_add_zero)",)
+
+
+@pytest.mark.parametrize(
+    "patch",
+    [
+        "nonsense",
+        "diff --git a/x b/x\nhello\n",
+        GOLD.replace("return a - b", "return c - d"),
+        GOLD.replace("calc.py", "no.py"),
+    ],
+)
+def test_a_patch_that_does_not_apply_is_a_verdict(task: Task, patch: str) -> None:
+    verdict = grade(task, patch)
+    assert verdict.status is VerdictStatus.PATCH_FAILED
+    assert verdict.reason.startswith("the patch does not apply: ")
+
+
+def test_a_sloppy_patch_applies_as_the_harness_applies_it(task: Task) -> None:
+    shifted = GOLD.replace("@@ -2,7 +2,7 @@", "@@ -5,7 +5,7 @@")
+    fuzzy = GOLD.replace(" def double(a):\n", " def dubble(a):\n")
+    for patch in (shifted, fuzzy):
+        verdict = grade(task, patch)
+        assert verdict.official and verdict.hardened, verdict.reason
+
+
+def test_an_endless_test_times_out(task: Task) -> None:
+    kept: list[TestRun] = []
+    endless = calc_prepend("while True: pass")
+    verdict = grade(task, endless, GradingSettings(timeout=3.0), keep=kept.append)
+    assert verdict.status is VerdictStatus.TIMEOUT
+    assert verdict.reason == "Timeout error: 3 seconds exceeded."
+    assert "Start Test Output" in kept[0].log, "what was logged so far is kept"
+
+
+def test_background_children_do_not_keep_the_verdict_waiting(task: Task) -> None:
+    fixed = CALC.replace("a - b", "a + b").rstrip("\n").split("\n")
+    lines = ["import subprocess", "subprocess.Popen(['sleep', '600'])", *fixed]
+    old = CALC.rstrip("\n").split("\n")
+    head = f"--- a/calc.py\n+++ b/calc.py\n@@ -1,{len(old)} +1,{len(lines)} @@\n"
+    patch = head + "".join(f"-{line}\n" for line in old) + "".join(f"+{line}\n" for line in lines)
+    verdict = grade(task, patch)
+    assert verdict.official and verdict.hardened, verdict.reason
+    assert verdict.seconds < 60
+
+
+@pytest.mark.slow
+def test_endless_output_is_bounded(task: Task) -> None:
+    loud = calc_prepend("import os\nfor _ in range(3000): os.write(1, b'x' * 65535 + b'\\n')")
+    run = run_tests(task, loud)
+    assert run.applied and not run.error
+    assert 60 << 20 < len(run.log) <= 64 << 20
+
+
+def test_odd_files_in_a_patch(task: Task) -> None:
+    odd = GOLD + new_file("a folder/ünï cödé.txt", "x") + new_file("tests/-n", "x")
+    verdict = grade(task, odd)
+    assert verdict.official and verdict.hardened, verdict.reason
+
+
+def test_saved_runs_are_judged_without_a_sandbox(task: Task) -> None:
+    run = run_tests(task, GOLD)
+    verdict = judge(task, GOLD, run)
+    assert verdict.official and verdict.hardened
+    unhardened = run_tests(task, GOLD, GradingSettings(hardened=False))
+    assert unhardened.report == "" and not judge(task, GOLD, unhardened).hardened
