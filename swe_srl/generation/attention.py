@@ -114,8 +114,11 @@ def grouped_attention(
         )
         return output
     layer = int(module.layer_idx)  # type: ignore[arg-type]
+    kind = value_NKSD.dtype  # under autocast, rotary embeddings leave queries and keys in float32
     scale = scaling if scaling is not None else query_NHTD.shape[-1] ** -0.5
-    return plan.attend(layer, query_NHTD * scale, key_NKSD, value_NKSD).transpose(1, 2).contiguous(), None
+    return plan.attend(layer, (query_NHTD * scale).to(kind), key_NKSD.to(kind), value_NKSD).transpose(
+        1, 2
+    ).contiguous(), None
 
 
 def grouped(

@@ -35,7 +35,7 @@ class BufferLayer(DynamicLayer):  # type: ignore[no-untyped-call]
         """Append [N, K, T, D] keys and values; returns all of the suffix so far."""
         end = self.length + key_states.shape[2]
         if self.keys is None or end > self.keys.shape[2]:
-            self._grow(key_states, end)
+            self._grow(value_states, end)  # under autocast, the keys are in float32 and the values are not
         assert self.keys is not None and self.values is not None
         self.keys[:, :, self.length : end] = key_states
         self.values[:, :, self.length : end] = value_states
@@ -88,7 +88,9 @@ def prefill(model: PreTrainedModel, contexts: Sequence[Sequence[int]], cache: Ca
     positions_BP = torch.arange(longest, device=device).expand(len(contexts), -1)
     model(input_ids=ids_BP, position_ids=positions_BP, past_key_values=cache, use_cache=True, logits_to_keep=1)
     layers: list[Any] = cache.layers
-    return SharedPrefix([layer.keys for layer in layers], [layer.values for layer in layers], lengths_B)
+    return SharedPrefix(
+        [layer.keys.to(layer.values.dtype) for layer in layers], [layer.values for layer in layers], lengths_B
+    )
 
 
 def pad(sequences: Sequence[Sequence[int]], length: int, device: torch.device) -> Tensor:

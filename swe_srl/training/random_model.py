@@ -12,6 +12,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
 from swe_srl.seeds import derive_seed
+from swe_srl.training.checkpoints import save_model
 from swe_srl.trajectories.action_format import format_action
 from swe_srl.types import Action, Step
 
@@ -62,8 +63,7 @@ def make_random_model(folder: Path, steps: Sequence[Step], seed: int) -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "random model"))
         model = Qwen2ForCausalLM(config)
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    save_model(folder, model, tokenizer)
 
 
 def _texts(steps: Sequence[Step], seed: int) -> Iterator[str]:

@@ -15,7 +15,12 @@ TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3, torch.bfloat16: 0.25, tor
 COMPLETIONS = 2  # of the checked group
 
 
-def self_check(model: PreTrainedModel, groups: Sequence[TokenGroup], dtype: torch.dtype) -> float:
+def self_check(
+    model: PreTrainedModel,
+    groups: Sequence[TokenGroup],
+    dtype: torch.dtype,
+    sampled: Sequence[Sequence[Sequence[float]]] | None = None,
+) -> float:
     """Compare log-probabilities and gradients on the smallest group; returns the largest difference of the former.
 
     Gradients of the model are clear afterwards.
@@ -23,25 +28,31 @@ def self_check(model: PreTrainedModel, groups: Sequence[TokenGroup], dtype: torc
     Args:
         groups: the first batch.
         dtype: arithmetic of the forward pass, which decides how close is equal.
+        sampled: log-probabilities that the generator reported for the groups' completions, at temperature 1.
 
     Raises:
         TrainingError: they differ: the model's attention is not what the shared pass computes.
     """
-    smallest = min(groups, key=lambda group: len(group.context))
-    group = TokenGroup(smallest.context, smallest.completions[:COMPLETIONS])
+    index = min(range(len(groups)), key=lambda i: len(groups[i].context))
+    group = TokenGroup(groups[index].context, groups[index].completions[:COMPLETIONS])
     shared_NT, shared_gradient = _pass(model, group, plain=False)
     plain_NT, plain_gradient = _pass(model, group, plain=True)
-    gap = float((shared_NT - plain_NT).abs().max())
+    gaps = {"log-probabilities": float((shared_NT - plain_NT).abs().max())}
     scale = float(plain_gradient.norm()) + 1e-12
-    gradient_gap = float((shared_gradient - plain_gradient).norm()) / scale
+    gaps["gradients (relative to their norm)"] = float((shared_gradient - plain_gradient).norm()) / scale / 10
+    if sampled is not None:
+        pairs = zip(plain_NT.tolist(), sampled[index][:COMPLETIONS], strict=True)
+        gap = max(abs(a - b) for row, old in pairs for a, b in zip(row, old, strict=False))
+        gaps["the generator's log-probabilities"] = gap
     allowed = TOLERANCE[dtype]
-    if not (gap <= allowed and gradient_gap <= 10 * allowed):
+    wrong = [f"{what} by {gap:.2g}" for what, gap in gaps.items() if not gap <= allowed]
+    if wrong:
         raise TrainingError(
             f"self-check: {type(model).__name__} does not compute the same with a shared context as with separate "
-            f"sequences (log-probabilities differ by {gap:.2g}, gradients by {gradient_gap:.2g} of their norm; allowed "
-            f"{allowed:.2g} and {10 * allowed:.2g}). Set shared_contexts to false to train on separate sequences"
+            f"sequences: {', '.join(wrong)} (allowed: {allowed:.2g}). Set shared_contexts to false to train on separate "
+            "sequences"
         )
-    return gap
+    return max(gaps.values())
 
 
 def _pass(model: PreTrainedModel, group: TokenGroup, plain: bool) -> tuple[Tensor, Tensor]:

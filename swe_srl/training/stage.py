@@ -28,6 +28,7 @@ from swe_srl.training.targets import target_tokens
 from swe_srl.training.update import PolicyGroup, Totals, Updater
 from swe_srl.types import Message, Step
 
+OldLogprobs = Sequence[Sequence[Sequence[float]]]
 ENCODED = 4096  # contexts whose tokens are remembered
 
 
@@ -169,7 +170,7 @@ class StageTrainer:
         if not batch.kept:
             return row
         groups = [self._policy_group(group) for group in batch.kept]
-        self._check([group.tokens for group in groups], clock)
+        self._check([group.tokens for group in groups], clock, [group.old for group in groups])
         shown = sampled(batch.kept)
         if shown is not None and (self.update + 1) % self.work.settings.samples_every == 0:
             place = {"stage": self.index, "update": self.update + 1}
@@ -238,11 +239,11 @@ class StageTrainer:
         place = Place(self.index, self.update)
         self.work.checkpoints.write(place, self.work.model, self.work.tokenizer, trainer, state)
 
-    def _check(self, groups: Sequence[TokenGroup], clock: Clock) -> None:
+    def _check(self, groups: Sequence[TokenGroup], clock: Clock, sampled: OldLogprobs | None = None) -> None:
         if self.checked or not self.work.settings.shared_contexts or not self.work.generator.grouped:
             return
         with clock.phase("self_check"), self.updater.context():
-            self_check(self.work.model, groups, self.work.autocast or self.work.model.dtype)
+            self_check(self.work.model, groups, self.work.autocast or self.work.model.dtype, sampled)
         self.checked = True
 
     def _policy_group(self, group: Rollouts) -> PolicyGroup:

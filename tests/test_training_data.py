@@ -1,0 +1,100 @@
+"""The steps of a run: what is held out, what is refused, in which order they come."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from training_data import make_trajectory, train_settings, write_trajectory_file
+
+from swe_srl.errors import ContaminationError, TrajectoryError
+from swe_srl.training.data import StepStream, hold_out, load_steps, shuffle_targets, steps_fingerprint
+from swe_srl.trajectories import make_steps
+from swe_srl.trajectories.prompting import Prompting
+from swe_srl.types import Step, Task
+
+
+def some_steps(count: int) -> list[Step]:
+    return list(make_steps((make_trajectory(number) for number in range(count)), Prompting()))
+
+
+def test_every_turn_is_a_step_and_whole_tasks_are_held_out(tmp_path: Path) -> None:
+    data = load_steps(train_settings(tmp_path, validation_share=0.25))
+    assert len(data.training) + len(data.validation) == 12 * 4 and len(data.validation) == 3 * 4
+    assert not {s.task_id for s in data.training} & {s.task_id for s in data.validation}
+    assert data.report.steps == 48 and not data.contaminated
+    again = load_steps(train_settings(tmp_path, validation_share=0.25))
+    assert again.fingerprints() == data.fingerprints()
+    other = load_steps(train_settings(tmp_path, validation_share=0.25, seed=1))
+    assert other.fingerprints() != data.fingerprints()
+
+
+def test_named_validation_trajectories(tmp_path: Path) -> None:
+    settings = train_settings(tmp_path)
+    (tmp_path / "held").mkdir()
+    held = write_trajectory_file(tmp_path / "held", 2)
+    data = load_steps(train_settings(tmp_path, validation=str(held)))
+    assert (len(data.training), len(data.validation)) == (48, 8)
+    assert len(load_steps(settings).validation) == 4
+
+
+@pytest.mark.parametrize(("share", "count", "held"), [(0.0, 5, 0), (0.5, 1, 0), (0.001, 5, 1), (0.99, 5, 4)])
+def test_hold_out_leaves_something_to_train_on(share: float, count: int, held: int) -> None:
+    training, validation = hold_out(some_steps(count), share, 0)
+    assert len(validation) == held * 4 and len(training) == (count - held) * 4
+
+
+def evaluation_file(folder: Path, **task: str) -> str:
+    path = folder / "tasks.jsonl"
+    row = Task("other", "made/other", "x" * 40, "An unrelated problem.").row() | task
+    path.write_text(json.dumps(row) + "\n")
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("task", "by"),
+    [({"instance_id": "task3"}, "task"), ({"repo": "made/up0", "base_commit": "00000003"}, "base commit")],
+)
+def test_steps_of_evaluation_tasks_are_refused_and_listed(tmp_path: Path, task: dict[str, str], by: str) -> None:
+    split = evaluation_file(tmp_path, **task)
+    with pytest.raises(ContaminationError, match=rf"4 training steps .*\(by {by}\).*allow_contamination"):
+        load_steps(train_settings(tmp_path, evaluation_split=split, validation_share=0))
+    data = load_steps(train_settings(tmp_path, evaluation_split=split, validation_share=0, allow_contamination=True))
+    assert len(data.training) == 48 and {match.by for match in data.contaminated} == {by}
+
+
+def test_an_unrelated_split_refuses_nothing(tmp_path: Path) -> None:
+    assert not load_steps(train_settings(tmp_path, evaluation_split=evaluation_file(tmp_path))).contaminated
+
+
+def test_no_step_is_an_error_with_the_reasons(tmp_path: Path) -> None:
+    with pytest.raises(TrajectoryError, match=r"no training step came of it .*other repository"):
+        load_steps(train_settings(tmp_path, steps={"repositories": ["a/b"]}))
+
+
+def test_shuffled_targets_are_the_same_targets_at_other_steps() -> None:
+    steps = some_steps(6)
+    shuffled = shuffle_targets(steps, 3)
+    assert Counter(s.target for s in shuffled) == Counter(s.target for s in steps)
+    assert [s.context for s in shuffled] == [s.context for s in steps]
+    assert shuffled == shuffle_targets(steps, 3) != shuffle_targets(steps, 4)
+    unique = [Step(str(i), "", "", i, (), f"target {i}", f"thought {i}") for i in range(20)]
+    moved = shuffle_targets(unique, 0)
+    assert all(a.target != b.target and b.target[7:] == b.thought[8:] for a, b in zip(unique, moved, strict=True))
+
+
+def test_the_stream_gives_every_step_once_an_epoch_and_resumes() -> None:
+    stream = StepStream(5, seed=1)
+    taken = stream.take(13)
+    assert [epoch for epoch, _ in taken] == [0] * 5 + [1] * 5 + [2] * 3
+    epochs = [[index for epoch, index in taken if epoch == e] for e in (0, 1)]
+    assert all(sorted(order) == list(range(5)) for order in epochs) and epochs[0] != epochs[1]
+    assert StepStream(5, seed=1, drawn=7).take(6) == taken[7:]
+
+
+def test_fingerprints_see_targets_and_contexts() -> None:
+    steps = some_steps(2)
+    assert steps_fingerprint(steps) == steps_fingerprint(list(steps))
+    assert len({steps_fingerprint(s) for s in (steps, steps[:-1], steps[::-1], shuffle_targets(steps, 0))}) == 4

@@ -1,0 +1,119 @@
+"""Sampling groups: rewards, dynamic sampling and its bound, the buffer, what the generator must give."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from training_data import make_trajectory
+
+from swe_srl.errors import TrainingError
+from swe_srl.training.rollouts import Rollouts, Sampler, mean_similarity
+from swe_srl.training.settings import StageSettings
+from swe_srl.trajectories import make_steps
+from swe_srl.trajectories.action_format import format_action
+from swe_srl.trajectories.prompting import Prompting
+from swe_srl.types import Action, Completion, Message, Sampling
+
+STEPS = list(make_steps((make_trajectory(number) for number in range(10)), Prompting()))
+
+
+class FakeGenerator:
+    """Answers by seed: every third context gets identical completions, the others one good and one bad of two."""
+
+    def __init__(self, same: int = 3, tokens: bool = True) -> None:
+        self.same, self.tokens = same, tokens
+        self.seeds: list[int] = []
+
+    def generate(
+        self, contexts: Sequence[tuple[Message, ...]], n: int, sampling: Sampling, seeds: Sequence[int]
+    ) -> list[list[Completion]]:
+        self.seeds += seeds
+        return [[self._one(seed, j) for j in range(n)] for seed in seeds]
+
+    def _one(self, seed: int, j: int) -> Completion:
+        good = j % 2 == 0 or (self.same and seed % self.same == 0)
+        text = format_action(Action("ls src" if good else "rm -rf everything", "I think."))
+        ids = (1, 2, 3) if self.tokens else ()
+        return Completion(text, ids, (-0.5,) * len(ids), True, 10)
+
+
+def sampler(generator: Any, **stage: Any) -> Sampler:
+    values = {"batch_steps": 4, "group_size": 4, "max_resampling": 4.0, **stage}
+    return Sampler(generator, STEPS, StageSettings(**values), seed=5)
+
+
+def test_groups_without_spread_are_replaced_until_the_batch_is_full() -> None:
+    generator = FakeGenerator()
+    source = sampler(generator)
+    batches = [source.batch() for _ in range(6)]
+    for batch in batches:
+        assert len(batch.kept) == 4 and all(group.spread > 0.01 for group in batch.kept)
+    drawn = [group for batch in batches for group in batch.drawn]
+    kept = [group for batch in batches for group in batch.kept]
+    assert any(group.spread == 0 for group in drawn)
+    assert kept == [group for group in drawn if group.spread > 0.01][: len(kept)], (
+        "usable groups were lost or reordered"
+    )
+    assert len(generator.seeds) == len(set(generator.seeds)) == len(drawn)
+    row = batches[0].metrics(0.01)
+    assert row["skipped_share"] == sum(g.spread <= 0.01 for g in batches[0].drawn) / row["drawn_groups"]
+
+
+def test_the_bound_on_resampling_holds() -> None:
+    batch = sampler(FakeGenerator(same=1), max_resampling=2.5).batch()
+    assert batch.kept == [] and len(batch.drawn) == 10
+    assert batch.metrics(0.01)["skipped_share"] == 1.0
+
+
+def test_without_dynamic_sampling_everything_is_kept() -> None:
+    batch = sampler(FakeGenerator(same=1), dynamic_sampling=False).batch()
+    assert len(batch.kept) == len(batch.drawn) == 4 and batch.rounds == 1
+
+
+def test_a_larger_epsilon_keeps_less() -> None:
+    lax, strict = (sampler(FakeGenerator(same=0), epsilon=epsilon).batch() for epsilon in (0.01, 0.25))
+    assert any(group.spread <= 0.25 for group in lax.kept)
+    assert strict.kept and all(group.spread > 0.25 for group in strict.kept)
+
+
+def test_resuming_goes_on_with_the_same_groups() -> None:
+    whole, first = sampler(FakeGenerator()), sampler(FakeGenerator())
+    expected = [whole.batch().kept for _ in range(6)]
+    assert [first.batch().kept for _ in range(3)] == expected[:3]
+    second = sampler(FakeGenerator())
+    second.restore(first.state())
+    assert [second.batch().kept for _ in range(3)] == expected[3:]
+
+
+def test_rows_read_back() -> None:
+    (group, *_) = sampler(FakeGenerator()).batch().kept
+    assert Rollouts.from_row(group.row()) == group
+
+
+def test_steps_that_do_not_fit_are_counted_not_sampled() -> None:
+    generator = FakeGenerator(same=0)
+    source = sampler(generator)
+    source.fits = lambda step: step.index == 0
+    batch = source.batch()
+    assert {STEPS[group.index].index for group in batch.drawn} == {0}
+    assert batch.too_long > 0 and batch.too_long + len(batch.drawn) <= 16
+
+
+def test_a_malformed_completion_gets_the_penalty_and_validates_as_nothing() -> None:
+    class Babbling(FakeGenerator):
+        def _one(self, seed: int, j: int) -> Completion:
+            return Completion("ls" if j else "```bash\nls src\n```", (1,), (-1.0,), bool(j), 3)
+
+    source = sampler(Babbling(), format_penalty=-2.0)
+    batch = source.batch()
+    assert {group.rewards[1] for group in batch.drawn} == {-2.0}
+    assert batch.metrics(0.01)["format_errors"] == 0.75 and batch.metrics(0.01)["unfinished"] == 0.25
+    exact = [group for group in batch.drawn if STEPS[group.index].target == "ls src"]
+    assert exact and mean_similarity(exact) == 0.25
+
+
+def test_a_generator_without_token_ids_is_refused() -> None:
+    with pytest.raises(TrainingError, match="without token ids"):
+        sampler(FakeGenerator(tokens=False)).batch()

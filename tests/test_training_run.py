@@ -1,0 +1,305 @@
+"""Whole runs of training: what they write, that they learn, that a kill changes nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from training_data import SFT, SRL, train_settings, write_trajectory_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from swe_srl.errors import ConfigError, TrainingError
+from swe_srl.files import read_jsonl
+from swe_srl.generation import TransformersGenerator
+from swe_srl.settings import as_mapping
+from swe_srl.training import train
+from swe_srl.training.checkpoints import Checkpoints
+from swe_srl.training.optimiser import Optimiser
+from swe_srl.types import Message, Sampling
+
+UNREPEATABLE = ("seconds", "memory_mb")
+WARM_UP = {**SFT, "updates": 40, "batch_steps": 8, "learning_rate": 5e-3, "eval_every": 0, "save_every": 0}
+
+
+def rows(run: Path, journal: str = "metrics") -> list[dict[str, Any]]:
+    return [
+        {key: value for key, value in row.items() if key not in UNREPEATABLE}
+        for row in read_jsonl(run / f"{journal}.jsonl")
+    ]
+
+
+@pytest.fixture(scope="module")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that mostly writes well-formed completions: the start of the SRL tests."""
+    folder = tmp_path_factory.mktemp("warm")
+    return train(train_settings(folder, WARM_UP)) / "model"
+
+
+@pytest.fixture(scope="module")
+def reference(warm: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An uninterrupted SRL run."""
+    folder = tmp_path_factory.mktemp("reference")
+    return train(train_settings(folder, SRL, model=str(warm)))
+
+
+def test_sft_learns_the_targets(warm: Path) -> None:
+    losses = [row["loss"] for row in rows(warm.parent) if "loss" in row]
+    assert len(losses) == 40 and sum(losses[-5:]) < 0.6 * sum(losses[:5])
+
+
+def test_a_run_writes_what_it_did(reference: Path) -> None:
+    metrics = rows(reference)
+    assert [row["update"] for row in metrics] == list(range(7))
+    assert [row["update"] for row in metrics if "validation_similarity" in row] == [0, 3, 6]
+    for row in metrics[1:]:
+        assert row["kept_groups"] <= 3 and -1 <= row["reward_mean"] <= 1 and 0 <= row["skipped_share"] <= 1
+        assert row["sharing_ratio"] > 1 and row["entropy"] > 0 and row["grad_norm"] > 0
+    assert metrics[1]["ratio_mean"] == pytest.approx(1.0, abs=1e-4) and metrics[1]["logprob_gap"] < 1e-4
+    (first, *_) = samples = rows(reference, "samples")
+    assert [row["update"] for row in samples] == [2, 4, 6] and len(first["completions"]) == 3
+    assert sum(one["advantage"] for one in first["completions"]) == pytest.approx(0, abs=1e-4)
+    steps = json.loads((reference / "steps.json").read_text())
+    assert steps["turns_read"] == steps["steps"] + steps["reported"] == 48
+    seconds = [row["seconds"] for row in read_jsonl(reference / "metrics.jsonl")]
+    assert {"generate", "update", "total"} <= seconds[1].keys()
+
+
+def test_the_result_is_an_ordinary_model_folder(reference: Path) -> None:
+    model = AutoModelForCausalLM.from_pretrained(reference / "model")
+    assert AutoTokenizer.from_pretrained(reference / "model").chat_template
+    stage = json.loads((reference / "result.json").read_text())["stages"][0]
+    best = max((row["validation_similarity"], -row["update"]) for row in rows(reference) if "validation_loss" in row)
+    assert (stage["best"]["value"], -stage["chosen_update"]) == best
+    chosen = Checkpoints(reference / "checkpoints", 2)
+    folder = chosen.path(next(p for p in chosen.places() if p.update == stage["chosen_update"]))
+    for name, weight in AutoModelForCausalLM.from_pretrained(folder).state_dict().items():
+        assert torch.equal(weight, model.state_dict()[name])
+    context = [(Message("user", "The function in src/core.py returns the wrong value."),)]
+    assert TransformersGenerator(reference / "model").generate(context, 1, Sampling(max_new_tokens=5), [0])[0][0].text
+
+
+def test_old_checkpoints_are_removed_and_the_best_is_kept(reference: Path) -> None:
+    updates = {place.update for place in Checkpoints(reference / "checkpoints", 2).places()}
+    stage = json.loads((reference / "result.json").read_text())["stages"][0]
+    assert updates == {stage["chosen_update"], 4, 6}
+
+
+def test_the_same_run_gives_the_same_numbers(reference: Path, warm: Path, tmp_path: Path) -> None:
+    again = train(train_settings(tmp_path, SRL, model=str(warm)))
+    assert rows(again) == rows(reference)
+    other = train(train_settings(tmp_path, SRL, model=str(warm), seed=1, output=str(tmp_path / "other")))
+    assert rows(other) != rows(reference)
+
+
+def test_a_finished_run_is_left_alone_and_other_settings_are_refused(reference: Path, warm: Path) -> None:
+    folder = reference.parent
+    before = (reference / "metrics.jsonl").read_bytes()
+    assert train(train_settings(folder, SRL, model=str(warm))) == reference
+    assert (reference / "metrics.jsonl").read_bytes() == before
+    with pytest.raises(ConfigError, match=r"stages\.0\.updates: was 6, is 7"):
+        train(train_settings(folder, {**SRL, "updates": 7}, model=str(warm)))
+
+
+CHILD = """
+import json, sys
+from swe_srl.settings import from_mapping
+from swe_srl.training import TrainSettings, train
+train(from_mapping(TrainSettings, json.loads(sys.argv[1]), "child"))
+"""
+
+
+def kill_after(settings: Any, checkpoint: str) -> None:
+    """Run in a process of its own, and kill -9 it some time after it has written this checkpoint."""
+    command = [sys.executable, "-c", CHILD, json.dumps(as_mapping(settings))]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) as child:
+        folder = settings.output / "checkpoints" / checkpoint
+        deadline = time.monotonic() + 240
+        while not folder.exists():
+            assert child.poll() is None, child.stderr.read().decode()
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+        time.sleep(0.1)
+        child.send_signal(signal.SIGKILL)
+        assert child.wait() == -signal.SIGKILL, "the run was over before it could be killed"
+
+
+def test_kill_and_resume_srl(reference: Path, warm: Path, tmp_path: Path) -> None:
+    settings = train_settings(tmp_path, SRL, model=str(warm))
+    kill_after(settings, "s0-u000002")
+    assert not (settings.output / "result.json").exists()
+    resumed = train(settings)
+    assert rows(resumed) == rows(reference) and rows(resumed, "samples") == rows(reference, "samples")
+    assert (resumed / "model/model.safetensors").read_bytes() == (reference / "model/model.safetensors").read_bytes()
+    assert len(list(read_jsonl(resumed / "sessions.jsonl"))) == 2
+
+
+def test_kill_and_resume_sft_and_the_stage_after_it(tmp_path: Path) -> None:
+    stages = ({**SFT, "save_every": 1}, {**SFT, "updates": 3, "eval_every": 0})
+    for name in ("whole", "killed"):
+        (tmp_path / name).mkdir()
+    whole = train(train_settings(tmp_path / "whole", *stages))
+    settings = train_settings(tmp_path / "killed", *stages)
+    kill_after(settings, "s0-u000003")
+    resumed = train(settings)
+    assert rows(resumed) == rows(whole)
+    assert [(row["stage"], row["update"]) for row in rows(whole)] == [(0, i) for i in range(7)] + [
+        (1, i) for i in range(4)
+    ]
+
+
+class InterruptedAt:
+    """A progress that presses Ctrl-C at the n-th report of a track."""
+
+    def __init__(self, count: int) -> None:
+        self.left = count
+
+    def track(self, name: str, total: int | None = None, done: int = 0) -> None:
+        """Ignore."""
+
+    def advance(self, name: str, amount: int = 1, info: str = "") -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise KeyboardInterrupt
+
+    def note(self, text: str) -> None:
+        """Ignore."""
+
+
+@pytest.mark.parametrize("phase", ["between updates", "while sampling"])
+def test_an_interruption_leaves_a_resumable_run(
+    phase: str, reference: Path, warm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = train_settings(tmp_path, SRL, model=str(warm))
+    progress = InterruptedAt(3 if phase == "between updates" else 100)
+    generate = TransformersGenerator.generate
+    calls = {"left": 6}
+
+    def counted(*arguments: Any) -> Any:
+        calls["left"] -= 1
+        if phase == "while sampling" and calls["left"] == 0:
+            raise KeyboardInterrupt
+        return generate(*arguments)
+
+    monkeypatch.setattr(TransformersGenerator, "generate", counted)
+    with pytest.raises(KeyboardInterrupt):
+        train(settings, progress)
+    monkeypatch.undo()
+    assert Checkpoints(settings.output / "checkpoints", 2).places()
+    assert rows(train(settings)) == rows(reference)
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return dict(AutoModelForCausalLM.from_pretrained(folder).state_dict())
+
+
+def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_stages_go_on_from_one_another(warm: Path, tmp_path: Path) -> None:
+    first, second = {**SFT, "updates": 2}, {**SRL, "updates": 1, "learning_rate": 0}
+    run = train(train_settings(tmp_path, first, second, model=str(warm), final_model="last"))
+    assert [row["method"] for row in rows(run) if row["update"] == 1] == ["sft", "srl"]
+    assert same(weights(run / "model"), weights(run / "stages/0"))
+    assert not same(weights(run / "model"), weights(warm))
+
+
+def test_learning_rate_zero_changes_nothing(warm: Path, tmp_path: Path) -> None:
+    run = train(train_settings(tmp_path, {**SRL, "updates": 3, "learning_rate": 0}, model=str(warm)))
+    assert same(weights(run / "model"), weights(warm))
+    values = {row["validation_similarity"] for row in rows(run) if "validation_similarity" in row}
+    assert len(values) == 1
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {"kl": 0.1, "inner_epochs": 2, "minibatches": 2, "average": "token", "clip_high": 0.28},
+        {"temperature": 0.8, "std_scaling": False, "dynamic_sampling": False, "schedule": "cosine", "warmup": 0.5},
+    ],
+)
+def test_other_objectives_run(warm: Path, tmp_path: Path, extra: dict[str, Any]) -> None:
+    run = train(train_settings(tmp_path, {**SRL, "updates": 2, **extra}, model=str(warm)))
+    first, second = rows(run)[1:3]
+    assert first["grad_norm"] > 0 and second["update"] == 2
+    if "kl" in extra:
+        assert second["kl"] > 0 and second["ratio_mean"] != 1.0
+    else:
+        assert first["ratio_mean"] == pytest.approx(1.0, abs=1e-5)
+
+
+def test_separate_sequences_give_the_same_update(reference: Path, warm: Path, tmp_path: Path) -> None:
+    run = train(train_settings(tmp_path, {**SRL, "updates": 1}, model=str(warm), shared_contexts=False))
+    plain, shared = rows(run)[1], rows(reference)[1]
+    assert plain["grad_norm"] == pytest.approx(shared["grad_norm"], rel=1e-4)
+    assert plain["reward_mean"] == shared["reward_mean"]
+
+
+def test_bfloat16_arithmetic_runs(warm: Path, tmp_path: Path) -> None:
+    run = train(train_settings(tmp_path, {**SRL, "updates": 1}, model=str(warm), dtype="bfloat16"))
+    assert rows(run)[1]["grad_norm"] > 0
+    assert AutoModelForCausalLM.from_pretrained(run / "model").dtype == torch.float32
+
+
+def test_divergence_stops_the_run(warm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    step = Optimiser.step
+
+    def poisoned(self: Optimiser) -> tuple[float, float]:
+        if self.steps == 1:
+            self.parameters[0].grad[0, 0] = float("nan")
+        return step(self)
+
+    monkeypatch.setattr(Optimiser, "step", poisoned)
+    with pytest.raises(TrainingError, match="norm is nan: training diverged"):
+        train(train_settings(tmp_path, SRL, model=str(warm)))
+    monkeypatch.undo()
+    assert len(rows(train(train_settings(tmp_path, SRL, model=str(warm))))) == 7
+
+
+def test_contexts_that_are_all_too_long_are_named(warm: Path, tmp_path: Path) -> None:
+    for stage in (SRL, SFT):
+        with pytest.raises(TrainingError, match="max_context_tokens"):
+            train(
+                train_settings(
+                    tmp_path, stage, model=str(warm), max_context_tokens=5, output=str(tmp_path / stage["method"])
+                )
+            )
+
+
+def test_tensorboard_events(warm: Path, tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run = train(train_settings(tmp_path, {**SRL, "updates": 2}, model=str(warm), tensorboard=True))
+    events = EventAccumulator(str(run / "tensorboard"))
+    events.Reload()
+    assert [event.step for event in events.Scalars("reward_mean")] == [1, 2]
+
+
+def test_missing_tensorboard_is_said(warm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(ConfigError, match=r"swe-srl\[tracking\]"):
+        train(train_settings(tmp_path, SRL, model=str(warm), tensorboard=True))
+
+
+def test_half_written_checkpoints_are_removed(tmp_path: Path) -> None:
+    (tmp_path / ".s0-u000001").mkdir()
+    (tmp_path / "s0-u000002").mkdir()
+    assert [place.update for place in Checkpoints(tmp_path, 2).places()] == [2]
+    assert not (tmp_path / ".s0-u000001").exists()
+
+
+def test_a_foreign_folder_is_refused_before_anything_is_loaded(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    write_trajectory_file(tmp_path / "run")
+    with pytest.raises(ConfigError, match="is no run of swe-srl"):
+        train(train_settings(tmp_path, SRL, model="no/such/model"))

@@ -1,0 +1,108 @@
+"""Settings of a training run: stages, overrides of every stage, checks, recipes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from swe_srl.definitions import definition_names
+from swe_srl.errors import ConfigError
+from swe_srl.settings import Draft, as_mapping, as_yaml, from_mapping
+from swe_srl.training import StageSettings, TrainSettings, load_recipe
+
+
+def test_a_setting_of_the_run_replaces_that_of_every_stage() -> None:
+    draft = Draft(TrainSettings)
+    draft.update({"stages": [{"method": "sft", "updates": 5}, {"method": "srl", "group_size": 4}]}, "file")
+    draft.set("learning_rate", "2e-4", "--learning-rate")
+    draft.set("shuffle_targets", "true", "--shuffle-targets")
+    stages = draft.build().stages
+    assert [stage.learning_rate for stage in stages] == [2e-4, 2e-4]
+    assert [(stage.method, stage.updates, stage.group_size) for stage in stages] == [("sft", 5, 8), ("srl", 0, 4)]
+    assert all(stage.shuffle_targets for stage in stages)
+
+
+def test_a_dotted_key_reaches_one_stage() -> None:
+    draft = Draft(TrainSettings)
+    draft.update({"stages": [{}, {}]}, "file")
+    draft.set("stages.1.kl", "0.1", "stages.1.kl=0.1")
+    assert [stage.kl for stage in draft.build().stages] == [0.0, 0.1]
+
+
+def test_resolved_settings_read_back_equal() -> None:
+    settings = from_mapping(TrainSettings, {"updates": 3, "learning_rate": 1e-6, "stages": [{}, {"kl": 0.5}]}, "test")
+    assert from_mapping(TrainSettings, yaml.safe_load(as_yaml(settings)), "printed") == settings
+    assert from_mapping(TrainSettings, as_mapping(settings), "plain") == settings
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"temperature": 0}, "temperature must be positive"),
+        ({"group_size": 1}, "group_size must be at least 2"),
+        ({"warmup": 1}, "warmup must be at least 0 and below 1"),
+        ({"batch_steps": 2, "minibatches": 3}, "minibatches"),
+        ({"method": "slr"}, "did you mean 'srl'"),
+        ({"epsilon": -0.1}, "epsilon must be at least 0"),
+    ],
+)
+def test_wrong_stages(values: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        from_mapping(TrainSettings, {"stages": [values]}, "test")
+    assert from_mapping(TrainSettings, {"stages": [{"method": "sft", "group_size": 1}]}, "test")
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [({"stages": []}, "at least one"), ({"keep": 0}, "keep must be"), ({"validation_share": 1}, "validation_share")],
+)
+def test_wrong_runs(values: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        from_mapping(TrainSettings, values, "test")
+
+
+def test_the_agent_follows_the_data() -> None:
+    assert TrainSettings().agent_name == "quickstart"
+    assert TrainSettings(trajectories="mine.jsonl").agent_name == "shell"
+    assert TrainSettings(trajectories="mine.jsonl", agent="own.yaml").agent_name == "own.yaml"
+
+
+@pytest.mark.parametrize("name", definition_names("recipes"))
+def test_every_recipe_loads(name: str) -> None:
+    settings = load_recipe(name, seed=7)
+    assert settings.seed == 7 and settings.stages
+
+
+def test_the_papers_values() -> None:
+    """arXiv 2510.25992, table of hyper-parameters: batch 512, learning rate 5e-7, G = 8, temperature 1, KL 0, norm 1."""
+    (stage,) = load_recipe("srl-7b").stages
+    assert (stage.method, stage.batch_steps, stage.learning_rate, stage.warmup) == ("srl", 512, 5e-7, 0.0)
+    assert (stage.group_size, stage.temperature, stage.kl, stage.grad_norm) == (8, 1.0, 0.0, 1.0)
+    assert stage.std_scaling and stage.dynamic_sampling and stage.average == "sequence"
+
+
+def test_the_controls_differ_from_the_quickstart_recipe_in_one_setting() -> None:
+    base = load_recipe("quickstart")
+    for name, changed in {
+        "quickstart-lr0": {"learning_rate": 0.0},
+        "quickstart-shuffled": {"shuffle_targets": True},
+    }.items():
+        (control,) = load_recipe(name).stages
+        expected = {**as_mapping(base.stages[0]), **changed}
+        assert as_mapping(control) == expected
+
+
+def test_importing_the_settings_does_not_import_torch() -> None:
+    script = (
+        "import sys, swe_srl.training, swe_srl.training.settings, swe_srl.generation; assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_stage_defaults_are_documented() -> None:
+    text = as_yaml(TrainSettings())
+    assert "# Dynamic sampling keeps groups whose rewards' standard deviation exceeds this.\n    epsilon: 0.01" in text
+    assert StageSettings().clip_low == StageSettings().clip_high == 0.2
