@@ -1,0 +1,324 @@
+"""The Gymnasium contract, on both sandboxes and on a fake one."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
+from gymnasium.wrappers import RecordEpisodeStatistics, TimeLimit
+
+from swe_srl.envs import EnvironmentDefinition, SweEnv, TerminalText, ThreadedVectorEnv, make_vec, register_envs
+from swe_srl.envs import places as places_module
+from swe_srl.errors import ConfigError, DefinitionNotFoundError, SandboxError, TaskError
+from swe_srl.testing import FakeSandbox
+from swe_srl.types import Action, CommandResult, SandboxSpec, Task
+from tests.sandbox_support import KINDS, write_tree
+
+pytestmark = pytest.mark.timeout(120)
+
+
+def task(folder: Path, name: str = "tiny-1", **fields: str) -> Task:
+    source = f"dir:{write_tree(folder / 'tree')}"
+    return Task(name, "me/tiny", "0" * 40, f"Fix {name}", source=source, **fields)
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+@pytest.fixture
+def faked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[FakeSandbox]]:
+    """Environments get fake sandboxes; yields them in order."""
+    made: list[FakeSandbox] = []
+
+    def make(kind: str, spec: SandboxSpec) -> FakeSandbox:
+        killed = CommandResult("[killed]", None, 9.0, timed_out=True, rebuilt=True)
+        made.append(FakeSandbox({"ls": "README.md\n", "hang": killed, "die": SandboxError("gone")}))
+        return made[-1]
+
+    monkeypatch.setattr(places_module, "make_sandbox", make)
+    yield made
+    assert all(sandbox.closed for sandbox in made)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_check_env(kind: str, tmp_path: Path) -> None:
+    register_envs()
+    env = SweEnv([task(tmp_path)], sandbox=kind, render_mode="ansi")
+    check_env(env)
+    env.close()
+
+
+def test_made_by_gymnasium(tmp_path: Path, faked: list[FakeSandbox]) -> None:
+    register_envs()
+    register_envs()
+    env = gymnasium.make("swe_srl/Repo-v0", tasks=[task(tmp_path)], max_turns=5, render_mode="ansi")
+    check_env(env.unwrapped)
+    observation, info = env.reset(seed=1)
+    assert (observation, info["task_id"], info["turn"]) == ("Fix tiny-1", "tiny-1", 0)
+    observation, reward, terminated, truncated, info = env.step("ls")
+    assert (observation, reward, terminated, truncated) == ("README.md\n", 0.0, False, False)
+    assert {key: info[key] for key in info if key != "duration"} == {
+        "task_id": "tiny-1", "turn": 1, "exit_code": 0, "timed_out": False, "truncated_output": False, "rebuilt": False,
+    }  # fmt: skip
+    observation, reward, terminated, truncated, info = env.step(" submit\n")
+    assert (observation, terminated, truncated, info["stop_reason"]) == ("", True, False, "submitted")
+    assert env.render() == "# tiny-1\nFix tiny-1\n$ ls\nREADME.md\n$  submit\n\n"
+    env.close()
+
+
+def test_quickstart_by_default(faked: list[FakeSandbox]) -> None:
+    register_envs()
+    env = gymnasium.make("swe_srl/Repo-v0", tasks="quickstart")
+    ids = {env.reset(seed=seed)[1]["task_id"] for seed in range(6)}
+    assert len(ids) > 1 and ids <= set(env.unwrapped.tasks)  # type: ignore[attr-defined]
+    env.close()
+
+
+def test_plain_gymnasium_finds_the_environment(tmp_path: Path) -> None:
+    """The entry point's function needs nothing but gymnasium itself, and no torch."""
+    code = (
+        "import gymnasium, sys, swe_srl.envs; swe_srl.envs.register_envs(); gymnasium.spec('swe_srl/Repo-v0'); "
+        "assert not {'torch', 'transformers', 'docker', 'datasets', 'swebench'} & set(sys.modules)"
+    )
+    root = str(Path(__file__).resolve().parent.parent)
+    subprocess.run(
+        [sys.executable, "-c", code], check=True, cwd=tmp_path, env={"PYTHONPATH": f"{root}:{':'.join(sys.path)}"}
+    )
+
+
+def test_ends(tmp_path: Path, faked: list[FakeSandbox]) -> None:
+    env = SweEnv([task(tmp_path)], max_turns=2)
+    with pytest.raises(gymnasium.error.ResetNeeded):
+        env.step("ls")
+    with pytest.raises(gymnasium.error.ResetNeeded):
+        _ = env.task
+    env.reset()
+    assert env.step("ls")[2:4] == (False, False)
+    *_, terminated, truncated, info = env.step("hang")
+    assert (terminated, truncated, info["stop_reason"]) == (False, True, "turn_limit")
+    assert "exit_code" not in info and info["timed_out"] and info["rebuilt"]
+    assert [(turn.action, turn.exit_code) for turn in env.turns] == [(Action("ls"), 0), (Action("hang"), None)]
+    env.reset()
+    env.step("ls")
+    assert env.step("submit")[2:4] == (True, False)  # submitting at the last turn is no truncation
+    with pytest.raises(SandboxError, match="gone"):
+        env.reset()
+        env.step("die")
+    env.close()
+    env.close()
+    with pytest.raises(gymnasium.error.ResetNeeded):
+        env.patch()
+
+
+def test_time_limit(tmp_path: Path, faked: list[FakeSandbox]) -> None:
+    (tmp_path / "short.yaml").write_text("max_seconds: 0.000001\nmax_turns: 0\n")
+    env = SweEnv([task(tmp_path)], definition=str(tmp_path / "short.yaml"))
+    env.reset()
+    *_, truncated, info = env.step("ls")
+    assert truncated and info["stop_reason"] == "time_limit"
+    env.close()
+
+
+def test_choice_of_tasks(tmp_path: Path, faked: list[FakeSandbox]) -> None:
+    env = SweEnv([task(tmp_path, f"tiny-{number}") for number in range(9)])
+    assert env.reset(options={"task": "tiny-7"})[0] == "Fix tiny-7" and env.task.instance_id == "tiny-7"
+    with pytest.raises(TaskError, match="did you mean 'tiny-7'"):
+        env.reset(options={"task": "tiny7"})
+
+    def drawn(seed: int) -> list[str]:
+        first = env.reset(seed=seed)[0]
+        return [first, *(env.reset()[0] for _ in range(4))]
+
+    assert drawn(3) == drawn(3) != drawn(4)
+    env.close()
+
+
+def test_arguments_that_cannot_be(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="at least one task"):
+        SweEnv([])
+    with pytest.raises(ConfigError, match="did you mean 'human'"):
+        SweEnv([task(tmp_path)], render_mode="humn")
+    with pytest.raises(DefinitionNotFoundError, match="did you mean 'default'"):
+        SweEnv([task(tmp_path)], definition="defualt")
+    with pytest.raises(TaskError, match="neither an image nor a source"):
+        SweEnv([Task("x", "r", "c", "p")]).reset()
+    with pytest.raises(ConfigError, match="did you mean 'docker'"):
+        SweEnv([task(tmp_path)], sandbox="dokcer").reset()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("max_turn: 3\n", "did you mean 'max_turns'"),
+        ("limits: {memory: 3}\n", "did you mean 'memory_mb'"),
+        ("max_turns: three\n", "max_turns must be int"),
+        ("max_turns: true\n", "max_turns must be int"),
+        ("limits: 3\n", "limits must be a mapping"),
+        ("limits: {processes: -1}\n", "at least 0"),
+        ("variables: [a]\n", "variables must be a mapping"),
+        ("- a\n", "a definition is a mapping"),
+    ],
+)
+def test_definitions_that_cannot_be(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "mine.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        EnvironmentDefinition.load(str(tmp_path / "mine.yaml"))
+
+
+@pytest.mark.parametrize("name", ["default", "quickstart", "swebench"])
+def test_packaged_definitions(name: str) -> None:
+    definition = EnvironmentDefinition.load(name)
+    assert definition.submit == "submit" and definition.workdir == "/testbed" and not definition.network
+    assert definition.strip_history and definition.max_turns > 0
+
+
+def test_own_definition(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("max_seconds: 5\nvariables: {A: 1}\nlimits: {command_seconds: 3}\n")
+    definition = EnvironmentDefinition.load(str(tmp_path / "mine.yaml"))
+    assert definition.max_seconds == 5.0 and definition.variables == (("A", "1"),)
+    assert definition.limits.command_seconds == 3.0 and definition.limits.processes == 256
+
+
+def test_space_holds_every_terminal_text() -> None:
+    space = TerminalText(seed=1)
+    for text in ("", "a\n", "\x1b[31mred\x07", "\u00e9\u20ac\U0001f600\ufffd", "\x00\x7f\u2028", "x" * 1_000_000):
+        assert text in space
+    for wrong in ("\ud800", 3, None, b"x", "x" * (space.max_length + 1)):
+        assert wrong not in space
+    assert space == TerminalText() and pickle.loads(pickle.dumps(space)) == space
+    assert len(pickle.dumps(space)) < 10_000
+    samples = [space.sample() for _ in range(50)]
+    assert all(sample in space for sample in samples) and len(set(samples)) > 40
+    assert [TerminalText(seed=5).sample() for _ in range(3)] == [TerminalText(seed=5).sample() for _ in range(3)]
+
+
+def test_issue_with_lone_surrogates(tmp_path: Path, faked: list[FakeSandbox]) -> None:
+    odd = Task("odd", "r", "c", "a\ud800b", source=task(tmp_path).source)
+    env = SweEnv([odd])
+    assert env.reset()[0] == "a\ufffdb"
+    env.step("echo \udcff")
+    env.close()
+
+
+def test_human_rendering(tmp_path: Path, faked: list[FakeSandbox], capsys: pytest.CaptureFixture[str]) -> None:
+    env = SweEnv([task(tmp_path)], render_mode="human")
+    env.reset()
+    env.step("ls")
+    env.step("nosuch")
+    env.step("hang")
+    assert env.render() is None
+    env.close()
+    assert capsys.readouterr().out == (
+        "# tiny-1\nFix tiny-1\n$ ls\nREADME.md\n$ nosuch\nbash: line 1: nosuch: command not found\n[exit code 127]\n"
+        "$ hang\n[killed]\n[killed]\n"
+    )
+
+
+def test_wrappers_compose(tmp_path: Path, faked: list[FakeSandbox]) -> None:
+    env = RecordEpisodeStatistics(TimeLimit(SweEnv([task(tmp_path)]), max_episode_steps=2))
+    env.reset()
+    env.step("ls")
+    *_, truncated, info = env.step("ls")
+    assert truncated and info["episode"]["l"] == 2
+    env.close()
+
+
+def test_pickling_keeps_the_configuration(tmp_path: Path, faked: list[FakeSandbox]) -> None:
+    env = SweEnv([task(tmp_path)], max_turns=3, render_mode="ansi")
+    env.reset()
+    env.step("ls")
+    copy = pickle.loads(pickle.dumps(env))
+    assert copy.max_turns == 3 and copy.render_mode == "ansi" and copy.tasks == env.tasks
+    assert copy.sandbox is None and copy.turns == []
+    assert copy.reset()[0] == "Fix tiny-1"
+    env.close()
+    copy.close()
+
+
+@pytest.mark.sandbox
+@pytest.mark.parametrize("mode", ["threads", "sync", "async"])
+def test_vector_environments(mode: str, tmp_path: Path) -> None:
+    tasks = [task(tmp_path, f"tiny-{number}") for number in range(3)]
+    envs = make_vec(3, mode, tasks=tasks, sandbox="local", max_turns=2)
+    assert isinstance(envs, {"threads": ThreadedVectorEnv, "sync": SyncVectorEnv, "async": AsyncVectorEnv}[mode])
+    try:
+        first, infos = envs.reset(seed=7)
+        again, _ = envs.reset(seed=7)
+        assert first == again and all(text in envs.single_observation_space for text in first)
+        assert list(infos["task_id"]) == [text.removeprefix("Fix ") for text in first]
+        observations, rewards, terminated, truncated, infos = envs.step(
+            ["echo '\u00e9\u20ac'; cat README.md", "exit 3", "submit"]
+        )
+        assert observations[0] == "\u00e9\u20ac\nhello\n" and "exit code 3" in observations[1] and observations[2] == ""
+        assert list(terminated) == [False, False, True] and not truncated.any() and not rewards.any()
+        assert list(infos["exit_code"]) == [0, 3, 0]
+        observations, _, terminated, truncated, infos = envs.step(["sleep 600 & kill -9 $$", "pwd", "never run"])
+        assert observations[1] == "/testbed\n" and observations[2].startswith("Fix tiny-")
+        assert list(truncated) == [True, True, False] and not terminated.any()
+        assert list(infos["turn"]) == [2, 2, 0]
+    finally:
+        envs.close()
+
+
+def test_threads_do_the_same_as_sync(tmp_path: Path, faked: list[FakeSandbox]) -> None:
+    tasks = [task(tmp_path, f"tiny-{number}") for number in range(5)]
+
+    def story(mode: str, autoreset: AutoresetMode) -> list[object]:
+        envs = make_vec(3, mode, tasks=tasks, max_turns=3, autoreset=autoreset)
+        told: list[object] = [envs.reset(seed=[1, 2, 3])[0]]
+        for actions in (["ls", "submit", "x"], ["ls", "ls", "hang"], ["submit", "x", "ls"], ["ls"] * 3, ["submit"] * 3):
+            observations, rewards, terminated, truncated, infos = envs.step(actions)
+            told += [observations, list(rewards), list(terminated), list(truncated), list(infos["turn"])]
+        envs.close()
+        return told
+
+    for autoreset in (AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP):
+        assert story("threads", autoreset) == story("sync", autoreset)
+
+
+def test_threads_run_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import threading
+
+    meeting = threading.Barrier(4, timeout=20)
+
+    def meet(command: str) -> str:
+        meeting.wait()
+        return command
+
+    monkeypatch.setattr(places_module, "make_sandbox", lambda kind, spec: FakeSandbox({"meet": meet}))
+    envs = make_vec(4, tasks=[task(tmp_path)])
+    envs.reset(seed=0)
+    assert envs.step(["meet"] * 4)[0] == ("meet",) * 4
+    envs.close()
+
+
+def test_vector_arguments_that_cannot_be() -> None:
+    with pytest.raises(ConfigError, match="did you mean 'threads'"):
+        make_vec(2, "thread")
+    with pytest.raises(ConfigError, match="at least one"):
+        make_vec(0)
+
+
+def test_one_failing_environment_is_told(tmp_path: Path, faked: list[FakeSandbox]) -> None:
+    envs = make_vec(2, tasks=[task(tmp_path)])
+    envs.reset(seed=0)
+    with pytest.raises(SandboxError, match="gone"):
+        envs.step(["ls", "die"])
+    envs.close()
+
+
+def test_rewards_are_floats(tmp_path: Path, faked: list[FakeSandbox]) -> None:
+    env = SweEnv([task(tmp_path)])
+    env.reset()
+    assert type(env.step("ls")[1]) is float and np.isfinite(env.step("ls")[1])
+    env.close()

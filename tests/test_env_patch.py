@@ -1,0 +1,220 @@
+"""The patch of an episode: everything the agent changed, whatever it did to git; and places made of images."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from swe_srl.envs import SweEnv
+from swe_srl.errors import SandboxError
+from swe_srl.sandboxes.docker_sandbox import BASE_IMAGE
+from swe_srl.sandboxes.repository import git, prepare_repository
+from swe_srl.types import Task
+from tests.sandbox_support import KINDS, write_tree
+
+pytestmark = pytest.mark.timeout(120)
+
+
+@pytest.fixture(scope="module")
+def tasks(tmp_path_factory: pytest.TempPathFactory) -> list[Task]:
+    tree = write_tree(tmp_path_factory.mktemp("patch") / "tree")
+    (tree / ".gitignore").write_text("*.log\nbuild/\n")
+    (tree / "logo.bin").write_bytes(bytes(range(256)))
+    (tree / "latin.txt").write_bytes("d\u00e9j\u00e0 vu\n".encode("latin-1"))
+    (tree / "crlf.txt").write_bytes(b"one\r\ntwo\r\n")
+    (tree / "run.sh").write_text("#!/bin/sh\n")
+    return [Task("tiny-1", "me/tiny", "0" * 40, "Fix it", source=f"dir:{tree}")]
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def env(request: pytest.FixtureRequest, tasks: list[Task]) -> Iterator[SweEnv]:
+    made = SweEnv(tasks, sandbox=request.param, max_turns=0)
+    made.reset()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def fresh(env: SweEnv) -> SweEnv:
+    """A repository as at the start, without a new sandbox."""
+    base = env._place.base_commit if env._place else ""
+    env.step(
+        f"cd /testbed && rm -f .git/info/* .git/index; git checkout -q -f -B main {base} && git clean -qxffd; git reset -q --hard"
+    )
+    assert env.patch() == ""
+    return env
+
+
+def applied(patch: str, tasks: list[Task], folder: Path) -> Path:
+    """A fresh copy of the base with the patch applied, as grading would."""
+    prepared = prepare_repository(tasks[0].source)
+    copy = folder / "copy"
+    subprocess.run(["cp", "-a", str(prepared.path), str(copy)], check=True)
+    git("apply", "--whitespace=nowarn", "-", cwd=copy, stdin=patch.encode())
+    return copy
+
+
+def test_every_kind_of_change(fresh: SweEnv, tasks: list[Task], tmp_path: Path) -> None:
+    commands = [
+        "echo more >> README.md; rm src/gone/old.txt; chmod +x run.sh; mkdir -p new/deep; printf 'no newline' > new/deep/file",
+        "git mv src/tool.py src/renamed.py; echo 'x = 1' >> src/renamed.py",
+        "printf '\\000\\001\\377' > blob; printf '\\001' | dd of=logo.bin bs=1 seek=7 conv=notrunc status=none",
+        "printf 'encore \\351t\\351\\n' >> latin.txt; printf 'three\\r\\n' >> crlf.txt",
+        "ln -s README.md link; touch empty 'odd \"name\" \u00e9.txt'; echo x > '*.txt'",
+    ]
+    for command in commands:
+        assert fresh.step(command)[4]["exit_code"] == 0
+    patch = fresh.patch()
+    patch.encode()
+    copy = applied(patch, tasks, tmp_path)
+    sandbox = fresh.sandbox
+    assert sandbox is not None
+    names = fresh.step("git ls-files -co --exclude-standard -z | xargs -0 -n1 | LC_ALL=C sort")[0]
+    paths = [name for name in names.splitlines() if name not in ("src/tool.py", "src/gone/old.txt")]
+    assert len(paths) > 10
+    for path in paths:
+        assert (copy / path).read_bytes() == sandbox.read_file(path), path
+    assert not (copy / "src/gone").exists() and not (copy / "src/tool.py").exists()
+    assert (copy / "link").is_symlink() and (copy / "run.sh").stat().st_mode & 0o100
+
+
+@pytest.mark.parametrize(
+    "trick",
+    [
+        "git add -A && git commit -q -m mine",
+        "git add -A && git stash -q && git stash apply -q",
+        "git checkout -q --orphan other && git rm -q -r --cached . && git add -A && git commit -q -m all",
+        "git update-index --assume-unchanged README.md; git update-index --skip-worktree README.md",
+        "echo '*' > .git/info/exclude; git config core.excludesFile /tmp/all; echo '*' > /tmp/all",
+        "git config diff.noprefix true; git config diff.external /bin/true; git config color.ui always",
+        "echo '*.md -diff' > .git/info/attributes; rm .git/info/attributes",
+        "rm .git/index; rm -rf .git/hooks",
+        "export GIT_DIR=/nowhere GIT_INDEX_FILE=/nowhere PATH=/nowhere; cd /; git() { /bin/true; }; set -eu",
+        "trap 'echo noise' DEBUG; exec 2>/dev/null; readonly LC_ALL",
+        "ulimit -n 30",
+    ],
+)
+def test_tricks_with_git_change_nothing(fresh: SweEnv, trick: str) -> None:
+    fresh.step("echo more >> README.md; echo new > new.txt")
+    wanted = fresh.patch()
+    assert "+more" in wanted and "+++ b/new.txt" in wanted
+    fresh.step(trick)
+    assert fresh.patch() == wanted
+    fresh.step("exit")
+    fresh.step("unset GIT_DIR GIT_INDEX_FILE; export PATH=/usr/local/bin:/usr/bin:/bin")
+    fresh.step("cd /testbed; git config --unset-all diff.external; git config --unset-all core.excludesFile; true")
+    if "readonly" in trick:  # it is exported, so a new shell has it too
+        fresh.reset()
+
+
+def test_ignored_files_stay_out(fresh: SweEnv) -> None:
+    fresh.step("mkdir build; echo x > build/out; echo x > debug.log; echo changed >> .gitignore; echo x > kept.txt")
+    patch = fresh.patch()
+    assert "build/out" not in patch and "debug.log" not in patch and "kept.txt" in patch and "+changed" in patch
+
+
+def test_nested_repository_counts_as_files(fresh: SweEnv) -> None:
+    fresh.step("mkdir sub && cd sub && git init -q . && echo x > inner && git add . && git commit -q -m x; cd ..")
+    patch = fresh.patch()
+    assert "+++ b/sub/inner" in patch and "Subproject" not in patch and "sub/.git" not in patch
+
+
+def test_patch_leaves_the_work_as_it_is(fresh: SweEnv) -> None:
+    fresh.step(
+        "echo more >> README.md; echo staged > staged.txt; git add staged.txt; printf '\\377\\n' > latin2; cd src"
+    )
+    state = "git status --short; git -C /testbed stash list; ls -A /tmp; pwd; ls .git/info /testbed/.git/info 2>&1"
+    before = fresh.step(state)[0]
+    fresh.patch()
+    assert fresh.step(state)[0] == before
+
+
+def test_destroyed_git_is_an_empty_patch(tasks: list[Task], env: SweEnv) -> None:
+    env.reset()
+    env.step("echo more >> README.md; rm -rf .git")
+    assert env.patch() == ""
+    env.step("git init -q . && git add -A && git commit -q -m mine")
+    assert env.patch() == ""
+    env.reset()
+
+
+def image_with_history(name: str, commands: str) -> str:
+    """An image whose /testbed is a git repository with a past and a future."""
+    import docker
+
+    client = docker.from_env()
+    container = client.containers.create(BASE_IMAGE, entrypoint=["bash", "-c", commands], network_mode="none")
+    container.start()
+    assert container.wait()["StatusCode"] == 0, container.logs()
+    container.commit(repository="swe-srl-test-history", tag=name)
+    container.remove(force=True)
+    client.close()
+    return f"swe-srl-test-history:{name}"
+
+
+HISTORY = """
+set -e
+git config --global user.name x; git config --global user.email x@y
+mkdir -p /testbed && cd /testbed && git init -q -b main .
+for n in 1 2 3; do echo $n > count; git add .; git commit -q -m "commit $n"; done
+echo THE-FIX > count; git commit -q -a -m "the fix"; git tag v2; git branch future
+git reset -q --hard HEAD~1; git remote add origin https://example.org/x.git
+echo generated > untracked.cfg
+"""
+
+
+@pytest.fixture(scope="module")
+def image() -> Iterator[str]:
+    import docker
+
+    name = image_with_history("past", HISTORY)
+    yield name
+    client = docker.from_env()
+    client.images.remove(name, force=True)
+    client.close()
+
+
+@pytest.mark.docker
+def test_image_is_stripped_to_one_commit(image: str) -> None:
+    task = Task("img-1", "me/img", "0" * 40, "Fix it", image=image)
+    env = SweEnv([task], definition="swebench")
+    try:
+        env.reset()
+        assert (
+            env.step("git log --all --reflog --format=%s; git tag; git remote; git branch | cat")[0]
+            == "commit 3\n* main\n"
+        )
+        assert env.step("git fsck --unreachable --lost-found")[0] == ""
+        search = (
+            "git cat-file --batch-all-objects --batch-check --unordered | cut -d' ' -f1 | xargs -n1 git cat-file -p"
+        )
+        assert "THE-FIX" not in env.step(search)[0]
+        assert env.step("cat count; ls; id -u")[0] == "3\ncount\nuntracked.cfg\n0\n"
+        assert env.step("grep -c . /proc/self/status; capsh --print 2>/dev/null; grep CapEff /proc/self/status")[
+            0
+        ].endswith("CapEff:\t0000000000000000\n")
+        env.step("echo 4 > count")
+        assert "+4" in env.patch() and "-3" in env.patch()
+    finally:
+        env.close()
+
+
+@pytest.mark.docker
+def test_image_without_a_repository_is_infrastructure() -> None:
+    env = SweEnv([Task("img-2", "me/img", "0" * 40, "Fix it", image=BASE_IMAGE)], definition="swebench")
+    with pytest.raises(SandboxError, match="no usable git repository at /testbed"):
+        env.reset()
+
+
+@pytest.mark.sandbox
+def test_task_with_image_and_source_in_the_local_sandbox(tasks: list[Task]) -> None:
+    from dataclasses import replace
+
+    env = SweEnv([replace(tasks[0], image="swe-srl-nowhere:1")], sandbox="local")
+    env.reset()
+    assert env.step(f"echo {shlex.quote('x')}")[0] == "x\n"
+    env.close()

@@ -1,0 +1,185 @@
+"""Reward wrappers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from swe_srl.envs import ExpertSimilarity, Resolved, SweEnv, make_vec
+from swe_srl.envs import places as places_module
+from swe_srl.errors import ConfigError, GradingError, TrajectoryError
+from swe_srl.rewards import get_similarity
+from swe_srl.testing import FakeSandbox
+from swe_srl.types import Action, FormatError, Score, Task, Trajectory, Turn, Verdict, VerdictStatus
+from tests.sandbox_support import write_tree
+
+
+@pytest.fixture
+def tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Task]:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    source = f"dir:{write_tree(tmp_path / 'tree')}"
+    return [Task(f"tiny-{number}", "me/tiny", "0" * 40, f"Fix {number}", source=source) for number in range(3)]
+
+
+@pytest.fixture
+def faked(monkeypatch: pytest.MonkeyPatch) -> list[FakeSandbox]:
+    made: list[FakeSandbox] = []
+
+    def make(kind: str, spec: object) -> FakeSandbox:
+        made.append(FakeSandbox({"ls": "README.md\n", "cat README.md": "hello\n"}))
+        return made[-1]
+
+    monkeypatch.setattr(places_module, "make_sandbox", make)
+    return made
+
+
+def expert(task_id: str, *commands: str) -> Trajectory:
+    turns = [Turn(Action(command)) for command in commands]
+    return Trajectory(f"t-{task_id}", task_id, (*turns[:1], Turn(FormatError("no command")), *turns[1:]))
+
+
+def test_teacher_forced(tasks: list[Task], faked: list[FakeSandbox]) -> None:
+    env = ExpertSimilarity(SweEnv(tasks), expert("tiny-1", "ls", "cat README.md", "submit"))
+    assert env.reset(seed=0)[1]["task_id"] == "tiny-1"
+    observation, reward, terminated, truncated, info = env.step("ls -la")
+    assert observation == "README.md\n" and faked[-1].commands == ["ls"]
+    assert reward == info["similarity"] == get_similarity("sequence")("ls -la", "ls").value
+    assert (info["target"], info["command"], terminated, truncated) == ("ls", "ls -la", False, False)
+    assert env.step("submit")[0] == "hello\n"  # the student's submit does not end it: the expert goes on
+    observation, reward, terminated, truncated, info = env.step("submit")
+    assert (reward, terminated, info["stop_reason"]) == (1.0, True, "submitted")
+    turns = env.unwrapped.turns  # type: ignore[attr-defined]
+    assert [turn.target for turn in turns] == ["ls", "cat README.md", "submit"] and turns[2].similarity == 1.0
+
+
+def test_teacher_forced_ends_with_the_expert(tasks: list[Task], faked: list[FakeSandbox]) -> None:
+    env = ExpertSimilarity(SweEnv(tasks), [expert("tiny-0", "ls")])
+    env.reset()
+    *_, terminated, truncated, info = env.step("ls")
+    assert (terminated, truncated, info["stop_reason"]) == (False, True, "policy_done")
+
+
+def test_on_policy(tasks: list[Task], faked: list[FakeSandbox]) -> None:
+    env = ExpertSimilarity(SweEnv(tasks), [expert("tiny-2", "ls", "cat README.md")], mode="on_policy")
+    env.reset()
+    observation, reward, *_ = env.step("cat README.md")
+    assert observation == "hello\n" and reward == get_similarity("sequence")("cat README.md", "ls").value
+    assert env.step("cat README.md")[1] == 1.0
+    _, reward, _, truncated, info = env.step("ls")
+    assert (reward, truncated) == (0.0, False) and "target" not in info and info["similarity"] == 0.0
+    assert faked[-1].commands == ["cat README.md", "cat README.md", "ls"]
+
+
+def test_own_similarity_and_choice(tasks: list[Task], faked: list[FakeSandbox]) -> None:
+    trajectories = [expert(task.instance_id, "ls", "ls") for task in tasks[:2]]
+    env = ExpertSimilarity(SweEnv(tasks), trajectories, similarity=lambda predicted, target: Score(0.25))
+    assert {env.reset(seed=seed)[1]["task_id"] for seed in range(8)} == {"tiny-0", "tiny-1"}
+    assert env.reset(seed=5)[1]["task_id"] == env.reset(seed=5)[1]["task_id"]
+    assert env.reset(options={"task": "tiny-1"})[0] == "Fix 1"
+    assert env.step("x")[1] == 0.25
+    with pytest.raises(TrajectoryError, match="task with a trajectory"):
+        env.reset(options={"task": "tiny-2"})
+    with pytest.raises(TrajectoryError, match="none of the 1 trajectories"):
+        ExpertSimilarity(SweEnv(tasks), expert("elsewhere", "ls"))
+    with pytest.raises(ConfigError, match="did you mean 'on_policy'"):
+        ExpertSimilarity(SweEnv(tasks), trajectories, mode="onpolicy")
+    with pytest.raises(ConfigError, match="unknown"):
+        ExpertSimilarity(SweEnv(tasks), trajectories, similarity="nosuch")
+
+
+@pytest.fixture
+def graded(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, str]]]:
+    """Grading that resolves what it is told, and remembers what it was asked."""
+    asked: list[tuple[str, str]] = []
+
+    def grade(task: Task, patch: str, settings: object = None) -> Verdict:
+        asked.append((task.instance_id, patch))
+        status = {
+            "good": VerdictStatus.RESOLVED,
+            "forged": VerdictStatus.RESOLVED,
+            "broken": VerdictStatus.INFRASTRUCTURE,
+        }
+        found = status.get(patch, VerdictStatus.UNRESOLVED)
+        return Verdict(task.instance_id, found, found is VerdictStatus.RESOLVED, patch == "good", "no daemon")
+
+    monkeypatch.setattr("swe_srl.grading.grade", grade)
+    yield asked
+
+
+def test_resolved(
+    tasks: list[Task], faked: list[FakeSandbox], graded: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    env = Resolved(SweEnv(tasks, max_turns=2))
+    for patch, reward, official in (("good", 1.0, True), ("bad", 0.0, False), ("forged", 0.0, True)):
+        monkeypatch.setattr(SweEnv, "patch", lambda self, patch=patch: patch)
+        env.reset(options={"task": "tiny-1"})
+        assert (env.step("ls")[1] == 0.0 and "resolved" not in env.step("submit")[4]) or True
+        env.reset(options={"task": "tiny-1"})
+        _, got, *_, info = env.step("ls")
+        assert got == 0.0 and "resolved" not in info
+        _, got, terminated, _, info = env.step("submit")
+        assert (got, terminated, info["resolved"], info["official"], info["patch"]) == (
+            reward,
+            True,
+            bool(reward),
+            official,
+            patch,
+        )
+    env.reset(options={"task": "tiny-1"})
+    env.step("ls")
+    _, got, _, truncated, info = env.step("ls")
+    assert truncated and info["verdict"] == "resolved" and graded[-1] == ("tiny-1", "forged")
+    monkeypatch.setattr(SweEnv, "patch", lambda self: "broken")
+    env.reset()
+    with pytest.raises(GradingError, match="no daemon"):
+        env.step("submit")
+
+
+def test_rewards_compose(
+    tasks: list[Task], faked: list[FakeSandbox], graded: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SweEnv, "patch", lambda self: "good")
+    trajectory = expert("tiny-1", "ls", "submit")
+    for wrap in (
+        lambda env: Resolved(ExpertSimilarity(env, trajectory)),
+        lambda env: ExpertSimilarity(Resolved(env), trajectory),
+    ):
+        env = wrap(SweEnv(tasks))
+        env.reset()
+        assert env.step("ls")[1] == 1.0
+        _, reward, terminated, _, info = env.step("submit")
+        assert (reward, terminated, info["similarity"], info["resolved"]) == (2.0, True, 1.0, True)
+    envs = make_vec(2, tasks=tasks, wrap=lambda env: Resolved(ExpertSimilarity(env, trajectory)))
+    envs.reset(seed=0)
+    assert list(envs.step(["ls", "pwd"])[1]) == [1.0, get_similarity("sequence")("pwd", "ls").value]
+    assert list(envs.step(["submit", "submit"])[1]) == [2.0, 2.0]
+    envs.close()
+
+
+def test_wrappers_need_a_swe_env() -> None:
+    import gymnasium
+
+    with pytest.raises(ConfigError, match="needs a SweEnv"):
+        ExpertSimilarity(gymnasium.make("CartPole-v1"), expert("tiny-1", "ls"))  # type: ignore[arg-type]
+
+
+@pytest.mark.sandbox
+@pytest.mark.slow
+def test_resolved_for_real() -> None:
+    """The quickstart's own patch resolves its task; an untouched repository does not."""
+    from swe_srl.agents.policies import apply_command
+    from swe_srl.grading import GradingSettings
+    from swe_srl.tasks import load_tasks
+
+    task = load_tasks("quickstart-validation")[0]
+    env = Resolved(SweEnv([task], definition="quickstart", sandbox="local"), GradingSettings(sandbox="local"))
+    env.reset()
+    env.step(apply_command(task.patch))
+    _, reward, _, _, info = env.step("submit")
+    assert (reward, info["resolved"], info["official"]) == (1.0, True, True)
+    env.reset()
+    _, reward, _, _, info = env.step("submit")
+    assert (reward, info["verdict"]) == (0.0, "empty_patch")
+    env.close()
