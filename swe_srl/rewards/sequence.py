@@ -36,6 +36,11 @@ class SequenceSimilarity:
     max_comparisons: int = 100_000_000
 
     def __call__(self, predicted: str, target: str) -> Score:
+        total = len(predicted) + len(target)
+        if len(predicted) * len(target) * min(len(predicted), len(target)) <= self.max_comparisons and (
+            max(len(predicted), len(target)) <= self.max_characters
+        ):
+            return _score(_all_matched(predicted, target, self.autojunk), total, "difflib")
         limit = self.max_characters
         kept_predicted, kept_target = _keep(predicted, limit), _keep(target, limit)
         cost = _Cost(kept_predicted, kept_target)
@@ -43,19 +48,27 @@ class SequenceSimilarity:
             limit //= 2
             kept_predicted, kept_target = _keep(predicted, limit), _keep(target, limit)
             cost = _Cost(kept_predicted, kept_target)
-        matcher = SequenceMatcher(None, kept_predicted, kept_target, autojunk=self.autojunk)
-        total = len(predicted) + len(target)
         method = "difflib"
         if cost.worst <= self.max_comparisons:
-            matched = sum(block.size for block in matcher.get_matching_blocks())
+            matched = _all_matched(kept_predicted, kept_target, self.autojunk)
         else:
+            matcher = SequenceMatcher(None, kept_predicted, kept_target, autojunk=self.autojunk)
             matched, complete = _matched(matcher, cost, len(kept_predicted), len(kept_target), self.max_comparisons)
             if not complete:
                 method = f"difflib, stopped after {self.max_comparisons} comparisons"
         if len(kept_predicted) + len(kept_target) < total:
             method += f", first and last {limit // 2} characters"
-        value = 2.0 * matched / total if total else 1.0
-        return Score(value, {"method": method, "matched": float(matched), "characters": float(total)})
+        return _score(matched, total, method)
+
+
+def _score(matched: int, total: int, method: str) -> Score:
+    value = 2.0 * matched / total if total else 1.0
+    return Score(value, {"method": method, "matched": float(matched), "characters": float(total)})
+
+
+def _all_matched(predicted: str, target: str, autojunk: bool) -> int:
+    ratio: float = SequenceMatcher(None, predicted, target, autojunk=autojunk).ratio()
+    return round(ratio * (len(predicted) + len(target)) / 2)  # 2M/T back to the whole number M
 
 
 class _Cost:
