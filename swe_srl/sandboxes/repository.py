@@ -154,11 +154,35 @@ def _extracted(archive: Path, tree: Path) -> Path:
                 zipped.extractall(tree)
         else:
             with tarfile.open(archive) as tarred:
-                tarred.extractall(tree, filter="data")
+                _extract_tar(tarred, tree)
     except (tarfile.TarError, zipfile.BadZipFile) as error:
         raise TaskError(f"source archive:{archive}: not a readable archive: {error}") from error
     inside = list(tree.iterdir())
     return inside[0] if len(inside) == 1 and inside[0].is_dir() else tree
+
+
+def _extract_tar(archive: tarfile.TarFile, tree: Path) -> None:
+    """Folders, files and links that stay inside `tree` (`extractall` has a safe filter only since Python 3.11.4)."""
+    for member in archive:
+        target = tree / member.name
+        link = target.parent / member.linkname if member.issym() else tree
+        if not _is_inside(target, tree) or not _is_inside(link, tree):
+            raise tarfile.TarError(f"{member.name} leads out of the archive")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if member.isdir():
+            target.mkdir(exist_ok=True)
+        elif member.issym():
+            target.symlink_to(member.linkname)
+        elif (content := archive.extractfile(member)) is not None:
+            with content, target.open("wb") as file:
+                shutil.copyfileobj(content, file)
+            target.chmod(0o755 if member.mode & 0o100 else 0o644)
+        else:
+            raise tarfile.TarError(f"{member.name} is neither a file, a folder nor a link")
+
+
+def _is_inside(path: Path, tree: Path) -> bool:
+    return path.resolve().is_relative_to(tree.resolve())
 
 
 def _files(tree: Path) -> Iterator[Path]:
