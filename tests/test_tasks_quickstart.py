@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import json
 import random
 import shutil
@@ -16,11 +17,13 @@ import pytest
 from swe_srl.grading import GradingSettings, log_parser_statuses, run_tests
 from swe_srl.sandboxes.repository import prepare_repository
 from swe_srl.tasks import load_tasks, validate
+from swe_srl.tasks.expert import expert_actions
 from swe_srl.tasks.synthesis.issue import MAX_CHARACTERS
 from swe_srl.tasks.synthesis.pipeline import synthesise
 from swe_srl.tasks.synthesis.quickstart import SPLITS, quickstart_settings
 from swe_srl.tasks.synthesis.rewrites import KINDS
 from swe_srl.tasks.synthesis.suite import methods_of
+from swe_srl.trajectories import read_trajectories
 from swe_srl.types import Task, TestRun
 
 DATA = Path(str(resources.files("swe_srl"))) / "data" / "quickstart"
@@ -110,6 +113,21 @@ def test_a_row_is_complete_and_gives_nothing_away(task: Task) -> None:
     assert task.source == f"packaged:{task.repo.replace('/', '/repos/')}"
 
 
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_every_task_has_one_demonstration_that_resolves_it(split: str) -> None:
+    shown = list(read_trajectories(DATA / f"trajectories-{split}.jsonl"))
+    assert [trajectory.task_id for trajectory in shown] == [task.instance_id for task in TASKS[split]]
+    for task, trajectory in zip(TASKS[split], shown, strict=True):
+        assert trajectory.resolved
+        assert (trajectory.base_commit, trajectory.problem_statement) == (task.base_commit, task.problem_statement)
+        assert [turn.action for turn in trajectory.turns] == expert_actions(task)
+        assert changed_lines(trajectory.patch) == changed_lines(task.patch)
+
+
+def changed_lines(patch: str) -> list[str]:
+    return [line for line in patch.splitlines() if line[:1] in {"-", "+"}]
+
+
 @pytest.mark.parametrize("task", SAMPLE, ids=lambda task: task.instance_id)
 def test_patches_lead_from_the_base_commit_to_the_original(task: Task, tmp_path: Path) -> None:
     prepared = prepare_repository(task.source, task.setup_patch, cache=tmp_path / "cache")
@@ -173,3 +191,15 @@ def test_the_same_tasks_come_out_again() -> None:
     settings = quickstart_settings(name, 3, workers=3)
     again = list(synthesise(settings, run_locally, log_parser_statuses))
     assert again == [task for task in TASKS["validation"] if task.repo == f"quickstart/{name}"][:3]
+
+
+@pytest.mark.sandbox
+def test_the_same_demonstrations_come_out_again() -> None:
+    place = Path(__file__).parent.parent / "scripts" / "make_quickstart.py"
+    spec = importlib.util.spec_from_file_location("make_quickstart", place)
+    assert spec is not None
+    assert spec.loader is not None
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    shipped = list(read_trajectories(DATA / "trajectories-validation.jsonl"))[:2]
+    assert script.demonstrate(TASKS["validation"][:2], workers=2) == shipped
