@@ -253,14 +253,20 @@ def test_owner_killed(kind: str, repo: Path) -> None:
     root = str(Path(__file__).resolve().parent.parent)
     env = {**os.environ, "PYTHONPATH": os.pathsep.join([root, *sys.path])}
     owner = subprocess.Popen([sys.executable, "-c", OWNER, kind, str(repo), NAP], stdout=subprocess.PIPE, env=env)
-    assert owner.stdout is not None and owner.stdout.readline() == b"ready\n"
-    _wait_for(2)
-    owner.send_signal(signal.SIGKILL)
-    owner.wait()
-    owner.stdout.close()
+    try:
+        assert owner.stdout is not None and owner.stdout.readline() == b"ready\n"
+        _wait_for(2)
+    finally:
+        owner.kill()
+        owner.communicate()
     _wait_for(0)
-    assert sweep() >= 1
+    sweep()
     assert not list(runtime_folder().glob(f"*-{owner.pid}-*"))
+    if kind == "docker":
+        listed = subprocess.run(
+            ["docker", "ps", "-aq", "--filter", f"name=swe-srl-{owner.pid}-"], capture_output=True, check=True
+        )
+        assert listed.stdout == b""
 
 
 def _wait_for(count: int) -> None:

@@ -140,6 +140,7 @@ def container_options(spec: SandboxSpec, user: str) -> dict[str, Any]:
     return {
         "entrypoint": ["/bin/bash", "--noprofile", "--norc", "-c", WAIT],
         "command": [],
+        "name": f"{LABEL}-{os.getpid()}-{secrets.token_hex(6)}",
         "user": user or None,
         "working_dir": spec.workdir,
         "hostname": "sandbox",
