@@ -109,11 +109,19 @@ class CodeMaker:
     def name(self) -> str:
         rng = self.rng
         roll = rng.random()
-        if roll < 0.15:
-            return "".join(rng.choice("bcdfghjklmnprstvwz") + rng.choice("aeiou") for _ in range(rng.randint(2, 3)))
-        if roll < 0.35:
+        if roll < 0.4:
+            return self.invented()
+        if roll < 0.5:
             return rng.choice(NOUNS)
         return rng.choice(NOUNS) + (rng.choice(["s", "er", "ing", "ed"]) if rng.random() < 0.15 else "")
+
+    def invented(self) -> str:
+        """A word nobody has seen: what makes the model copy names instead of guessing them."""
+        rng = self.rng
+        starts = "b br c ch cl d dr f fl g gr h j k l m n p pl pr qu r s sh sp st str t th tr v w z".split()
+        ends = "ck d ft l ld ll m mp n nd ng nt p r rd rk rn s sh st t x ssed ger tor mit".split()
+        word = "".join(rng.choice(starts) + rng.choice("aeiou") for _ in range(rng.randint(1, 2)))
+        return word + rng.choice(ends) + (rng.choice(["", "", "s", "ed", "er", "est", "ing", "y"]))
 
     def function_name(self) -> str:
         rng = self.rng
@@ -139,7 +147,7 @@ class CodeMaker:
         rng = self.rng
         if rng.random() < 0.6:
             return rng.choice(SHORT)
-        words = [rng.choice(NOUNS) for _ in range(rng.randint(1, 3))]
+        words = [rng.choice(NOUNS) if rng.random() < 0.6 else self.invented() for _ in range(rng.randint(1, 3))]
         text = rng.choice([" ", " ", "-", ","]).join(words)
         return text.title() if rng.random() < 0.2 else text
 

@@ -182,11 +182,11 @@ def issue_text(rng: random.Random, bug: Bug) -> str:
 class Manners:
     """How careless the agent is: probabilities of doing what the expert would do at each kind of turn."""
 
-    find: float = 0.75
-    view: float = 0.75
-    reproduce: float = 0.65
-    right_edit: float = 0.35
-    check: float = 0.65
+    find: float = 0.8
+    view: float = 0.8
+    reproduce: float = 0.7
+    right_edit: float = 0.45
+    check: float = 0.7
     retry: float = 0.4
 
 

@@ -28,7 +28,7 @@ def test_the_expert_looks_reproduces_edits_checks_and_submits() -> None:
         'grep -rn "def area(" .',
         'grep -n -A 8 "def area(" geom/area.py',
         "python3 -c 'from geom.area import *; print(area(2, \"x\"))'",
-        "sed -i '3s|width + height|width * height|' geom/area.py",
+        "sed -i '3s|+|*|' geom/area.py",
         "python3 -c 'from geom.area import *; print(area(2, \"x\"))'; python3 -m unittest 2>&1 | tail -n 1",
         "submit",
     ]
@@ -45,13 +45,13 @@ def test_a_method_is_looked_for_by_its_plain_name() -> None:
 @pytest.mark.parametrize(
     ("buggy", "fixed", "expected"),
     [
-        ("    if a < b:", "    if a <= b:", ("a < b", "a <= b")),
-        ("    return a + a + 1", "    return a + a - 1", ("a + 1", "a - 1")),
-        ("    return not x", "    return x", ("return not x", "return x")),
-        ("    return s.upper()", "    return s.lower()", (".upper(", ".lower(")),
-        ("    x = f(b, a)", "    x = f(a, b)", ("(b, a)", "(a, b)")),
-        ("    if (a and", "    if (a or", ("a and", "a or")),
-        ("    return x", "    return not x", ("return x", "return not x")),
+        ("    if a < b:", "    if a <= b:", ("<", "<=")),
+        ("    return a + a + 1", "    return a + a - 1", ("+ a +", "+ a -")),
+        ("    return not x", "    return x", ("not x", "x")),
+        ("    return s.upper()", "    return s.lower()", ("upper", "lower")),
+        ("    x = f(b, a)", "    x = f(a, b)", ("b, a", "a, b")),
+        ("    if (a and", "    if (a or", ("and", "or")),
+        ("    return x", "    return not x", ("x", "not x")),
     ],
 )
 def test_changed_text_is_small_and_replaces_exactly(buggy: str, fixed: str, expected: tuple[str, str]) -> None:

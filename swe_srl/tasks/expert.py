@@ -116,10 +116,12 @@ def edit_command(path: str, line: int, old: str, new: str) -> str:
 
 
 def changed_text(buggy: str, fixed: str) -> tuple[str, str]:
-    """The differing tokens of two lines with one token of context on each side, unambiguous in the buggy line.
+    """The differing tokens of two lines, with as much before them as makes them the first of their kind in the buggy line.
 
     >>> changed_text("    return width + height", "    return width * height")
-    ('width + height', 'width * height')
+    ('+', '*')
+    >>> changed_text("    return a + b + c", "    return a + b - c")
+    ('b +', 'b -')
     """
     spans_old, spans_new = _token_spans(buggy), _token_spans(fixed)
     texts_old = [buggy[start:end] for start, end in spans_old]
@@ -130,12 +132,14 @@ def changed_text(buggy: str, fixed: str) -> tuple[str, str]:
     tail = 0
     while tail < min(len(texts_old), len(texts_new)) - head and texts_old[-1 - tail] == texts_new[-1 - tail]:
         tail += 1
-    first, keep = max(0, head - 1), max(0, tail - 1)
+    if head + tail >= min(len(texts_old), len(texts_new)):  # something is only added or only removed: name its neighbour
+        head, tail = (head, tail - 1) if tail else (head - 1, tail)
+    first = head
     while True:
         start = spans_old[first][0]
-        old = buggy[start : spans_old[len(spans_old) - keep - 1][1]]
+        old = buggy[start : spans_old[len(spans_old) - tail - 1][1]]
         if buggy.find(old) == start or first == 0:
-            return old, fixed[spans_new[first][0] : spans_new[len(spans_new) - keep - 1][1]]
+            return old, fixed[spans_new[first][0] : spans_new[len(spans_new) - tail - 1][1]]
         first -= 1
 
 
