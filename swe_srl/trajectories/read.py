@@ -184,8 +184,10 @@ class _Pass:
 
 
 def _unknown(value: object) -> str:
-    if isinstance(value, Mapping) and "model_patch" in value:
-        return "a prediction, not a trajectory"
+    if isinstance(value, Mapping):
+        first = next(iter(value.values()), None)
+        if "model_patch" in value or (isinstance(first, Mapping) and "model_patch" in first):
+            return "a prediction, not a trajectory"
     return "no known trajectory format"
 
 
