@@ -104,6 +104,7 @@ def test_host_files_are_read_only(repo: Path) -> None:
 def test_roots_sandbox_is_nobody_on_the_host(repo: Path) -> None:
     with opened("local", repo) as sandbox:
         sandbox.run(f"sleep {NAP} & true")
+        _wait_for(1)
         found = [pid for pid in Path("/proc").iterdir() if pid.name.isdigit() and NAP.encode() in _cmdline(pid)]
         owners = {(pid / "status").read_text().split("Uid:\t")[1].split()[0] for pid in found}
     assert found and all(int(owner) >= 1_000_000_000 for owner in owners)

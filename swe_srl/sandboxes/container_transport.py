@@ -14,6 +14,7 @@ from swe_srl.sandboxes.transport import (
     SHELL_VARIABLES,
     SUPERVISOR,
     Chunk,
+    SandboxGoneError,
     TransportClosedError,
     supervisor_variables,
     ulimit_arguments,
@@ -84,18 +85,18 @@ class ContainerTransport:
 
         api = self._container.client.api
         for attempt in range(RESTARTS):
-            self._container.reload()
-            if self._container.status == "paused":
-                self._container.unpause()
-            elif self._container.status != "running":
-                self._container.start()
             try:
+                self._container.reload()
+                if self._container.status == "paused":
+                    self._container.unpause()
+                elif self._container.status != "running":
+                    self._container.start()
                 made = api.exec_create(
                     self._container.id, command, stdin=True, environment=self._variables, user=self._user
                 )
                 return api.exec_start(made["Id"], socket=True)
-            except NotFound:
-                raise
+            except NotFound as error:
+                raise SandboxGoneError(f"the container was removed from outside: {error}") from error
             except APIError:
                 if attempt + 1 == RESTARTS:
                     raise

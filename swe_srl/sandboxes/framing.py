@@ -12,6 +12,15 @@ CONTROL_BYTES = 16 << 20  # a control channel that holds more than this is being
 _MESSAGE = re.compile(rb"B\Z|D[0-9a-f]{32} \d+\Z|R\Z|X\d+\Z|S/")
 
 
+def message(kind: str, first: str = "", second: bytes = b"") -> bytes:
+    """A message to the supervisor: a letter, the lengths of its two parts, and the parts (see supervisor.bash).
+
+    >>> message("C", "/sink", b"ls")
+    b'C0500000002/sinkls'
+    """
+    return f"{kind}{len(first):02d}{len(second):08d}{first}".encode() + second
+
+
 @dataclass
 class OutputReader:
     """Finds a command's output between its start mark (which may be empty) and its end mark, in chunks of any size."""

@@ -8,30 +8,25 @@ and puts them back whenever the worker had to be replaced.
 
 from __future__ import annotations
 
-import re
 import secrets
-import shlex
 import threading
 import time
 from dataclasses import dataclass
 
 from swe_srl.errors import SandboxError
-from swe_srl.sandboxes.framing import ControlReader, OutputReader, ShellState
+from swe_srl.sandboxes.framing import ControlReader, OutputReader, ShellState, message
 from swe_srl.sandboxes.output import OutputBuffer, decode
-from swe_srl.sandboxes.transport import Transport, TransportClosedError
+from swe_srl.sandboxes.shell_state import dump_command, reduced_script, restore_script
+from swe_srl.sandboxes.transport import SandboxGoneError, Transport, TransportClosedError
 from swe_srl.types import CommandResult, Limits
 
 START_SECONDS = 60.0  # for a new supervisor to report that its worker is ready
+COMMAND_CHARACTERS = 20_000_000
+RESTART_PAUSES = (0.2, 0.5, 1.0, 2.0)  # seconds after failed tries
 KILL_SECONDS = 5.0  # for a supervisor to kill everything and start a new worker
 LOST_ALL = "[{what}; every process was ended, background jobs too, and the shell was restarted: {kept}]"
 LOST_SHELL = "[{what}; it was restarted: {kept}]"
 KEPT = "directory and exported variables are kept"
-# Variables that bash or the worker sets itself; assigning to some of them would end the script.
-_OWN_VARIABLE = re.compile(
-    rb"declare -\S+ (BASH|BASHOPTS|BASHPID|BASH_(ALIASES|ARG\w+|CMDS|COMMAND|EXECUTION_STRING|LINENO|LOADABLES_PATH|SOURCE|"
-    rb"SUBSHELL|VERSINFO|VERSION)|DIRSTACK|EPOCH\w+|EUID|FUNCNAME|GROUPS|HISTCMD|LINENO|PIPESTATUS|PPID|S?RANDOM|SECONDS|"
-    rb"SHELLOPTS|SHLVL|UID|_|__swe_(message|sink|options))(=|$)"
-)
 NOT_KEPT = "directory and exported variables could not be kept"
 
 
@@ -60,10 +55,13 @@ class ShellSession:
     def start(self) -> None:
         """Start the supervisor and its worker, and restore the state when there is one."""
         with self._lock:
-            self._start_again()
+            self._begin()
 
     def run(self, command: str, timeout: float | None = None) -> CommandResult:
         """Run a command in the worker; see `swe_srl.protocols.Sandbox.run`."""
+        if len(command) > COMMAND_CHARACTERS:
+            text = f"[the command was not run: it has {len(command)} characters, and at most {COMMAND_CHARACTERS} can be run]"
+            return CommandResult(text, 126, 0.0)
         limit = self.limits.command_seconds if timeout is None else timeout
         output = OutputBuffer(self.limits.output_bytes)
         with self._lock:
@@ -110,22 +108,14 @@ class ShellSession:
     def shell_state(self) -> str:
         """A script that sets the worker's directory, variables, functions, options and aliases again."""
         mark = secrets.token_hex(16)
-        command = (
-            f"{{ builtin printf {mark}; builtin declare -p; builtin declare -fp; builtin shopt -p; builtin alias -p; "
-            f"builtin umask -p; builtin set +o; }} 2>/dev/null"
-        )
         output = OutputBuffer(0)
         with self._lock:
-            ending = self._run("C", command, KILL_SECONDS * 4, output)
+            ending = self._run("C", dump_command(mark), KILL_SECONDS * 4, output)
             if ending.kind != "done":
                 self._recover(ending, KILL_SECONDS * 4)
                 return ""
             directory = self._control.state.directory
-        text = output.data().partition(mark.encode())[2]
-        lines = b"\n".join(line for line in text.split(b"\n") if not _OWN_VARIABLE.match(line))
-        return (b"cd -- " + _quote(directory) + b"\n{\n" + lines + b"\n} 2>/dev/null").decode(
-            "utf-8", "surrogateescape"
-        )
+        return restore_script(directory, output.data().partition(mark.encode())[2])
 
     def restore_shell_state(self, script: str) -> None:
         """Run the script that `shell_state` made, in this session's worker."""
@@ -151,8 +141,7 @@ class ShellSession:
         body = command.replace("\0", "").encode("utf-8", "surrogateescape")
         deadline = time.monotonic() + seconds
         try:
-            head = f"{kind}{header} {len(body)}\0".encode()
-            self.transport.send(head + body + f"N{nonce}\0".encode(), max(seconds, 1.0))
+            self.transport.send(message(kind, header, body) + nonce.encode(), max(seconds, 1.0))
         except TimeoutError:
             return _Ending("timeout")
         return self._collect(nonce, deadline, reader)
@@ -176,12 +165,12 @@ class ShellSession:
                 if chunk.stream == "output":
                     silent_since = time.monotonic() if reader.feed(chunk.data) else silent_since
                     continue
-                for message in self._control.feed(chunk.data):
-                    if message.startswith(b"X"):
-                        lost = int(message[1:])
-                    reader.begun = reader.begun or message == b"B"
-                    if message.startswith(b"D" + nonce.encode()):
-                        exit_code = int(message.split(b" ")[-1])
+                for report in self._control.feed(chunk.data):
+                    if report.startswith(b"X"):
+                        lost = int(report[1:])
+                    reader.begun = reader.begun or report == b"B"
+                    if report.startswith(b"D" + nonce.encode()):
+                        exit_code = int(report.split(b" ")[-1])
                         done = True
             if lost is not None:
                 self._drain_lost(reader)
@@ -190,7 +179,7 @@ class ShellSession:
 
     def _drain_lost(self, reader: OutputReader) -> None:
         """The worker is gone before it could mark the end of the output: let the supervisor mark it."""
-        self.transport.send(b"F" + reader.end_mark + b"\0", 1.0)
+        self.transport.send(message("F", reader.end_mark.decode()), 1.0)
         deadline = time.monotonic() + 1.0
         while not reader.ended and time.monotonic() < deadline:
             for chunk in self.transport.receive(deadline - time.monotonic()):
@@ -204,7 +193,7 @@ class ShellSession:
         if ending.kind == "done":
             return ""
         if ending.kind == "exit":
-            kept = self._new_worker(b"W\0")
+            kept = self._new_worker("W")
             if kept is not None:
                 what = f"the shell ended with exit code {ending.exit_code}"
                 return LOST_SHELL.format(what=what, kept=KEPT if kept else NOT_KEPT)
@@ -214,25 +203,37 @@ class ShellSession:
             what = f"the command was killed after {limit:g} seconds"
             if ending.kind == "silence":
                 what = f"the command was killed after {self.limits.silent_seconds:g} seconds without output"
-            kept = self._new_worker(b"K\0")
+            kept = self._new_worker("K")
         if kept is None:
             kept = self._start_again()
         return LOST_ALL.format(what=what, kept=KEPT if kept else NOT_KEPT)
 
-    def _new_worker(self, message: bytes) -> bool | None:
+    def _new_worker(self, kind: str) -> bool | None:
         """Have the supervisor start a worker: whether the state was kept, or None when it did not work."""
         try:
-            self.transport.send(message, KILL_SECONDS)
+            self.transport.send(message(kind), KILL_SECONDS)
             self._await_worker(KILL_SECONDS)
         except (TimeoutError, SandboxError):
             return None
         return self._restore()
 
-    def _start_again(self) -> bool:
-        """A new supervisor over the same files: whether the state was kept."""
+    def _begin(self) -> None:
         self._control.forget()
         self.transport.start()
         self._await_worker(START_SECONDS)
+
+    def _start_again(self) -> bool:
+        """A new supervisor over the same files: whether the state was kept. What is still dying gets a moment."""
+        for pause in RESTART_PAUSES:
+            try:
+                self._begin()
+                break
+            except SandboxGoneError:
+                raise
+            except SandboxError:
+                time.sleep(pause)
+        else:
+            self._begin()
         return self._restore()
 
     def _await_worker(self, seconds: float) -> None:
@@ -255,13 +256,9 @@ class ShellSession:
         state = self._control.state
         if not state.directory:
             return True
-        script = b"cd -- " + _quote(state.directory) + b"\n" + state.exports
-        ending = self._run("C", script.decode("utf-8", "surrogateescape"), KILL_SECONDS, OutputBuffer(4096))
+        script = reduced_script(state.directory, state.exports)
+        ending = self._run("C", script, KILL_SECONDS, OutputBuffer(4096))
         if ending.kind == "done":
             return True
         self._control.state = ShellState()
         return self._start_again() and False
-
-
-def _quote(value: bytes) -> bytes:
-    return shlex.quote(value.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")

@@ -1,11 +1,11 @@
 # The supervisor: the first shell inside a sandbox. It stays between the host and the worker (worker.bash) and never runs a
-# command in itself. It reads NUL-ended messages from its standard input and reports on its standard error (descriptor 191):
-#   C<sink> <length>  forward to the worker, with the command that follows (<length> bytes)
-#   H<sink> <length>  run the script that follows in a clean subshell
-#   N<nonce>          ends a C or an H: the mark to write when it is done
-#   F<nonce>          write the mark to the sink of the last command
-#   W                 start a new worker
-#   K                 kill every other process, then start a new worker
+# command in itself. It reads messages from its standard input and reports on its standard error (descriptor 191). A message is
+# a letter, two digits and eight digits (the lengths in bytes of two parts), and the parts:
+#   C sink command   forward to the worker, with the nonce (32 bytes) that follows
+#   H sink script    run in a clean subshell; the nonce follows, too
+#   F nonce          write the nonce to the sink of the last command
+#   W                start a new worker
+#   K                kill every other process, then start a new worker
 # In relay mode (containers) the sink is a mark instead: the supervisor writes it to its standard output (descriptor 193), then
 # relays there what comes through a pipe that this command alone writes to.
 # Variables set by the host: supervisor (this script), worker (a script), relay (0 or 1), limits (arguments of ulimit), workdir.
@@ -16,6 +16,9 @@ export -n worker relay limits workdir
 ((relay)) && kill -9 -- -1
 trap : PIPE INT TERM HUP QUIT USR1 USR2 ALRM
 pipe= next_pipe= relay_pid= sink=
+locale=$LC_ALL
+export -n LC_ALL
+LC_ALL=C # lengths are in bytes
 
 close_descriptors() {
   exec 190<&- 193>&- 194>&-
@@ -27,15 +30,9 @@ start_worker() {
   exec 194> >(
     close_descriptors
     cd -- "$workdir" || cd /
-    worker=$worker /bin/bash --noprofile --norc -c 'eval "$worker"' bash <&0 2>&191
+    LC_ALL=$locale worker=$worker /bin/bash --noprofile --norc -c 'eval "$worker"' bash <&0 2>&191
     printf 'X%s\0' "$?" >&191
   )
-}
-
-read_body() {
-  length=${message##* } header=${message:1}
-  header=${header% *}
-  IFS= LC_ALL=C read -r -N "$length" -u 190 body
 }
 
 prepare_relay() {
@@ -78,7 +75,7 @@ run_clean() {
     exec >"$sink" 2>&1
     close_descriptors
     cd -- "$workdir" || cd /
-    (exec 191>&-; eval "$1")
+    (exec 191>&-; export LC_ALL=$locale; eval "$1")
     status=$?
     printf '%s' "$2"
     printf 'D%s %s\0\0\0' "$2" "$status" >&191
@@ -87,25 +84,23 @@ run_clean() {
 
 ((relay)) && prepare_relay
 start_worker
-while IFS= read -r -d '' -u 190 message; do
-  case $message in
-    C*)
-      read_body
-      next_sink "$header"
-      printf 'C%s %s\0%s' "$sink" "$length" "$body" >&194
+while IFS= read -r -N 11 -u 190 header; do
+  IFS= read -r -N "${header:1:2}" -u 190 first
+  IFS= read -r -N "${header:3}" -u 190 second
+  case $header in
+    [CH]*)
+      IFS= read -r -N 32 -u 190 nonce
+      next_sink "$first"
+      if [[ $header == C* ]]; then
+        printf 'C%02d%s%s%s%s' "${#sink}" "${header:3}" "$sink" "$second" "$nonce" >&194
+      else
+        run_clean "$second" "$nonce"
+      fi
       ((relay)) && prepare_relay
       ;;
-    N*) printf '%s\0' "$message" >&194 ;;
-    H*)
-      read_body
-      next_sink "$header"
-      IFS= read -r -d '' -u 190 nonce
-      run_clean "$body" "${nonce:1}"
-      ((relay)) && prepare_relay
-      ;;
-    F*) printf '%s' "${message:1}" >"$sink" ;;
-    W) start_worker ;;
-    K)
+    F*) printf '%s' "$first" >"$sink" ;;
+    W*) start_worker ;;
+    K*)
       kill -9 -- -1
       ((relay)) && { retire_relay; exec {next_pipe}>&-; prepare_relay; }
       start_worker

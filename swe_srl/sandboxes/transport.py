@@ -18,6 +18,10 @@ class TransportClosedError(SandboxError, EOFError):
     """The supervisor is gone: its process, its container or the connection to it ended."""
 
 
+class SandboxGoneError(SandboxError):
+    """The place itself is gone: no supervisor can be started in it again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """Bytes that arrived: of the running command's sink, or of the control channel."""
@@ -30,7 +34,12 @@ class Transport(Protocol):
     """Starts a supervisor (`supervisor.bash`) and carries bytes to and from it. Used by one thread at a time."""
 
     def start(self) -> None:
-        """Start a supervisor over the sandbox's present files; an earlier one and all its processes are killed first."""
+        """Start a supervisor over the sandbox's present files; an earlier one and all its processes are killed first.
+
+        Raises:
+            SandboxGoneError: it never can be started again.
+            SandboxError: it could not be started now.
+        """
 
     def open_sink(self) -> tuple[str, bytes]:
         """Make ready for the output of one command.

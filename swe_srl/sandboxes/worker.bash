@@ -1,6 +1,6 @@
-# The worker: the persistent shell that commands run in. It reads NUL-ended messages from descriptor 190 and reports on 191:
-#   C<sink> <length>   run a command with its output going to the file <sink>; the command follows, <length> bytes of it
-#   N<nonce>           follows a command; it is read only after the command has ended, so the command cannot know it
+# The worker: the persistent shell that commands run in. It reads messages from descriptor 190, as the supervisor writes them:
+# C, two digits, eight digits: the lengths in bytes of what follows, the sink (a file for the output) and the command; then 32
+# bytes of nonce, read only after the command has ended, so that the command cannot know it. It reports on descriptor 191.
 # Between commands only `builtin` forms run, and a command's own function `builtin` is removed first (posix mode finds `unset`
 # before any function). Every line ends so that the script can be joined to one line: error messages then say "line 1".
 # A B says that a command has begun: one that has not can be given to another shell when this one is lost.
@@ -11,22 +11,21 @@ trap 'builtin printf "S%s\0" "${PWD-}" >&191; builtin export -p >&191; builtin p
 unset worker;
 shopt -s expand_aliases;
 builtin printf 'R\0' >&191;
-while IFS= builtin read -r -d '' -u 190 __swe_message; do
-  [[ $__swe_message == C* ]] || continue;
-  __swe_sink=${__swe_message% *};
-  IFS= LC_ALL=C builtin read -r -N "${__swe_message##* }" -u 190 __swe_message || exit 119;
+while IFS= LC_ALL=C builtin read -r -N 11 -u 190 __swe_message; do
+  IFS= LC_ALL=C builtin read -r -N "${__swe_message:1:2}" -u 190 __swe_sink || exit 118;
+  IFS= LC_ALL=C builtin read -r -N "${__swe_message:3}" -u 190 __swe_message || exit 119;
   builtin printf 'B\0' >&191;
-  exec 192>"${__swe_sink#C}" || exit 120;
+  exec 192>"$__swe_sink" || exit 120;
   { __swe_status "$__swe_rc"; eval "$__swe_message"; } >&192 2>&1 190<&- 191>&- 192>&-;
   __swe_rc=$? __swe_options=:$BASHOPTS:$SHELLOPTS: POSIXLY_CORRECT=1;
   unset -f builtin || exit 121;
   [[ $__swe_options == *:posix:* ]] || unset POSIXLY_CORRECT;
   [[ $__swe_options != *:expand_aliases:* ]] || builtin shopt -s expand_aliases;
   [[ $__swe_options == *:inherit_errexit:* ]] || builtin shopt -u inherit_errexit;
-  IFS= builtin read -r -d '' -u 190 __swe_message || exit 122;
-  builtin printf '%s' "${__swe_message#N}" >&192;
+  IFS= LC_ALL=C builtin read -r -N 32 -u 190 __swe_message || exit 122;
+  builtin printf '%s' "$__swe_message" >&192;
   builtin exec 192>&-;
-  builtin printf 'D%s %s\0%s\0' "${__swe_message#N}" "$__swe_rc" "${PWD-}" >&191;
+  builtin printf 'D%s %s\0%s\0' "$__swe_message" "$__swe_rc" "${PWD-}" >&191;
   builtin export -p >&191;
   builtin printf '\0' >&191;
 done

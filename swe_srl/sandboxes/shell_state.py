@@ -1,0 +1,38 @@
+"""A shell's state as a script: what a snapshot keeps, and what a rebuilt shell gets back."""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+# Variables that bash or the worker sets itself; assigning to some of them would end the script.
+_OWN_VARIABLE = re.compile(
+    rb"declare -\S+ (BASH|BASHOPTS|BASHPID|BASH_(ALIASES|ARG\w+|CMDS|COMMAND|EXECUTION_STRING|LINENO|LOADABLES_PATH|SOURCE|"
+    rb"SUBSHELL|VERSINFO|VERSION)|DIRSTACK|EPOCH\w+|EUID|FUNCNAME|GROUPS|HISTCMD|LINENO|PIPESTATUS|PPID|S?RANDOM|SECONDS|"
+    rb"SHELLOPTS|SHLVL|UID|_|__swe_(message|sink|options))(=|$)"
+)
+
+
+def dump_command(mark: str) -> str:
+    """A command that prints `mark`, and then variables, functions, options, aliases and the file mask as a script."""
+    parts = (f"printf {mark}", "declare -p", "declare -fp", "shopt -p", "alias -p", "umask -p", "set +o")
+    return "{ " + " ".join(f"builtin {part};" for part in parts) + " } 2>/dev/null"
+
+
+def restore_script(directory: bytes, dump: bytes) -> str:
+    """A script that sets the directory and everything `dump_command` printed after its mark."""
+    lines = b"\n".join(line for line in dump.split(b"\n") if not _OWN_VARIABLE.match(line))
+    return _text(_change_directory(directory) + b"{\n" + lines + b"\n} 2>/dev/null")
+
+
+def reduced_script(directory: bytes, exports: bytes) -> str:
+    """A script that sets the directory and the exported variables (as `export -p` prints them)."""
+    return _text(_change_directory(directory) + exports)
+
+
+def _change_directory(directory: bytes) -> bytes:
+    return f"cd -- {shlex.quote(_text(directory))}\n".encode("utf-8", "surrogateescape")
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")
