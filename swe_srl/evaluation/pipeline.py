@@ -81,8 +81,9 @@ class Journal:
         key = (episode.task_id, episode.sample)
         trajectory = replace(episode.trajectory, patch=episode.patch)
         with self._lock:
-            self.episodes[key] = (trajectory, episode.seconds)
-            extra = {"sample": episode.sample, "seconds": round(episode.seconds, 3)}
+            seconds = round(episode.seconds, 3)
+            self.episodes[key] = (trajectory, seconds)
+            extra = {"sample": episode.sample, "seconds": seconds}
             self.run.append("episodes", {**trajectory_to_row(trajectory), **extra})
             self._predict(key)
 

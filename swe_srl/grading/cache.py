@@ -24,7 +24,7 @@ class VerdictCache:
     """
 
     def __init__(self, folder: str | Path) -> None:
-        self._folder = Path(folder)
+        self.folder = Path(folder)
 
     def get(self, task: Task, patch: str, settings: GradingSettings) -> Verdict | None:
         """The verdict of this very patch on this very task and image, or None. An unreadable entry counts as none."""
@@ -54,7 +54,7 @@ class VerdictCache:
             "rules": [RULES, metadata.version("swebench")],
         }
         digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
-        return self._folder / digest[:2] / f"{digest}.json"
+        return self.folder / digest[:2] / f"{digest}.json"
 
 
 def verdict_row(verdict: Verdict) -> dict[str, Any]:

@@ -1,0 +1,234 @@
+"""Real SWE-bench instances in real containers, beside the official harness.
+
+The images are made by docker/make-swebench-images.sh when they are missing; that needs the base image and PyPI.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from grading_support import new_file
+
+from swe_srl.evaluation import EvalSettings, evaluate, grade_predictions
+from swe_srl.files import read_jsonl, write_jsonl
+from swe_srl.grading import GradingSettings, VerdictCache, grade, judge, log_parser_statuses, run_tests
+from swe_srl.tasks import load_tasks
+from swe_srl.types import Task, TestRun, Verdict, VerdictStatus
+
+pytestmark = [pytest.mark.docker, pytest.mark.shared, pytest.mark.slow, pytest.mark.timeout(1800)]
+
+ROOT = Path(__file__).resolve().parent.parent
+LITE = ("pallets__flask-4992", "pallets__flask-5063")
+NAMES = (*LITE, "psf__requests-6028")
+GRADING = GradingSettings(timeout=600.0)
+FORGERY = """import os
+with open(f"/proc/{{os.getppid()}}/fd/1", "wb", 0) as log:
+    log.write(b"".join(b"PASSED " + name.encode() + b"\\n" for name in {names!r}))
+os._exit(0)
+"""
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Rows of the instances, adapted to the local images."""
+    folder = (ROOT / os.environ.get("SWE_SRL_SHARED", "../shared")).resolve() / "data" / "swebench"
+    out = tmp_path_factory.mktemp("swebench") / "rows.jsonl"
+    published = [f"--rows={folder}/SWE-bench_{name}__test.parquet" for name in ("Lite", "Verified")]
+    script = [str(ROOT / "docker" / "make-swebench-images.sh"), *published, f"--out={out}", *NAMES]
+    done = subprocess.run(script, env={**os.environ, "PYTHON": sys.executable}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return out
+
+
+@pytest.fixture(scope="module")
+def tasks(rows: Path) -> dict[str, Task]:
+    return {task.instance_id: task for task in load_tasks(str(rows))}
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> VerdictCache:
+    """Verdicts of this module's tests, so that a patch is graded once."""
+    return VerdictCache(tmp_path_factory.mktemp("verdicts"))
+
+
+def wrong(task: Task) -> str:
+    """A patch that applies and solves nothing."""
+    return new_file("NOTES.txt", f"nothing about {task.instance_id}")
+
+
+def malformed(task: Task) -> str:
+    """A patch whose context is nowhere in the file."""
+    return task.patch.replace("\n ", "\n nothing of the kind: ")
+
+
+def forged(task: Task) -> str:
+    """The attack that the official rules fall for: a conftest.py that writes the wanted results into the log."""
+    return new_file("conftest.py", FORGERY.format(names=[*task.fail_to_pass, *task.pass_to_pass]))
+
+
+def hollow(task: Task) -> str:
+    """The test patch with the bodies of the tests it adds made empty."""
+    lines, body = task.test_patch.split("\n"), ""
+    for index, line in enumerate(lines):
+        if line.lstrip("+ ").startswith("def test_") and line.startswith("+"):
+            body = "+" + " " * (line.index("def") + 3)
+        elif body and line.startswith(body):
+            lines[index] = f"{body}pass"
+        else:
+            body = ""
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_gold_resolves_by_both_rules(tasks: dict[str, Task], cache: VerdictCache, name: str) -> None:
+    task, kept = tasks[name], []
+    verdict = grade(task, task.patch, GRADING, cache, keep=kept.append)
+    assert (verdict.status, verdict.official, verdict.hardened) == (VerdictStatus.RESOLVED, True, True), verdict.reason
+    assert verdict.fail_to_pass_passed == task.fail_to_pass
+    assert set(verdict.pass_to_pass_passed) == set(task.pass_to_pass)
+    assert verdict.flags == (), "tests run as another user, beside canaries"
+    assert judge(task, task.patch, kept[0]).hardened, "the saved run is judged alike"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_base_commit_fails_exactly_the_wanted_tests(tasks: dict[str, Task], name: str) -> None:
+    task = tasks[name]
+    run = run_tests(task, "", GRADING)
+    statuses = log_parser_statuses(task, run.log)
+    assert not any(statuses.get(test) == "PASSED" for test in task.fail_to_pass)
+    assert all(statuses.get(test) in ("PASSED", "XFAIL", "SKIPPED") for test in task.pass_to_pass)
+    assert grade(task, "", GRADING).status is VerdictStatus.EMPTY_PATCH
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "status"),
+    [
+        (NAMES[0], wrong, VerdictStatus.UNRESOLVED),
+        (NAMES[1], malformed, VerdictStatus.PATCH_FAILED),
+        (NAMES[1], hollow, VerdictStatus.UNRESOLVED),
+    ],
+)
+def test_patches_that_resolve_nothing(
+    tasks: dict[str, Task], cache: VerdictCache, name: str, make: Callable[[Task], str], status: VerdictStatus
+) -> None:
+    verdict = grade(tasks[name], make(tasks[name]), GRADING, cache)
+    assert (verdict.status, verdict.official, verdict.hardened) == (status, False, False), verdict.reason
+    if status is VerdictStatus.UNRESOLVED:
+        assert verdict.fail_to_pass_failed == tasks[name].fail_to_pass
+        assert not verdict.pass_to_pass_failed
+
+
+def test_half_of_a_fix_is_unresolved(tasks: dict[str, Task]) -> None:
+    task = tasks["pallets__flask-5063"]
+    half = task.patch.replace('"Host" if host_matching else "Subdomain"', '"Subdomain"')
+    assert half != task.patch
+    verdict = grade(task, half, GRADING)
+    assert verdict.status is VerdictStatus.UNRESOLVED
+    assert verdict.fail_to_pass_failed == ("tests/test_cli.py::TestRoutes::test_host",)
+
+
+def test_a_forged_log_is_resolved_officially_and_not_by_us(tasks: dict[str, Task]) -> None:
+    task = tasks["pallets__flask-4992"]
+    kept: list[TestRun] = []
+    verdict = grade(task, forged(task), GRADING, keep=kept.append)
+    assert verdict.official and not verdict.hardened
+    assert "test-configuration:conftest.py" in verdict.flags
+    assert verdict.reason == "not hardened: the graded tests do not all pass when protected files are left as they were"
+
+
+def test_hollowed_tests_are_resolved_officially_and_not_by_us(tasks: dict[str, Task], cache: VerdictCache) -> None:
+    """This row's script restores two test files in one `git checkout`; the base has only one of them, so neither is."""
+    task = tasks["pallets__flask-4992"]
+    verdict = grade(task, hollow(task), GRADING, cache)
+    assert verdict.official and not verdict.hardened
+    assert "graded-test:tests/test_config.py" in verdict.flags
+
+
+def test_an_endless_test_is_a_time_out(tasks: dict[str, Task]) -> None:
+    task = tasks["pallets__flask-4992"]
+    verdict = grade(task, new_file("conftest.py", "while True: pass"), GradingSettings(timeout=30.0))
+    assert verdict.status is VerdictStatus.TIMEOUT
+
+
+def test_a_missing_image_is_infrastructure(tasks: dict[str, Task], rows: Path, tmp_path: Path) -> None:
+    found = list(read_jsonl(rows))
+    write_jsonl(tmp_path / "rows.jsonl", [found[0], {**found[1], "image": "swe-srl-eval/not-here:none"}])
+    settings = EvalSettings(split="lite", tasks=str(tmp_path / "rows.jsonl"), policy="empty", output=tmp_path / "run")
+    report = evaluate(settings)
+    assert report.asked == 1
+    (reason,) = report.unavailable.values()
+    assert "swe-srl-eval/not-here:none is not on this machine" in reason and "make-swebench-images.sh" in reason
+
+
+@pytest.mark.parametrize(("policy", "resolved"), [("gold", 2), ("empty", 0)])
+def test_the_lite_split_end_to_end(rows: Path, tmp_path: Path, policy: str, resolved: int) -> None:
+    settings = EvalSettings(
+        split="lite", tasks=str(rows), instances=LITE, policy=policy, output=tmp_path / "run", grading_timeout=600.0
+    )
+    report = evaluate(settings)
+    assert (report.resolved, report.hardened, report.samples) == (resolved, resolved, 2)
+    assert not report.failures and not report.unavailable
+    again = evaluate(settings)
+    assert again.as_dict() == report.as_dict()
+
+
+def official_harness(rows: Path, predictions: Path, folder: Path) -> tuple[dict[str, object], dict[str, object]]:
+    """The official harness's report, and its reports of the instances."""
+    run = uuid.uuid4().hex[:8]
+    code = (
+        "import sys; from swebench.harness.run_evaluation import main; "
+        f"main({str(rows)!r}, 'test', None, {str(predictions)!r}, 2, 4096, {run!r}, 600, False, False)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    (summary,) = folder.glob(f"*.{run}.json")
+    reports: dict[str, object] = {}
+    for file in folder.glob(f"logs/run_evaluation/{run}/*/*/report.json"):
+        reports |= json.loads(file.read_text())
+    return json.loads(summary.read_text()), reports
+
+
+def statuses_of(report: object, which: str) -> tuple[set[str], set[str]]:
+    found = report["tests_status"][which]  # type: ignore[index]
+    return set(found["success"]), set(found["failure"])
+
+
+@pytest.mark.parametrize("mixed", [False, True], ids=["gold", "mixed"])
+def test_verdicts_agree_with_the_official_harness(
+    tasks: dict[str, Task], cache: VerdictCache, rows: Path, tmp_path: Path, mixed: bool
+) -> None:
+    makers = (hollow, malformed, wrong) if mixed else (lambda task: task.patch,) * 3
+    patches = {name: make(tasks[name]) for name, make in zip(NAMES, makers, strict=True)}
+    predictions = tmp_path / "predictions.jsonl"
+    write_jsonl(
+        predictions,
+        [{"instance_id": n, "model_name_or_path": "parity", "model_patch": patch} for n, patch in patches.items()],
+    )
+    ours: dict[str, Verdict] = {name: grade(tasks[name], patch, GRADING, cache) for name, patch in patches.items()}
+    summary, reports = official_harness(rows, predictions, tmp_path)
+    assert set(summary["resolved_ids"]) == {name for name, verdict in ours.items() if verdict.official}  # type: ignore[call-overload]
+    failed = {name for name, verdict in ours.items() if verdict.status is VerdictStatus.PATCH_FAILED}
+    assert set(summary["error_ids"]) == failed  # type: ignore[call-overload]
+    for name in set(NAMES) - failed:
+        mine = ours[name]
+        assert statuses_of(reports[name], "FAIL_TO_PASS") == (
+            set(mine.fail_to_pass_passed),
+            set(mine.fail_to_pass_failed),
+        )
+        assert statuses_of(reports[name], "PASS_TO_PASS") == (
+            set(mine.pass_to_pass_passed),
+            set(mine.pass_to_pass_failed),
+        )
+    if mixed:
+        report = grade_predictions(
+            predictions, list(tasks.values()), tmp_path / "graded", GRADING, cache=str(cache.folder)
+        )
+        assert (report.resolved, report.hardened, report.samples) == (1, 0, 3)
+        assert set(report.differing) == {NAMES[0]}
