@@ -73,23 +73,23 @@ def device_of(model: PreTrainedModel) -> torch.device:
     return next(model.parameters()).device
 
 
-def prefill(model: PreTrainedModel, contexts: Sequence[Sequence[int]], cache: Cache | None = None) -> SharedPrefix:
+def prefill(model: PreTrainedModel, contexts: Sequence[Sequence[int]]) -> SharedPrefix:
     """Keys and values of B token sequences, right-padded: causal attention never looks to the right, so needs no mask.
 
-    Sequences may be empty as long as one is not. The result carries gradients when they are enabled.
+    Sequences may be empty.
     """
     device = device_of(model)
     lengths_B = torch.tensor([len(context) for context in contexts], device=device)
     longest = int(lengths_B.max())
-    cache = Cache(layer_class_to_replicate=DynamicLayer) if cache is None else cache
     if longest == 0:
         return SharedPrefix([], [], lengths_B)
+    cache = Cache(layer_class_to_replicate=BufferLayer)
     ids_BP = pad(contexts, longest, device)
     positions_BP = torch.arange(longest, device=device).expand(len(contexts), -1)
     model(input_ids=ids_BP, position_ids=positions_BP, past_key_values=cache, use_cache=True, logits_to_keep=1)
     layers: list[Any] = cache.layers
     return SharedPrefix(
-        [layer.keys.to(layer.values.dtype) for layer in layers], [layer.values for layer in layers], lengths_B
+        [layer.keys[:, :, :longest] for layer in layers], [layer.values[:, :, :longest] for layer in layers], lengths_B
     )
 
 

@@ -100,7 +100,7 @@ class TrainSettings:
     shared_contexts: bool = setting(True, "Compute a context once for its group; off: every sequence apart (slower).")
     gradient_checkpointing: bool = setting(False, "Compute activations again going backward: less memory, more time.")
     generate_tokens: int = setting(131_072, "Tokens of one generation batch: lower it when memory runs out.")
-    update_tokens: int = setting(8_192, "Tokens of one forward and backward pass: lower it when memory runs out.")
+    update_tokens: int = setting(4_096, "Tokens of one forward and backward pass: lower it when memory runs out.")
     samples_every: int = setting(10, "Updates between rows of samples.jsonl (completions beside their targets).")
     keep: int = setting(2, "Newest checkpoints kept, besides the best one.")
     final_model: str = setting("best", "The model a stage ends with: best by validation, or last.", ("best", "last"))
