@@ -204,6 +204,15 @@ def test_every_byte_that_bash_accepts(sandbox: SessionSandbox) -> None:
     assert output(sandbox, f"printf %s '{every}' | wc -c").strip() == "254"
 
 
+def test_lone_surrogate_in_a_command(sandbox: SessionSandbox) -> None:
+    assert output(sandbox, "echo a\ud800b") == "a\ufffdb\n"
+
+
+def test_too_long_a_command_is_refused(sandbox: SessionSandbox) -> None:
+    result = sandbox.run(":" * (session_module.COMMAND_CHARACTERS + 1))
+    assert result.exit_code == 126 and result.output.startswith("[the command was not run")
+
+
 def test_nul_in_a_command_is_dropped(sandbox: SessionSandbox) -> None:
     assert output(sandbox, "echo a\0b") == "ab\n"
 

@@ -264,10 +264,7 @@ def test_owner_killed(kind: str, repo: Path) -> None:
     sweep()
     assert not list(runtime_folder().glob(f"*-{owner.pid}-*"))
     if kind == "docker":
-        listed = subprocess.run(
-            ["docker", "ps", "-aq", "--filter", f"name=swe-srl-{owner.pid}-"], capture_output=True, check=True
-        )
-        assert listed.stdout == b""
+        assert _containers_of(owner.pid) == b""
 
 
 def _wait_for(count: int) -> None:
@@ -463,3 +460,50 @@ def test_failed_start_leaves_nothing(repo: Path, monkeypatch: pytest.MonkeyPatch
 def _folders() -> list[Path]:
     """The folders of this process's sandboxes and snapshots."""
     return sorted(runtime_folder().glob(f"*-{os.getpid()}-*"))
+
+
+def test_closed_while_a_command_runs(kind: str, repo: Path) -> None:
+    sandbox = new_sandbox(kind, repo)
+    seen: list[object] = []
+
+    def work() -> None:
+        try:
+            seen.append(sandbox.run("sleep 600"))
+        except SandboxError as error:
+            seen.append(str(error))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    time.sleep(0.5)
+    begin = time.monotonic()
+    sandbox.close()
+    thread.join(timeout=20)
+    assert not thread.is_alive() and time.monotonic() - begin < 15
+    assert seen == ["the sandbox was closed"]
+
+
+def test_open_sandboxes_are_closed_at_exit(kind: str, repo: Path) -> None:
+    code = OWNER.replace("time.sleep(600)", "sys.exit(3)")
+    root = str(Path(__file__).resolve().parent.parent)
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([root, *sys.path])}
+    done = subprocess.Popen([sys.executable, "-c", code, kind, str(repo), NAP], stdout=subprocess.PIPE, env=env)
+    done.communicate()
+    assert done.returncode == 3
+    _wait_for(0)
+    assert not list(runtime_folder().glob(f"*-{done.pid}-*"))
+    if kind == "docker":
+        assert _containers_of(done.pid) == b""
+
+
+def test_no_time_limit(shared: SessionSandbox) -> None:
+    session = shared._session
+    limits, session.limits = session.limits, Limits(command_seconds=0)
+    try:
+        assert shared.run("sleep 0.2; echo done").output == "done\n"
+    finally:
+        session.limits = limits
+
+
+def _containers_of(pid: int) -> bytes:
+    name = f"name=swe-srl-{pid}-"
+    return subprocess.run(["docker", "ps", "-aq", "--filter", name], capture_output=True, check=True).stdout

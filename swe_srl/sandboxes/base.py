@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
+import functools
+import os
 from types import TracebackType
 from typing import Self
 
@@ -18,6 +22,7 @@ class SessionSandbox:
         self.spec = spec
         self._session = session
         self._closed = False
+        _open_sandboxes(os.getpid()).add(self)
 
     def run(self, command: str, timeout: float | None = None) -> CommandResult:
         """Run a command in the persistent shell; see `swe_srl.protocols.Sandbox.run`."""
@@ -43,6 +48,8 @@ class SessionSandbox:
         """Kill every process and free every file, mount and container. Idempotent."""
         if not self._closed:
             self._closed = True
+            _open_sandboxes(os.getpid()).discard(self)
+            self._session.close()
             self._release()
 
     def __enter__(self) -> Self:
@@ -59,4 +66,19 @@ class SessionSandbox:
         return self._session
 
     def _release(self) -> None:
-        raise NotImplementedError
+        """Free what is left when the session is closed."""
+
+
+@functools.cache
+def _open_sandboxes(pid: int) -> set[SessionSandbox]:
+    """The sandboxes that this process has open: they are closed when it ends."""
+    found: set[SessionSandbox] = set()
+    atexit.register(_close_all, pid)
+    return found
+
+
+def _close_all(pid: int) -> None:
+    if pid == os.getpid():  # a forked child must not close its parent's
+        for sandbox in list(_open_sandboxes(pid)):
+            with contextlib.suppress(SandboxError):
+                sandbox.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+import socket
 import struct
 import time
 from collections.abc import Iterator
@@ -72,8 +73,11 @@ class ContainerTransport:
         self._variables |= variables | dict(spec.env) | supervisor_variables(spec.workdir, True, ulimit)
         self._sockets: list[Any] = []  # the last one is in use; closing an earlier one could end the container
         self._buffer = b""
+        self._killed = False
 
     def start(self) -> None:
+        if self._killed:
+            raise SandboxGoneError("the sandbox was closed")
         with engine_errors("starting the sandbox's shell"):
             self._sockets.append(self._execute(list(SUPERVISOR)))
         self._raw = getattr(self._sockets[-1], "_sock", self._sockets[-1])
@@ -151,6 +155,12 @@ class ContainerTransport:
                 yield Chunk("output" if stream == STDOUT else "control", self._buffer[at + 8 : at + 8 + size])
             at += 8 + size
         self._buffer = self._buffer[at:]
+
+    def kill(self) -> None:
+        self._killed = True
+        for connection in list(self._sockets):
+            with contextlib.suppress(OSError):
+                getattr(connection, "_sock", connection).shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Drop the connections."""

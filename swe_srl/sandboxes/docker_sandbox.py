@@ -36,10 +36,12 @@ class DockerSnapshot:
 
     def discard(self) -> None:
         """Remove the image. Idempotent; containers made from it keep running."""
-        with contextlib.suppress(SandboxError), engine_errors("removing a snapshot"):
-            client = engine()
+        from docker.errors import ImageNotFound
+
+        client = engine()
+        with engine_errors("removing a snapshot"), contextlib.suppress(ImageNotFound):
             client.images.remove(self.image, force=True)
-            client.close()
+        client.close()
 
 
 class DockerSandbox(SessionSandbox):
@@ -107,12 +109,17 @@ class DockerSandbox(SessionSandbox):
         return DockerSandbox(self.spec, snapshot=snapshot)
 
     def _release(self) -> None:
-        from docker.errors import NotFound
+        from docker.errors import APIError, NotFound
 
-        self._transport.close()
-        with contextlib.suppress(NotFound):
-            self._container.remove(force=True, v=True)
-        self._client.close()
+        try:
+            with engine_errors("removing a container"):
+                self._container.remove(force=True, v=True)
+        except SandboxError as error:
+            cause = error.__cause__  # gone already, or going
+            if not isinstance(cause, NotFound) and not (isinstance(cause, APIError) and cause.status_code == 409):
+                raise
+        finally:
+            self._client.close()
 
 
 def check_spec(spec: SandboxSpec) -> None:

@@ -9,6 +9,7 @@ from swe_srl.sandboxes.output import OutputBuffer
 from swe_srl.sandboxes.transport import TransportClosedError
 
 CONTROL_BYTES = 16 << 20  # a control channel that holds more than this is being abused
+_LONE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 _MESSAGE = re.compile(rb"B\Z|D[0-9a-f]{32} \d+\Z|R\Z|X\d+\Z|S/")
 
 
@@ -19,6 +20,15 @@ def message(kind: str, first: str = "", second: bytes = b"") -> bytes:
     b'C0500000002/sinkls'
     """
     return f"{kind}{len(first):02d}{len(second):08d}{first}".encode() + second
+
+
+def command_bytes(command: str) -> bytes:
+    """A command as bash reads it: no NUL; what stands for a foreign byte (`surrogateescape`) is that byte.
+
+    >>> command_bytes("a\\0\\udcff\\ud800")
+    b'a\\xff\\xef\\xbf\\xbd'
+    """
+    return _LONE.sub("\ufffd", command.replace("\0", "")).encode("utf-8", "surrogateescape")
 
 
 @dataclass

@@ -19,7 +19,7 @@ from typing import Any
 from swe_srl.errors import SandboxError, SandboxUnavailableError
 
 _lock = threading.Lock()
-_helpers: dict[int, Helper] = {}
+_helpers: dict[int, Helper] = {}  # at most one: of the process with this id
 
 
 class Helper:
@@ -74,10 +74,16 @@ def helper() -> Helper:
     """This process's helper, started on first use."""
     with _lock:
         if os.getpid() not in _helpers:
-            _helpers.clear()  # of the process this one was forked from
+            os.register_at_fork(after_in_child=_forget_parent)
             _helpers[os.getpid()] = Helper()
             atexit.register(_close_helper, os.getpid())
         return _helpers[os.getpid()]
+
+
+def _forget_parent() -> None:
+    global _lock
+    _lock = threading.Lock()
+    _helpers.clear()
 
 
 def _close_helper(pid: int) -> None:

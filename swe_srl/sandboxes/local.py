@@ -74,9 +74,6 @@ class LocalSandbox(SessionSandbox):
             raise SandboxError("a local sandbox starts from a local snapshot that is not discarded")
         return LocalSandbox(self.spec, snapshot=snapshot)
 
-    def _release(self) -> None:
-        self._transport.close()
-
 
 def check_spec(spec: SandboxSpec) -> None:
     """Raises ConfigError for a spec that a local sandbox cannot serve."""

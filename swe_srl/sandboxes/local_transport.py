@@ -21,6 +21,7 @@ from swe_srl.sandboxes.transport import (
     SHELL_VARIABLES,
     SUPERVISOR,
     Chunk,
+    SandboxGoneError,
     TransportClosedError,
     supervisor_variables,
     ulimit_arguments,
@@ -48,6 +49,7 @@ class LocalTransport:
         self._sink: tuple[int, int, Path] | None = None  # reading end, our writing end, path
         self._old_sinks: list[int] = []
         self._group = ControlGroup()
+        self._killed = False
         for name in ("layer", "io"):
             (self.folder / name).mkdir()
             (self.folder / name).chmod(0o711)
@@ -56,6 +58,8 @@ class LocalTransport:
 
     def start(self) -> None:
         self.stop()
+        if self._killed:
+            raise SandboxGoneError("the sandbox was closed")
         if not self._group.folders:
             self._group = make_group(self.folder.name, self._spec.limits)
         stdin, self._stdin = os.pipe()
@@ -153,11 +157,20 @@ class LocalTransport:
                 raise TransportClosedError("the sandbox's processes ended")
             yield from chunks
 
+    def kill(self) -> None:
+        self._killed = True
+        self._end_processes()
+
+    def _end_processes(self) -> None:
+        inside = self._inside
+        if inside >= 0:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(inside, signal.SIGKILL)
+
     def stop(self) -> None:
         """Kill every process; the files stay."""
         if self._inside >= 0:
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self._inside, signal.SIGKILL)
+            self._end_processes()
             select.select([self._inside], [], [], 10.0)
         for name in ("_inside", "_stdin", "_control"):
             if getattr(self, name) >= 0:

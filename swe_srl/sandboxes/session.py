@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass
 
 from swe_srl.errors import SandboxError
-from swe_srl.sandboxes.framing import ControlReader, OutputReader, ShellState, message
+from swe_srl.sandboxes.framing import ControlReader, OutputReader, ShellState, command_bytes, message
 from swe_srl.sandboxes.output import OutputBuffer, decode
 from swe_srl.sandboxes.shell_state import dump_command, reduced_script, restore_script
 from swe_srl.sandboxes.transport import SandboxGoneError, Transport, TransportClosedError
@@ -23,6 +23,7 @@ from swe_srl.types import CommandResult, Limits
 START_SECONDS = 60.0  # for a new supervisor to report that its worker is ready
 COMMAND_CHARACTERS = 20_000_000
 RESTART_PAUSES = (0.2, 0.5, 1.0, 2.0)  # seconds after failed tries
+UNLIMITED = 1e7  # seconds
 KILL_SECONDS = 5.0  # for a supervisor to kill everything and start a new worker
 LOST_ALL = "[{what}; every process was ended, background jobs too, and the shell was restarted: {kept}]"
 LOST_SHELL = "[{what}; it was restarted: {kept}]"
@@ -50,33 +51,37 @@ class ShellSession:
     def __post_init__(self) -> None:
         self._lock = threading.RLock()
         self._control = ControlReader()
-        self._unsaid = ""  # losses that no observation has told yet
+        self._unsaid: list[str] = []  # losses that no observation has told yet
 
     def start(self) -> None:
         """Start the supervisor and its worker, and restore the state when there is one."""
         with self._lock:
             self._begin()
 
+    def close(self) -> None:
+        """End the transport, from any thread: a command that runs in another one is lost first."""
+        self.transport.kill()
+        with self._lock:
+            self.transport.close()
+
     def run(self, command: str, timeout: float | None = None) -> CommandResult:
         """Run a command in the worker; see `swe_srl.protocols.Sandbox.run`."""
         if len(command) > COMMAND_CHARACTERS:
             text = f"[the command was not run: it has {len(command)} characters, and at most {COMMAND_CHARACTERS} can be run]"
             return CommandResult(text, 126, 0.0)
-        limit = self.limits.command_seconds if timeout is None else timeout
+        limit = (self.limits.command_seconds if timeout is None else timeout) or UNLIMITED
         output = OutputBuffer(self.limits.output_bytes)
         with self._lock:
             begin = time.monotonic()
-            before, self._unsaid = self._unsaid, ""
+            before, self._unsaid = self._unsaid, []
             ending = self._run("C", command, limit, output)
             note = self._recover(ending, limit)
-            if (
-                note and not ending.begun and not before
-            ):  # lost before the command was taken up: give it to the new shell
-                before = f"{note}\n"
+            if note and not ending.begun:  # lost before the command was taken up: the new shell gets it
+                before = [*before, note]
                 ending = self._run("C", command, limit, output)
                 note = self._recover(ending, limit)
             duration = time.monotonic() - begin
-        text = before + output.text()
+        text = "".join(f"{loss}\n" for loss in before) + output.text()
         if note:
             text = f"{text}\n{note}" if text and not text.endswith("\n") else text + note
         return CommandResult(
@@ -98,7 +103,7 @@ class ShellSession:
         with self._lock:
             ending = self._run("H", script, timeout, output)
             if note := self._recover(ending, timeout):
-                self._unsaid = f"{note}\n"
+                self._unsaid.append(note)
             if ending.kind == "closed":
                 output = OutputBuffer(limit)
                 ending = self._run("H", script, timeout, output)
@@ -106,14 +111,18 @@ class ShellSession:
         return ending.exit_code, output.data()
 
     def shell_state(self) -> str:
-        """A script that sets the worker's directory, variables, functions, options and aliases again."""
+        """A script that sets the worker's directory, variables, functions, options and aliases again.
+
+        Raises:
+            SandboxError: the shell was lost over it.
+        """
         mark = secrets.token_hex(16)
         output = OutputBuffer(0)
         with self._lock:
             ending = self._run("C", dump_command(mark), KILL_SECONDS * 4, output)
             if ending.kind != "done":
                 self._recover(ending, KILL_SECONDS * 4)
-                return ""
+                raise SandboxError("the shell's state could not be taken: the shell was lost, and has been restarted")
             directory = self._control.state.directory
         return restore_script(directory, output.data().partition(mark.encode())[2])
 
@@ -138,7 +147,7 @@ class ShellSession:
     def _exchange(
         self, kind: str, header: str, command: str, nonce: str, seconds: float, reader: OutputReader
     ) -> _Ending:
-        body = command.replace("\0", "").encode("utf-8", "surrogateescape")
+        body = command_bytes(command)
         deadline = time.monotonic() + seconds
         try:
             self.transport.send(message(kind, header, body) + nonce.encode(), max(seconds, 1.0))
@@ -156,7 +165,7 @@ class ShellSession:
             now = time.monotonic()
             if now >= deadline:
                 return _Ending("timeout")
-            wait = deadline - now
+            wait = min(deadline - now, 3600.0)
             if self.limits.silent_seconds and not done:
                 wait = min(wait, silent_since + self.limits.silent_seconds - now)
                 if wait <= 0:

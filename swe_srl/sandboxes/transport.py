@@ -59,6 +59,12 @@ class Transport(Protocol):
             TransportClosedError: the supervisor is gone.
         """
 
+    def kill(self) -> None:
+        """End everything at once, from any thread: what waits sees the supervisor gone, and `start` refuses from now on."""
+
+    def close(self) -> None:
+        """Free everything, after `kill`."""
+
     def receive(self, seconds: float) -> Iterator[Chunk]:
         """What arrives within `seconds`: returns after the first arrival, or with nothing when time is up.
 
