@@ -6,6 +6,7 @@ import time
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from trajectory_strategies import PATIENT
 
 from swe_srl.errors import ConfigError
 from swe_srl.rewards import SequenceSimilarity, get_similarity, similarity_names
@@ -15,12 +16,14 @@ COMMANDS = st.text(st.sampled_from("abct /-.|&;'\"\n_é日"), max_size=60)
 LONG = st.builds(lambda text, times: text * times, COMMANDS, st.integers(1, 12))
 
 
+@PATIENT
 @given(LONG, LONG, st.booleans())
 def test_equal_to_cpython_difflib_to_the_last_bit(predicted, target, autojunk):
     exact = difflib.SequenceMatcher(None, predicted, target, autojunk=autojunk).ratio()
     assert SequenceSimilarity(autojunk=autojunk)(predicted, target).value == exact
 
 
+@PATIENT
 @given(LONG, LONG, st.booleans())
 def test_the_bounded_matching_is_exact_while_its_budget_lasts(predicted, target, autojunk):
     from cydifflib import SequenceMatcher
@@ -32,6 +35,7 @@ def test_the_bounded_matching_is_exact_while_its_budget_lasts(predicted, target,
     assert matched == sum(block.size for block in blocks)
 
 
+@PATIENT
 @given(LONG, LONG, st.integers(1, 50), st.integers(2, 40))
 def test_a_bound_gives_a_lower_bound_and_says_so(predicted, target, comparisons, characters):
     score = SequenceSimilarity(max_comparisons=comparisons, max_characters=characters)(predicted, target)

@@ -3,6 +3,7 @@ import time
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from trajectory_strategies import PATIENT
 
 from swe_srl.rewards import ShellSimilarity, get_similarity
 from swe_srl.rewards.shell.edits import edit_of
@@ -86,7 +87,7 @@ def test_what_is_no_bash_says_so_and_is_worth_little():
     assert score.value > 0.9
 
 
-@settings(max_examples=300, deadline=None)
+@settings(PATIENT, max_examples=300)
 @given(st.text(st.sampled_from("catlsgrep -/.'\"|&;<>(){}$`\\\n=ab*#"), max_size=60), st.text(max_size=20))
 def test_any_text_gets_a_score(first, second):
     for predicted, target in ((first, second), (second, first), (first, first)):
@@ -103,6 +104,7 @@ COMMANDS = st.lists(
 ).map("\n".join)
 
 
+@PATIENT
 @given(COMMANDS, COMMANDS)
 def test_commands_are_alike_from_both_sides(first, second):
     assert SHELL(first, second).value == pytest.approx(SHELL(second, first).value, abs=0.45)
@@ -218,7 +220,7 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(PATIENT, max_examples=300)
 @given(st.lists(PIECES, min_size=1, max_size=6), st.sampled_from(["; ", " && ", " | ", "\n", " || "]))
 def test_no_mix_of_common_commands_scores_on_all_targets(pieces, joint):
     """A policy that ignores its context must not live off the reward."""

@@ -1,6 +1,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from trajectory_strategies import PATIENT
 
 from swe_srl.rewards import get_similarity, no_operation, similarity_names, step_reward
 from swe_srl.types import Action, FormatError
@@ -8,6 +9,7 @@ from swe_srl.types import Action, FormatError
 IDLE = st.lists(st.sampled_from(["", " ", "\n", "# cat a.py", "true", ":", ";", " && ", "\t", "# # #"]), max_size=8)
 
 
+@PATIENT
 @given(st.text(max_size=30), st.text(max_size=30), st.text(max_size=30))
 def test_the_thought_is_never_rewarded(command, thought, other):
     similarity = get_similarity("sequence")
@@ -48,6 +50,7 @@ def test_commands_that_do_something_are_not_guarded(command):
     assert not no_operation(command)
 
 
+@PATIENT
 @given(IDLE)
 def test_joined_idle_pieces_are_idle(pieces):
     assert no_operation("\n".join(pieces))

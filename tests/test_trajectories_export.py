@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
-from trajectory_strategies import TEXT, portable_turns, trajectories
+from trajectory_strategies import PATIENT, TEXT, portable_turns, trajectories
 
 from swe_srl.errors import TrajectoryError
 from swe_srl.trajectories import ReadReport, make_steps, read_trajectories
@@ -19,7 +19,7 @@ def _held(trajectory: Trajectory) -> Trajectory:
 
 
 @pytest.mark.parametrize("format", EXPORTS)
-@settings(max_examples=60, deadline=None)
+@settings(PATIENT, max_examples=60)
 @given(trajectory=trajectories(portable_turns(), TEXT, TEXT))
 def test_reading_what_was_written_gives_the_same(tmp_path_factory, format, trajectory):
     folder = tmp_path_factory.mktemp("export")

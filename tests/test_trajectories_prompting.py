@@ -1,6 +1,6 @@
 from hypothesis import given
 from hypothesis import strategies as st
-from trajectory_strategies import turns
+from trajectory_strategies import PATIENT, turns
 
 from swe_srl.trajectories.prompting import Prompting, render_contexts, render_messages
 
@@ -14,6 +14,7 @@ PROMPTINGS = st.builds(
 )
 
 
+@PATIENT
 @given(PROMPTINGS, st.lists(turns(), max_size=5))
 def test_contexts_of_all_turns_are_the_ones_rendered_one_by_one(prompting, trajectory):
     contexts = list(render_contexts(prompting, "issue", trajectory))

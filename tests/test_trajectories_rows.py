@@ -3,7 +3,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from trajectory_strategies import ANY_TEXT, trajectories
+from trajectory_strategies import ANY_TEXT, PATIENT, trajectories
 
 from swe_srl.errors import TrajectoryError
 from swe_srl.trajectories import (
@@ -35,12 +35,14 @@ STEPS = st.builds(
 )
 
 
+@PATIENT
 @given(trajectories())
 def test_a_trajectory_survives_its_row(trajectory):
     row = json.loads(json.dumps(trajectory_to_row(trajectory)))
     assert trajectory_from_row(row) == trajectory
 
 
+@PATIENT
 @given(STEPS)
 def test_a_step_survives_its_row(step):
     assert step_from_row(json.loads(json.dumps(step_to_row(step)))) == step

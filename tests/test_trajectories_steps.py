@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from trajectory_strategies import trajectories
+from trajectory_strategies import PATIENT, trajectories
 
 from swe_srl.trajectories import (
     ContaminationIndex,
@@ -50,6 +50,7 @@ def reasons(report):
     return {reason: entry.count for reason, entry in report.turns.items()}
 
 
+@PATIENT
 @given(st.lists(trajectories(), max_size=3), SETTINGS)
 def test_turns_read_are_steps_plus_reported(given_trajectories, settings):
     report = ReadReport()

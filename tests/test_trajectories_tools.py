@@ -5,6 +5,7 @@ import subprocess
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from trajectory_strategies import PATIENT
 
 from swe_srl.trajectories.calls import Call
 from swe_srl.trajectories.tools import Scene, Untranslatable, translate
@@ -12,7 +13,9 @@ from swe_srl.trajectories.tools.shell import heredoc, literal, write_file
 
 # "\r" is left out: Python's text mode, which these editors use, turns it into "\n".
 TEXT = st.text(st.sampled_from("ab \t\n'\"\\$`é日{}#EOFPY"), max_size=30)
-WITH_BASH = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+WITH_BASH = settings(
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 
 
 def run(command, folder):
@@ -166,6 +169,7 @@ def test_what_has_no_equal_command_has_a_reason(call, scene, reason):
     assert reason in found.reason
 
 
+@PATIENT
 @given(st.text(max_size=60))
 def test_literals_mean_their_text(text):
     assert eval(literal(text)) == text

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from swe_srl.types import Action, FormatError, StopReason, Trajectory, Turn
+
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # for busy machines
 
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=40)
 ANY_TEXT = st.text(max_size=40)
