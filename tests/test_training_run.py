@@ -25,6 +25,7 @@ from swe_srl.training.checkpoints import Checkpoints
 from swe_srl.training.optimiser import Optimiser
 from swe_srl.types import Message, Sampling
 
+pytestmark = pytest.mark.timeout(900)
 UNREPEATABLE = ("seconds", "memory_mb")
 WARM_UP = {**SFT, "updates": 40, "batch_steps": 8, "learning_rate": 5e-3, "eval_every": 0, "save_every": 0}
 
