@@ -141,6 +141,9 @@ def pytest_task(task: Task) -> Task:
         (PYTEST_LOG, ""),
         (PYTEST_LOG.replace("2 passed", "7 passed"), "closing summary tells of 7 tests passed, its list of 2"),
         (PYTEST_LOG.rsplit("====", 2)[0], "pytest's closing summary is missing"),
+        (PYTEST_LOG.replace("2 passed", "2 passed, 4 subtests passed"), ""),
+        (PYTEST_LOG.replace("in 0.12s ====", "in 62.34s (0:01:02) ===="), ""),
+        (PYTEST_LOG.replace("in 0.12s", "in 0.12 seconds"), ""),
         (PYTEST_LOG + "PASSED tests/test_a.py::test_two\n", "written after pytest's closing summary"),
     ],
 )

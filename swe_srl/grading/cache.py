@@ -78,7 +78,7 @@ def environment_id(task: Task, settings: GradingSettings) -> str:
 def image_id(name: str) -> str:
     """The id of a local container image; "" when there is none of that name, or no engine answers."""
     from docker.client import DockerClient
-    from docker.errors import DockerException, ImageNotFound
+    from docker.errors import DockerException
 
     try:
         client = DockerClient.from_env()
@@ -86,7 +86,7 @@ def image_id(name: str) -> str:
         return ""
     try:
         return str(client.images.get(name).id)
-    except ImageNotFound:
+    except DockerException:
         return ""
     finally:
         client.close()

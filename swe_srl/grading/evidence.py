@@ -11,7 +11,7 @@ from swe_srl.grading.workshop import HardenedReport
 from swe_srl.types import Task
 
 _SUMMARY_HEAD = re.compile(r"^=+ short test summary info =+$", re.MULTILINE)
-_PYTEST_CLOSING = re.compile(r"^=* ?((?:\d+ [a-z]+(?:, )?)+) in [\d.:]+ ?s(?:econds)?\b.*$", re.MULTILINE)
+_PYTEST_CLOSING = re.compile(r"^=* ?((?:\d+ [a-z ]+(?:, )?)+) in [\d.:]+ ?s(?:econds)?\b.*$", re.MULTILINE)
 _PYTEST_COUNT = re.compile(r"(\d+) (passed|failed)")
 _UNITTEST_CLOSING = re.compile(r"^Ran (\d+) tests? in [\d.]+s\s*$", re.MULTILINE)
 _SYMPY_CLOSING = re.compile(r"tests finished: (\d+) passed")

@@ -21,6 +21,7 @@ from swe_srl.types import Task
 
 _STEP_SECONDS = 300.0  # for the steps around the tests
 _NOT_APPLIED = 97
+_NOT_RESTORED = 98
 _TRUST = "GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0='*'"  # whoever owns the repository
 _APPLY = f'(export {_TRUST}; apply_patch "$here/patch.diff") >"$here/apply.log" 2>&1'
 _LISTS = ("before", "tracked", "after", "base")  # untracked before, changed, untracked after, files of the base commit
@@ -34,7 +35,7 @@ mygit ls-files --others -z >"$here/after"
 mygit ls-tree -r --name-only -z HEAD >"$here/base"
 """
 _PREPARE = f"""
-(export {_TRUST}; xargs -0 -r git checkout HEAD -- <"$here/restore") || exit 98
+(export {_TRUST}; xargs -0 -r git checkout HEAD -- <"$here/restore") || exit {_NOT_RESTORED}
 xargs -0 -r rm -rf -- <"$here/remove"
 if [ -d "$here/canaries" ]; then cp -r "$here/canaries/." .; fi
 bash "$here/prelude.sh" >"$here/prelude" 2>&1
@@ -142,27 +143,38 @@ class Workshop:
             dropped, applied
         )
         files["prelude.sh"] = self._prelude(prelude, sorted({*graded_paths(self._task), *canaries.files}))
-        separate = isinstance(self._sandbox, TesterContainer)
-        if isinstance(self._sandbox, TesterContainer):
-            ran = self._bench.run(_PREPARE, timeout, files, ("prelude", "variables"))
-            script = f"{ran.file('variables')}\n{canaries.command}\n"
-            tests = Outcome(*self._sandbox.run_as_tester(script, timeout))
-            checked = self._bench.run(_CHECK, _STEP_SECONDS)
-            tests, changed = replace(tests, log=tests.log or ran.file("prelude")), checked.output
-        else:
-            files["command"] = canaries.command + "\n"
-            ran = self._bench.run(f"{_PREPARE}\n{_TESTS}", timeout, files, ("prelude", "log", "changed"))
-            tests = Outcome(ran.file("log") or ran.file("prelude"), ran.exit_code, ran.timed_out)
-            changed = ran.file("changed")
+        run = self._tests_apart if isinstance(self._sandbox, TesterContainer) else self._tests_here
+        ran, changed = run(canaries.command, files, timeout)
+        if ran.exit_code == _NOT_RESTORED and not ran.log:
+            return HardenedReport(
+                dropped=dropped, problem="the protected files that the patch edits cannot be put back"
+            )
         return HardenedReport(
-            log=tests.log,
-            exit_code=tests.exit_code,
-            timed_out=tests.timed_out,
+            log=ran.log,
+            exit_code=ran.exit_code,
+            timed_out=ran.timed_out,
             canaries=dict(canaries.expected),
             dropped=dropped,
             changed=tuple(line.rsplit(":", 1)[0] for line in changed.splitlines() if ": FAILED" in line),
-            separate_user=separate,
+            separate_user=isinstance(self._sandbox, TesterContainer),
         )
+
+    def _tests_here(self, command: str, files: Mapping[str, str], timeout: float) -> tuple[Outcome, str]:
+        """Prepare and run the tests as the sandbox's only user; with what `sha256sum` says afterwards."""
+        kept = ("prelude", "log", "changed")
+        ran = self._bench.run(f"{_PREPARE}\n{_TESTS}", timeout, {**files, "command": f"{command}\n"}, kept)
+        log = ran.file("log") or ran.file("prelude")
+        return Outcome(log, ran.exit_code, ran.timed_out), ran.file("changed")
+
+    def _tests_apart(self, command: str, files: Mapping[str, str], timeout: float) -> tuple[Outcome, str]:
+        """Prepare as root, run the tests as the tester; with what `sha256sum` says afterwards."""
+        assert isinstance(self._sandbox, TesterContainer)
+        ready = self._bench.run(_PREPARE, timeout, files, ("prelude", "variables"))
+        if ready.timed_out or ready.exit_code != 0:
+            return Outcome(ready.file("prelude"), ready.exit_code, ready.timed_out), ""
+        tests = Outcome(*self._sandbox.run_as_tester(f"{ready.file('variables')}\n{command}\n", timeout))
+        changed = self._bench.run(_CHECK, _STEP_SECONDS).output
+        return replace(tests, log=tests.log or ready.file("prelude")), changed
 
     def _prelude(self, lines: list[str], watched: list[str]) -> str:
         """The row's own preparation; then the environment it made is kept, and sums of the files to watch."""
