@@ -148,6 +148,13 @@ def test_job_that_outlives_its_command_is_not_hurt_by_its_output(sandbox: Sessio
     assert output(sandbox, "wc -l < ticks").strip() == "4"
 
 
+def test_flooding_background_job(sandbox: SessionSandbox) -> None:
+    assert sandbox.run("yes & flood=$!", timeout=5).duration < 4
+    for _ in range(3):
+        assert output(sandbox, "sleep 0.2; echo quiet", timeout=10) == "quiet\n"
+    assert output(sandbox, "kill -0 $flood && echo alive; kill -9 $flood; wait $flood 2>/dev/null; true") == "alive\n"
+
+
 def test_wait_does_not_hang(sandbox: SessionSandbox) -> None:
     assert output(sandbox, "sleep 0.05 & wait; echo waited", timeout=5) == "waited\n"
 
@@ -337,12 +344,12 @@ def test_open_files_are_limited(sandbox: SessionSandbox) -> None:
 def test_silence_is_not_waited_for(request: pytest.FixtureRequest, shared: SessionSandbox) -> None:
     session = shared._session
     limits = session.limits
-    session.limits = type(limits)(silent_seconds=0.4, command_seconds=30)
+    session.limits = type(limits)(silent_seconds=1.5, command_seconds=30)
     try:
-        talking = shared.run("for i in 1 2 3 4 5; do echo $i; sleep 0.2; done")
+        talking = shared.run("for i in 1 2 3 4 5; do echo $i; sleep 0.4; done")
         silent = shared.run("echo once; sleep 600")
     finally:
         session.limits = limits
     assert talking.exit_code == 0
     assert silent.timed_out and silent.duration < 10
-    assert silent.output.startswith("once\n[the command was killed after 0.4 seconds without output")
+    assert silent.output.startswith("once\n[the command was killed after 1.5 seconds without output")

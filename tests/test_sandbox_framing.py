@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from swe_srl.sandboxes.framing import ControlReader, OutputReader
@@ -24,6 +24,7 @@ def chunks(data: bytes, sizes: list[int]) -> list[bytes]:
     return out
 
 
+@settings(deadline=None)
 @given(pieces, pieces, pieces, st.lists(st.integers(1, 40), max_size=30), st.booleans())
 def test_output_is_found_between_its_marks(
     before: list[bytes], wanted: list[bytes], after: list[bytes], sizes: list[int], started: bool
@@ -40,6 +41,7 @@ def test_output_is_found_between_its_marks(
     assert reader.ended and buffer.data() == middle
 
 
+@settings(deadline=None)
 @given(pieces, st.lists(st.integers(1, 40), max_size=30))
 def test_output_without_an_end_mark_is_whole_after_flush(wanted: list[bytes], sizes: list[int]) -> None:
     assume(MARK not in b"".join(wanted))
@@ -51,6 +53,7 @@ def test_output_without_an_end_mark_is_whole_after_flush(wanted: list[bytes], si
     assert not reader.ended and buffer.data() == b"".join(wanted)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=400), st.integers(1, 120), st.lists(st.integers(1, 50), max_size=20))
 def test_bounded_output_keeps_head_and_tail(data: bytes, limit: int, sizes: list[int]) -> None:
     buffer = OutputBuffer(limit)
@@ -66,6 +69,7 @@ def test_bounded_output_keeps_head_and_tail(data: bytes, limit: int, sizes: list
     buffer.text().encode()
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200), st.integers(8, 60))
 def test_a_cut_never_splits_a_character(text: str, limit: int) -> None:
     buffer = OutputBuffer(limit)

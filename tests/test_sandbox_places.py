@@ -327,6 +327,7 @@ def test_limits_hold_by_either_means(repo: Path, monkeypatch: pytest.MonkeyPatch
     with opened("local", repo, Limits(processes=40, memory_mb=200)) as sandbox:
         many = sandbox.run("for i in {1..60}; do sleep 600 & done; jobs | wc -l", timeout=3)
         assert many.timed_out or "fork" in many.output
+        sandbox.run("sleep 600", timeout=0.2)
         assert processes(sandbox) == []
         assert sandbox.run("python3 -c 'bytearray(1 << 29)'").exit_code != 0
         assert_well(sandbox)

@@ -10,6 +10,7 @@ import select
 import signal
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from swe_srl.errors import SandboxError
@@ -29,7 +30,19 @@ from swe_srl.sandboxes.transport import (
 from swe_srl.types import SandboxSpec
 
 READ_BYTES = 1 << 18
+DROP_SECONDS = 0.1  # between two looks at what background jobs of earlier commands print
+KILL_SECONDS = 10.0
 PARTS = ("tmp", "shm", "home", "workspace")  # of a layer, beside the upper folders of its overlays
+
+
+@dataclass
+class Sink:
+    """A named pipe for the output of one command at a time. While `hold` is open, reading does not end."""
+
+    name: str
+    path: str
+    reading: int
+    hold: int = -1
 
 
 class LocalTransport:
@@ -46,8 +59,11 @@ class LocalTransport:
         self._pid = 0
         self._inside = -1  # descriptor of the first process inside
         self._stdin = self._control = -1
-        self._sink: tuple[int, int, Path] | None = None  # reading end, our writing end, path
-        self._old_sinks: list[int] = []
+        self._poll = select.poll()
+        self._sink: Sink | None = None  # of the running command
+        self._free_sink: Sink | None = None  # of the last one, when none of its jobs can write to it
+        self._old_sinks: list[int] = []  # reading ends that background jobs may still write to
+        self._dropped = 0.0
         self._group = ControlGroup()
         self._killed = False
         for name in ("layer", "io"):
@@ -67,6 +83,7 @@ class LocalTransport:
         info, child_info = os.pipe()
         os.set_blocking(self._stdin, False)
         os.set_blocking(self._control, False)
+        self._poll.register(self._control, select.POLLIN)
         try:
             self._pid = self._helper.ask(self._request(), (stdin, control, child_info))["pid"]
         finally:
@@ -102,25 +119,29 @@ class LocalTransport:
         }
 
     def open_sink(self) -> tuple[str, bytes]:
-        name = secrets.token_hex(8)
-        path = self.folder / "io" / name
-        os.mkfifo(path)
-        path.chmod(0o622)
-        reading = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-        self._sink = reading, os.open(path, os.O_WRONLY | os.O_NONBLOCK), path
-        return f"{IO}/{name}", b""
+        if self._free_sink is None:
+            name = secrets.token_hex(8)
+            path = f"{self.folder}/io/{name}"
+            os.mkfifo(path)
+            Path(path).chmod(0o622)
+            self._free_sink = Sink(name, path, os.open(path, os.O_RDONLY | os.O_NONBLOCK))
+        sink, self._free_sink = self._free_sink, None
+        sink.hold = os.open(sink.path, os.O_WRONLY | os.O_NONBLOCK)
+        self._sink = sink
+        self._poll.register(sink.reading, select.POLLIN)
+        return f"{IO}/{sink.name}", b""
 
     def close_sink(self) -> None:
-        if self._sink is None:
+        sink, self._sink = self._sink, None
+        if sink is None:
             return
-        reading, writing, path = self._sink
-        self._sink = None
-        path.unlink(missing_ok=True)
-        os.close(writing)
-        if _drained(reading):
-            os.close(reading)
+        self._poll.unregister(sink.reading)
+        os.close(sink.hold)
+        if _is_finished(sink.reading):
+            self._free_sink = sink
         else:
-            self._old_sinks.append(reading)
+            Path(sink.path).unlink()
+            self._old_sinks.append(sink.reading)
 
     def send(self, data: bytes, seconds: float) -> None:
         deadline = time.monotonic() + seconds
@@ -132,30 +153,34 @@ class LocalTransport:
                 remaining = deadline - time.monotonic()
                 if remaining <= 0:
                     raise TimeoutError("the sandbox's supervisor takes no input") from None
-                select.select([], [self._stdin], [], remaining)
+                wait_for(self._stdin, select.POLLOUT, remaining)
             except OSError as error:
                 raise TransportClosedError(f"the sandbox's supervisor is gone: {error}") from error
 
     def receive(self, seconds: float) -> Iterator[Chunk]:
-        poll = select.poll()
-        watched = [self._control, *self._old_sinks] + ([self._sink[0]] if self._sink else [])
-        for descriptor in watched:
-            poll.register(descriptor, select.POLLIN)
-        ready = {descriptor for descriptor, _ in poll.poll(max(0.0, seconds) * 1000)}
-        for descriptor in [old for old in self._old_sinks if old in ready]:
-            if _drained(descriptor):
-                self._old_sinks.remove(descriptor)
-                os.close(descriptor)
-        if self._sink and self._sink[0] in ready:
-            yield from _chunk("output", self._sink[0])
-        if self._control in ready:
-            chunks = list(_chunk("control", self._control))
-            if not chunks and self._sink:
-                while rest := list(_chunk("output", self._sink[0])):
-                    yield from rest
-            if not chunks:
-                raise TransportClosedError("the sandbox's processes ended")
-            yield from chunks
+        if self._old_sinks:
+            self._drop_old_output()
+            seconds = min(seconds, DROP_SECONDS)
+        ready = [descriptor for descriptor, _ in self._poll.poll(max(0.0, seconds) * 1000)]
+        if self._sink and self._sink.reading in ready:
+            yield from _chunk("output", self._sink.reading)
+        if self._control not in ready:
+            return
+        chunks = list(_chunk("control", self._control))
+        yield from chunks
+        if not chunks:
+            while self._sink and (rest := list(_chunk("output", self._sink.reading))):
+                yield from rest
+            raise TransportClosedError("the sandbox's processes ended")
+
+    def _drop_old_output(self) -> None:
+        """Make room for what background jobs of earlier commands print, now and then: one that floods is held up by it."""
+        if time.monotonic() - self._dropped < DROP_SECONDS:
+            return
+        self._dropped = time.monotonic()
+        for reading in [old for old in self._old_sinks if _is_finished(old)]:
+            self._old_sinks.remove(reading)
+            os.close(reading)
 
     def kill(self) -> None:
         self._killed = True
@@ -171,11 +196,16 @@ class LocalTransport:
         """Kill every process; the files stay."""
         if self._inside >= 0:
             self._end_processes()
-            select.select([self._inside], [], [], 10.0)
+            wait_for(self._inside, select.POLLIN, KILL_SECONDS)
+        if self._control >= 0:
+            self._poll.unregister(self._control)
         for name in ("_inside", "_stdin", "_control"):
             if getattr(self, name) >= 0:
                 os.close(getattr(self, name))
                 setattr(self, name, -1)
+        if self._free_sink is not None:
+            self._old_sinks.append(self._free_sink.reading)
+            self._free_sink = None
         for reading in self._old_sinks:
             os.close(reading)
         self._old_sinks = []
@@ -207,11 +237,16 @@ def _chunk(stream: str, descriptor: int) -> Iterator[Chunk]:
         yield Chunk("output" if stream == "output" else "control", data)
 
 
-def _drained(descriptor: int) -> bool:
-    """Drop what waits in a pipe: whether its last writer is gone."""
+def _is_finished(descriptor: int) -> bool:
+    """Drop what waits in a pipe (at most one read of it): whether nobody writes to it any more."""
     try:
-        while os.read(descriptor, READ_BYTES):
-            pass
+        return not os.read(descriptor, READ_BYTES) or not os.read(descriptor, READ_BYTES)
     except BlockingIOError:
         return False
-    return True
+
+
+def wait_for(descriptor: int, event: int, seconds: float) -> None:
+    """Wait until a descriptor is ready (of any number, unlike `select.select`)."""
+    poll = select.poll()
+    poll.register(descriptor, event)
+    poll.poll(seconds * 1000)

@@ -11,8 +11,8 @@ trap 'builtin printf "S%s\0" "${PWD-}" >&191; builtin export -p >&191; builtin p
 unset worker;
 shopt -s expand_aliases;
 builtin printf 'R\0' >&191;
-while IFS= LC_ALL=C builtin read -r -N 11 -u 190 __swe_message; do
-  IFS= LC_ALL=C builtin read -r -N "${__swe_message:1:2}" -u 190 __swe_sink || exit 118;
+while IFS= builtin read -r -N 11 -u 190 __swe_message; do
+  IFS= builtin read -r -N "${__swe_message:1:2}" -u 190 __swe_sink || exit 118;
   IFS= LC_ALL=C builtin read -r -N "${__swe_message:3}" -u 190 __swe_message || exit 119;
   builtin printf 'B\0' >&191;
   exec 192>"$__swe_sink" || exit 120;
@@ -22,7 +22,7 @@ while IFS= LC_ALL=C builtin read -r -N 11 -u 190 __swe_message; do
   [[ $__swe_options == *:posix:* ]] || unset POSIXLY_CORRECT;
   [[ $__swe_options != *:expand_aliases:* ]] || builtin shopt -s expand_aliases;
   [[ $__swe_options == *:inherit_errexit:* ]] || builtin shopt -u inherit_errexit;
-  IFS= LC_ALL=C builtin read -r -N 32 -u 190 __swe_message || exit 122;
+  IFS= builtin read -r -N 32 -u 190 __swe_message || exit 122;
   builtin printf '%s' "$__swe_message" >&192;
   builtin exec 192>&-;
   builtin printf 'D%s %s\0%s\0' "$__swe_message" "$__swe_rc" "${PWD-}" >&191;
