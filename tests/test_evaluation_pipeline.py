@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,11 +12,12 @@ import pytest
 from grading_support import GOLD, make_repository, named, tiny_task
 
 from swe_srl.agents import Episode, EpisodeJob
-from swe_srl.errors import ConfigError, GenerationError, SweSrlError
+from swe_srl.errors import ConfigError, GenerationError, SandboxError, SweSrlError
 from swe_srl.evaluation import EvalSettings, compare, evaluate, grade_predictions, judge_again, read_predictions
 from swe_srl.evaluation import pipeline as pipeline_module
 from swe_srl.evaluation import running as running_module
 from swe_srl.files import read_jsonl, write_jsonl
+from swe_srl.grading import GradingSettings
 from swe_srl.progress import Progress
 from swe_srl.trajectories import read_trajectories
 from swe_srl.types import Action, StopReason, Task, TestRun, Trajectory, Turn, Verdict, VerdictStatus
@@ -143,6 +145,52 @@ def test_a_failed_endpoint_keeps_what_was_finished(world: World, rows: Path) -> 
     world.stop_after = 10**9
     assert evaluate(settings_for(rows)).samples == 3
     assert sorted(world.ran) == sorted((name, 0) for name in NAMES)
+
+
+def test_an_interrupt_ends_gradings_in_progress(world: World, rows: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = threading.Event()
+    plain = world.grade
+
+    def endless(task: Task, patch: str, settings: GradingSettings, *rest: object) -> Verdict:
+        if task.instance_id != NAMES[0]:
+            return plain(task, patch, settings, *rest)  # type: ignore[arg-type]
+        sandbox = ClosableSandbox()
+        with pytest.raises(SandboxError), settings.open.holding(sandbox):  # type: ignore[union-attr]
+            begun.set()
+            assert sandbox.closed.wait(60)
+            raise SandboxError("closed")
+        return Verdict(task.instance_id, VerdictStatus.INFRASTRUCTURE, False, False, "closed")
+
+    def interrupted(*rest: object) -> Iterator[Episode]:
+        for episode in world.episodes(*rest):  # type: ignore[arg-type]
+            yield episode
+            assert begun.wait(60)
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(pipeline_module, "grade", endless)
+    monkeypatch.setattr(running_module, "missing_episodes", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(settings_for(rows))
+    assert not (rows.parent / "run" / "failures.jsonl").exists()
+    monkeypatch.setattr(pipeline_module, "grade", plain)
+    monkeypatch.setattr(running_module, "missing_episodes", world.episodes)
+    assert evaluate(settings_for(rows)).samples == 3
+
+
+class ClosableSandbox:
+    """Only notices that it is closed."""
+
+    def __init__(self) -> None:
+        self.closed = threading.Event()
+
+    def close(self) -> None:
+        self.closed.set()
+
+    def __enter__(self) -> ClosableSandbox:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
 
 def test_infrastructure_failures_are_apart_and_tried_again(world: World, rows: Path) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 
 import pytest
 from grading_support import CALC, GOLD, calc_prepend, new_file, tiny_task
 
-from swe_srl.grading import GradingSettings, grade, judge, log_parser_statuses, run_tests
+from swe_srl.grading import GradingSettings, OpenSandboxes, grade, judge, log_parser_statuses, run_tests
 from swe_srl.types import Task, TestRun, VerdictStatus
 
 pytestmark = pytest.mark.sandbox
@@ -71,6 +72,16 @@ def test_an_endless_test_times_out(task: Task) -> None:
     assert verdict.status is VerdictStatus.TIMEOUT
     assert verdict.reason == "Timeout error: 3 seconds exceeded."
     assert "Start Test Output" in kept[0].log, "what was logged so far is kept"
+
+
+def test_a_grading_in_progress_can_be_ended(task: Task) -> None:
+    opened = OpenSandboxes()
+    later = threading.Timer(2.0, opened.end)
+    later.start()
+    verdict = grade(task, calc_prepend("while True: pass"), GradingSettings(timeout=100.0, open=opened))
+    later.join()
+    assert verdict.status is VerdictStatus.INFRASTRUCTURE
+    assert verdict.seconds < 60
 
 
 def test_background_children_do_not_keep_the_verdict_waiting(task: Task) -> None:

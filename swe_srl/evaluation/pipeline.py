@@ -139,6 +139,7 @@ class Pipeline:
         Raises:
             GenerationError: the policy's model or endpoint failed; what was finished is kept.
             TaskError: a row lacks what grading needs.
+            KeyboardInterrupt: gradings in progress are ended, not waited for.
         """
         tasks = {job.task.instance_id: job.task for job in jobs}
         keys = [(job.task.instance_id, job.sample) for job in jobs]
@@ -161,6 +162,10 @@ class Pipeline:
                 pending = [future for future in pending if not future.done()]
             for future in pending:
                 future.result()
+        except KeyboardInterrupt:
+            if self.grading.open:
+                self.grading.open.end()
+            raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
@@ -179,6 +184,8 @@ class Pipeline:
             self.journal.keep_log(task.instance_id, sample, run)
 
         verdict = grade(task, trajectory.patch, self.grading, cache, keep, self.settings.retries)
+        if self.grading.open and self.grading.open.ended:
+            return
         if verdict.status is VerdictStatus.INFRASTRUCTURE:
             self.journal.keep_failure(Failure(task.instance_id, sample, "grading", verdict.reason))
         else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from swe_srl.evaluation.report import Report, make_report
 from swe_srl.evaluation.running import write_report
 from swe_srl.evaluation.selection import check_tasks
 from swe_srl.evaluation.settings import EvalSettings
-from swe_srl.grading import GradingSettings
+from swe_srl.grading import GradingSettings, OpenSandboxes
 from swe_srl.progress import Progress, SilentProgress
 from swe_srl.runs import RunFolder, fingerprint
 from swe_srl.types import Task, Trajectory
@@ -82,7 +82,7 @@ def grade_predictions(
         ConfigError: a prediction of an instance that is not among the tasks, or the folder holds another run.
         SweSrlError: the file cannot be read, or no task can be run here.
     """
-    told, chosen = progress or SilentProgress(), grading or GradingSettings()
+    told, chosen = progress or SilentProgress(), replace(grading or GradingSettings(), open=OpenSandboxes())
     rows = {prediction.instance_id: prediction for prediction in read_predictions(predictions)}
     known = {task.instance_id: task for task in tasks}
     strange = sorted(rows.keys() - known.keys())

@@ -13,7 +13,7 @@ from swe_srl.evaluation.report import Report, make_report
 from swe_srl.evaluation.selection import check_tasks, select_tasks
 from swe_srl.evaluation.settings import RUNTIME, EvalSettings
 from swe_srl.files import write_atomic
-from swe_srl.grading import GradingSettings
+from swe_srl.grading import GradingSettings, OpenSandboxes
 from swe_srl.progress import Progress, SilentProgress
 from swe_srl.protocols import Policy
 from swe_srl.rewards import get_similarity
@@ -43,7 +43,9 @@ def evaluate(settings: EvalSettings, progress: Progress | None = None, policy: P
     """
     told = progress or SilentProgress()
     tasks = select_tasks(settings)
-    grading = GradingSettings(settings.sandbox, settings.grading_timeout, hardened=settings.hardened)
+    grading = GradingSettings(
+        settings.sandbox, settings.grading_timeout, hardened=settings.hardened, open=OpenSandboxes()
+    )
     selection = check_tasks(tasks, grading)
     for reason in selection.unavailable.values():
         told.note(f"not run: {reason}")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 from swe_srl.errors import GradingError, SandboxError
@@ -16,6 +18,41 @@ GRADING_LIMITS = Limits(memory_mb=4096, processes=512, open_files=4096)
 MakeSandbox = Callable[[str, SandboxSpec], Sandbox]
 
 
+class OpenSandboxes:
+    """The sandboxes of gradings in progress: an interrupted run ends them at once instead of waiting. Thread-safe."""
+
+    def __init__(self) -> None:
+        self.ended = False
+        self._lock = threading.Lock()
+        self._open: list[Sandbox] = []
+
+    @contextmanager
+    def holding(self, sandbox: Sandbox) -> Iterator[Sandbox]:
+        """Use a sandbox, and close it.
+
+        Raises:
+            SandboxError: `end` was called.
+        """
+        with sandbox:
+            with self._lock:
+                self._open.append(sandbox)
+            try:
+                if self.ended:
+                    raise SandboxError("grading was interrupted")
+                yield sandbox
+            finally:
+                with self._lock:
+                    self._open.remove(sandbox)
+
+    def end(self) -> None:
+        """Close every sandbox; their gradings fail, and later ones fail at once."""
+        with self._lock:
+            self.ended = True
+            left = list(self._open)
+        for sandbox in left:
+            sandbox.close()
+
+
 @dataclass(frozen=True, slots=True)
 class GradingSettings:
     """How patches are graded.
@@ -26,6 +63,7 @@ class GradingSettings:
         limits: of the grading sandbox; None: the defaults, with more memory and processes in a container.
         hardened: whether a patch that the official rules accept is run a second time, hardened.
         make_sandbox: makes the sandbox; None for `swe_srl.sandboxes.make_sandbox`.
+        open: knows the sandboxes in use, so that they can be ended from outside; None where nobody will.
     """
 
     sandbox: str = "auto"
@@ -33,6 +71,7 @@ class GradingSettings:
     limits: Limits | None = None
     hardened: bool = True
     make_sandbox: MakeSandbox | None = None
+    open: OpenSandboxes | None = None
 
 
 def sandbox_spec(task: Task, settings: GradingSettings) -> SandboxSpec:
@@ -93,8 +132,13 @@ def _hardened_run(task: Task, patch: str, settings: GradingSettings) -> str:
         return Workshop(sandbox, task, WORKDIR).hardened(patch, settings.timeout).as_text()
 
 
-def _open(task: Task, settings: GradingSettings, separate: bool = False) -> Sandbox:
-    """A fresh sandbox; with `separate`, one that can run tests as another user where there is one (in containers)."""
+def _open(task: Task, settings: GradingSettings, separate: bool = False) -> AbstractContextManager[Sandbox]:
+    """A fresh sandbox to use and close; with `separate`, one in which tests can run as another user (in containers)."""
+    sandbox = _make(task, settings, separate)
+    return settings.open.holding(sandbox) if settings.open else sandbox
+
+
+def _make(task: Task, settings: GradingSettings, separate: bool) -> Sandbox:
     spec = sandbox_spec(task, settings)
     if settings.make_sandbox is not None:
         return settings.make_sandbox(settings.sandbox, spec)
