@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from swe_srl.cli.commands import COMMANDS
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+SECONDS = 900
 MARKERS = ("sandbox", "docker", "slow", "shared", "gpu", "hub")
 _BLOCK = re.compile(r"^( *)```(\w+)[^\n]*\n(.*?)^\1```", re.DOTALL | re.MULTILINE)
 _NOTE = re.compile(r"<!-- (run|not run)(?:: ([^>]+?))? -->\s*\Z")
@@ -74,14 +76,22 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, Path]:
     return made
 
 
+@pytest.mark.timeout(SECONDS + 30)
 @pytest.mark.parametrize("block", _parameters())
 def test_block_runs(block: Block, folders: dict[Path, Path]) -> None:
     command = [sys.executable, "-c"] if block.language == "python" else ["bash", "-euo", "pipefail", "-c"]
     env = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    done = subprocess.run(
-        [*command, block.text], cwd=folders[block.page], env=env, capture_output=True, text=True, timeout=290
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    program = subprocess.Popen(
+        [*command, block.text], cwd=folders[block.page], env=env, start_new_session=True, **pipes
     )
-    assert done.returncode == 0, f"{block}: exit code {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    try:
+        shown, _ = program.communicate(timeout=SECONDS)
+    except subprocess.TimeoutExpired:
+        os.killpg(program.pid, signal.SIGTERM)  # the block's commands too, not only its shell
+        shown, _ = program.communicate()
+        pytest.fail(f"{block} took more than {SECONDS} seconds\n{shown[-3000:]}")
+    assert program.returncode == 0, f"{block}: exit code {program.returncode}\n{shown[-3000:]}"
 
 
 def test_every_block_says_what_becomes_of_it() -> None:
