@@ -159,7 +159,8 @@ class SweEnv(gymnasium.Env[str, str], EzPickle):
         """
         if self._place is None:
             raise gymnasium.error.ResetNeeded("call reset() first: there is no episode to take a patch of")
-        return take_patch(self._place.sandbox, self.definition.workdir, self._place.base_commit)
+        place = self._place
+        return take_patch(place.sandbox, self.definition.workdir, place.base_commit, place.untracked)
 
     def render(self) -> str | None:
         """The transcript of the episode ("ansi"); None in the other modes."""

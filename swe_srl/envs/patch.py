@@ -12,7 +12,8 @@ SECONDS = 300.0
 FOLDER = "/tmp/.swe-srl-patch"
 CLEAN = "/usr/bin/env -i PATH=/usr/local/bin:/usr/bin:/bin HOME=/nonexistent LC_ALL=C /bin/bash --noprofile --norc -c"
 # A fresh index of the base commit takes the working tree's tracked files as they are, and new files unless the repository's
-# own .gitignore files exclude them. Nested repositories count as plain files. Nothing of the agent's index is used.
+# own .gitignore files exclude them or they were there from the start. Nested repositories count as plain files. Nothing of the
+# agent's index is used.
 _SCRIPT = """
 set -e
 cd -- {workdir}
@@ -24,7 +25,10 @@ g() {{ git -c safe.directory='*' -c core.fsmonitor=false -c core.hooksPath=/dev/
 g read-tree {base}
 g add --update -- .
 g ls-files -z --others --exclude-per-directory=.gitignore -- . >{folder}/new
+declare -A known
+if [[ -s {folder}/known ]]; then while IFS= read -r -d '' path; do known[$path]=1; done <{folder}/known; fi
 while IFS= read -r -d '' path; do
+  if [[ ${{known[$path]-}} ]]; then continue; fi
   if [[ $path == */ ]]; then find "$path" -name .git -prune -o '(' -type f -o -type l ')' -print0
   else printf '%s\\0' "$path"; fi
 done <{folder}/new | g update-index --add -z --stdin
@@ -46,8 +50,29 @@ fi
 _SECTION = re.compile(rb"^diff --git ", re.MULTILINE)
 
 
-def take_patch(sandbox: Sandbox, workdir: str, base_commit: str) -> str:
+def untracked_files(sandbox: Sandbox, workdir: str) -> bytes:
+    """Files that an image's repository does not track (a build's traces), each ended by NUL: no work of the agent's.
+
+    Raises:
+        SandboxError: the sandbox failed, or holds no git repository at `workdir`.
+    """
+    listing = "git -c safe.directory='*' ls-files -z --others --exclude-per-directory=.gitignore -- ."
+    script = f"mkdir -p {FOLDER} && cd -- {shlex.quote(workdir)} && {listing} >{FOLDER}/new"
+    if _run_clean(sandbox, script) != 0:
+        raise SandboxError(f"there is no usable git repository at {workdir}")
+    found = sandbox.read_file(f"{FOLDER}/new")
+    _run_clean(sandbox, f"rm -rf {FOLDER}")
+    return found
+
+
+def take_patch(sandbox: Sandbox, workdir: str, base_commit: str, untracked: bytes = b"") -> str:
     """The diff of the working tree against the base commit, new files included, as `git apply` takes it.
+
+    Args:
+        sandbox: where the agent worked.
+        workdir: the repository.
+        base_commit: what it was at the start.
+        untracked: what `untracked_files` found at the start: those files stay out, whatever became of them.
 
     Files that are not UTF-8 are given as binary, so that the text stands for their very bytes. An agent that destroyed the
     repository's `.git` has no patch: the result is "".
@@ -56,6 +81,8 @@ def take_patch(sandbox: Sandbox, workdir: str, base_commit: str) -> str:
         SandboxError: the sandbox failed.
     """
     _run_clean(sandbox, f"rm -rf {FOLDER}")
+    if untracked:
+        sandbox.write_file(f"{FOLDER}/known", untracked)
     patch = _diff(sandbox, workdir, base_commit)
     if not _is_text(patch):
         starts = [match.start() for match in _SECTION.finditer(patch)]

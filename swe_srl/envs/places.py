@@ -6,6 +6,7 @@ import shlex
 from dataclasses import dataclass
 
 from swe_srl.envs.definition import EnvironmentDefinition
+from swe_srl.envs.patch import untracked_files
 from swe_srl.errors import SandboxError, TaskError
 from swe_srl.protocols import Sandbox
 from swe_srl.sandboxes import make_sandbox
@@ -17,10 +18,16 @@ STRIP_SECONDS = 600.0
 
 @dataclass
 class Place:
-    """Where one episode happens: a sandbox, and the commit its patch is taken against."""
+    """Where one episode happens: a sandbox, and what its patch is taken against.
+
+    Args:
+        base_commit: the repository's commit at the start.
+        untracked: files that the repository did not track at the start, each ended by NUL.
+    """
 
     sandbox: Sandbox
     base_commit: str
+    untracked: bytes = b""
 
 
 @dataclass
@@ -69,7 +76,8 @@ class PlaceMaker:
                     f"{task.instance_id}: image {task.image} has no usable git repository at {self.definition.workdir}: "
                     f"{done.output.strip()[-500:]}"
                 )
-            return Place(sandbox, done.output.strip().splitlines()[-1])
+            commit = done.output.strip().splitlines()[-1]
+            return Place(sandbox, commit, untracked_files(sandbox, self.definition.workdir))
         except BaseException:
             sandbox.close()
             raise

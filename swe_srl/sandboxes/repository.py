@@ -13,15 +13,14 @@ import os
 import shlex
 import shutil
 import subprocess
-import tarfile
 import tempfile
-import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
 from swe_srl.errors import TaskError, suggest
+from swe_srl.sandboxes.archives import extract_archive
 
 FORMAT = "1"  # changes when the same source would make another repository
 MOMENT = 946_684_800  # of the commit and of every file: 2000-01-01 UTC
@@ -120,7 +119,7 @@ def _unpacked(kind: str, rest: str, folder: Path) -> Path:
     elif kind == "git":
         return _checked_out(rest, folder / "tree")
     else:
-        return _extracted(Path(rest).expanduser(), folder / "tree")
+        return extract_archive(Path(rest).expanduser(), folder / "tree")
     if not tree.is_dir():
         raise TaskError(f"source {kind}:{rest}: there is no folder {tree}")
     return tree
@@ -143,46 +142,6 @@ def _checked_out(rest: str, tree: Path) -> Path:
     git("read-tree", f"{commit}^{{commit}}", cwd=repository, env=env)
     git("checkout-index", "--all", "--force", f"--prefix={tree}/", cwd=repository, env=env)
     return tree
-
-
-def _extracted(archive: Path, tree: Path) -> Path:
-    """The content of an archive, without the single folder that most archives wrap theirs in."""
-    tree.mkdir()
-    try:
-        if zipfile.is_zipfile(archive):
-            with zipfile.ZipFile(archive) as zipped:
-                zipped.extractall(tree)
-        else:
-            with tarfile.open(archive) as tarred:
-                _extract_tar(tarred, tree)
-    except (tarfile.TarError, zipfile.BadZipFile) as error:
-        raise TaskError(f"source archive:{archive}: not a readable archive: {error}") from error
-    inside = list(tree.iterdir())
-    return inside[0] if len(inside) == 1 and inside[0].is_dir() else tree
-
-
-def _extract_tar(archive: tarfile.TarFile, tree: Path) -> None:
-    """Folders, files and links that stay inside `tree` (`extractall` has a safe filter only since Python 3.11.4)."""
-    for member in archive:
-        target = tree / member.name
-        link = target.parent / member.linkname if member.issym() else tree
-        if not _is_inside(target, tree) or not _is_inside(link, tree):
-            raise tarfile.TarError(f"{member.name} leads out of the archive")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if member.isdir():
-            target.mkdir(exist_ok=True)
-        elif member.issym():
-            target.symlink_to(member.linkname)
-        elif (content := archive.extractfile(member)) is not None:
-            with content, target.open("wb") as file:
-                shutil.copyfileobj(content, file)
-            target.chmod(0o755 if member.mode & 0o100 else 0o644)
-        else:
-            raise tarfile.TarError(f"{member.name} is neither a file, a folder nor a link")
-
-
-def _is_inside(path: Path, tree: Path) -> bool:
-    return path.resolve().is_relative_to(tree.resolve())
 
 
 def _files(tree: Path) -> Iterator[Path]:
