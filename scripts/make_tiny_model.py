@@ -30,7 +30,7 @@ CHAT_TEMPLATE = (
     "{% for message in messages %}<|{{ message.role }}|>{{ message.content }}<|end|>{% endfor %}"
     "{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
-SPLIT = r" ?[A-Za-z]+|[0-9]| ?[^\sA-Za-z0-9]|\n+|[ \t]+"
+SPLIT = r"[A-Za-z]+|[0-9]|[^\sA-Za-z0-9]|\n+|[ \t]+"  # blanks stand alone, so that a name is the same tokens wherever it is copied to
 
 
 def train_tokenizer(texts: list[str], size: int) -> PreTrainedTokenizerFast:
