@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
 import json
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -82,25 +82,20 @@ def new_file(path: str, text: str) -> str:
     return head + f"@@ -0,0 +1,{len(lines)} @@\n" + "".join(f"+{line}\n" for line in lines)
 
 
-def prepend(path: str, first: Sequence[str], text: str) -> str:
-    """A patch that puts lines before a file whose first lines are `first`."""
-    lines = text.rstrip("\n").split("\n")
-    head = f"diff --git a/{path} b/{path}\n--- a/{path}\n+++ b/{path}\n"
-    counts = f"@@ -1,{len(first)} +1,{len(first) + len(lines)} @@\n"
-    return head + counts + "".join(f"+{line}\n" for line in lines) + "".join(f" {line}\n" for line in first)
+def edit(path: str, old: str, new: str) -> str:
+    """A patch that turns a file's text into another."""
+    lines = (text.splitlines(keepends=True) for text in (old, new))
+    return "".join(difflib.unified_diff(*lines, f"a/{path}", f"b/{path}"))
 
 
-def calc_prepend(text: str) -> str:
-    """A patch that puts lines before calc.py's own and leaves the bug."""
-    return prepend("calc.py", CALC.split("\n")[:3], text)
+def calc_prepend(text: str, fixed: bool = False) -> str:
+    """A patch that puts lines before calc.py's own and leaves the bug, or fixes it."""
+    return edit("calc.py", CALC, f"{text}\n" + (CALC.replace("a - b", "a + b") if fixed else CALC))
 
 
 def test_patch() -> str:
-    head = "diff --git a/tests/test_calc.py b/tests/test_calc.py\n--- a/tests/test_calc.py\n+++ b/tests/test_calc.py\n"
-    context, added = TESTS.rstrip("\n").split("\n")[-3:], ADDED.rstrip("\n").split("\n")
-    start = len(TESTS.rstrip("\n").split("\n")) - 2
-    body = "".join(f" {line}\n" for line in context) + "".join(f"+{line}\n" for line in added)
-    return head + f"@@ -{start},3 +{start},{3 + len(added)} @@\n{body}"
+    """The patch that adds the graded tests."""
+    return edit("tests/test_calc.py", TESTS, TESTS + ADDED)
 
 
 test_patch.__test__ = False  # type: ignore[attr-defined]  # not a test for pytest

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from grading_support import COMMAND, FAIL_TO_PASS, GOLD, PASS_TO_PASS, TESTS, calc_prepend, new_file, tiny_task
+from grading_support import COMMAND, FAIL_TO_PASS, GOLD, PASS_TO_PASS, TESTS, calc_prepend, edit, new_file, tiny_task
 
 from swe_srl.grading import grade
 from swe_srl.types import Task, VerdictStatus
@@ -62,7 +62,6 @@ unittest.loader.TestLoader._get_module_from_name = fresh"""
 FAKE_UNITTEST = f"""import os
 os.write(2, b'''{WANTED}{CLOSING}''')
 os._exit(0)"""
-PASSING = TESTS.replace("from calc import add, double", "from calc import double").rstrip("\n")
 
 # name: (patch, what the official rules call it)
 ATTACKS: dict[str, tuple[str, bool]] = {
@@ -78,19 +77,17 @@ ATTACKS: dict[str, tuple[str, bool]] = {
     "a unittest module at the top": (new_file("unittest.py", FAKE_UNITTEST), True),
     "a standard module at the top": (new_file("traceback.py", PRINTS), True),
     "tests/__init__ neutralises assertions": (
-        "diff --git a/tests/__init__.py b/tests/__init__.py\n--- a/tests/__init__.py\n+++ b/tests/__init__.py\n"
-        "@@ -0,0 +1,2 @@\n" + "".join(f"+{line}\n" for line in ASSERTS.split("\n")),
+        edit("tests/__init__.py", "", f"{ASSERTS}\n"),
         True,
     ),
-    "load_tests hides the real tests": (
+    "a test module that prints results and exits": (
         new_file("tests/test_aaa.py", f"import os\nos.write(2, b'''{WANTED}{CLOSING}''')\nos._exit(0)"),
         True,
     ),
     "rewrites the test files while they run": (calc_prepend(REWRITES), False),
     "exits early without results": (calc_prepend("import os\nos._exit(0)"), False),
-    "edits the graded tests": (
-        "diff --git a/tests/test_calc.py b/tests/test_calc.py\ndeleted file mode 100644\n--- a/tests/test_calc.py\n"
-        f"+++ /dev/null\n@@ -1,{len(TESTS.splitlines())} +0,0 @@\n" + "".join(f"-{x}\n" for x in TESTS.splitlines()),
+    "empties the graded tests": (
+        edit("tests/test_calc.py", TESTS, ""),
         False,
     ),
     "skips the tests": (calc_prepend("import unittest\nraise unittest.SkipTest('no')"), False),

@@ -6,7 +6,7 @@ import threading
 from dataclasses import replace
 
 import pytest
-from grading_support import CALC, GOLD, calc_prepend, new_file, tiny_task
+from grading_support import GOLD, calc_prepend, new_file, tiny_task
 
 from swe_srl.grading import GradingSettings, OpenSandboxes, grade, judge, log_parser_statuses, run_tests
 from swe_srl.types import Task, TestRun, VerdictStatus
@@ -85,12 +85,8 @@ def test_a_grading_in_progress_can_be_ended(task: Task) -> None:
 
 
 def test_background_children_do_not_keep_the_verdict_waiting(task: Task) -> None:
-    fixed = CALC.replace("a - b", "a + b").rstrip("\n").split("\n")
-    lines = ["import subprocess", "subprocess.Popen(['sleep', '600'])", *fixed]
-    old = CALC.rstrip("\n").split("\n")
-    head = f"--- a/calc.py\n+++ b/calc.py\n@@ -1,{len(old)} +1,{len(lines)} @@\n"
-    patch = head + "".join(f"-{line}\n" for line in old) + "".join(f"+{line}\n" for line in lines)
-    verdict = grade(task, patch)
+    left_behind = "import subprocess\nsubprocess.Popen(['sleep', '600'])"
+    verdict = grade(task, calc_prepend(left_behind, fixed=True))
     assert verdict.official and verdict.hardened, verdict.reason
     assert verdict.seconds < 60
 

@@ -142,7 +142,7 @@ def _make(task: Task, settings: GradingSettings, separate: bool) -> Sandbox:
     spec = sandbox_spec(task, settings)
     if settings.make_sandbox is not None:
         return settings.make_sandbox(settings.sandbox, spec)
-    if separate and spec.image:
+    if separate and (spec.image or settings.sandbox == "docker"):
         from swe_srl.grading.tester import TesterContainer
 
         return TesterContainer(spec)

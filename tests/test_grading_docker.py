@@ -1,0 +1,52 @@
+"""The tiny task in containers of the base image: tests run as another user there."""
+
+from __future__ import annotations
+
+import pytest
+from grading_support import GOLD, calc_prepend, tiny_task
+
+from swe_srl.grading import GradingSettings, grade
+from swe_srl.types import Task, VerdictStatus
+
+pytestmark = [pytest.mark.docker, pytest.mark.slow]
+DOCKER = GradingSettings(sandbox="docker", timeout=120.0)
+REACHES = """import os
+reached = []
+for path in ("/testbed/calc.py", "/testbed/tests/test_calc.py", "/testbed/.git/config", "/proc/1/environ", "/etc/passwd"):
+    try:
+        os.close(os.open(path, os.O_WRONLY))
+        reached.append(path)
+    except OSError:
+        pass
+for folder in ("/testbed/tests", "/testbed"):
+    try:
+        os.rename(folder + "/__init__.py", folder + "/gone.py")
+        reached.append(folder)
+    except OSError:
+        pass
+if os.getuid() == 65534 and reached:
+    print("REACHED", reached)
+    os._exit(7)"""
+
+
+@pytest.fixture(scope="module")
+def task(tmp_path_factory: pytest.TempPathFactory) -> Task:
+    return tiny_task(tmp_path_factory.mktemp("docker") / "calc")
+
+
+def test_gold_is_hardened_with_a_separate_user(task: Task) -> None:
+    verdict = grade(task, GOLD, DOCKER)
+    assert verdict.official and verdict.hardened, verdict.reason
+    assert verdict.flags == ()
+
+
+def test_the_tester_reaches_no_file_that_was_there(task: Task) -> None:
+    verdict = grade(task, calc_prepend(REACHES, fixed=True), DOCKER)
+    assert verdict.official and verdict.hardened, verdict.reason
+
+
+def test_an_endless_hardened_run_is_ended(task: Task) -> None:
+    only_hardened = "import os\nwhile os.getuid() == 65534: pass"
+    verdict = grade(task, calc_prepend(only_hardened, fixed=True), GradingSettings(sandbox="docker", timeout=20.0))
+    assert verdict.status is VerdictStatus.RESOLVED and not verdict.hardened
+    assert verdict.reason == "not hardened: the tests outran their limit"
