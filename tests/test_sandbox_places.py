@@ -21,6 +21,7 @@ from swe_srl.sandboxes.cgroups import hierarchies
 from swe_srl.sandboxes.docker_sandbox import DockerSandbox, owner_labels
 from swe_srl.sandboxes.launch import helper, new_folder, runtime_folder
 from swe_srl.sandboxes.local import LocalSandbox
+from swe_srl.sandboxes.local_transport import LocalTransport
 from swe_srl.types import Limits, SandboxSpec
 from tests.sandbox_support import KINDS, assert_well, is_root, new_sandbox, opened, output, processes, repository
 
@@ -115,6 +116,22 @@ def _cmdline(pid: Path) -> bytes:
         return (pid / "cmdline").read_bytes()
     except OSError:
         return b""
+
+
+@pytest.mark.sandbox
+@pytest.mark.skipif(not is_root(), reason="an ordinary user's files need no other owner")
+def test_root_without_id_mapped_mounts(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system that has none is copied; a machine that cannot map ids at all is refused."""
+    request = LocalTransport._request
+    monkeypatch.setattr(LocalTransport, "_request", lambda self: request(self) | {"idmap": False})
+    with opened("local", repo) as sandbox:
+        assert output(
+            sandbox, "stat -c %U README.md src/gone; echo x >> README.md; rm -r src; git status --short | wc -l"
+        ) == ("agent\nagent\n3\n")
+    assert (repo / "src/gone/old.txt").stat().st_uid == 0
+    monkeypatch.setattr(helper(), "shifted", False)
+    with pytest.raises(SandboxUnavailableError, match="must run as another user"):
+        new_sandbox("local", repo)
 
 
 def test_files_go_in_and_out(shared: SessionSandbox) -> None:

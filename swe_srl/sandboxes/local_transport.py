@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from swe_srl.errors import SandboxError
+from swe_srl.errors import SandboxError, SandboxUnavailableError
 from swe_srl.sandboxes.cgroups import ControlGroup, make_group
 from swe_srl.sandboxes.host_view import HOME, IO, bubblewrap, bwrap_options, extra_python, make_etc
 from swe_srl.sandboxes.launch import helper, new_folder, remove_folder
@@ -52,8 +52,13 @@ class LocalTransport:
         check_enforceable(spec.limits)
         self._spec = spec
         self._snapshot = snapshot
-        self.folder = new_folder("sandbox")
         self._helper = helper()
+        if os.geteuid() == 0 and not self._helper.shifted:
+            raise SandboxUnavailableError(
+                f"a sandbox started by root must run as another user, and user ids cannot be mapped here "
+                f"({self._helper.problem}): run as an ordinary user, or give this container CAP_SYS_ADMIN and CAP_SETUID"
+            )
+        self.folder = new_folder("sandbox")
         self._lowers = {"root": spec.root, "repository": spec.repository}
         self._lowers = {name: str(Path(path).resolve()) for name, path in self._lowers.items() if path}
         self._pid = 0
@@ -111,6 +116,7 @@ class LocalTransport:
             "snapshot": str(self._snapshot or ""),
             "parts": PARTS,
             "lowers": self._lowers,
+            "idmap": True,
             "owner": owner,
             "cgroups": [str(folder) for folder in self._group.folders],
             "program": bubblewrap(),

@@ -1,0 +1,139 @@
+"""System calls that a sandbox is made of: namespaces, id-mapped mounts, overlays.
+
+As root, the repository is shown through an id-mapped mount, and the sandbox runs as an unprivileged host user (SHIFT + owner
+of the repository): a host's root, even without capabilities in its namespace, could write files of /proc/sys.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import struct
+import subprocess
+from pathlib import Path
+from typing import Any
+
+CLONE_NEWNS, CLONE_NEWUSER = 0x00020000, 0x10000000
+MS_NOSUID, MS_NODEV, MS_BIND, MS_REC, MS_PRIVATE = 0x2, 0x4, 0x1000, 0x4000, 0x40000
+SYS_OPEN_TREE, SYS_MOVE_MOUNT, SYS_MOUNT_SETATTR = 428, 429, 442  # the same on every architecture
+OPEN_TREE_CLONE, AT_EMPTY_PATH, AT_RECURSIVE, MOVE_MOUNT_F_EMPTY_PATH = 0x1, 0x1000, 0x8000, 0x4
+MOUNT_ATTR_IDMAP = 0x00100000
+AT_FDCWD = -100
+SHIFT = 1_000_000_000  # host ids SHIFT .. SHIFT + 65535 belong to sandboxes that root starts
+SHIFT_COUNT = 65536
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def checked(result: int, what: str) -> int:
+    """A system call's result, or its error with what was being done."""
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")
+    return result
+
+
+def unshare(flags: int) -> None:
+    """Leave the present namespaces of these kinds for new ones."""
+    checked(libc.unshare(flags), "unshare (new namespaces)")
+
+
+def mount(source: str, target: str, kind: str | None, flags: int, options: str = "") -> None:
+    """mount(2)."""
+    arguments = [text.encode() if text is not None else None for text in (source, target, kind)]
+    result = libc.mount(*arguments, ctypes.c_ulong(flags), options.encode())
+    checked(result, f"mount {kind or 'bind'} at {target} ({options})")
+
+
+def shifted_namespace() -> int:
+    """Descriptor of a user namespace that maps ids 0 .. SHIFT_COUNT-1 to SHIFT and above: the map of id-mapped mounts."""
+    ready, child_ready = os.pipe()
+    child = os.fork()
+    if child == 0:
+        unshare(CLONE_NEWUSER)
+        os.write(child_ready, b"x")
+        signal.pause()
+    os.close(child_ready)
+    try:
+        if os.read(ready, 1) != b"x":
+            raise OSError("no user namespace for id-mapped mounts")
+        for name in ("uid_map", "gid_map"):
+            write(f"/proc/{child}/{name}", f"0 {SHIFT} {SHIFT_COUNT}")
+        return os.open(f"/proc/{child}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+    finally:
+        os.close(ready)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+def write(path: str, text: str) -> None:
+    """Write a kernel file in one call."""
+    handle = os.open(path, os.O_WRONLY)
+    try:
+        os.write(handle, text.encode())
+    finally:
+        os.close(handle)
+
+
+def mount_shifted(source: str, target: str, namespace: int) -> None:
+    """Show `source` at `target` with its owners moved up by SHIFT."""
+    flags = OPEN_TREE_CLONE | os.O_CLOEXEC
+    tree = checked(libc.syscall(SYS_OPEN_TREE, AT_FDCWD, source.encode(), flags), f"open_tree {source}")
+    attributes = struct.pack("QQQQ", MOUNT_ATTR_IDMAP, 0, 0, namespace)
+    result = libc.syscall(SYS_MOUNT_SETATTR, tree, b"", AT_EMPTY_PATH, attributes, len(attributes))
+    checked(result, f"id-mapped mount of {source}")
+    result = libc.syscall(SYS_MOVE_MOUNT, tree, b"", AT_FDCWD, target.encode(), MOVE_MOUNT_F_EMPTY_PATH)
+    checked(result, f"move_mount to {target}")
+    os.close(tree)
+
+
+def show_shifted(source: str, target: str, namespace: int, owner: int) -> None:
+    """Show `source` at `target` with its owners moved up; a copy of `owner`'s where the file system cannot be id-mapped."""
+    try:
+        mount_shifted(source, target, namespace)
+    except OSError:
+        mount("tmpfs", target, "tmpfs", MS_NOSUID | MS_NODEV, "size=0,mode=755")
+        subprocess.run(["cp", "-a", "--", f"{source}/.", target], check=True, stdout=2)
+        subprocess.run(["chown", "-hR", f"{owner}:{owner}", target], check=True, stdout=2)
+
+
+def make_layer(request: dict[str, Any], owner: int, namespace: int) -> None:
+    """The writable layer of one sandbox: a bounded tmpfs (or a folder) with an overlay for each lower folder."""
+    layer = request["layer"]
+    if request["tmpfs"]:
+        mount("tmpfs", layer, "tmpfs", MS_NOSUID | MS_NODEV, f"{request['tmpfs']},mode=755,uid={owner},gid={owner}")
+    if request["snapshot"]:
+        subprocess.run(["cp", "-a", "--", request["snapshot"] + "/.", layer], check=True, stdout=2)
+    for name in request["parts"]:
+        make_folder(f"{layer}/{name}", owner, 0o1777 if name in ("tmp", "shm") else 0o755)
+    for name, lower in request["lowers"].items():
+        folders = {part: f"{layer}/{name}.{part}" for part in ("lower", "upper", "work", "merged")}
+        for folder in folders.values():
+            make_folder(folder, owner, 0o755)
+        if namespace >= 0:
+            show_shifted(lower, folders["lower"], namespace if request["idmap"] else 0, owner)
+        else:
+            mount(lower, folders["lower"], None, MS_BIND | MS_REC)
+        xattr = "" if namespace >= 0 else "userxattr,"
+        options = f"{xattr}lowerdir={folders['lower']},upperdir={folders['upper']},workdir={folders['work']}"
+        mount("overlay", folders["merged"], "overlay", MS_NOSUID | MS_NODEV, options)
+
+
+def make_folder(path: str, owner: int, mode: int) -> None:
+    """Make a folder unless the snapshot brought it."""
+    folder = Path(path)
+    if not folder.is_dir():
+        folder.mkdir()
+        folder.chmod(mode)
+        os.chown(folder, owner, owner)
+
+
+def set_namespace(descriptor: int, kind: int) -> None:
+    """setns(2)."""
+    checked(libc.setns(descriptor, kind), "setns")
+
+
+def make_mounts_private() -> None:
+    """Keep what is mounted here from the host."""
+    mount("none", "/", None, MS_REC | MS_PRIVATE)
