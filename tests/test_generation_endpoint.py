@@ -123,7 +123,7 @@ def test_it_tries_again_what_may_pass(server: Server) -> None:
 
 def test_it_gives_up_after_its_tries(server: Server) -> None:
     server.failures[:] = [500] * 5
-    with pytest.raises(GenerationError, match="failed 3 times, the last time with: status 500: .*told to fail"):
+    with pytest.raises(GenerationError, match=r"failed 3 times, the last time with: status 500: .*told to fail"):
         server.client(retries=2).generate(CHATS[:1], 1, SAMPLING, [3])
     assert len(server.requests) == 3
 

@@ -132,7 +132,8 @@ def changed_text(buggy: str, fixed: str) -> tuple[str, str]:
     tail = 0
     while tail < min(len(texts_old), len(texts_new)) - head and texts_old[-1 - tail] == texts_new[-1 - tail]:
         tail += 1
-    if head + tail >= min(len(texts_old), len(texts_new)):  # something is only added or only removed: name its neighbour
+    if head + tail >= min(len(texts_old), len(texts_new)):
+        # Something is only added or only removed: name its neighbour.
         head, tail = (head, tail - 1) if tail else (head - 1, tail)
     first = head
     while True:
