@@ -104,6 +104,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     for name, missing in MISSING.items():
         if item.get_closest_marker(name) and (reason := missing()):
+            if name in required():
+                pytest.fail(f"SWE_SRL_REQUIRE has {name}, but the test would be skipped: {reason}", pytrace=False)
             pytest.skip(f"{name}: {reason}")
 
 
@@ -111,10 +113,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """A skip, wherever it comes from, is a failure when the test needs a capability that SWE_SRL_REQUIRE names."""
+    """A skip is a failure when the test needs a capability that SWE_SRL_REQUIRE names.
+
+    Tests that declare another condition (`skipif`: only for root, only for others) may still be skipped by it.
+    """
     report = yield
     needed = sorted(name for name in required() if item.get_closest_marker(name))
-    if report.skipped and needed and not hasattr(report, "wasxfail"):
+    if report.skipped and needed and not hasattr(report, "wasxfail") and item.get_closest_marker("skipif") is None:
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
         report.outcome = "failed"
         report.longrepr = f"SWE_SRL_REQUIRE has {', '.join(needed)}, but the test was skipped: {reason}"

@@ -18,6 +18,10 @@ def test_hub(): pass
 @pytest.mark.hub
 def test_inside(): pytest.skip("another reason")
 
+@pytest.mark.hub
+@pytest.mark.skipif(True, reason="for others only")
+def test_for_others(): pass
+
 def test_plain(): pass
 """
 
@@ -34,22 +38,24 @@ def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.
 
 def test_a_missing_capability_is_a_skip_with_its_reason(suite: pytest.Pytester) -> None:
     result = suite.runpytest_subprocess("-ra", "-p", "no:cacheprovider")
-    result.assert_outcomes(passed=1, skipped=2)
+    result.assert_outcomes(passed=1, skipped=3)
     result.stdout.fnmatch_lines(["*hub: the hub is asked only when SWE_SRL_HUB is set*"])
 
 
 def test_a_required_capability_fails_before_the_test(suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SWE_SRL_REQUIRE", "docker,hub")
     result = suite.runpytest_subprocess("-p", "no:cacheprovider")
-    result.assert_outcomes(passed=1, errors=2)
-    result.stdout.fnmatch_lines(["*SWE_SRL_REQUIRE has hub, but the test was skipped*only when SWE_SRL_HUB is set*"])
+    result.assert_outcomes(passed=1, errors=2, skipped=1)
+    result.stdout.fnmatch_lines(
+        ["*SWE_SRL_REQUIRE has hub, but the test would be skipped*only when SWE_SRL_HUB is set*"]
+    )
 
 
 def test_a_skip_inside_a_test_fails_too(suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SWE_SRL_REQUIRE", "hub")
     monkeypatch.setenv("SWE_SRL_HUB", "1")
     result = suite.runpytest_subprocess("-p", "no:cacheprovider")
-    result.assert_outcomes(passed=2, failed=1)
+    result.assert_outcomes(passed=2, failed=1, skipped=1)
     result.stdout.fnmatch_lines(["*but the test was skipped*another reason*"])
 
 
