@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-import uuid
 from pathlib import Path
 
 import pytest
@@ -23,54 +22,65 @@ stages:
 """
 
 
-def start(folder: Path, mark: str) -> subprocess.Popen[str]:
+def start(folder: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-c", PROGRAM, *SMALL],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent.parent), "MARK": mark},
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent.parent)},
     )
 
 
-def wait_for_a_sandbox(mark: str, program: subprocess.Popen[str]) -> None:
-    for _ in range(1800):
-        if len(left_over(mark)) > 1:
-            return
-        assert program.poll() is None, program.communicate()
-        time.sleep(0.1)
-    raise AssertionError("no sandbox was started")
-
-
-def left_over(mark: str) -> list[str]:
-    """Command lines of living processes whose environment holds the mark: the program's and all that it started."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
+def processes() -> dict[tuple[int, str], int]:
+    """Parents of all living processes, by pid and start time (which tells a process from a later one of the same pid)."""
+    found = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
-            if mark.encode() in (folder / "environ").read_bytes():
-                found.append((folder / "cmdline").read_text().replace("\0", " "))
-        except OSError:  # it ended meanwhile, or is somebody else's
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:  # it ended meanwhile
             continue
+        if fields[0] != "Z":
+            found[int(stat.parent.name), fields[19]] = int(fields[1])
     return found
+
+
+def descendants(pid: int) -> set[tuple[int, str]]:
+    """All living processes below `pid`."""
+    parents, below, family = processes(), set(), {pid}
+    while new := {key for key, parent in parents.items() if parent in family and key not in below}:
+        below |= new
+        family |= {key[0] for key in new}
+    return below
+
+
+def wait_for_a_sandbox(program: subprocess.Popen[str]) -> set[tuple[int, str]]:
+    """The processes below the program once it has started the launcher of its sandboxes."""
+    for _ in range(3600):
+        started = descendants(program.pid)
+        if started:
+            return started
+        assert program.poll() is None, program.communicate()
+        time.sleep(0.05)
+    raise AssertionError("no sandbox was started")
 
 
 @pytest.mark.timeout(600)
 def test_an_interrupted_demo_goes_on_and_ends_with_the_table(tmp_path: Path) -> None:
     (tmp_path / "small.yaml").write_text(RECIPE)
-    mark = uuid.uuid4().hex
-    first = start(tmp_path, mark)
-    wait_for_a_sandbox(mark, first)
+    first = start(tmp_path)
+    started = wait_for_a_sandbox(first)
     first.send_signal(signal.SIGINT)
     _, err = first.communicate(timeout=120)
     assert first.returncode == 130, err
     assert "interrupted. What is finished is kept in run; go on with: swe-srl demo" in err
     assert "Traceback" not in err
-    assert left_over(mark) == []
+    assert not started & processes().keys()
     episodes = tmp_path / "run" / "before" / "episodes.jsonl"
     kept = episodes.read_text() if episodes.exists() else ""
 
-    second = start(tmp_path, mark)
+    second = start(tmp_path)
     out, err = second.communicate(timeout=500)
     assert second.returncode == 0, err
     for words in (
@@ -83,4 +93,3 @@ def test_an_interrupted_demo_goes_on_and_ends_with_the_table(tmp_path: Path) -> 
         assert words in out
     assert "run folder: run" in out
     assert episodes.read_text().startswith(kept)
-    assert left_over(mark) == []
