@@ -3,13 +3,14 @@
     python scripts/make_tiny_model.py --out swe_srl/data/quickstart/model --minutes 60
 
 It stands in for an instruct model: it knows the action format and the shell's words, and is mediocre at the tasks, because the
-transcripts' agent is (scripts/tiny_corpus.py). It sees neither the quickstart repositories nor their tasks. `--cache` keeps
+transcripts' agent is at the end of the training (scripts/tiny_corpus.py). It sees neither the quickstart repositories nor their tasks. `--cache` keeps
 the tokenised corpus and the training state, so that an interrupted run goes on.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import math
 import multiprocessing
@@ -19,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from tiny_corpus import episode
+from tiny_corpus import CAREFUL, CARELESS, Manners, episode
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch.nn import functional
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
@@ -69,14 +70,16 @@ def encode(tokenizer: PreTrainedTokenizerFast, messages: list[dict[str, str]]) -
 
 
 def corpus(
-    tokenizer: PreTrainedTokenizerFast, count: int, cache: Path, limit: int
+    tokenizer: PreTrainedTokenizerFast, manners: Manners, first: int, count: int, cache: Path, limit: int
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """`count` tokenised transcripts, generated in parallel and cached."""
-    file = cache / f"corpus-{count}.npz"
+    """`count` tokenised transcripts of the seeds from `first` on, generated in parallel and cached."""
+    file = cache / f"corpus-{first}-{count}.npz"
     if not file.exists():
         pairs = []
         with multiprocessing.Pool(2) as pool:
-            for messages in pool.imap(episode, range(1_000_000, 1_000_000 + count), chunksize=64):
+            for messages in pool.imap(
+                functools.partial(episode, manners=manners), range(first, first + count), chunksize=64
+            ):
                 ids, mine = encode(tokenizer, messages)
                 if len(ids) <= limit:
                     pairs.append((ids, mine))
@@ -179,12 +182,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("swe_srl/data/quickstart/model"))
     parser.add_argument("--cache", type=Path, default=Path("runs/tiny-model"))
     parser.add_argument("--minutes", type=float, default=60.0)
-    parser.add_argument("--episodes", type=int, default=40_000)
+    parser.add_argument("--careful", type=int, default=26_000, help="transcripts for the first part")
+    parser.add_argument("--careless", type=int, default=12_000, help="transcripts for the rest")
+    parser.add_argument("--careful-share", type=float, default=0.7, help="share of the time on the careful agent")
     parser.add_argument("--vocabulary", type=int, default=1536)
     parser.add_argument("--hidden", type=int, default=192)
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--rate", type=float, default=1e-3)
-    parser.add_argument("--budget", type=int, default=8192, help="tokens a batch")
+    parser.add_argument("--budget", type=int, default=4096, help="tokens a batch")
     parser.add_argument(
         "--others", type=float, default=0.1, help="loss weight of the tokens that the assistant did not write"
     )
@@ -198,9 +203,9 @@ def main() -> None:
         texts = [message["content"] for seed in range(3000) for message in episode(seed)]
         train_tokenizer(texts, options.vocabulary).save_pretrained(folder)
     tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
-    rows = corpus(tokenizer, options.episodes, options.cache, limit=1024)
-    held = rows[-200:]
-    rows = rows[:-200]
+    careful = corpus(tokenizer, CAREFUL, 1_000_000, options.careful, options.cache, limit=1024)
+    careless = corpus(tokenizer, CARELESS, 2_000_000, options.careless, options.cache, limit=1024)
+    held, careless = careless[-200:], careless[:-200]
     config = LlamaConfig(
         vocab_size=math.ceil(len(tokenizer) / 64) * 64,
         hidden_size=options.hidden,
@@ -216,9 +221,9 @@ def main() -> None:
     )
     model = LlamaForCausalLM(config)
     count = sum(p.numel() for p in model.parameters())
-    tokens_all = sum(len(ids) for ids, _ in rows)
+    tokens_all = sum(len(ids) for ids, _ in [*careful, *careless])
     print(
-        f"{count / 1e6:.2f}M parameters, {len(rows)} transcripts, {tokens_all / 1e6:.1f}M tokens, vocabulary {len(tokenizer)}",
+        f"{count / 1e6:.2f}M parameters, {len(careful) + len(careless)} transcripts, {tokens_all / 1e6:.1f}M tokens, vocabulary {len(tokenizer)}",
         flush=True,
     )
     optimizers = optimisers(model, options.rate)
@@ -233,12 +238,15 @@ def main() -> None:
         used, seen, step = state["used"], state["seen"], state["step"]
         print(f"going on after {used / 60:.1f} minutes", flush=True)
     total = options.minutes * 60
+    rows: list[tuple[np.ndarray, np.ndarray]] = []
     schedule: list[list[int]] = []
     last_log = last_save = begun = time.monotonic()
     start = used
     recent: list[float] = []
     while used < total:
-        if not schedule:
+        current = careful if used < total * options.careful_share else careless
+        if not schedule or rows is not current:
+            rows = current
             schedule = batches(rows, options.budget, seed=int(step))
         indices = schedule.pop()
         done = used / total

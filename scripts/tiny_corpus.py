@@ -1,7 +1,8 @@
 """Pre-training transcripts of the tiny model: a careless agent at work on procedurally generated packages.
 
 The agent knows the format and the shell's words, and is mediocre: it takes detours, often edits the wrong place or puts the
-wrong thing there, and submits without checking. The terminal is simulated here (real Python runs the examples; the few shell
+wrong thing there, and submits without checking. Pre-training begins with a careful agent's transcripts, which teach the
+trade, and ends with the careless one's. The terminal is simulated here (real Python runs the examples; the few shell
 commands are computed); a test compares the simulation with a real sandbox.
 """
 
@@ -190,6 +191,10 @@ class Manners:
     retry: float = 0.4
 
 
+CAREFUL = Manners(find=0.95, view=0.95, reproduce=0.9, right_edit=0.9, check=0.9, retry=0.8)
+CARELESS = Manners()
+
+
 def observe(output: str, exit_code: int) -> str:
     """The user message after a command (agents/quickstart.yaml)."""
     return (f"[exit {exit_code}]\n" if exit_code else "") + output
@@ -275,11 +280,11 @@ class Careless:
         return all(world.lines[i] == text for i, text in enumerate(world.module.text.split("\n")))
 
 
-def episode(seed: int, manners: Manners | None = None) -> list[dict[str, str]]:
+def episode(seed: int, manners: Manners = CARELESS) -> list[dict[str, str]]:
     """One transcript, a function of the seed alone."""
     rng = random.Random(f"tiny-{seed}")
     while True:
         try:
-            return Careless(Package(rng), manners or Manners()).play()
+            return Careless(Package(rng), manners).play()
         except (LookupError, SyntaxError):  # nothing shows, or a name was drawn twice: draw another package
             continue

@@ -70,6 +70,23 @@ def test_unprivileged(shared: SessionSandbox) -> None:
     assert shared.run("python3 -c 'import socket; socket.socket(socket.AF_INET, socket.SOCK_RAW, 1)'").exit_code != 0
 
 
+@pytest.mark.sandbox
+def test_signals_that_the_caller_ignores_work_inside(repo: Path) -> None:
+    """A shell that starts a program in the background makes it ignore SIGINT and SIGQUIT."""
+    program = f"""if True:
+        import signal
+        from swe_srl.sandboxes import make_sandbox
+        from swe_srl.types import SandboxSpec
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2])
+        with make_sandbox("local", SandboxSpec(repository={str(repo)!r})) as sandbox:
+            print(sandbox.run("grep -E '^Sig(Ign|Blk)' /proc/self/status; sh -c 'kill -QUIT $$; echo $((6*7))'").output)
+    """
+    command = ["sh", "-c", "trap '' INT QUIT USR1 PIPE; exec \"$@\"", "sh", sys.executable, "-c", program]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert [line.split(":\t")[1].strip("0") for line in result.stdout.splitlines()[:2]] == ["", ""], result.stdout
+    assert "42" not in result.stdout
+
+
 def test_no_network(shared: SessionSandbox) -> None:
     assert shared.run(PROBE).exit_code != 0
     assert "inet_dns_none" in output(shared, "getent hosts example.org || echo inet_dns_none")
@@ -325,9 +342,8 @@ def test_container_killed_stopped_and_removed_from_outside(repo: Path) -> None:
 
 
 @pytest.mark.sandbox
+@pytest.mark.skipif(not local_limits.disk_is_bounded(), reason="this kernel's overlays cannot have a tmpfs on top")
 def test_disk_is_limited(repo: Path) -> None:
-    if not local_limits.disk_is_bounded():
-        pytest.skip("a tmpfs cannot be the upper layer of this kernel's overlays")
     with opened("local", repo, Limits(disk_mb=24)) as sandbox:
         for place in (".", "/tmp", "/dev/shm", "~"):
             result = sandbox.run(f"head -c 100000000 /dev/zero > {place}/big; rm -f {place}/big")
@@ -351,10 +367,9 @@ def test_limits_hold_by_either_means(repo: Path, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.sandbox
+@pytest.mark.skipif(is_root(), reason="root always has a tmpfs")
 def test_upper_layer_on_disk(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On kernels whose tmpfs cannot carry an overlay's attributes."""
-    if is_root():
-        pytest.skip("root always has a tmpfs")
     monkeypatch.setattr("swe_srl.sandboxes.local_transport.disk_is_bounded", lambda: False)
     before = _folders()
     with opened("local", repo) as sandbox:

@@ -11,7 +11,9 @@ from swe_srl.rewards.shell.programs import IDLE
 from swe_srl.types import Score
 
 _TALK = re.compile(r"[\s({]*(?:echo|printf|sleep|true|false|:|pwd|date|clear|export|set|unset)\b|[\s({]*:\s")
-_IDLE = re.compile(r"(?:[\s;&|(){}]|(?<![\w$./-])(?:true|:)(?![\w./=-])|(?<![^\s;&|()])#[^\n]*+)*+")
+# A comment runs to the end of its line and no two pieces begin alike, so matching is linear without possessive quantifiers
+# (Python 3.11.2 gets those wrong).
+_IDLE = re.compile(r"(?:[\s;&|(){}]|(?<![\w$./-])(?:true|:)(?![\w./=-])|(?<![^\s;&|()])#[^\n]*(?![^\n]))*")
 
 
 def no_operation(command: str) -> bool:

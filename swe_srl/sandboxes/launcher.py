@@ -173,8 +173,13 @@ def execute(request: dict[str, Any], info: int) -> None:
     os.dup2(options, 4)
     os.closerange(5, 1024)
     os.umask(0o022)
-    for number in IGNORED:
-        signal.signal(number, signal.SIG_DFL)
+    for number in signal.valid_signals() - {
+        signal.SIGKILL,
+        signal.SIGSTOP,
+    }:  # whatever our own caller ignored or blocked
+        if signal.getsignal(number) is not signal.SIG_DFL:
+            signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
     os.execv(request["program"], ["bwrap", "--args", "4", "--", *request["command"]])
 
 
