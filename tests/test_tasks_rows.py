@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from swe_srl.errors import TaskError
 from swe_srl.tasks import load_tasks, split_names, task_from_row
 from swe_srl.tasks.reversal import reverse_patch
+from swe_srl.tasks.sources import HUB_SETS
 from swe_srl.types import Task
 
 ROW = {"instance_id": "a__b-1", "repo": "a/b", "FAIL_TO_PASS": '["t1"]', "PASS_TO_PASS": ["t2"], "hints_text": "h"}
@@ -140,9 +142,25 @@ def test_without_the_hub_the_message_says_what_to_do(monkeypatch: pytest.MonkeyP
         raise ConnectionError("Couldn't reach the Hub")
 
     monkeypatch.setattr(datasets, "load_dataset", unreachable)
-    with pytest.raises(TaskError, match=r"SWE-bench/SWE-bench_Lite \(split test\).*give its path instead"):
+    with pytest.raises(
+        TaskError, match=r"SWE-bench/SWE-bench_Lite \(split test, revision abc\).*give its path instead"
+    ):
         load_tasks("lite", revision="abc")
     assert asked == {"name": "SWE-bench/SWE-bench_Lite", "split": "test", "revision": "abc"}
+
+
+def test_named_hub_sets_are_pinned(monkeypatch: pytest.MonkeyPatch) -> None:
+    import datasets
+
+    revisions = []
+    monkeypatch.setattr(
+        datasets, "load_dataset", lambda name, **options: revisions.append(options["revision"]) or [ROW]
+    )
+    for name in HUB_SETS:
+        load_tasks(name)
+    load_tasks("some/where")
+    assert revisions.pop() is None
+    assert len(set(revisions)) == len(HUB_SETS) and all(re.fullmatch("[0-9a-f]{40}", one) for one in revisions)
 
 
 def test_hub_rows_become_tasks(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,23 +17,21 @@ from swe_srl.types import Task
 
 @dataclass(frozen=True, slots=True)
 class HubSet:
-    """A data set of the hub: its id, the split that is meant when none is named, and the revision used by default.
-
-    An empty revision is the newest one; pass `revision` to `load_tasks` to pin a run.
-    """
+    """A data set of the hub: its id, the commit that is read unless another revision is asked for, and its usual split."""
 
     hub_id: str
+    revision: str
     split: str = "test"
-    revision: str = ""
 
 
 HUB_SETS: Mapping[str, HubSet] = {
-    "lite": HubSet("SWE-bench/SWE-bench_Lite"),
-    "verified": HubSet("SWE-bench/SWE-bench_Verified"),
-    "full": HubSet("SWE-bench/SWE-bench"),
-    "multilingual": HubSet("SWE-bench/SWE-bench_Multilingual"),
-    "swe-gym": HubSet("SWE-Gym/SWE-Gym", split="train"),
-    "swe-smith": HubSet("SWE-bench/SWE-smith", split="train"),
+    "lite": HubSet("SWE-bench/SWE-bench_Lite", "b0dde1093fe417d83b7184254edf8199c1f0dff5"),
+    "verified": HubSet("SWE-bench/SWE-bench_Verified", "78f471bf655a3137b2e8a75af1501690ec009ec3"),
+    "full": HubSet("SWE-bench/SWE-bench", "c6fe717fd7a4c3ac1daa4055a4fd082c6a1d28a2"),
+    "multilingual": HubSet("SWE-bench/SWE-bench_Multilingual", "846e647b9f33c0b51b739d005d13d85493c9af09"),
+    "swe-gym": HubSet("SWE-Gym/SWE-Gym", "bb94ed9e39bbeb96a7fcbfb533b80f25a7fd59cb", split="train"),
+    "swe-gym-lite": HubSet("SWE-Gym/SWE-Gym-Lite", "f70b1a29ab120eb0a0ee7a1deb029825e735b2b0", split="train"),
+    "swe-smith": HubSet("SWE-bench/SWE-smith", "ea6d7173829c7ec8fa16c22055699ff2e9188091", split="train"),
 }
 BUNDLED: Mapping[str, str] = {
     "quickstart": "tasks-test.jsonl",
@@ -55,7 +53,8 @@ def load_tasks(name_or_path: str, revision: str = "", split: str = "") -> list[T
     Args:
         name_or_path: one of `split_names()`; a .json, .jsonl or .parquet file, or a folder of such files; or a hub id
             such as `SWE-bench/SWE-bench_Lite`. A path that exists wins over a hub id.
-        revision: commit, branch or tag of a hub data set; "" for the set's own.
+        revision: commit, branch or tag of a hub data set; "" for the commit that a named set is pinned to, or the newest
+            of another hub id.
         split: split of a hub data set ("" for the set's own); of a folder, only the files whose names end in it.
 
     Raises:
@@ -125,7 +124,7 @@ def _hub_tasks(hub_id: str, revision: str, split: str) -> list[Task]:
     except (DatasetsError, OSError, ValueError, RuntimeError) as error:
         reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no details'}"
         raise TaskError(
-            f"{hub_id} (split {split}) cannot be loaded from the Hugging Face hub: {reason}. Without the hub, download "
+            f"{hub_id} (split {split}, revision {revision or 'newest'}) cannot be loaded from the Hugging Face hub: {reason}. Without the hub, download "
             f"the data set's .parquet or .jsonl file elsewhere and give its path instead of the name; a filled cache "
             f"is used with HF_HUB_OFFLINE=1"
         ) from error
