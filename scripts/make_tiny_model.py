@@ -191,7 +191,10 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--budget", type=int, default=4096, help="tokens a batch")
     parser.add_argument(
-        "--others", type=float, default=0.1, help="loss weight of the tokens that the assistant did not write"
+        "--others",
+        type=float,
+        default=0.1,
+        help="loss weight, at first, of the tokens that the assistant did not write",
     )
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
@@ -254,7 +257,8 @@ def main() -> None:
         groups = [group for optimizer in optimizers for group in optimizer.param_groups]
         for group, rate in zip(groups, base_rates, strict=True):
             group["lr"] = rate * factor
-        loss, mine = loss_of(model, [rows[i] for i in indices], options.others)
+        others = options.others if done < 0.3 else 0.0  # what the terminal shows teaches copying, then only distracts
+        loss, mine = loss_of(model, [rows[i] for i in indices], others)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimizer in optimizers:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from dataclasses import replace
 
@@ -9,6 +10,7 @@ import pytest
 from grading_support import GOLD, calc_prepend, new_file, tiny_task
 
 from swe_srl.grading import GradingSettings, OpenSandboxes, grade, judge, log_parser_statuses, run_tests
+from swe_srl.grading.runner import seconds_for_tests
 from swe_srl.types import Task, TestRun, VerdictStatus
 
 pytestmark = pytest.mark.sandbox
@@ -72,6 +74,15 @@ def test_an_endless_test_times_out(task: Task) -> None:
     assert verdict.status is VerdictStatus.TIMEOUT
     assert verdict.reason == "Timeout error: 3 seconds exceeded."
     assert "Start Test Output" in kept[0].log, "what was logged so far is kept"
+
+
+def test_a_row_may_bound_its_tests(task: Task) -> None:
+    bounded = replace(task, extra=json.dumps({**json.loads(task.extra), "test_seconds": 2}))
+    verdict = grade(bounded, calc_prepend("while True: pass"))
+    assert not verdict.resolved and "2 seconds" in verdict.reason
+    for odd in (-1, "soon", None, 10_000):
+        row = replace(task, extra=json.dumps({"test_seconds": odd}))
+        assert seconds_for_tests(row, GradingSettings(timeout=50.0)) == 50.0
 
 
 def test_a_grading_in_progress_can_be_ended(task: Task) -> None:

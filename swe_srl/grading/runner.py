@@ -59,7 +59,8 @@ class GradingSettings:
 
     Args:
         sandbox: "local", "docker", or "auto" (Docker when the task has an image).
-        timeout: seconds the evaluation script may take, each time it is run; the harness's own default is 1800.
+        timeout: seconds the evaluation script may take, each time it is run; the harness's own default is 1800. A row's
+            own `test_seconds` counts when it is less.
         limits: of the grading sandbox; None: the defaults, with more memory and processes in a container.
         hardened: whether a patch that the official rules accept is run a second time, hardened.
         make_sandbox: makes the sandbox; None for `swe_srl.sandboxes.make_sandbox`.
@@ -121,15 +122,21 @@ def run_tests(task: Task, patch: str, settings: GradingSettings | None = None) -
         return TestRun(log="", exit_code=None, applied=False, error=str(error) or type(error).__name__)
 
 
+def seconds_for_tests(task: Task, settings: GradingSettings) -> float:
+    """Seconds that the tests of this task may take."""
+    own = task.row().get("test_seconds")
+    return min(settings.timeout, float(own)) if isinstance(own, int | float) and own > 0 else settings.timeout
+
+
 def _official_run(task: Task, patch: str, settings: GradingSettings) -> TestRun:
     with _open(task, settings) as sandbox:
-        outcome = Workshop(sandbox, task, WORKDIR).official(patch, settings.timeout)
+        outcome = Workshop(sandbox, task, WORKDIR).official(patch, seconds_for_tests(task, settings))
     return TestRun(outcome.log, outcome.exit_code, outcome.applied, outcome.timed_out)
 
 
 def _hardened_run(task: Task, patch: str, settings: GradingSettings) -> str:
     with _open(task, settings, separate=True) as sandbox:
-        return Workshop(sandbox, task, WORKDIR).hardened(patch, settings.timeout).as_text()
+        return Workshop(sandbox, task, WORKDIR).hardened(patch, seconds_for_tests(task, settings)).as_text()
 
 
 def _open(task: Task, settings: GradingSettings, separate: bool = False) -> AbstractContextManager[Sandbox]:

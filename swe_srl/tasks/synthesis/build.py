@@ -10,7 +10,7 @@ from pathlib import Path
 from swe_srl.sandboxes.repository import prepare_repository
 from swe_srl.tasks.synthesis.issue import Example, write_issue
 from swe_srl.tasks.synthesis.screening import Bug
-from swe_srl.tasks.synthesis.suite import TEST_COMMAND
+from swe_srl.tasks.synthesis.suite import TEST_COMMAND, TEST_SECONDS
 from swe_srl.tasks.synthesis.withholding import file_diff, tree_diff, withhold
 from swe_srl.types import Task
 
@@ -68,6 +68,7 @@ def build_task(bug: Bug, repo: str, source: str, root: Path, passing: Sequence[s
         "wrong": example.wrong,
         "import": example.importing,
         "eval_type": "pass_and_fail",
+        "test_seconds": TEST_SECONDS,
     }
     return Task(
         instance_id=f"{repo.replace('/', '__')}-0",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 TEST_COMMAND = "python3 -m unittest -v"
+TEST_SECONDS = 30  # bound of a suite that takes a fraction of a second: an agent's edit may loop for ever
 _RESULT = re.compile(r"^(.+?) \.\.\. .*?(ok|FAIL|ERROR|skipped\b.*)$", re.MULTILINE)
 
 
