@@ -125,7 +125,7 @@ def _hub_tasks(hub_id: str, revision: str, split: str) -> list[Task]:
         reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no details'}"
         raise TaskError(
             f"{hub_id} (split {split}, revision {revision or 'newest'}) cannot be loaded from the Hugging Face hub: "
-            f"{reason}. Without the hub, download the data set's .parquet or .jsonl file elsewhere and give its path instead of the name; a filled cache "
-            f"is used with HF_HUB_OFFLINE=1"
+            f"{reason}. Without the hub, download the data set's .parquet or .jsonl file elsewhere and give its path "
+            f"instead of the name; a filled cache is used with HF_HUB_OFFLINE=1"
         ) from error
     return [_task(row, f"{hub_id}, row {number}") for number, row in enumerate(rows)]
