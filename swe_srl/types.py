@@ -116,7 +116,10 @@ class CommandResult:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One action and the observation it brought. `raw` is the completion as written, when it is known."""
+    """One action and the observation it brought. `raw` is the completion as written, when it is known.
+
+    `exit_code` is None when the command was killed, which `killed` says, and when a recorded trajectory does not tell it.
+    """
 
     action: Action | FormatError
     observation: str = ""
@@ -128,6 +131,7 @@ class Turn:
     completion_tokens: int = 0
     thought_tokens: int = 0
     seconds: float = 0.0
+    killed: bool = False  # the command had no end of its own: killed at its limit, or lost with its shell
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,8 @@ from swe_srl.agents import (
 from swe_srl.errors import GenerationError, SandboxError, TaskError
 from swe_srl.protocols import PolicyOutput
 from swe_srl.trajectories.action_format import format_action
+from swe_srl.trajectories.prompting import render_messages
+from swe_srl.trajectories.rows import trajectory_from_row, trajectory_to_row
 from swe_srl.types import (
     Action,
     Completion,
@@ -100,6 +102,24 @@ def test_a_policy_with_nothing_more_to_do_ends_its_episode() -> None:
     [episode] = run_episodes([EpisodeJob(task("t"))], ExpertPolicy([expert("t", "ls")]), EchoEnv, AGENT)
     assert episode.trajectory.stop_reason is StopReason.POLICY_DONE
     assert len(episode.trajectory.turns) == 1
+
+
+@pytest.mark.parametrize("name", ["shell", "shell-last-two", "smoke", "quickstart"])
+@pytest.mark.parametrize(("info", "shown"), [({}, "[killed]\nran ls"), ({"exit_code": 0}, "ran ls")])
+def test_what_an_acting_agent_sees_is_what_is_rendered_of_its_recorded_turn(
+    name: str, info: dict[str, Any], shown: str
+) -> None:
+    class Env(EchoEnv):
+        def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
+            return f"ran {action}", 0.0, False, action == "submit", info
+
+    agent = AgentDefinition.load(name)
+    policy = Recording(lambda context: PolicyAnswer(Action("ls" if context.turn == 0 else "submit")))
+    [episode] = run_episodes([EpisodeJob(task("t"))], policy, Env, agent)
+    [seen] = policy.batches[1]
+    assert seen.messages[-1] == Message("user", shown)
+    read = trajectory_from_row(trajectory_to_row(episode.trajectory))
+    assert render_messages(agent.prompting, "Fix t.", read.turns[:1]) == seen.messages
 
 
 def test_a_task_without_expert_is_a_clear_error() -> None:

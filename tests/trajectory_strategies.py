@@ -34,6 +34,7 @@ def turns(text=ANY_TEXT):
         completion_tokens=COUNTS,
         thought_tokens=COUNTS,
         seconds=NUMBERS,
+        killed=st.booleans(),
     )
 
 
@@ -61,7 +62,7 @@ def portable_turns():
     refused = st.builds(FormatError, STRIPPED.filter(bool), TEXT)
     actions = st.builds(Action, COMMANDS.filter(_is_plain), STRIPPED)
     codes = st.none() | st.integers(0, 255)
-    return st.builds(Turn, action=actions | refused, observation=TEXT, exit_code=codes)
+    return st.builds(Turn, action=actions | refused, observation=TEXT, exit_code=codes, killed=st.booleans())
 
 
 def _is_plain(command: str) -> bool:

@@ -146,10 +146,12 @@ def _turn(live: _Live, output: PolicyOutput, agent: AgentDefinition) -> None:
     if isinstance(action, FormatError):
         observation = f"Not run: {action.reason}. Give exactly one command in a ```bash block."
         exit_code: int | None = 0
+        killed = False
     else:
         submitted = action.command.strip() == agent.submit
         observation, _, terminated, truncated, info = live.env.step(action.command)
         exit_code = info.get("exit_code")
+        killed = exit_code is None
         if submitted or terminated:
             live.stop = StopReason.SUBMITTED
         elif truncated:
@@ -164,6 +166,7 @@ def _turn(live: _Live, output: PolicyOutput, agent: AgentDefinition) -> None:
             completion_tokens=output.completion_tokens,
             thought_tokens=output.thought_tokens,
             seconds=time.monotonic() - begun,
+            killed=killed,
         )
     )
     live.stop = live.stop or _limit_reached(live, agent)

@@ -143,7 +143,8 @@ class SweEnv(gymnasium.Env[str, str], EzPickle):
             result = self._place.sandbox.run(action)
             stop = self._limit_reached(len(self.turns) + 1)
         observation = clean_text(result.output)
-        turn = Turn(Action(clean_text(action)), observation, result.exit_code, seconds=result.duration)
+        killed = result.exit_code is None
+        turn = Turn(Action(clean_text(action)), observation, result.exit_code, seconds=result.duration, killed=killed)
         self.turns.append(turn)
         if self.render_mode == "human":
             _show(_transcript(turn))

@@ -27,6 +27,7 @@ class Said:
     calls: tuple[Call, ...] = ()
     reasoning: str = ""
     exit_code: int | None = None
+    killed: bool = False
     problem: str = ""  # why this message is malformed in the file
     written: str = ""  # the message as the model wrote it, where `text` is only a part of it
     plain: bool = False  # an observation that is the terminal's own text, with nothing wrapped around it
@@ -97,7 +98,8 @@ def _turns(said: Sequence[Said], swe_agent: bool, tools: frozenset[str]) -> list
         last = index >= len(said)
         for part, told in _split(message, answers):
             observation = _observe(told)
-            turns.append(_turn(part, observation, scene, missing=not told and not last))
+            turn = _turn(part, observation, scene, missing=not told and not last)
+            turns.append(replace(turn, killed=any(answer.killed for answer in told)))
             scene = scene.after(observation)
     return turns
 

@@ -24,7 +24,8 @@ class Prompting:
     Args:
         system: system message, or "" for none.
         instance: jinja2 template of the first user message; variable `problem_statement`.
-        observation: jinja2 template of an observation; variables `output`, `exit_code` (None when killed).
+        observation: jinja2 template of an observation; variables `output`, `killed`, and `exit_code` (None when the command
+            was killed, and in trajectories of tools that do not record it).
         context: `full` shows every round; `last_k` shows the issue and the last `rounds` action–observation rounds (the
             paper's software setting has 2).
         rounds: k of `last_k`.
@@ -68,10 +69,10 @@ def elide(text: str, limit: int) -> str:
     return f"{text[:head]}\n[{len(text) - limit} characters cut]\n{text[len(text) - tail :] if tail else ''}"
 
 
-def render_observation(prompting: Prompting, output: str, exit_code: int | None) -> str:
+def render_observation(prompting: Prompting, output: str, exit_code: int | None, killed: bool = False) -> str:
     """The user message that follows a command."""
     return _template(prompting.observation).render(
-        output=elide(output, prompting.observation_chars), exit_code=exit_code
+        output=elide(output, prompting.observation_chars), exit_code=exit_code, killed=killed
     )
 
 
@@ -110,4 +111,5 @@ def _round(prompting: Prompting, turn: Turn) -> tuple[Message, Message]:
         said = format_action(turn.action, thought=prompting.history_thoughts and bool(turn.action.thought))
     else:
         said = turn.action.text
-    return Message("assistant", said), Message("user", render_observation(prompting, turn.observation, turn.exit_code))
+    seen = render_observation(prompting, turn.observation, turn.exit_code, turn.killed)
+    return Message("assistant", said), Message("user", seen)

@@ -25,6 +25,7 @@ _TURN_DEFAULTS: Mapping[str, Any] = {
     "completion_tokens": 0,
     "thought_tokens": 0,
     "seconds": 0.0,
+    "killed": False,
 }
 
 
@@ -111,6 +112,7 @@ def _turn_from_row(row: object) -> Turn:
         completion_tokens=_optional(row, "completion_tokens", int) or 0,
         thought_tokens=_optional(row, "thought_tokens", int) or 0,
         seconds=_optional(row, "seconds", (int, float)) or 0.0,
+        killed=_optional(row, "killed", bool) or False,
     )
 
 

@@ -33,6 +33,8 @@ def _step(turn: Turn, index: int) -> dict[str, Any]:
     step: dict[str, Any] = {"source": "agent"}
     result: dict[str, Any] = {"content": turn.observation}
     extra: dict[str, Any] = {"exit_code": turn.exit_code, "plain": True}
+    if turn.killed:
+        extra["killed"] = True
     if isinstance(turn.action, Action):
         name = f"call_{index}"
         step["message"] = turn.action.thought

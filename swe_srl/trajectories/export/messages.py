@@ -41,7 +41,9 @@ def opening(trajectory: Trajectory) -> list[dict[str, Any]]:
 
 def tool_messages(turn: Turn, index: int) -> list[dict[str, Any]]:
     """One turn as an assistant message with a tool call, and the tool's answer. A malformed turn keeps its text."""
-    extra = {"raw_output": turn.observation, "returncode": turn.exit_code}
+    extra: dict[str, Any] = {"raw_output": turn.observation, "returncode": turn.exit_code}
+    if turn.killed:
+        extra["killed"] = True
     if not isinstance(turn.action, Action):
         said = {"role": "assistant", "content": turn.action.text, "extra": {"format_error": turn.action.reason}}
         return [said, {"role": "user", "content": turn.observation, "extra": extra}]

@@ -90,9 +90,9 @@ def _calls(listed: object) -> tuple[Call, ...] | str:
 def _results(results: object, extra: Mapping[str, Any]) -> list[Said]:
     if not isinstance(results, Sequence) or isinstance(results, str):
         return []
-    code, plain = integer(extra.get("exit_code")), extra.get("plain") is True
+    code, plain, killed = integer(extra.get("exit_code")), extra.get("plain") is True, extra.get("killed") is True
     return [
-        Said("tool", text_of(result.get("content")) or "", exit_code=code, plain=plain)
+        Said("tool", text_of(result.get("content")) or "", exit_code=code, killed=killed, plain=plain)
         for result in results
         if isinstance(result, Mapping)
     ]

@@ -107,7 +107,8 @@ def said_of(item: object) -> Said:
     if role != "assistant":
         if not isinstance(extra.get("raw_output"), str):
             return Said(role, text)
-        return Said(role, clean(extra["raw_output"]), exit_code=integer(extra.get("returncode")), plain=True)
+        code, killed = integer(extra.get("returncode")), extra.get("killed") is True
+        return Said(role, clean(extra["raw_output"]), exit_code=code, killed=killed, plain=True)
     if isinstance(extra.get("format_error"), str):
         return Said(role, text, problem=extra["format_error"])
     calls = calls_of(item)
