@@ -113,7 +113,7 @@ class Updater:
             weight_N = torch.tensor([weights[i] for i in indices], device=scored.logprob_NT.device)
             return likelihood_loss(scored.logprob_NT, scored.mask_NT, weight_N)
 
-        self._accumulate(groups, loss_of, totals)
+        self._accumulate(groups, 1.0, loss_of, totals)
         self._step(totals)
         return totals
 
@@ -160,16 +160,20 @@ class Updater:
                 totals.add("kl", result.kl)
             return result.loss
 
-        self._accumulate([group.tokens for group in groups], loss_of, totals)
+        self._accumulate([group.tokens for group in groups], self.stage.temperature, loss_of, totals)
         self._step(totals)
 
     def _accumulate(
-        self, groups: Sequence[TokenGroup], loss_of: Callable[[list[int], Scored], Tensor], totals: Totals
+        self,
+        groups: Sequence[TokenGroup],
+        temperature: float,
+        loss_of: Callable[[list[int], Scored], Tensor],
+        totals: Totals,
     ) -> None:
         for batch in micro_batches(groups, self.budget):
             try:
                 with self.context():
-                    scored = self._score([groups[i] for i in batch], self.stage.temperature)
+                    scored = self._score([groups[i] for i in batch], temperature)
                 loss = loss_of(batch, scored)
                 loss.backward()  # type: ignore[no-untyped-call]
             except torch.OutOfMemoryError as error:

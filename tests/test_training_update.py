@@ -1,0 +1,31 @@
+"""One update: what its objective is computed from."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from tiny_models import make_model
+
+from swe_srl.generation.attention import use_grouped
+from swe_srl.training.forward import TokenGroup, score
+from swe_srl.training.settings import StageSettings
+from swe_srl.training.update import Updater
+
+GROUPS = (TokenGroup((5, 6, 7), ((8, 9, 2),)), TokenGroup((5, 11), ((30, 31, 32, 2),)))
+
+
+def updater(**stage: object) -> Updater:
+    model = make_model("qwen2", seed=3)
+    use_grouped(model)
+    return Updater(model, StageSettings(learning_rate=0.0, **stage), total=1, budget=10_000)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
+def test_the_likelihood_of_targets_is_that_of_the_model_whatever_the_sampling_temperature(temperature: float) -> None:
+    trainer = updater(method="sft", temperature=temperature, average="token")
+    expected = trainer.loss(GROUPS)
+    row = trainer.likelihood(GROUPS).metrics()
+    assert row["loss"] == pytest.approx(expected, rel=1e-5)
+    with torch.no_grad():
+        scored = score(trainer.model, GROUPS)
+    assert row["entropy"] == pytest.approx(float(scored.entropy_NT.sum()) / 7, rel=1e-5)
