@@ -12,10 +12,12 @@ from grading_support import tiny_task
 
 from swe_srl.errors import TaskError
 from swe_srl.grading.harness import (
+    UnreadableLogError,
     command_of,
     log_parser_statuses,
     official_report,
     official_script,
+    parsed_statuses,
     spec_of,
 )
 
@@ -113,3 +115,13 @@ def test_rows_that_cannot_be_graded_say_what_they_lack(task) -> None:
         official_report(replace(task, log_parser=""), "")
     with pytest.raises(TaskError, match="did you mean 'parse_log_django'"):
         official_report(replace(task, log_parser="parse_log_djang"), "")
+
+
+@pytest.mark.parametrize("line", ["ERROR:", "FAIL:", "  ERROR:  "])
+def test_a_log_on_which_the_parser_fails_is_unresolved(task, line: str) -> None:
+    log = LOG.format(add=f"ok\n{line}", code=0)
+    report = official_report(task, log)
+    assert not report.resolved and not report.parsed and "IndexError" in report.problem
+    assert log_parser_statuses(task, log) == {}
+    with pytest.raises(UnreadableLogError, match="the log parser fails on the log"):
+        parsed_statuses(task, log)

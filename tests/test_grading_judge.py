@@ -86,6 +86,15 @@ def test_what_speaks_against_a_hardened_run(task: Task, report: HardenedReport, 
     assert words in verdict.reason
 
 
+def test_a_log_on_which_the_parser_fails_is_a_verdict(task: Task) -> None:
+    torn = judge(task, GOLD, run(None, add="ok\nERROR:"))
+    assert (torn.status, torn.official, torn.hardened) == (VerdictStatus.UNRESOLVED, False, False)
+    assert torn.reason.startswith("the log parser fails on the log")
+    hardened = judge(task, GOLD, run(replace(HONEST, log=results(add="ok\nERROR:"))))
+    assert hardened.official and not hardened.hardened
+    assert "the log parser fails on the log" in hardened.reason
+
+
 def test_without_a_hardened_run_nothing_is_hardened(task: Task) -> None:
     verdict = judge(task, GOLD, run(None))
     assert verdict.official and not verdict.hardened and "no hardened run" in verdict.reason

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from swe_srl.grading.canaries import Runner, disobedient, runner_of
-from swe_srl.grading.harness import PASSING, command_of, parsed_statuses, resolves
+from swe_srl.grading.harness import PASSING, UnreadableLogError, command_of, parsed_statuses, resolves
 from swe_srl.grading.workshop import HardenedReport
 from swe_srl.types import Task
 
@@ -30,7 +30,10 @@ def objection_to(task: Task, report: HardenedReport) -> str:
         return "the tests outran their limit" if report.timed_out else "the test command was killed"
     if report.changed:
         return f"test files changed while the tests ran: {', '.join(report.changed[:3])}"
-    statuses = parsed_statuses(task, report.log)
+    try:
+        statuses = parsed_statuses(task, report.log)
+    except UnreadableLogError as error:
+        return str(error)
     return (
         _canary_objection(report, statuses)
         or _summary_objection(task, report, statuses)

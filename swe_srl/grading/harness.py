@@ -18,7 +18,7 @@ from importlib.util import find_spec, module_from_spec
 from types import ModuleType
 from typing import Any
 
-from swe_srl.errors import GradingError, TaskError, suggest
+from swe_srl.errors import GradingError, SweSrlError, TaskError, suggest
 from swe_srl.types import Task
 
 _PACKAGE = "swebench.harness"
@@ -30,17 +30,22 @@ EXIT_VARIABLE = "SWEBENCH_TEST_EXIT_CODE"
 PASSING = frozenset({"PASSED", "XFAIL"})
 
 
+class UnreadableLogError(SweSrlError, ValueError):
+    """The log parser fails on a log. What the tests wrote is to blame: a verdict, not a failure of the infrastructure."""
+
+
 @dataclass(frozen=True, slots=True)
 class OfficialReport:
     """What the harness's rules say of one log.
 
     `parsed` is False when the log holds no usable test output; `fault` then names the environment fault the harness
-    suspects, or is "".
+    suspects, or is "", and `problem` says how the log parser failed, or is "".
     """
 
     resolved: bool
     parsed: bool
     fault: str = ""
+    problem: str = ""
     fail_to_pass_passed: tuple[str, ...] = ()
     fail_to_pass_failed: tuple[str, ...] = ()
     pass_to_pass_passed: tuple[str, ...] = ()
@@ -90,20 +95,37 @@ def log_parser(task: Task) -> Any:
 def log_parser_statuses(task: Task, log: str) -> dict[str, str]:
     """Status of every test that the log tells of: PASSED, FAILED, ERROR, SKIPPED or XFAIL, by test name.
 
-    Reads what is between the harness's markers when they are there, else the whole text.
+    Reads what is between the harness's markers when they are there, else the whole text. A log on which the parser fails
+    tells of none.
 
     Raises:
         TaskError: the row names no log parser that swebench has.
     """
     if START_MARKER in log and END_MARKER in log:
         log = log.split(START_MARKER)[1].split(END_MARKER)[0]
-    return parsed_statuses(task, log)
+    try:
+        return parsed_statuses(task, log)
+    except UnreadableLogError:
+        return {}
 
 
 def parsed_statuses(task: Task, text: str) -> dict[str, str]:
-    """What the task's log parser reads in a text, all of it."""
-    statuses: dict[str, str] = log_parser(task)(text, spec_of(task))
+    """What the task's log parser reads in a text, all of it.
+
+    Raises:
+        UnreadableLogError: the parser fails on the text.
+        TaskError: the row names no log parser that swebench has.
+    """
+    parse, spec = log_parser(task), spec_of(task)
+    try:
+        statuses: dict[str, str] = parse(text, spec)
+    except Exception as error:  # parsers take lines apart by position: anything may come of a line they do not expect
+        raise UnreadableLogError(_parser_problem(error)) from error
     return statuses
+
+
+def _parser_problem(error: Exception) -> str:
+    return f"the log parser fails on the log ({type(error).__name__}: {error})"
 
 
 def resolves(task: Task, statuses: Mapping[str, str]) -> bool:
@@ -117,15 +139,21 @@ def resolves(task: Task, statuses: Mapping[str, str]) -> bool:
 def official_report(task: Task, log: str) -> OfficialReport:
     """Grade a log by the harness's rules (`swebench.harness.grading.get_eval_report`).
 
+    A log on which a parser fails is not resolved: the harness lists the instance as an error and goes on.
+
     Raises:
         TaskError: the row names no log parser that swebench has.
     """
     log_parser(task)
+    module, spec = grading_module(), spec_of(task)
     prediction = {"instance_id": task.instance_id, "model_patch": "given", "model_name_or_path": "swe-srl"}
     with tempfile.NamedTemporaryFile("w", suffix=".log", encoding="utf-8") as file:
         file.write(log)
         file.flush()
-        reports = grading_module().get_eval_report(spec_of(task), prediction, file.name, include_tests_status=True)
+        try:
+            reports = module.get_eval_report(spec, prediction, file.name, include_tests_status=True)
+        except Exception as error:  # see parsed_statuses
+            return OfficialReport(resolved=False, parsed=False, problem=_parser_problem(error))
     report = reports[task.instance_id]
     if not report["patch_successfully_applied"]:
         return OfficialReport(resolved=False, parsed=False, fault=str(report.get("infra_failure_reason", "")))

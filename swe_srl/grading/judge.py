@@ -71,6 +71,6 @@ def _why_not_resolved(official: OfficialReport) -> str:
     if official.resolved:
         return ""
     if not official.parsed:
-        return "the log holds no usable test results"
+        return official.problem or "the log holds no usable test results"
     wanted, kept = len(official.fail_to_pass_failed), len(official.pass_to_pass_failed)
     return f"{wanted} FAIL_TO_PASS and {kept} PASS_TO_PASS tests do not pass"
