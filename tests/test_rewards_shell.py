@@ -1,11 +1,11 @@
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from trajectory_strategies import PATIENT
 
-from swe_srl.rewards import ShellSimilarity, get_similarity
+from swe_srl.rewards import ShellSimilarity, get_similarity, similarity_names
 from swe_srl.rewards.shell.edits import edit_of
 from swe_srl.rewards.shell.normal import normalise
 from swe_srl.rewards.shell.parse import Redirect, parse
@@ -78,6 +78,27 @@ def test_shown_lines_count_by_their_overlap():
     assert values[-1] < 0.5
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "value"),
+    [
+        ("sed -n '5,3p' f", "sed -n '4,3p' f", 0.37),  # lines 5 and 4
+        ("sed -n '5,3p' f", "sed -n '5p' f", 1.0),
+        ("sed -n '1,0p' f", "head -n 0 f", 0.37),  # line 1, and none
+        ("head -n 0 f", "head -n 0 g", 0.2),
+        ("head -n 0 f", "head -n 1 f", 0.4),
+        ("sed -n '5,$p' f", "sed -n '7,$p' f", 0.62),
+    ],
+)
+def test_few_and_no_lines_have_an_overlap_too(first, second, value):
+    assert SHELL(first, second).value == pytest.approx(value, abs=0.1)
+    assert SHELL(second, first).value == pytest.approx(value, abs=0.1)
+
+
+def test_a_file_named_like_the_parsers_own_is_a_file():
+    (unit,) = normalise("cat - < /dev/here-document/0 <<E\nx\nE", "/r")
+    assert (unit.stages[0].body, unit.stages[0].operands) == ("x\n", ("-", "/dev/here-document/0"))
+
+
 def test_what_is_no_bash_says_so_and_is_worth_little():
     score = SHELL("(cat a.py", "cat a.py")
     assert "the predicted command was not parsed" in score.parts["method"]
@@ -93,6 +114,57 @@ def test_any_text_gets_a_score(first, second):
     for predicted, target in ((first, second), (second, first), (first, first)):
         assert 0.0 <= SHELL(predicted, target).value <= 1.0
     assert SHELL(first, first).value == 1.0
+
+
+PROGRAM_LIKE = [
+    "cat",
+    "head -n",
+    "sed -n",
+    "sed -i",
+    "python -c",
+    "echo",
+    "cd",
+    "bash -c",
+    "test",
+    "[",
+    "]",
+    "env",
+    "git",
+    "x=1",
+    "f()",
+    "if",
+    "then",
+    "fi",
+]
+WORD_LIKE = [
+    *["f", "²", "٣", "0", "'5,3p'", "1,0p", "'s/a/b/'", "'$p'", "-", "--"],
+    "5" * 30,
+    '\'open("f").write("\\ud800")\'',
+    "\ud800",
+    "\0",
+]
+REDIRECT_LIKE = ["<", ">", ">&", "2>&1", "<<E", "<<<", "/dev/here-document/0", "/dev/here-document/x", "/dev/null"]
+JOINT_LIKE = [*["{", "}", "(", ")", ";", "&", "&&", "|", "||", "!"], "# c\n", "\n", "\nE\n"]
+SHELL_LIKE = st.lists(st.sampled_from([*PROGRAM_LIKE, *WORD_LIKE, *REDIRECT_LIKE, *JOINT_LIKE]), max_size=9).map(
+    " ".join
+)
+
+
+@pytest.mark.parametrize("name", similarity_names())
+@settings(PATIENT, max_examples=100)
+@given(st.text(max_size=20) | SHELL_LIKE, SHELL_LIKE)
+@example("cat < /dev/here-document/99", "cat f")
+@example("cat < /dev/here-document/x", "cat f")
+@example("{ # c\n} > f", "cat f")
+@example("head -n ² f", "head -n 3 f")
+@example(f"head -n {'5' * 5000} f", "head -n 3 f")
+@example(f"sed -n '{'5' * 5000}p' f", "head -n 3 f")
+@example("sed -n '5,3p' f", "sed -n '4,3p' f")
+@example("sed -n '1,0p' f", "head -n 0 f")
+def test_no_text_of_a_model_raises(name, first, second):
+    similarity = get_similarity(name)
+    for predicted, target in ((first, second), (second, first)):
+        assert 0.0 <= similarity(predicted, target).value <= 1.0
 
 
 COMMANDS = st.lists(

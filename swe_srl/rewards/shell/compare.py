@@ -16,7 +16,8 @@ _TEXT = SequenceSimilarity()
 INVALID = 0.3  # of the text's likeness: what a command that is no valid bash is worth
 MOST = 40  # pipelines, stages and operands that are compared one by one; more count as unmatched
 
-_LINES = re.compile(r"\A(\d+)(?:,(\d+|\$))?p\Z")
+_COUNT = re.compile(r"\A[0-9]{1,9}\Z")  # `str.isdigit` takes "²" too, and `int` no more than some thousand digits
+_LINES = re.compile(r"\A([0-9]{1,9})(?:,([0-9]{1,9}|\$))?p\Z")
 _END = 10**9
 _CHANGERS = frozenset(
     {"git checkout", "git reset", "git stash", "git clean", "git restore", "git apply", "git commit", "pip install"}
@@ -152,29 +153,42 @@ def _compare_edits(first: Edit, second: Edit) -> float:
 
 
 def _shown_lines(stage: Normal) -> tuple[int, int] | None:
-    """First and last line of the file that a plain view shows; None when it is no plain view."""
+    """First and last line of the file that a plain view shows (last below first: none); None when it is no plain view."""
     options = dict(stage.options)
     if stage.redirects or stage.body or len(stage.operands) != 1:
         return None
     if stage.program in ("cat", "nl", "less"):
         return 1, _END
-    if stage.program == "head" and options.get("n", "10").isdigit() and set(options) <= {"n"}:
+    if stage.program == "head" and _COUNT.match(options.get("n", "10")) and set(options) <= {"n"}:
         return 1, int(options.get("n", "10"))
     if stage.program == "sed" and set(options) == {"n"} and (found := _LINES.match(stage.pattern)):
-        last = found.group(2) or found.group(1)
-        return int(found.group(1)), _END if last == "$" else int(last)
+        start, last = int(found.group(1)), found.group(2) or found.group(1)
+        if not start:
+            return None  # sed refuses line 0
+        return start, _END if last == "$" else max(
+            start, int(last)
+        )  # a last line before the first: sed shows the first
     return None
 
 
 def _compare_views(first: Normal, second: Normal, shown: tuple[int, int], wanted: tuple[int, int]) -> float:
     files = path_similarity(first.operands[0], second.operands[0])
-    common = min(shown[1], wanted[1]) - max(shown[0], wanted[0]) + 1
-    union = max(shown[1], wanted[1]) - min(shown[0], wanted[0]) + 1
-    lines = max(0, common) / union if union < _END // 2 else (1.0 if shown == wanted else 0.4 if common > 0 else 0.0)
+    lines = _overlap(shown, wanted)
     look = 1.0 if first.program == second.program and first.options == second.options else 0.9
     if first.program != second.program and shown == wanted:
         lines *= 0.97
     return 0.1 + 0.9 * files * (0.3 + 0.7 * lines) * (look if look == 1.0 or first.program == second.program else 1.0)
+
+
+def _overlap(shown: tuple[int, int], wanted: tuple[int, int]) -> float:
+    """The share of the lines from the first to the last of both that both show."""
+    if shown == wanted:
+        return 1.0
+    common = min(shown[1], wanted[1]) - max(shown[0], wanted[0]) + 1
+    if common <= 0:
+        return 0.0
+    union = max(shown[1], wanted[1]) - min(shown[0], wanted[0]) + 1
+    return common / union if union < _END // 2 else 0.4
 
 
 def _operands(first: Normal, second: Normal) -> float:

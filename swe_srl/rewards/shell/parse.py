@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 LONGEST = 20_000  # characters of a command that is parsed
 
 _HERE = re.compile(r"(?<!<)<<(?!<)(-?)[ \t]*(['\"]?)([A-Za-z_]\w*)\2")
-_HERE_FILE = "/dev/here-document/"
+_HERE_FILE = "/dev/here-document"
 _ESCAPED = re.compile(r'\\([$`"\\\n])')
 _BACKSLASH = re.compile(r"\\(.)", re.DOTALL)
 _WORDS = frozenset(
@@ -147,7 +147,7 @@ def _piped(node: Node) -> Pipeline:
 def _redirected(node: Node) -> list[Pipeline]:
     """A statement with redirections: they belong to its last command."""
     body = node.child_by_field_name("body")
-    pipelines = _statement(body) if body is not None else [Pipeline((Stage(()),))]
+    pipelines = (_statement(body) if body is not None else []) or [Pipeline((Stage(()),))]
     redirects = []
     for child in node.named_children:
         if child.type in ("file_redirect", "herestring_redirect"):
@@ -206,14 +206,18 @@ def _word(node: Node) -> str:
     return text
 
 
-def _take_here_documents(command: str) -> tuple[str, list[str]]:
+def _take_here_documents(command: str) -> tuple[str, dict[str, str]]:
     """The command with its here-documents taken out, each replaced by a redirection from a made-up file, and their bodies.
 
-    The grammar's own handling of them fails on common forms (`<<EOF 2>&1 | head`, expansions in the body).
+    The grammar's own handling of them fails on common forms (`<<EOF 2>&1 | head`, expansions in the body). The bodies are
+    keyed by the made-up files, whose names occur nowhere in the command.
     """
+    made_up = _HERE_FILE
+    while made_up in command:
+        made_up += "_"
     lines = command.split("\n")
     kept: list[str] = []
-    bodies: list[str] = []
+    bodies: dict[str, str] = {}
     at = 0
     while at < len(lines):
         line = lines[at]
@@ -222,8 +226,9 @@ def _take_here_documents(command: str) -> tuple[str, list[str]]:
             end = _end_of_body(lines, at, found.group(3), bool(found.group(1)))
             if end is None:
                 continue
-            line = line.replace(found.group(0), f"< {_HERE_FILE}{len(bodies)}", 1)
-            bodies.append("".join(f"{inner}\n" for inner in lines[at:end]))
+            file = f"{made_up}/{len(bodies)}"
+            line = line.replace(found.group(0), f"< {file}", 1)
+            bodies[file] = "".join(f"{inner}\n" for inner in lines[at:end])
             at = end + 1
         kept.append(line)
     return "\n".join(kept), bodies
@@ -236,12 +241,12 @@ def _end_of_body(lines: list[str], start: int, word: str, tabs: bool) -> int | N
     return None
 
 
-def _with_body(stage: Stage, bodies: list[str]) -> Stage:
+def _with_body(stage: Stage, bodies: Mapping[str, str]) -> Stage:
     redirects = []
     body = stage.body
     for redirect in stage.redirects:
-        if redirect.target.startswith(_HERE_FILE):
-            body = bodies[int(redirect.target[len(_HERE_FILE) :])]
+        if redirect.target in bodies:
+            body = bodies[redirect.target]
         elif redirect.operator == "<<<":
             body = redirect.target + "\n"
         else:
