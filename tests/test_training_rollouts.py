@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -90,6 +92,36 @@ def test_resuming_goes_on_with_the_same_groups() -> None:
 def test_rows_read_back() -> None:
     (group, *_) = sampler(FakeGenerator()).batch().kept
     assert Rollouts.from_row(group.row()) == group
+    rescored = replace(group, rescored=((-1.0, -2.0), (-3.0,)))
+    assert Rollouts.from_row(json.loads(json.dumps(rescored.row()))) == rescored
+    row = group.row()
+    del row["rescored"]  # a checkpoint of a version that did not keep them
+    assert Rollouts.from_row(row) == group
+
+
+def test_groups_that_wait_keep_the_logprobs_of_the_policy_that_sampled_them() -> None:
+    source = sampler(FakeGenerator(same=2), temperature=0.5)
+    sampled_at: dict[tuple[int, int], float] = {}
+    waited = 0
+    for policy in range(1, 7):
+        batch = source.batch()
+        sampled_at |= {(group.epoch, group.index): -float(policy) for group in batch.drawn}
+        source.rescore(batch, lambda groups, now=-float(policy): [((now,) * 3,) * 4 for _ in groups])
+        assert len(batch.kept) == 4
+        for group in batch.kept + source.waiting:
+            assert group.old == ((sampled_at[group.epoch, group.index],) * 3,) * 4
+            waited += sampled_at[group.epoch, group.index] != -float(policy)
+        state = json.loads(json.dumps(source.state()))
+        source = sampler(FakeGenerator(same=2), temperature=0.5)
+        source.restore(state)
+    assert waited
+
+
+def test_at_temperature_one_the_generators_logprobs_are_the_old_ones() -> None:
+    source = sampler(FakeGenerator())
+    batch = source.batch()
+    source.rescore(batch, lambda groups: pytest.fail("scored once more for nothing"))
+    assert batch.kept[0].old == ((-0.5,) * 3,) * 4
 
 
 def test_steps_that_do_not_fit_are_counted_not_sampled() -> None:

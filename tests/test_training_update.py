@@ -29,3 +29,11 @@ def test_the_likelihood_of_targets_is_that_of_the_model_whatever_the_sampling_te
     with torch.no_grad():
         scored = score(trainer.model, GROUPS)
     assert row["entropy"] == pytest.approx(float(scored.entropy_NT.sum()) / 7, rel=1e-5)
+
+
+def test_logprobs_are_those_at_the_sampling_temperature() -> None:
+    trainer = updater(temperature=0.5)
+    with torch.no_grad():
+        expected = score(trainer.model, GROUPS, 0.5).logprob_NT
+    (first,), (second,) = trainer.logprobs(GROUPS)
+    assert first == pytest.approx(expected[0, :3].tolist(), rel=1e-5) and second == pytest.approx(expected[1].tolist())

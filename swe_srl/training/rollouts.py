@@ -7,7 +7,7 @@ import statistics
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from swe_srl.errors import TrainingError
@@ -19,6 +19,7 @@ from swe_srl.training.settings import StageSettings
 from swe_srl.trajectories.action_format import parse_action
 from swe_srl.types import Completion, FormatError, Sampling, Score, Step
 
+Logprobs = tuple[tuple[float, ...], ...]  # by completion and token
 SLOWEST_RATE = 0.25  # a round draws at most 1 / this many steps for each group that is missing
 RATE_MEMORY = 0.8  # weight of the past in the running share of groups kept
 
@@ -33,6 +34,12 @@ class Rollouts:
     rewards: tuple[float, ...]
     reasons: tuple[str, ...]  # why malformed, or ""
     parts: tuple[dict[str, float], ...]  # numbers that made the rewards
+    rescored: Logprobs = ()  # log-probabilities when sampled, at a temperature other than 1
+
+    @property
+    def old(self) -> Logprobs:
+        """Log-probabilities of the tokens when they were sampled, at the sampling temperature."""
+        return self.rescored or tuple(one.logprobs for one in self.completions)
 
     @property
     def spread(self) -> float:
@@ -51,7 +58,8 @@ class Rollouts:
             for c in row["completions"]
         )
         rest = {name: tuple(row[name]) for name in ("rewards", "reasons", "parts")}
-        return cls(row["index"], row["epoch"], completions, **rest)
+        rescored = tuple(tuple(logprobs) for logprobs in row.get("rescored", ()))
+        return cls(row["index"], row["epoch"], completions, **rest, rescored=rescored)
 
 
 @dataclass
@@ -150,6 +158,20 @@ class Sampler:
             batch.kept += usable
         batch.kept, self.waiting = batch.kept[:wanted], batch.kept[wanted:]
         return batch
+
+    def rescore(self, batch: Batch, logprobs: Callable[[Sequence[Rollouts]], Sequence[Logprobs]]) -> None:
+        """Give the groups of `batch` and those that wait log-probabilities at the sampling temperature.
+
+        The generator reports them at temperature 1. To be called before the policy moves; groups that waited already
+        have those of the policy that sampled them.
+        """
+        if self.stage.temperature == 1.0:
+            return
+        groups = batch.kept + self.waiting
+        fresh = [i for i, group in enumerate(groups) if not group.rescored]
+        for i, found in zip(fresh, logprobs([groups[i] for i in fresh]), strict=True):
+            groups[i] = replace(groups[i], rescored=found)
+        batch.kept, self.waiting = groups[: len(batch.kept)], groups[len(batch.kept) :]
 
     def sample(self, chosen: Sequence[tuple[int, int]], size: int, batch: Batch | None = None) -> list[Rollouts]:
         """Groups of `size` rewarded completions for (epoch, index) pairs; seconds go to `batch`."""

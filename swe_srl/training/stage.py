@@ -21,14 +21,13 @@ from swe_srl.training.checkpoints import Checkpoints, Place, load_weights
 from swe_srl.training.data import shuffle_targets
 from swe_srl.training.forward import TokenGroup
 from swe_srl.training.journal import Clock, Journal, sampled
-from swe_srl.training.rollouts import Rollouts, Sampler, mean_similarity
+from swe_srl.training.rollouts import Logprobs, Rollouts, Sampler, mean_similarity
 from swe_srl.training.selfcheck import self_check
 from swe_srl.training.settings import StageSettings, TrainSettings
 from swe_srl.training.targets import target_tokens
 from swe_srl.training.update import PolicyGroup, Totals, Updater
 from swe_srl.types import Message, Step
 
-OldLogprobs = Sequence[Sequence[Sequence[float]]]
 ENCODED = 4096  # contexts whose tokens are remembered
 
 
@@ -169,8 +168,11 @@ class StageTrainer:
         row: dict[str, Any] = {"epoch": self.sampler.stream.epoch, **batch.metrics(self.stage.epsilon)}
         if not batch.kept:
             return row
-        groups = [self._policy_group(group) for group in batch.kept]
-        self._check([group.tokens for group in groups], clock, [group.old for group in groups])
+        at_one = [tuple(one.logprobs for one in group.completions) for group in batch.kept]
+        self._check([self._tokens(group) for group in batch.kept], clock, at_one)
+        with clock.phase("update"):
+            self.sampler.rescore(batch, lambda groups: self.updater.logprobs([self._tokens(group) for group in groups]))
+        groups = [PolicyGroup(self._tokens(group), group.old, group.rewards) for group in batch.kept]
         shown = sampled(batch.kept)
         if shown is not None and (self.update + 1) % self.work.settings.samples_every == 0:
             place = {"stage": self.index, "update": self.update + 1}
@@ -239,17 +241,16 @@ class StageTrainer:
         place = Place(self.index, self.update)
         self.work.checkpoints.write(place, self.work.model, self.work.tokenizer, trainer, state)
 
-    def _check(self, groups: Sequence[TokenGroup], clock: Clock, sampled: OldLogprobs | None = None) -> None:
+    def _check(self, groups: Sequence[TokenGroup], clock: Clock, sampled: Sequence[Logprobs] | None = None) -> None:
         if self.checked or not self.work.settings.shared_contexts or not self.work.generator.grouped:
             return
         with clock.phase("self_check"), self.updater.context():
             self_check(self.work.model, groups, self.work.autocast or self.work.model.dtype, sampled)
         self.checked = True
 
-    def _policy_group(self, group: Rollouts) -> PolicyGroup:
+    def _tokens(self, group: Rollouts) -> TokenGroup:
         context = self.work.encode(self.steps[group.index].context)
-        tokens = TokenGroup(context, tuple(one.token_ids for one in group.completions))
-        return PolicyGroup(tokens, tuple(one.logprobs for one in group.completions), group.rewards)
+        return TokenGroup(context, tuple(one.token_ids for one in group.completions))
 
     def _target(self, step: Step) -> TokenGroup:
         tokens = target_tokens(self.work.tokenizer, step, self.stage.sft_target == "thought+command")

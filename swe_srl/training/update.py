@@ -20,15 +20,16 @@ from swe_srl.generation.decoding import device_of
 from swe_srl.training.forward import Scored, TokenGroup, micro_batches, score
 from swe_srl.training.objective import completion_weights, group_advantages, likelihood_loss, policy_loss
 from swe_srl.training.optimiser import Optimiser
+from swe_srl.training.rollouts import Logprobs
 from swe_srl.training.settings import StageSettings
 
 
 @dataclass(frozen=True)
 class PolicyGroup:
-    """A group as the objective sees it: tokens, their log-probabilities when sampled, and rewards."""
+    """A group as the objective sees it: tokens, their log-probabilities when and as they were sampled, and rewards."""
 
     tokens: TokenGroup
-    old: tuple[tuple[float, ...], ...]
+    old: Logprobs
     rewards: tuple[float, ...]
 
 
@@ -94,8 +95,6 @@ class Updater:
     def policy(self, groups: Sequence[PolicyGroup], seed: int) -> Totals:
         """One SRL update: every inner epoch in seeded minibatches, an optimiser step each."""
         totals = Totals()
-        if self.stage.temperature != 1.0:
-            groups = self._rescored(groups)
         order = list(range(len(groups)))
         for epoch in range(self.stage.inner_epochs):
             if self.stage.minibatches > 1:
@@ -127,6 +126,18 @@ class Updater:
             total -= float(scored.logprob_NT.sum())
             tokens += int(scored.mask_NT.sum())
         return total / max(1, tokens)
+
+    @torch.no_grad()
+    def logprobs(self, groups: Sequence[TokenGroup]) -> list[Logprobs]:
+        """Log-probabilities of the model as it is now at the sampling temperature, by group and completion."""
+        found: list[Logprobs] = [()] * len(groups)
+        for batch in micro_batches(groups, self.budget):
+            with self.context():
+                scored = self._score([groups[i] for i in batch], self.stage.temperature)
+            rows = iter(zip(scored.logprob_NT.tolist(), scored.mask_NT.sum(-1).tolist(), strict=True))
+            for i in batch:
+                found[i] = tuple(tuple(row[:length]) for row, length in (next(rows) for _ in groups[i].completions))
+        return found
 
     def _score(self, groups: Sequence[TokenGroup], temperature: float) -> Scored:
         return score(self.model, groups, temperature, self.plain)
@@ -197,20 +208,6 @@ class Updater:
         assert self.reference is not None
         with self.context():
             return score(self.reference, groups, self.stage.temperature, self.plain).logprob_NT
-
-    @torch.no_grad()
-    def _rescored(self, groups: Sequence[PolicyGroup]) -> list[PolicyGroup]:
-        """Old log-probabilities at the sampling temperature: the generator reports them at temperature 1."""
-        rescored = list(groups)
-        tokens = [group.tokens for group in groups]
-        for batch in micro_batches(tokens, self.budget):
-            with self.context():
-                scored = self._score([tokens[i] for i in batch], self.stage.temperature)
-            rows = iter(zip(scored.logprob_NT.tolist(), scored.mask_NT.sum(-1).tolist(), strict=True))
-            for i in batch:
-                old = tuple(tuple(row[:length]) for row, length in (next(rows) for _ in groups[i].rewards))
-                rescored[i] = PolicyGroup(groups[i].tokens, old, groups[i].rewards)
-        return rescored
 
 
 def _padded(rows: Sequence[Sequence[float]], like_NT: Tensor) -> Tensor:
