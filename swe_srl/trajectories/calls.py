@@ -16,7 +16,7 @@ _FUNCTION = re.compile(r"<function\s*=\s*([^>\n]+)>(.*?)</function>", re.DOTALL)
 _PARAMETER = re.compile(r"<parameter\s*=\s*([^>\n]+)>(.*?)</parameter>", re.DOTALL)
 _TOOL_CALL = re.compile(r"<tool_call>\s*(\{.*?\})\s*</tool_call>", re.DOTALL)
 _COMMAND = re.compile(r"<command>\n?(.*?)\n?</command>", re.DOTALL)
-_FENCE = re.compile(r"^```([\w.+-]*)[ \t]*\n(.*?)(?:^|\n)```[ \t]*$", re.DOTALL | re.MULTILINE)
+_FENCE = re.compile(r"^(`{3,})([\w.+-]*)[ \t]*\n(.*?)(?:^|\n)\1[ \t]*$", re.DOTALL | re.MULTILINE)
 _SHELL_FENCES = frozenset({"bash", "sh", "shell", "mswea_bash_command"})
 _THINK = re.compile(r"\A\s*<think>(.*?)</think>\s*", re.DOTALL)
 _LABEL = re.compile(r"\A\s*(?:THOUGHT|DISCUSSION)\s*:?\s*\n?", re.IGNORECASE)
@@ -148,8 +148,8 @@ def _fences(text: str, swe_agent: bool) -> Found | str:
     if swe_agent:
         blocks = (blocks or list(_COMMAND.finditer(text)))[-1:]
     else:
-        blocks = [block for block in blocks if block.group(1) in _SHELL_FENCES] or [
-            block for block in blocks if not block.group(1)
+        blocks = [block for block in blocks if block.group(2) in _SHELL_FENCES] or [
+            block for block in blocks if not block.group(2)
         ]
     if not blocks:
         return "unparsable: the fence is not closed" if text.count("```") % 2 else "no command"

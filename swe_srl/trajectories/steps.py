@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from swe_srl.settings import setting
-from swe_srl.trajectories.action_format import SUBMIT
+from swe_srl.trajectories.action_format import SUBMIT, unwritable
 from swe_srl.trajectories.contamination import ContaminationIndex
 from swe_srl.trajectories.prompting import Prompting, render_contexts
 from swe_srl.trajectories.report import ReadReport
@@ -62,7 +62,7 @@ def make_steps(
                 report.report(turn.action.reason, trajectory, index, turn.action.text)
                 continue
             step = _step(trajectory, index, turn.action, context)
-            reason = refused or chooser.step(step, last=index == len(turns) - 1)
+            reason = refused or chooser.step(step, last=index == len(turns) - 1) or unwritable(turn.action)
             if reason:
                 report.report(reason, trajectory, index, turn.action.command)
             else:
