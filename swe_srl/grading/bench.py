@@ -1,8 +1,7 @@
-"""A folder of our own in a grading sandbox: scripts go in with the command that runs them, results come back in one read."""
+"""A folder of our own in a grading sandbox: scripts go in before the command that runs them, results are read one by one."""
 
 from __future__ import annotations
 
-import base64
 import io
 import secrets
 import tarfile
@@ -10,7 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 
+from swe_srl.errors import GradingError, SandboxError
 from swe_srl.protocols import Sandbox
+
+_PUT_SECONDS = 300.0
+_PROBE = "head -c 65536 /dev/zero >{here}/room && rm {here}/room"  # what is left behind takes no room
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,19 @@ class Ran:
         return frozenset(self.file(name).split("\0")) - {""}
 
 
+class BrokenRunError(GradingError):
+    """The sandbox was lost or its disk was full after something of the patch ran in it: nobody knows yet who is to blame.
+
+    Args:
+        reason: in words.
+        log: what the tests wrote until then.
+    """
+
+    def __init__(self, reason: str, log: str = "") -> None:
+        super().__init__(reason)
+        self.log = log
+
+
 class Bench:
     """Runs scripts in one sandbox with `$here` as their folder, which nobody else can read.
 
@@ -43,6 +59,7 @@ class Bench:
         self._sandbox = sandbox
         self._workdir = workdir
         self.here = f"/tmp/grading-{secrets.token_hex(8)}"
+        self._used = False
 
     def run(self, body: str, timeout: float, files: Mapping[str, str] | None = None, keep: Sequence[str] = ()) -> Ran:
         """Run a script in a bash process of its own, so that nothing it does stays in the sandbox's shell.
@@ -50,40 +67,54 @@ class Bench:
         Args:
             body: bash, with the functions of collect.bash and `$here`.
             timeout: seconds.
-            files: written into the folder first.
+            files: written into the folder first, however large.
             keep: files of the folder to bring back, also after a time-out.
 
         Raises:
             SandboxError: the sandbox failed.
+            GradingError: the files cannot be put into the sandbox, so the script was not run.
+            BrokenRunError: the script was lost with the sandbox's shell, or left the disk full; or there is no room for the
+                files after an earlier script.
         """
         library = resources.files("swe_srl.grading").joinpath("collect.bash").read_text(encoding="utf-8")
         script = f"here={self.here}\ncd {self._workdir}\n{library}\n{body}\n"
-        packed = _pack({**(files or {}), "script": script})
-        command = (
-            f"mkdir -p -m 700 {self.here} && base64 -d <<'END' | tar -xf - -C {self.here} && bash {self.here}/script\n"
-            f"{packed}\nEND"
-        )
-        result = self._sandbox.run(command, timeout)
-        return Ran(result.output, result.exit_code, result.timed_out, self._bring(keep) if keep else {})
+        self._put({**(files or {}), "script": script})
+        self._used = True
+        result = self._sandbox.run(f"bash {self.here}/script", timeout)
+        found = self._bring(keep)
+        if result.exit_code is None and not result.timed_out:
+            said = result.output.strip()[-300:]
+            raise BrokenRunError(f"the sandbox was lost while the patch was graded: {said}", found.get("log", ""))
+        if not result.timed_out and self._sandbox.run(_PROBE.format(here=self.here), _PUT_SECONDS).exit_code == 1:
+            raise BrokenRunError("the sandbox's disk is full", found.get("log", ""))
+        return Ran(result.output, result.exit_code, result.timed_out, found)
+
+    def _put(self, files: Mapping[str, str]) -> None:
+        packed, problem = f"{self.here}/packed", ""
+        try:
+            self._sandbox.run(f"mkdir -p -m 700 {self.here}", _PUT_SECONDS)  # before the file: nobody else may read it
+            self._sandbox.write_file(packed, _pack(files))
+            result = self._sandbox.run(f"tar -xf {packed} -C {self.here} && rm {packed}", _PUT_SECONDS)
+            problem = "" if result.exit_code == 0 else result.output.strip()[-300:] or f"exit code {result.exit_code}"
+        except (OSError, SandboxError) as error:
+            problem = str(error)
+        if problem:
+            kind = BrokenRunError if self._used else GradingError
+            raise kind(f"nothing can be written in the grading sandbox: {problem}")
 
     def _bring(self, names: Sequence[str]) -> dict[str, str]:
-        listed = " ".join(names)
-        self._sandbox.run(f"tar -C {self.here} --ignore-failed-read -cf {self.here}/kept {listed} 2>/dev/null", 300.0)
-        try:
-            data = self._sandbox.read_file(f"{self.here}/kept")
-        except FileNotFoundError:
-            return {}
+        """The files, as far as they are regular ones: what the patch put in their places is nobody's result."""
         found: dict[str, str] = {}
-        with tarfile.open(fileobj=io.BytesIO(data)) as archive:
-            for member in archive:
-                content = archive.extractfile(member) if member.isfile() else None
-                if content is not None:
-                    found[member.name] = content.read().decode(errors="replace")
+        for name in names:
+            try:
+                found[name] = self._sandbox.read_file(f"{self.here}/{name}").decode(errors="replace")
+            except (FileNotFoundError, IsADirectoryError, PermissionError):  # unreadable, or a link that leads out, too
+                continue
         return found
 
 
-def _pack(files: Mapping[str, str]) -> str:
-    """A tar of the files as base64 text."""
+def _pack(files: Mapping[str, str]) -> bytes:
+    """A tar of the files."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         for name, text in files.items():
@@ -91,4 +122,4 @@ def _pack(files: Mapping[str, str]) -> str:
             member = tarfile.TarInfo(name)
             member.size = len(data)
             archive.addfile(member, io.BytesIO(data))
-    return base64.encodebytes(buffer.getvalue()).decode()
+    return buffer.getvalue()

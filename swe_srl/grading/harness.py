@@ -25,6 +25,7 @@ _PACKAGE = "swebench.harness"
 _IMPORTING = threading.Lock()
 START_MARKER = ">>>>> Start Test Output"
 END_MARKER = ">>>>> End Test Output"
+ERRORED_MARKER = ">>>>> Tests Errored"  # the harness's own: a log that holds it is not resolved
 EXIT_MARKER = ">>>>> Test Exit Code"
 EXIT_VARIABLE = "SWEBENCH_TEST_EXIT_CODE"
 PASSING = frozenset({"PASSED", "XFAIL"})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from swe_srl.grading.evidence import objection_to
-from swe_srl.grading.harness import OfficialReport, official_report
+from swe_srl.grading.harness import ERRORED_MARKER, OfficialReport, official_report
 from swe_srl.grading.workshop import HardenedReport
 from swe_srl.types import Task, TestRun, Verdict, VerdictStatus
 
@@ -37,7 +37,7 @@ def judge(task: Task, patch: str, run: TestRun) -> Verdict:
         status=VerdictStatus.RESOLVED if official.resolved else VerdictStatus.UNRESOLVED,
         official=official.resolved,
         hardened=official.resolved and not objection,
-        reason=objection or _why_not_resolved(official),
+        reason=objection or _why_not_resolved(official, run),
         fail_to_pass_passed=official.fail_to_pass_passed,
         fail_to_pass_failed=official.fail_to_pass_failed,
         pass_to_pass_passed=official.pass_to_pass_passed,
@@ -67,10 +67,13 @@ def _why_not_applied(log: str) -> str:
     return f"the patch does not apply: {lines[0] if lines else log.strip()[-200:]}"
 
 
-def _why_not_resolved(official: OfficialReport) -> str:
+def _why_not_resolved(official: OfficialReport, run: TestRun) -> str:
     if official.resolved:
         return ""
     if not official.parsed:
+        last = run.log.rstrip().rsplit("\n", 1)[-1]
+        if run.exit_code is None and last.startswith(ERRORED_MARKER):
+            return last.removeprefix(f"{ERRORED_MARKER}: ")
         return official.problem or "the log holds no usable test results"
     wanted, kept = len(official.fail_to_pass_failed), len(official.pass_to_pass_failed)
     return f"{wanted} FAIL_TO_PASS and {kept} PASS_TO_PASS tests do not pass"

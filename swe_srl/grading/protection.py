@@ -25,6 +25,9 @@ _RUNNERS = frozenset({"pytest", "_pytest", "py", "pluggy", "iniconfig", "tox", "
 _TEST_FOLDER = re.compile(r"^_?(unit)?tests?$|^testing$", re.IGNORECASE)
 _METADATA = re.compile(r"\.(egg-info|dist-info|egg-link)(/|$)")
 _DIFF = re.compile(r"^diff --git a/(.+?) b/(.+)$", re.MULTILINE)
+_NAMES = re.compile(r"^(?:diff |index:|[-+*]{3} |(?:rename|copy) (?:from|to) )(.*)$", re.IGNORECASE | re.MULTILINE)
+_OCTAL = re.compile(r"\\([0-7]{3})")
+_INTERNAL = re.compile(r"(?:^|[\s\"/])\.git(?:$|[\s\"/])", re.IGNORECASE)
 _HEADER = re.compile(r"^(?:---|\+\+\+) (?:[ab]/)?([^\t\n]+)", re.MULTILINE)
 
 
@@ -36,6 +39,16 @@ def patch_paths(patch: str) -> list[str]:
     """
     named = {path for pair in _DIFF.findall(patch) for path in pair} | set(_HEADER.findall(patch))
     return sorted(path.strip().strip('"') for path in named if path.strip() != "/dev/null")
+
+
+def names_internals(patch: str) -> bool:
+    """Whether a diff names a path in `.git`, which git refuses to write and `patch` writes.
+
+    >>> names_internals("--- /dev/null\\n+++ b/.git/hooks/post-checkout\\n")
+    True
+    """
+    names = (_OCTAL.sub(lambda code: chr(int(code[1], 8)), name) for name in _NAMES.findall(patch))
+    return any(_INTERNAL.search(name) for name in names)
 
 
 def graded_paths(task: Task) -> frozenset[str]:

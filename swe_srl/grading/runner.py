@@ -6,15 +6,19 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 from swe_srl.errors import GradingError, SandboxError
-from swe_srl.grading.harness import official_report
-from swe_srl.grading.workshop import Workshop
+from swe_srl.grading.bench import BrokenRunError
+from swe_srl.grading.harness import ERRORED_MARKER, official_report
+from swe_srl.grading.workshop import HardenedReport, Workshop
 from swe_srl.protocols import Sandbox
 from swe_srl.types import Limits, SandboxSpec, Task, TestRun
 
 WORKDIR = "/testbed"
+PATCH_BYTES = 64 << 20
 GRADING_LIMITS = Limits(memory_mb=4096, processes=512, open_files=4096)
+_T = TypeVar("_T")
 MakeSandbox = Callable[[str, SandboxSpec], Sandbox]
 
 
@@ -98,11 +102,12 @@ def run_tests(task: Task, patch: str, settings: GradingSettings | None = None) -
     """Run a task's tests on a patch in a fresh sandbox and keep what they left behind.
 
     An empty patch runs the tests on the base commit. A patch that the official rules accept is run again, hardened, in
-    another fresh sandbox (see `swe_srl.grading.workshop.HardenedReport`).
+    another fresh sandbox (see `swe_srl.grading.workshop.HardenedReport`). When the sandbox is lost or its disk is full after the
+    patch was run, a fresh one is tried; when that ends the same way, the patch is to blame, and the run says so.
 
     Args:
         task: a row with `eval_script`, `log_parser`, and an image or a source.
-        patch: a diff against the base commit.
+        patch: a diff against the base commit; one of more than PATCH_BYTES is not applied.
         settings: sandbox and limits.
 
     Returns:
@@ -112,6 +117,9 @@ def run_tests(task: Task, patch: str, settings: GradingSettings | None = None) -
         TaskError: the row lacks what grading needs.
     """
     chosen = settings or GradingSettings()
+    size = len(patch.encode(errors="surrogateescape"))
+    if size > PATCH_BYTES:
+        return TestRun(f"error: it has {size} bytes, more than {PATCH_BYTES}", None, applied=False)
     try:
         run = _official_run(task, patch, chosen)
         if not chosen.hardened or not run.applied or run.timed_out or not official_report(task, run.log).resolved:
@@ -129,14 +137,38 @@ def seconds_for_tests(task: Task, settings: GradingSettings) -> float:
 
 
 def _official_run(task: Task, patch: str, settings: GradingSettings) -> TestRun:
-    with _open(task, settings) as sandbox:
-        outcome = Workshop(sandbox, task, WORKDIR).official(patch, seconds_for_tests(task, settings))
-    return TestRun(outcome.log, outcome.exit_code, outcome.applied, outcome.timed_out)
+    def once() -> TestRun:
+        with _open(task, settings) as sandbox:
+            outcome = Workshop(sandbox, task, WORKDIR).official(patch, seconds_for_tests(task, settings))
+        return TestRun(outcome.log, outcome.exit_code, outcome.applied, outcome.timed_out)
+
+    try:
+        return _twice(once)
+    except BrokenRunError as error:
+        return TestRun(f"{error.log}\n\n{ERRORED_MARKER}: {_again(error)}", None, applied=True)
 
 
 def _hardened_run(task: Task, patch: str, settings: GradingSettings) -> str:
-    with _open(task, settings, separate=True) as sandbox:
-        return Workshop(sandbox, task, WORKDIR).hardened(patch, seconds_for_tests(task, settings)).as_text()
+    def once() -> HardenedReport:
+        with _open(task, settings, separate=True) as sandbox:
+            return Workshop(sandbox, task, WORKDIR).hardened(patch, seconds_for_tests(task, settings))
+
+    try:
+        return _twice(once).as_text()
+    except BrokenRunError as error:
+        return HardenedReport(error.log, problem=_again(error)).as_text()
+
+
+def _twice(run: Callable[[], _T]) -> _T:
+    """A run; when it broke, once more in a fresh sandbox."""
+    try:
+        return run()
+    except BrokenRunError:
+        return run()
+
+
+def _again(error: BrokenRunError) -> str:
+    return f"{' '.join(str(error).split())} (in each of two fresh sandboxes)"
 
 
 def _open(task: Task, settings: GradingSettings, separate: bool = False) -> AbstractContextManager[Sandbox]:

@@ -11,10 +11,10 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from swe_srl.errors import GradingError
-from swe_srl.grading.bench import Bench, Ran
+from swe_srl.grading.bench import Bench, BrokenRunError, Ran
 from swe_srl.grading.canaries import make_canaries
 from swe_srl.grading.harness import official_script, split_script
-from swe_srl.grading.protection import Protection, graded_paths, patch_paths
+from swe_srl.grading.protection import Protection, graded_paths, names_internals, patch_paths
 from swe_srl.grading.tester import TesterContainer
 from swe_srl.protocols import Sandbox
 from swe_srl.types import Task
@@ -22,21 +22,31 @@ from swe_srl.types import Task
 _STEP_SECONDS = 300.0  # for the steps around the tests
 _NOT_APPLIED = 97
 _NOT_RESTORED = 98
+_GIT_TOUCHED = 99
 _TRUST = "GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0='*'"  # whoever owns the repository
-_APPLY = f'(export {_TRUST}; apply_patch "$here/patch.diff") >"$here/apply.log" 2>&1'
+_SAFE = (  # and runs nothing that the repository's configuration names
+    "GIT_CONFIG_COUNT=3 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0='*' GIT_CONFIG_KEY_1=core.hooksPath "
+    "GIT_CONFIG_VALUE_1=/dev/null GIT_CONFIG_KEY_2=core.fsmonitor GIT_CONFIG_VALUE_2=false"
+)
+_APPLY = '(export {trust}; apply_patch "$here/patch.diff") >"$here/apply.log" 2>&1'
 _LISTS = ("before", "tracked", "after", "base")  # untracked before, changed, untracked after, files of the base commit
 _APPLY_AND_LIST = f"""
 set -e
-mygit() {{ {_TRUST} git -c core.fileMode=false "$@"; }}
+mygit() {{ {_SAFE} git -c core.fileMode=false "$@"; }}
+internals() {{
+  find .git -path .git/objects -prune -o ! -path .git ! -path .git/index -printf '%p %y %m %s %C@ %l\\0' | sort -z
+}}
 mygit ls-files --others -z >"$here/before"
-{_APPLY} || exit {_NOT_APPLIED}
+internals >"$here/internals"
+{_APPLY.format(trust=_SAFE)} || exit {_NOT_APPLIED}
+internals | cmp -s - "$here/internals" || exit {_GIT_TOUCHED}
 mygit diff --name-only --no-renames -z HEAD -- >"$here/tracked"
 mygit ls-files --others -z >"$here/after"
 mygit ls-tree -r --name-only -z HEAD >"$here/base"
 """
 _PREPARE = f"""
-(export {_TRUST}; xargs -0 -r git checkout HEAD -- <"$here/restore") || exit {_NOT_RESTORED}
 xargs -0 -r rm -rf -- <"$here/remove"
+(export {_SAFE}; xargs -0 -r git checkout HEAD -- <"$here/restore") || exit {_NOT_RESTORED}
 if [ -d "$here/canaries" ]; then cp -r "$here/canaries/." .; fi
 bash "$here/prelude.sh" >"$here/prelude" 2>&1
 """
@@ -112,12 +122,17 @@ class Workshop:
         self._bench = Bench(sandbox, workdir)
 
     def official(self, patch: str, timeout: float) -> Outcome:
-        """Apply the patch, unless it is empty, and run the evaluation script as the harness does."""
+        """Apply the patch, unless it is empty, and run the evaluation script as the harness does.
+
+        Raises:
+            SandboxError, GradingError: the sandbox failed before the patch was run.
+            BrokenRunError: it failed afterwards.
+        """
         files = {"eval.sh": official_script(self._task, f"{self._bench.here}/status")}
         body = 'collect "$here/log" bash "$here/eval.sh"'
         if patch.strip():
             files["patch.diff"] = patch
-            body = f"{_APPLY} || exit {_NOT_APPLIED}\n{body}"
+            body = f"{_APPLY.format(trust=_TRUST)} || exit {_NOT_APPLIED}\n{body}"
         ran = self._bench.run(body, timeout, files, ("log", "status", "apply.log"))
         log = ran.file("log")
         if ran.timed_out:
@@ -128,13 +143,22 @@ class Workshop:
         return Outcome(log, int(status) if status.lstrip("-").isdigit() else None)
 
     def hardened(self, patch: str, timeout: float) -> HardenedReport:
-        """Apply the patch without its edits to protected files, and run the tests beside canaries."""
+        """Apply the patch without its edits to protected files, and run the tests beside canaries.
+
+        Raises:
+            SandboxError, GradingError: the sandbox failed before the patch was run.
+            BrokenRunError: it failed afterwards.
+        """
         prelude, command = split_script(self._task)
         if prelude is None:
             return HardenedReport(problem="the evaluation script has no markers around its test command")
+        if names_internals(patch):
+            return HardenedReport(problem="the patch names a path in .git")
         applied = self._bench.run(_APPLY_AND_LIST, _STEP_SECONDS, {"patch.diff": patch}, ("apply.log", *_LISTS))
         if applied.exit_code == _NOT_APPLIED:
             return HardenedReport(applied.file("apply.log"), problem="the patch does not apply")
+        if applied.exit_code == _GIT_TOUCHED:
+            return HardenedReport(problem="the patch writes into .git")
         if applied.exit_code != 0:
             raise GradingError(f"{self._task.instance_id}: git failed in the sandbox: {applied.output.strip()[-500:]}")
         dropped = self._dropped(Protection(self._task, command), patch, applied)
@@ -173,7 +197,12 @@ class Workshop:
         if ready.timed_out or ready.exit_code != 0:
             return Outcome(ready.file("prelude"), ready.exit_code, ready.timed_out), ""
         tests = Outcome(*self._sandbox.run_as_tester(f"{ready.file('variables')}\n{command}\n", timeout))
-        changed = self._bench.run(_CHECK, _STEP_SECONDS).output
+        if tests.exit_code is None and not tests.timed_out:
+            raise BrokenRunError("the test command was lost with the sandbox", tests.log)
+        checked = self._bench.run(_CHECK, _STEP_SECONDS)
+        if checked.timed_out:
+            raise BrokenRunError("the test files could not be compared in time", tests.log)
+        changed = checked.output
         return replace(tests, log=tests.log or ready.file("prelude")), changed
 
     def _prelude(self, lines: list[str], watched: list[str]) -> str:
