@@ -5,15 +5,19 @@ from __future__ import annotations
 import shlex
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from swe_srl.envs import SweEnv
+from swe_srl.envs.patch import take_patch
 from swe_srl.errors import SandboxError
+from swe_srl.sandboxes import make_sandbox
 from swe_srl.sandboxes.docker_sandbox import BASE_IMAGE
 from swe_srl.sandboxes.repository import git, prepare_repository
-from swe_srl.types import Task
+from swe_srl.testing import FakeSandbox
+from swe_srl.types import CommandResult, Limits, SandboxSpec, Task
 from tests.sandbox_support import KINDS, write_tree
 
 pytestmark = pytest.mark.timeout(120)
@@ -142,6 +146,43 @@ def test_destroyed_git_is_an_empty_patch(tasks: list[Task], env: SweEnv) -> None
     env.reset()
 
 
+def test_a_repository_without_its_objects_is_an_empty_patch(env: SweEnv) -> None:
+    env.reset()
+    env.step("echo more >> README.md; rm -rf .git/objects/*")
+    assert env.patch() == ""
+    env.reset()
+
+
+def test_a_lost_sandbox_is_no_empty_patch() -> None:
+    lost = CommandResult("[the shell was lost]", None, 1.0, rebuilt=True)
+
+    class Lost(FakeSandbox):
+        def run(self, command: str, timeout: float | None = None) -> CommandResult:
+            return lost if "read-tree" in command else CommandResult("", 0, 0.0)
+
+    with pytest.raises(SandboxError, match="was lost while the patch was taken"):
+        take_patch(Lost(), "/testbed", "0" * 40)
+
+
+def test_a_patch_that_is_not_there_is_infrastructure() -> None:
+    class Gone(FakeSandbox):
+        def run(self, command: str, timeout: float | None = None) -> CommandResult:
+            return CommandResult("", 0, 0.0)
+
+    with pytest.raises(SandboxError, match="the patch cannot be taken"):
+        take_patch(Gone(), "/testbed", "0" * 40)
+
+
+@pytest.mark.sandbox
+def test_a_full_disk_is_said_when_the_patch_is_taken(tasks: list[Task]) -> None:
+    prepared = prepare_repository(tasks[0].source)
+    limits = replace(Limits(), disk_mb=32)
+    with make_sandbox("local", SandboxSpec(repository=str(prepared.path), limits=limits)) as sandbox:
+        sandbox.run("cd /testbed; head -c 300000 /dev/urandom >new.bin; cat /dev/zero >/tmp/full; echo x >>/tmp/full")
+        with pytest.raises(SandboxError, match="(?i)space"):
+            take_patch(sandbox, "/testbed", prepared.base_commit)
+
+
 def image_with_history(name: str, commands: str) -> str:
     """An image whose /testbed is a git repository with a past and a future."""
     import docker
@@ -214,8 +255,6 @@ def test_image_without_a_repository_is_infrastructure() -> None:
 
 @pytest.mark.sandbox
 def test_task_with_image_and_source_in_the_local_sandbox(tasks: list[Task]) -> None:
-    from dataclasses import replace
-
     env = SweEnv([replace(tasks[0], image="swe-srl-nowhere:1")], sandbox="local")
     env.reset()
     assert env.step(f"echo {shlex.quote('x')}")[0] == "x\n"

@@ -7,6 +7,7 @@ import shlex
 
 from swe_srl.errors import SandboxError
 from swe_srl.protocols import Sandbox
+from swe_srl.types import CommandResult
 
 SECONDS = 300.0
 FOLDER = "/tmp/.swe-srl-patch"
@@ -47,6 +48,14 @@ if [[ -s {folder}/binary ]]; then
   if [[ -e {folder}/saved ]]; then mv {folder}/saved "$GIT_DIR/info/attributes"; fi
 fi
 """
+# Whether everything of the base commit is there, and can be added to: writes nothing itself.
+_USABLE = """
+set -o pipefail
+cd -- {workdir} && export GIT_DIR={workdir}/.git GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null && [[ -w $GIT_DIR/objects ]] &&
+g() {{ git -c safe.directory='*' -c core.fsmonitor=false "$@"; }} &&
+g ls-tree -r {base} | while read -r mode kind object path; do [[ $kind == blob ]] && echo "$object"; done |
+  g cat-file --batch-check | {{ ! grep -q missing; }}
+"""
 _SECTION = re.compile(rb"^diff --git ", re.MULTILINE)
 
 
@@ -58,7 +67,7 @@ def untracked_files(sandbox: Sandbox, workdir: str) -> bytes:
     """
     listing = "git -c safe.directory='*' ls-files -z --others --exclude-per-directory=.gitignore -- ."
     script = f"mkdir -p {FOLDER} && cd -- {shlex.quote(workdir)} && {listing} >{FOLDER}/new"
-    if _run_clean(sandbox, script) != 0:
+    if _run_clean(sandbox, script).exit_code != 0:
         raise SandboxError(f"there is no usable git repository at {workdir}")
     found = sandbox.read_file(f"{FOLDER}/new")
     _run_clean(sandbox, f"rm -rf {FOLDER}")
@@ -78,8 +87,15 @@ def take_patch(sandbox: Sandbox, workdir: str, base_commit: str, untracked: byte
     repository's `.git` has no patch: the result is "".
 
     Raises:
-        SandboxError: the sandbox failed.
+        SandboxError: the sandbox failed, or the patch cannot be taken although the repository is usable (a full disk).
     """
+    try:
+        return _take(sandbox, workdir, base_commit, untracked)
+    except OSError as error:
+        raise SandboxError(f"the patch cannot be taken: {error}") from error
+
+
+def _take(sandbox: Sandbox, workdir: str, base_commit: str, untracked: bytes) -> str:
     _run_clean(sandbox, f"rm -rf {FOLDER}")
     if untracked:
         sandbox.write_file(f"{FOLDER}/known", untracked)
@@ -96,20 +112,28 @@ def take_patch(sandbox: Sandbox, workdir: str, base_commit: str, untracked: byte
 
 
 def _diff(sandbox: Sandbox, workdir: str, base_commit: str) -> bytes:
-    script = _SCRIPT.format(workdir=shlex.quote(workdir), folder=FOLDER, base=shlex.quote(base_commit))
-    return sandbox.read_file(f"{FOLDER}/patch") if _run_clean(sandbox, script) == 0 else b""
+    names = {"workdir": shlex.quote(workdir), "base": shlex.quote(base_commit)}
+    done = _run_clean(sandbox, _SCRIPT.format(folder=FOLDER, **names))
+    if done.exit_code == 0:
+        return sandbox.read_file(f"{FOLDER}/patch")
+    _run_clean(sandbox, f"rm -rf {FOLDER}")
+    if _run_clean(sandbox, _USABLE.format(**names)).exit_code == 0:
+        raise SandboxError(f"the patch cannot be taken: {done.output.strip()[-500:] or f'exit code {done.exit_code}'}")
+    return b""
 
 
-def _run_clean(sandbox: Sandbox, script: str) -> int | None:
-    """Run a script in a fresh bash without the session's variables; its exit code.
+def _run_clean(sandbox: Sandbox, script: str) -> CommandResult:
+    """Run a script in a fresh bash without the session's variables.
 
     Raises:
-        SandboxError: it did not end in time.
+        SandboxError: it did not end in time, or was lost with the sandbox's shell.
     """
     result = sandbox.run(f"{CLEAN} {shlex.quote(script)}", SECONDS)
     if result.timed_out:
         raise SandboxError(f"taking the patch did not end within {SECONDS:g} seconds")
-    return result.exit_code
+    if result.exit_code is None:
+        raise SandboxError(f"the sandbox was lost while the patch was taken: {result.output.strip()[-300:]}")
+    return result
 
 
 def _is_text(data: bytes) -> bool:
