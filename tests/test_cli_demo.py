@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -23,14 +25,25 @@ stages:
 
 
 def start(folder: Path) -> subprocess.Popen[str]:
+    """A demo that an interrupt reaches, though whoever runs the tests may ignore it (as what a shell has in the background)."""
     return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, *SMALL],
+        ["env", "--default-signal=INT", sys.executable, "-c", PROGRAM, *SMALL],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent.parent)},
     )
+
+
+@contextmanager
+def ended(program: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
+    """The program, which is killed when the test fails before it has ended."""
+    try:
+        yield program
+    finally:
+        program.kill()
+        program.wait()
 
 
 def processes() -> dict[tuple[int, str], int]:
@@ -69,10 +82,10 @@ def wait_for_a_sandbox(program: subprocess.Popen[str]) -> set[tuple[int, str]]:
 @pytest.mark.timeout(600)
 def test_an_interrupted_demo_goes_on_and_ends_with_the_table(tmp_path: Path) -> None:
     (tmp_path / "small.yaml").write_text(RECIPE)
-    first = start(tmp_path)
-    started = wait_for_a_sandbox(first)
-    first.send_signal(signal.SIGINT)
-    _, err = first.communicate(timeout=120)
+    with ended(start(tmp_path)) as first:
+        started = wait_for_a_sandbox(first)
+        first.send_signal(signal.SIGINT)
+        _, err = first.communicate(timeout=120)
     assert first.returncode == 130, err
     assert "interrupted. What is finished is kept in run; go on with: swe-srl demo" in err
     assert "Traceback" not in err
@@ -80,8 +93,8 @@ def test_an_interrupted_demo_goes_on_and_ends_with_the_table(tmp_path: Path) -> 
     episodes = tmp_path / "run" / "before" / "episodes.jsonl"
     kept = episodes.read_text() if episodes.exists() else ""
 
-    second = start(tmp_path)
-    out, err = second.communicate(timeout=500)
+    with ended(start(tmp_path)) as second:
+        out, err = second.communicate(timeout=500)
     assert second.returncode == 0, err
     for words in (
         "resolve rate",
