@@ -96,16 +96,19 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A junit report tells which capabilities each test needed."""
+    """A junit report tells which capabilities each test needed ("needs"), and for lack of which it was skipped ("lacks")."""
     for item in items:
         item.user_properties += [("needs", name) for name in MISSING if item.get_closest_marker(name)]
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    for name, missing in MISSING.items():
-        if item.get_closest_marker(name) and (reason := missing()):
+    """A required capability comes first: what another one lacks does not hide its loss."""
+    wanted = [name for name in MISSING if item.get_closest_marker(name)]
+    for name in sorted(wanted, key=lambda name: name not in required()):
+        if reason := MISSING[name]():
             if name in required():
                 pytest.fail(f"SWE_SRL_REQUIRE has {name}, but the test would be skipped: {reason}", pytrace=False)
+            item.user_properties.append(("lacks", name))
             pytest.skip(f"{name}: {reason}")
 
 
@@ -115,11 +118,13 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """A skip is a failure when the test needs a capability that SWE_SRL_REQUIRE names.
 
-    Tests that declare another condition (`skipif`: only for root, only for others) may still be skipped by it.
+    Tests that declare another condition (`skipif`: only for root, only for others; a capability that nobody requires) may
+    still be skipped by it.
     """
     report = yield
     needed = sorted(name for name in required() if item.get_closest_marker(name))
-    if report.skipped and needed and not hasattr(report, "wasxfail") and item.get_closest_marker("skipif") is None:
+    excused = item.get_closest_marker("skipif") or any(name == "lacks" for name, _ in item.user_properties)
+    if report.skipped and needed and not hasattr(report, "wasxfail") and not excused:
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
         report.outcome = "failed"
         report.longrepr = f"SWE_SRL_REQUIRE has {', '.join(needed)}, but the test was skipped: {reason}"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +12,7 @@ import pytest
 pytest_plugins = ["pytester"]
 
 CONFTEST = Path(__file__).with_name("conftest.py")
+CI = CONFTEST.parent.parent / ".ci" / "run"
 TESTS = """
 import pytest
 
@@ -31,7 +35,7 @@ def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.
     monkeypatch.delenv("SWE_SRL_HUB", raising=False)
     monkeypatch.delenv("SWE_SRL_REQUIRE", raising=False)
     pytester.makeconftest(CONFTEST.read_text())
-    pytester.makeini("[pytest]\nmarkers =\n    hub: x\n")
+    pytester.makeini("[pytest]\nmarkers =\n    hub: x\n    shared: x\n    docker: x\n")
     pytester.makepyfile(TESTS)
     return pytester
 
@@ -69,3 +73,46 @@ def test_an_unknown_requirement_is_refused(suite: pytest.Pytester, monkeypatch: 
 def test_a_report_tells_what_each_test_needed(suite: pytest.Pytester) -> None:
     suite.runpytest_subprocess("--junitxml=report.xml")
     assert '<property name="needs" value="hub"' in (suite.path / "report.xml").read_text()
+
+
+BOTH = """
+import pytest
+
+@pytest.mark.hub
+@pytest.mark.shared
+def test_both(): pass
+"""
+
+
+@pytest.mark.parametrize(("hub", "outcome"), [("1", {"skipped": 1}), ("", {"errors": 1})])
+def test_a_capability_that_nobody_requires_may_be_missing(
+    suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, hub: str, outcome: dict[str, int]
+) -> None:
+    """It does not hide that a required one is missing, too."""
+    monkeypatch.setenv("SWE_SRL_REQUIRE", "hub")
+    monkeypatch.setenv("SWE_SRL_HUB", hub)
+    monkeypatch.setenv("SWE_SRL_SHARED", "/nowhere")
+    suite.makepyfile(BOTH)
+    result = suite.runpytest_subprocess("--junitxml=report.xml")
+    result.assert_outcomes(**outcome)
+    lacks = '<property name="lacks" value="shared"' in (suite.path / "report.xml").read_text()
+    assert lacks == (hub == "1")
+
+
+@pytest.mark.parametrize(
+    ("lacks", "accepted"),
+    [(["", None], False), ([None, "shared"], True), (["shared"], False), ([None, "docker"], False)],
+)
+def test_the_docker_tests_of_a_run(tmp_path: Path, lacks: list[str | None], accepted: bool) -> None:
+    """`lacks` has one entry for each test: None ran, others were skipped, for lack of something or ("") for no such reason."""
+    needs = '<property name="needs" value="docker"/>'
+    cases = []
+    for lack in lacks:
+        why = f'<property name="lacks" value="{lack}"/>' if lack else ""
+        skipped = "" if lack is None else "<skipped/>"
+        cases.append(f'<testcase name="t"><properties>{needs}{why}</properties>{skipped}</testcase>')
+    (tmp_path / "report.xml").write_text(f"<testsuite>{''.join(cases)}<testcase name='other'/></testsuite>")
+    program = re.search(r"<<'PYTHON'\n(.*?)^PYTHON$", CI.read_text(), re.DOTALL | re.MULTILINE)
+    assert program
+    done = subprocess.run([sys.executable, "-c", program[1], str(tmp_path / "report.xml")], capture_output=True)
+    assert (done.returncode == 0) == accepted, done
