@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 import yaml
 
 from swe_srl.definitions import definition_names
 from swe_srl.errors import ConfigError
-from swe_srl.settings import Draft, as_mapping, as_yaml, from_mapping
+from swe_srl.settings import Draft, as_mapping, as_yaml, from_mapping, settings_of
 from swe_srl.training import StageSettings, TrainSettings, load_recipe
 
 
@@ -53,6 +54,34 @@ def test_wrong_stages(values: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         from_mapping(TrainSettings, {"stages": [values]}, "test")
     assert from_mapping(TrainSettings, {"stages": [{"method": "sft", "group_size": 1}]}, "test")
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"method": "SRL"}, "method: unknown value 'SRL'"),
+        ({"schedule": "cosin"}, "schedule: .*did you mean 'cosine'"),
+        ({"average": "tokens"}, "average: .*did you mean 'token'"),
+        ({"sft_target": "thought"}, "sft_target: "),
+        ({"similarity": "sequense"}, "did you mean 'sequence'"),
+    ],
+)
+def test_choices_are_checked_in_python_too(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        StageSettings(**values)
+    with pytest.raises(ConfigError, match=message):
+        from_mapping(TrainSettings, {"stages": [{}, values]}, "test")
+
+
+def test_the_runs_own_choices_are_checked_in_python_too() -> None:
+    with pytest.raises(ConfigError, match="did you mean 'best'"):
+        TrainSettings(final_model="Best")
+    with pytest.raises(ConfigError, match="method: unknown value 'SRL': Known: sft, srl"):
+        TrainSettings(method="SRL")
+
+
+def test_the_help_of_epochs_says_what_dynamic_sampling_does_to_them() -> None:
+    assert "dynamic sampling draws others" in settings_of(StageSettings)["epochs"].help
 
 
 @pytest.mark.parametrize(

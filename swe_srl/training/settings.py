@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from swe_srl.definitions import load_definition
-from swe_srl.errors import ConfigError
+from swe_srl.errors import ConfigError, suggest
+from swe_srl.rewards import get_similarity
 from swe_srl.settings import Draft, setting, settings_of
 from swe_srl.trajectories.steps import StepSettings
 
@@ -17,13 +18,29 @@ QUICKSTART = "quickstart"
 RANDOM = "random"
 
 
+def check_choices(settings: Any) -> None:
+    """Check the settings that have choices: one made in Python has not been through the checks of files and flags.
+
+    Raises:
+        ConfigError: a value that is not among its choices; the message suggests the nearest.
+    """
+    for name, item in settings_of(type(settings)).items():
+        value = getattr(settings, name)
+        if item.choices and value not in item.choices and not (value is None and item.default() is None):
+            raise ConfigError(f"{name}: {suggest(str(value), item.choices, 'value')}")
+
+
 @dataclass(frozen=True)
 class StageSettings:
     """One stage of a run. Every stage starts from the model that the stage before it ended with."""
 
     method: str = setting("srl", "How to train: rewarded samples (srl), or likelihood of the target (sft).", METHODS)
     updates: int = setting(0, "Updates of this stage; 0 counts by epochs.")
-    epochs: int = setting(1, "Passes over the steps, when updates is 0.")
+    epochs: int = setting(
+        1,
+        "When updates is 0: as many updates as drawing batch_steps steps each takes for so many passes over the steps; "
+        "dynamic sampling draws others in place of groups that it skips, so it can pass over them several times more.",
+    )
     batch_steps: int = setting(16, "Steps per update (for srl: groups with a usable reward spread).")
     learning_rate: float = setting(1e-5, "Peak learning rate of AdamW.")
     warmup: float = setting(0.0, "Share of the stage over which the learning rate rises from 0.")
@@ -54,6 +71,8 @@ class StageSettings:
     save_every: int = setting(10, "Updates between checkpoints; 0 for the stage's end only.")
 
     def __post_init__(self) -> None:
+        check_choices(self)
+        get_similarity(self.similarity)  # an unknown one is refused now, not when the stage begins
         at_least = {"updates": 0, "epochs": 1, "batch_steps": 1, "inner_epochs": 1, "minibatches": 1}
         at_least |= {"eval_every": 0, "save_every": 0, "max_new_tokens": 1, "validation_steps": 1}
         at_least |= {"group_size": 2 if self.method == "srl" else 1, "max_resampling": 1}
@@ -122,6 +141,7 @@ class TrainSettings:
     save_every: int | None = override("save_every")
 
     def __post_init__(self) -> None:
+        check_choices(self)
         if not self.stages:
             raise ConfigError("stages: a run has at least one")
         for name in ("generate_tokens", "update_tokens", "samples_every", "keep"):
