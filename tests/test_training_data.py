@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from training_data import make_trajectory, train_settings, write_trajectory_file
 
 from swe_srl.errors import ContaminationError, TrajectoryError
-from swe_srl.training.data import StepStream, hold_out, load_steps, shuffle_targets, steps_fingerprint
+from swe_srl.training.data import (
+    StepStream,
+    hold_out,
+    load_steps,
+    model_fingerprint,
+    shuffle_targets,
+    steps_fingerprint,
+)
 from swe_srl.trajectories import make_steps
 from swe_srl.trajectories.prompting import Prompting
 from swe_srl.types import Step, Task
@@ -37,7 +45,42 @@ def test_named_validation_trajectories(tmp_path: Path) -> None:
     held = write_trajectory_file(tmp_path / "held", 2)
     data = load_steps(train_settings(tmp_path, validation=str(held)))
     assert (len(data.training), len(data.validation)) == (48, 8)
-    assert len(load_steps(settings).validation) == 4
+    assert data.shared_tasks == ["task0", "task1"]
+    assert data.held_report is not None and data.held_report.steps == 8
+    drawn = load_steps(settings)
+    assert len(drawn.validation) == 4 and drawn.held_report is None and not drawn.shared_tasks
+
+
+def test_what_is_unusable_of_named_validation_trajectories_is_reported(tmp_path: Path) -> None:
+    (tmp_path / "held").mkdir()
+    held = write_trajectory_file(tmp_path / "held", 1)
+    held.write_text(held.read_text() + '{"unknown": 1}\n')
+    data = load_steps(train_settings(tmp_path, validation=str(held)))
+    assert data.held_report is not None and len(data.held_report.records) == 1 and len(data.validation) == 4
+
+
+def test_named_validation_trajectories_without_a_usable_step_are_an_error(tmp_path: Path) -> None:
+    held = tmp_path / "held.jsonl"
+    held.write_text('{"unknown": 1}\n')
+    with pytest.raises(TrajectoryError, match=r"held\.jsonl: no validation step came of it \(no known"):
+        load_steps(train_settings(tmp_path, validation=str(held)))
+
+
+def test_trajectories_without_a_task_are_held_out_one_by_one() -> None:
+    steps = [replace(step, task_id="") for step in some_steps(8)]
+    training, validation = hold_out(steps, 0.25, 0)
+    assert (len(training), len(validation)) == (24, 8)
+    assert not {s.trajectory_id for s in training} & {s.trajectory_id for s in validation}
+
+
+def test_the_fingerprint_of_a_model_folder_is_of_names_and_contents(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors").write_bytes(b"one")
+    first = model_fingerprint(tmp_path)
+    (tmp_path / "notes.md").write_text("not part of the model")
+    assert model_fingerprint(tmp_path) == first
+    (tmp_path / "model.safetensors").write_bytes(b"two")
+    assert model_fingerprint(tmp_path) != first
 
 
 @pytest.mark.parametrize(("share", "count", "held"), [(0.0, 5, 0), (0.5, 1, 0), (0.001, 5, 1), (0.99, 5, 4)])

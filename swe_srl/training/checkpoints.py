@@ -86,9 +86,12 @@ class Checkpoints:
         return content
 
     def restore(self, place: Place, model: PreTrainedModel) -> dict[str, Any]:
-        """Put a checkpoint's weights into `model` and torch's random state back; returns the trainer's state."""
+        """Put a checkpoint's weights into `model` and torch's random state back; returns the trainer's state.
+
+        The state is in the CPU's memory, whatever device wrote it; the optimiser moves it to its parameters.
+        """
         load_weights(model, self.path(place))
-        trainer: dict[str, Any] = torch.load(self.path(place) / "trainer.pt", weights_only=True)
+        trainer: dict[str, Any] = torch.load(self.path(place) / "trainer.pt", weights_only=True, map_location="cpu")
         torch.set_rng_state(trainer.pop("random"))
         return trainer
 

@@ -12,12 +12,14 @@ from pathlib import Path
 
 from swe_srl.agents.definition import AgentDefinition
 from swe_srl.errors import ConfigError, ContaminationError, TrajectoryError
+from swe_srl.runs import fingerprint
 from swe_srl.seeds import derive_seed
 from swe_srl.training.settings import QUICKSTART, TrainSettings
 from swe_srl.trajectories import Contamination, ContaminationIndex, ReadReport, make_steps, read_trajectories
 from swe_srl.types import Step
 
-SHOWN = 10  # contaminated tasks named in an error
+SHOWN = 10  # tasks named in a message
+MODEL_FILES = (".safetensors", ".bin", ".json", ".jinja", ".model", ".txt", ".py")
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class StepData:
         training: what is trained on.
         validation: held out; of other tasks.
         report: what became of every turn of the training trajectories.
+        held_report: the same of trajectories for validation; None when some of the training ones were held out.
         contaminated: training steps of evaluation tasks, kept because contamination was allowed.
     """
 
@@ -35,6 +38,12 @@ class StepData:
     validation: list[Step]
     report: ReadReport
     contaminated: list[Contamination]
+    held_report: ReadReport | None = None
+
+    @property
+    def shared_tasks(self) -> list[str]:
+        """Tasks of validation steps that are trained on too: only named validation trajectories can have any."""
+        return sorted({s.task_id for s in self.training} & {s.task_id for s in self.validation} - {""})
 
     def fingerprints(self) -> dict[str, str]:
         """Of what is trained on and what is held out: contexts, targets and thoughts."""
@@ -57,43 +66,52 @@ def load_steps(settings: TrainSettings) -> StepData:
     """The steps that these settings name.
 
     Raises:
-        TrajectoryError: no trajectories there, or none gives a step.
+        TrajectoryError: no trajectories there, or none gives a step; the same of validation trajectories, when named.
         ContaminationError: steps belong to tasks of the evaluation split; the message lists them.
     """
-    report = ReadReport()
-    if settings.trajectories == QUICKSTART:
-        steps = _read(quickstart_file("trajectories-train.jsonl"), settings, report)
-    else:
-        steps = _read(settings.trajectories, settings, report)
-    report.check()
+    bundled = settings.trajectories == QUICKSTART
+    source = quickstart_file("trajectories-train.jsonl") if bundled else settings.trajectories
+    training, report = _read(source, settings)
+    _require(training, source, report, "training")
+    held: Path | str = settings.validation
+    if bundled and not held:
+        held = quickstart_file("trajectories-validation.jsonl")
+    if not held:
+        training, validation = hold_out(training, settings.validation_share, settings.seed)
+        return StepData(training, validation, report, guard(training, settings))
+    validation, held_report = _read(held, settings)
     if settings.validation:
-        training, validation = steps, _read(settings.validation, settings, ReadReport())
-    elif settings.trajectories == QUICKSTART:
-        training = steps
-        validation = _read(quickstart_file("trajectories-validation.jsonl"), settings, ReadReport())
-    else:
-        training, validation = hold_out(steps, settings.validation_share, settings.seed)
-    if not training:
-        reasons = ", ".join(sorted(report.turns)) or "no turn was read"
-        raise TrajectoryError(f"{settings.trajectories}: no training step came of it ({reasons})")
-    return StepData(training, validation, report, guard(training, settings))
+        _require(validation, held, held_report, "validation")
+    return StepData(training, validation, report, guard(training, settings), held_report)
 
 
-def _read(source: str | Path, settings: TrainSettings, report: ReadReport) -> list[Step]:
-    agent = AgentDefinition.load(settings.agent_name)
+def _read(source: str | Path, settings: TrainSettings) -> tuple[list[Step], ReadReport]:
+    agent, report = AgentDefinition.load(settings.agent_name), ReadReport()
     trajectories = read_trajectories(source, report)
-    return list(make_steps(trajectories, agent.prompting, report, settings.steps, submit=agent.submit))
+    steps = list(make_steps(trajectories, agent.prompting, report, settings.steps, submit=agent.submit))
+    report.check()
+    return steps, report
+
+
+def _require(steps: Sequence[Step], source: str | Path, report: ReadReport, purpose: str) -> None:
+    if not steps:
+        reasons = ", ".join(sorted([*report.records, *report.turns])) or "no turn was read"
+        raise TrajectoryError(f"{source}: no {purpose} step came of it ({reasons})")
 
 
 def hold_out(steps: Sequence[Step], share: float, seed: int) -> tuple[list[Step], list[Step]]:
     """Steps for training and for validation: whole tasks are held out, at least one when there are two or more.
 
-    Which tasks depends on their names and the seed alone.
+    Which tasks depends on their names and the seed alone. A trajectory without a task counts as a task of its own.
     """
-    tasks = sorted({step.task_id for step in steps}, key=lambda task: derive_seed(seed, "held out", task))
+    tasks = sorted({_task_of(step) for step in steps}, key=lambda task: derive_seed(seed, "held out", task))
     count = min(len(tasks) - 1, max(1, round(share * len(tasks)))) if share and len(tasks) > 1 else 0
     held = set(tasks[:count])
-    return [s for s in steps if s.task_id not in held], [s for s in steps if s.task_id in held]
+    return [s for s in steps if _task_of(s) not in held], [s for s in steps if _task_of(s) in held]
+
+
+def _task_of(step: Step) -> str:
+    return step.task_id or step.trajectory_id
 
 
 def guard(steps: Sequence[Step], settings: TrainSettings) -> list[Contamination]:
@@ -137,6 +155,15 @@ def steps_fingerprint(steps: Iterable[Step]) -> str:
     for step in steps:
         chat = [[message.role, message.content] for message in step.context]
         digest.update(json.dumps([step.step_id, step.task_id, chat, step.target, step.thought]).encode())
+    return f"sha256:{digest.hexdigest()}"
+
+
+def model_fingerprint(folder: Path) -> str:
+    """`sha256:` of names and contents of the files of a model folder that say how it computes and what it was taught."""
+    digest = hashlib.sha256()
+    for file in sorted(folder.iterdir()):
+        if file.suffix in MODEL_FILES and file.is_file():
+            digest.update(f"{file.name}\0{fingerprint(file)}\0".encode())
     return f"sha256:{digest.hexdigest()}"
 
 
