@@ -13,6 +13,7 @@ from training_data import make_trajectory
 from swe_srl.errors import TrainingError
 from swe_srl.training.rollouts import Rollouts, Sampler, mean_similarity
 from swe_srl.training.settings import StageSettings
+from swe_srl.training.watch import Watch
 from swe_srl.trajectories import make_steps
 from swe_srl.trajectories.action_format import format_action
 from swe_srl.trajectories.prompting import Prompting
@@ -136,14 +137,60 @@ def test_steps_that_do_not_fit_are_counted_not_sampled() -> None:
 def test_a_malformed_completion_gets_the_penalty_and_validates_as_nothing() -> None:
     class Babbling(FakeGenerator):
         def _one(self, seed: int, j: int) -> Completion:
-            return Completion("ls" if j else "```bash\nls src\n```", (1,), (-1.0,), bool(j), 3)
+            return Completion("ls" if j else "```bash\nls src\n```", (1,), (-1.0,), True, 3)
 
     source = sampler(Babbling(), format_penalty=-2.0)
     batch = source.batch()
     assert {group.rewards[1] for group in batch.drawn} == {-2.0}
-    assert batch.metrics(0.01)["format_errors"] == 0.75 and batch.metrics(0.01)["unfinished"] == 0.25
+    assert batch.metrics(0.01)["format_errors"] == 0.75 and batch.metrics(0.01)["unfinished"] == 0
     exact = [group for group in batch.drawn if STEPS[group.index].target == "ls src"]
     assert exact and mean_similarity(exact) == 0.25
+
+
+def test_a_completion_that_was_cut_is_malformed_whole_as_it_may_look() -> None:
+    class Cut(FakeGenerator):
+        def _one(self, seed: int, j: int) -> Completion:
+            return Completion("```bash\nls src\n```", (1,), (-1.0,), bool(j), 3)
+
+    batch = sampler(Cut(), max_new_tokens=7).batch()
+    for group in batch.drawn:
+        assert group.rewards[0] == -1.0 and min(group.rewards[1:]) >= 0
+        assert group.reasons == ("did not end within 7 tokens", "", "", "")
+    assert batch.metrics(0.01)["format_errors"] == batch.metrics(0.01)["unfinished"] == 0.25
+
+
+class Malformed(FakeGenerator):
+    """Every completion lacks its fence."""
+
+    def _one(self, seed: int, j: int) -> Completion:
+        return Completion("ls", (1,), (-1.0,), True, 3)
+
+
+def test_updates_without_a_usable_group_stop_a_stage_that_has_learnt_nothing() -> None:
+    watch, source = Watch(), sampler(Malformed())
+    assert [watch.see(source.batch()) for _ in range(2)] == ["", ""]
+    assert "without one usable group" in watch.unlearnt()
+    with pytest.raises(
+        TrainingError, match=r"3 consecutive .* 192 of 192 completions malformed: 192 × no fenced .*sft"
+    ):
+        watch.see(source.batch())
+    alike = Watch()
+    equal = sampler(FakeGenerator(same=1), dynamic_sampling=False)
+    with pytest.raises(TrainingError, match=r"mean reward 0\.\d\d; 0 of 48 completions malformed\)"):
+        [alike.see(equal.batch()) for _ in range(3)]
+
+
+def test_a_usable_group_starts_the_count_anew_and_a_converged_stage_goes_on() -> None:
+    watch, useful = Watch(), sampler(FakeGenerator())
+    empty = sampler(FakeGenerator(same=1))
+    for _ in range(3):
+        assert [watch.see(source.batch()) for source in (empty, empty, useful)] == ["", "", ""]
+    said = [watch.see(empty.batch()) for _ in range(5)]
+    assert "little left to learn" in said[2] and not any(said[:2] + said[3:]) and not watch.unlearnt()
+    collapsed = sampler(Malformed())
+    watch.see(useful.batch())
+    with pytest.raises(TrainingError, match="no usable group"):
+        [watch.see(collapsed.batch()) for _ in range(3)]
 
 
 def test_a_generator_without_token_ids_is_refused() -> None:

@@ -17,7 +17,7 @@ from swe_srl.seeds import derive_seed
 from swe_srl.training.data import StepStream
 from swe_srl.training.settings import StageSettings
 from swe_srl.trajectories.action_format import parse_action
-from swe_srl.types import Completion, FormatError, Sampling, Score, Step
+from swe_srl.types import Action, Completion, FormatError, Sampling, Score, Step
 
 Logprobs = tuple[tuple[float, ...], ...]  # by completion and token
 SLOWEST_RATE = 0.25  # a round draws at most 1 / this many steps for each group that is missing
@@ -200,16 +200,14 @@ class Sampler:
                 "the generator gave completions without token ids and log-probabilities: train with a local model"
             )
         target = self.steps[index].target
-        scores = [
-            step_reward(parse_action(one.text), target, self.similarity, self.stage.format_penalty)
-            for one in completions
-        ]
+        actions = [_action(one, self.stage.max_new_tokens) for one in completions]
+        scores = [step_reward(action, target, self.similarity, self.stage.format_penalty) for action in actions]
         return Rollouts(
             index,
             epoch,
             tuple(completions),
             tuple(score.value for score in scores),
-            tuple(_malformed(one) for one in completions),
+            tuple(action.reason if isinstance(action, FormatError) else "" for action in actions),
             tuple(_numbers(score) for score in scores),
         )
 
@@ -229,9 +227,10 @@ def reason_counts(groups: Sequence[Rollouts]) -> dict[str, int]:
     return dict(Counter(reason for group in groups for reason in group.reasons if reason))
 
 
-def _malformed(completion: Completion) -> str:
-    action = parse_action(completion.text)
-    return action.reason if isinstance(action, FormatError) else ""
+def _action(completion: Completion, limit: int) -> Action | FormatError:
+    if not completion.finished:  # whole as it may look, the policy did not end there
+        return FormatError(f"did not end within {limit} tokens", completion.text)
+    return parse_action(completion.text)
 
 
 def _numbers(score: Score) -> dict[str, float]:

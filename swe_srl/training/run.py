@@ -17,11 +17,12 @@ from swe_srl.progress import Progress, SilentProgress
 from swe_srl.runs import RunFolder
 from swe_srl.settings import as_mapping
 from swe_srl.training.checkpoints import Checkpoints, load_weights, save_model, write_folder
-from swe_srl.training.data import StepData, load_steps, quickstart_file
+from swe_srl.training.data import SHOWN, StepData, load_steps, model_fingerprint, quickstart_file
 from swe_srl.training.journal import Journal
 from swe_srl.training.random_model import make_random_model
 from swe_srl.training.settings import QUICKSTART, RANDOM, TrainSettings
-from swe_srl.training.stage import StageTrainer, Workplace
+from swe_srl.training.stage import StageTrainer
+from swe_srl.training.workplace import Workplace
 
 FREE_SETTINGS = ("output", "tensorboard", "keep", "generate_tokens", "threads")  # may change when a run is resumed
 
@@ -38,7 +39,8 @@ def train(settings: TrainSettings, progress: Progress | None = None) -> Path:
     """
     progress = progress or SilentProgress()
     data = load_steps(settings)
-    with RunFolder.start(settings.output, "train", as_mapping(settings), data.fingerprints(), FREE_SETTINGS) as run:
+    fingerprints = data.fingerprints() | _model_fingerprint(settings)
+    with RunFolder.start(settings.output, "train", as_mapping(settings), fingerprints, FREE_SETTINGS) as run:
         if run.file("result.json").exists():
             progress.note(f"{run.path} is finished: nothing to do")
             return run.path
@@ -82,13 +84,39 @@ def _describe(run: RunFolder, data: StepData, progress: Progress) -> None:
     """Write what became of every turn, and which contaminated steps were let in."""
     report = data.report.as_dict() | {"training": len(data.training), "validation": len(data.validation)}
     report["contaminated"] = [asdict(match) for match in data.contaminated]
+    if data.held_report is not None:
+        report["validation_report"] = data.held_report.as_dict() | {"tasks_trained_on": data.shared_tasks}
     write_atomic(run.file("steps.json"), json.dumps(report, indent=2) + "\n")
     progress.note(
         f"{len(data.training)} training steps, {len(data.validation)} held out; {data.report.reported} turns "
         f"gave no step (reasons in {run.file('steps.json')})"
     )
+    if data.held_report is not None and data.held_report.reported + len(data.held_report.records):
+        progress.note(
+            f"of the validation trajectories, {data.held_report.reported} turns gave no step and "
+            f"{sum(entry.count for entry in data.held_report.records.values())} records could not be read (reasons in "
+            f"{run.file('steps.json')})"
+        )
+    if data.shared_tasks:
+        progress.note(
+            f"warning: {len(data.shared_tasks)} tasks of the validation trajectories are trained on too, so validation "
+            f"flatters the model: {', '.join(data.shared_tasks[:SHOWN])}"
+        )
     if data.contaminated:
         progress.note(f"warning: {len(data.contaminated)} training steps belong to evaluation tasks")
+
+
+def _model_fingerprint(settings: TrainSettings) -> dict[str, str]:
+    """Of the local model folder that the run starts from. A hub id names its model, and a random one follows the seed.
+
+    A run that was begun without one goes on without one.
+    """
+    folder = quickstart_file("model") if settings.model == QUICKSTART else Path(settings.model)
+    if settings.model == RANDOM or not folder.is_dir():
+        return {}
+    if (settings.output / "run.json").is_file() and "model" not in RunFolder.read(settings.output).data:
+        return {}
+    return {"model": model_fingerprint(folder)}
 
 
 def _start_model(settings: TrainSettings, run: RunFolder, data: StepData) -> Path | str:

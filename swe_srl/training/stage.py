@@ -5,54 +5,26 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel
 
 from swe_srl.errors import TrainingError
-from swe_srl.generation.loading import encode_chat
-from swe_srl.generation.local import TransformersGenerator
-from swe_srl.progress import Progress
 from swe_srl.seeds import derive_seed
-from swe_srl.training.checkpoints import Checkpoints, Place, load_weights
+from swe_srl.training.checkpoints import Place, load_weights
 from swe_srl.training.data import shuffle_targets
 from swe_srl.training.forward import TokenGroup
-from swe_srl.training.journal import Clock, Journal, sampled
+from swe_srl.training.journal import Clock, sampled
 from swe_srl.training.rollouts import Logprobs, Rollouts, Sampler, mean_similarity
 from swe_srl.training.selfcheck import self_check
-from swe_srl.training.settings import StageSettings, TrainSettings
+from swe_srl.training.settings import StageSettings
 from swe_srl.training.targets import target_tokens
 from swe_srl.training.update import PolicyGroup, Totals, Updater
-from swe_srl.types import Message, Step
-
-ENCODED = 4096  # contexts whose tokens are remembered
-
-
-@dataclass
-class Workplace:
-    """What the stages of a run share."""
-
-    settings: TrainSettings
-    model: PreTrainedModel
-    tokenizer: PreTrainedTokenizerBase
-    generator: TransformersGenerator
-    training: Sequence[Step]
-    validation: Sequence[Step]
-    checkpoints: Checkpoints
-    journal: Journal
-    progress: Progress
-    autocast: torch.dtype | None
-    position: int = 0  # updates of the stages before
-
-    def __post_init__(self) -> None:
-        @lru_cache(maxsize=ENCODED)
-        def encode(context: tuple[Message, ...]) -> tuple[int, ...]:
-            return tuple(encode_chat(self.tokenizer, context))
-
-        self.encode = encode
+from swe_srl.training.watch import Watch
+from swe_srl.training.workplace import Workplace
+from swe_srl.types import Step
 
 
 @dataclass
@@ -89,6 +61,7 @@ class StageTrainer:
         )
         self.sampler = Sampler(self.work.generator, self.steps, self.stage, self.seed, self._fits)
         self.checked = False
+        self.watch = Watch()
 
     @property
     def name(self) -> str:
@@ -97,9 +70,9 @@ class StageTrainer:
 
     def run(self) -> None:
         """All updates that are left, from the newest checkpoint on; then the model is the stage's last."""
-        self._resume()
+        resumed = self._resume()
         self.work.progress.track(self.name, total=self.updates, done=self.update)
-        if self.update == 0 and not self.best:
+        if not resumed:
             self._begin()
         while self.update < self.updates:
             sampler, journals = self.sampler.state(), dict(self.work.journal.lengths)
@@ -110,6 +83,8 @@ class StageTrainer:
                 if mark == (self.update, self.updater.optimiser.steps, self.updater.stepping):
                     self._checkpoint(sampler, journals)  # the model is still that of the last complete update
                 raise
+        if said := self.watch.unlearnt():
+            self.work.progress.note(f"{self.name}: {said}")
 
     def finish(self) -> Place:
         """The checkpoint that the stage ends with; its weights are put into the model."""
@@ -120,17 +95,20 @@ class StageTrainer:
             load_weights(self.work.model, self.work.checkpoints.path(place))
         return place
 
-    def _resume(self) -> None:
+    def _resume(self) -> bool:
+        """Go on from the newest checkpoint of this stage; returns whether there is one."""
         places = [place for place in self.work.checkpoints.places() if place.stage == self.index]
         if not places:
             self.work.journal.rewind(self.work.journal.lengths)  # rows of this stage before its first checkpoint
-            return
+            return False
         state = self.work.checkpoints.state(places[-1])
         self.updater.optimiser.restore(self.work.checkpoints.restore(places[-1], self.work.model)["optimiser"])
         self.sampler.restore(state["sampler"])
         self.work.journal.rewind(state["journals"])
         self.update, self.best = state["update"], state["best"]
         self.checked = self.update > 0
+        self.watch.learnt = state.get("learnt", self.update > 0)
+        return True
 
     def _begin(self) -> None:
         clock = Clock()
@@ -165,6 +143,8 @@ class StageTrainer:
                 "every step that was drawn has a context too long for the model: raise max_context_tokens, or use an "
                 "agent definition with a shorter context"
             )
+        if said := self.watch.see(batch):
+            self.work.progress.note(f"{self.name}: {said}")
         row: dict[str, Any] = {"epoch": self.sampler.stream.epoch, **batch.metrics(self.stage.epsilon)}
         if not batch.kept:
             return row
@@ -187,7 +167,7 @@ class StageTrainer:
         while len(chosen) < self.stage.batch_steps and tried < 4 * self.stage.batch_steps:
             taken = [self.steps[index] for _, index in self.sampler.stream.take(self.stage.batch_steps - len(chosen))]
             tried += len(taken)
-            chosen += [self._target(step) for step in taken if self._fits(step)]
+            chosen += [self._target(step) for step in taken if self._fits(step, target=True)]
         if not chosen:
             raise TrainingError(
                 "every step that was drawn has a context too long for the model: see max_context_tokens"
@@ -206,9 +186,7 @@ class StageTrainer:
 
     def _validate(self, clock: Clock) -> dict[str, Any]:
         """Metrics on held-out steps: the same steps and the same random numbers every time."""
-        steps = [step for step in self.work.validation if self._fits(step)]
-        steps.sort(key=lambda step: derive_seed(self.work.settings.seed, "validation", step.step_id))
-        steps = steps[: self.stage.validation_steps]
+        steps = self.held_out
         if not steps:
             return {}
         with clock.phase("validate"), self.updater.context():
@@ -223,6 +201,25 @@ class StageTrainer:
             "validation_loss": loss,
         }
 
+    @cached_property
+    def held_out(self) -> list[Step]:
+        """The steps of every validation.
+
+        Raises:
+            TrainingError: none of the named validation trajectories' steps fits into the model.
+        """
+        steps = [step for step in self.work.validation if self._fits(step, target=True)]
+        missing = len(self.work.validation) - len(steps)
+        text = (
+            f"{missing} of {missing + len(steps)} validation steps are too long for the model (see max_context_tokens)"
+        )
+        if missing and not steps and self.work.settings.validation:
+            raise TrainingError(f"{text}: choose other validation trajectories, or set eval_every to 0")
+        if missing:
+            self.work.progress.note(f"{self.name}: {text} and are left out")
+        steps.sort(key=lambda step: derive_seed(self.work.settings.seed, "validation", step.step_id))
+        return steps[: self.stage.validation_steps]
+
     def _choose(self, row: dict[str, Any]) -> bool:
         """Note the update as the best one when it is; returns whether it is."""
         value = row.get("validation_similarity")
@@ -236,7 +233,7 @@ class StageTrainer:
         self.work.journal.metrics({**head, **row}, clock, self.work.position + self.update)
 
     def _checkpoint(self, sampler: dict[str, Any], journals: dict[str, int]) -> None:
-        state = {"sampler": sampler, "journals": journals, "best": self.best}
+        state = {"sampler": sampler, "journals": journals, "best": self.best, "learnt": self.watch.learnt}
         trainer = {"optimiser": self.updater.optimiser.state()}
         place = Place(self.index, self.update)
         self.work.checkpoints.write(place, self.work.model, self.work.tokenizer, trainer, state)
@@ -256,13 +253,17 @@ class StageTrainer:
         tokens = target_tokens(self.work.tokenizer, step, self.stage.sft_target == "thought+command")
         return TokenGroup(self.work.encode(step.context), (tokens,))
 
-    def _fits(self, step: Step) -> bool:
+    def _fits(self, step: Step, target: bool = False) -> bool:
+        """Whether a completion, and the step's target when that is asked for, has room after the context."""
         length = len(self.work.encode(step.context))
+        tokens = self.stage.max_new_tokens
+        if target:
+            tokens = max(tokens, len(self._target(step).completions[0]))
         limit = self.work.settings.max_context_tokens
         positions = getattr(self.work.model.config.get_text_config(decoder=True), "max_position_embeddings", None)
         if limit and length > limit:
             return False
-        return positions is None or length + self.stage.max_new_tokens <= int(positions)
+        return positions is None or length + tokens <= int(positions)
 
     def _reference(self) -> PreTrainedModel:
         """A frozen copy of the model that the stage started with."""

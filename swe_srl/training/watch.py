@@ -1,0 +1,77 @@
+"""Watching that a stage has something to learn from."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from swe_srl.errors import TrainingError
+from swe_srl.training.rollouts import Batch, Rollouts, reason_counts
+
+PATIENCE = 3  # consecutive updates without a usable group
+MALFORMED = 0.5  # share of malformed completions above which a stage that has learnt before is stopped too
+
+
+class Watch:
+    """Notices that no group of several consecutive updates could teach anything: all rewards of every group were equal.
+
+    A stage that never had a usable group, or whose completions are mostly malformed, is stopped. One that has learnt and
+    writes well-formed completions that are all alike has converged: it goes on, and that is said once.
+    """
+
+    def __init__(self) -> None:
+        self.learnt = False  # whether there was a usable group
+        self._seen = _Seen()
+
+    def see(self, batch: Batch) -> str:
+        """Look at the groups of an update; returns what is to be said about them, or "".
+
+        Raises:
+            TrainingError: `PATIENCE` updates in a row had no usable group; the message has the reasons.
+        """
+        if any(group.spread > 0 for group in batch.kept):
+            self.learnt, self._seen = True, _Seen()
+            return ""
+        self._seen.add(batch.drawn)
+        if self._seen.updates != PATIENCE:
+            return ""
+        text = f"{PATIENCE} consecutive updates had no usable group: {self._seen.described()}"
+        if self.learnt and self._seen.reasons.total() <= MALFORMED * self._seen.completions:
+            return f"{text}. There is little left to learn"
+        raise TrainingError(
+            f"{text}. Start from a model that writes the agent's format (an sft stage before this one teaches it), raise "
+            "max_new_tokens when completions do not end, or raise temperature and group_size when they are all alike"
+        )
+
+    def unlearnt(self) -> str:
+        """What is to be said of a stage that is over and never had a usable group, or ""."""
+        if self.learnt or not self._seen.updates:
+            return ""
+        return f"warning: the stage ended without one usable group, nothing was learnt: {self._seen.described()}"
+
+
+@dataclass
+class _Seen:
+    """What was sampled for consecutive updates without a usable group."""
+
+    updates: int = 0
+    groups: int = 0
+    completions: int = 0
+    rewards: float = 0.0
+    reasons: Counter[str] = field(default_factory=Counter)
+
+    def add(self, groups: Sequence[Rollouts]) -> None:
+        self.updates += 1
+        self.groups += len(groups)
+        self.completions += sum(len(group.completions) for group in groups)
+        self.rewards += sum(reward for group in groups for reward in group.rewards)
+        self.reasons.update(reason_counts(groups))
+
+    def described(self) -> str:
+        counts = ", ".join(f"{count} × {reason}" for reason, count in self.reasons.most_common())
+        mean = self.rewards / max(1, self.completions)
+        return (
+            f"the rewards of each of {self.groups} groups were too much alike (mean reward {mean:.2f}; "
+            f"{self.reasons.total()} of {self.completions} completions malformed{': ' + counts if counts else ''})"
+        )

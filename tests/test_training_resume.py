@@ -1,0 +1,126 @@
+"""Going on with a run: what is noticed, what is not written twice, on which machine. Few, small models: all of it is quick."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from tiny_models import make_model, make_tokenizer, save_model
+from training_data import SFT, SRL, train_settings, write_trajectory_file
+
+from swe_srl.errors import ConfigError, TrainingError
+from swe_srl.files import read_jsonl
+from swe_srl.progress import SilentProgress
+from swe_srl.training import train
+from swe_srl.training.checkpoints import Checkpoints, Place
+from swe_srl.training.settings import StageSettings
+from swe_srl.training.stage import StageTrainer
+from swe_srl.types import Step
+
+pytestmark = pytest.mark.timeout(900)
+TINY = {**SFT, "updates": 2, "batch_steps": 1, "eval_every": 0, "save_every": 0}
+
+
+class Notes(SilentProgress):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.said.append(text)
+
+
+def stop_at_the_first_update(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(self: StageTrainer) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(StageTrainer, "_one_update", stopped)
+
+
+def test_a_resume_before_the_first_update_writes_its_row_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = train_settings(tmp_path, TINY)
+    with monkeypatch.context() as patch:
+        stop_at_the_first_update(patch)
+        with pytest.raises(KeyboardInterrupt):
+            train(settings)
+    run = train(settings)
+    assert [row["update"] for row in read_jsonl(run / "metrics.jsonl")] == [0, 1, 2]
+
+
+def test_another_start_model_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = save_model(tmp_path / "model")
+    settings = train_settings(tmp_path, TINY, model=str(model))
+    with monkeypatch.context() as patch:
+        stop_at_the_first_update(patch)
+        with pytest.raises(KeyboardInterrupt):
+            train(settings)
+        record = json.loads((settings.output / "run.json").read_text())
+        assert record["data"]["model"].startswith("sha256:")
+        save_model(model, seed=1)
+        with pytest.raises(ConfigError, match=r"data\.model: was 'sha256:"):
+            train(settings)
+        del record["data"]["model"]  # begun before start models had fingerprints
+        (settings.output / "run.json").write_text(json.dumps(record))
+        with pytest.raises(KeyboardInterrupt):
+            train(settings)
+
+
+def test_a_checkpoint_of_a_gpu_is_read_without_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    checkpoints, model = Checkpoints(tmp_path / "checkpoints", 2), make_model()
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.serialization, "location_tag", lambda storage: "cuda:0")
+        checkpoints.write(Place(0, 1), model, make_tokenizer(), {"optimiser": torch.ones(3)}, {"best": {}})
+    restored = checkpoints.restore(Place(0, 1), model)["optimiser"]
+    assert restored.device.type == "cpu" and restored.tolist() == [1, 1, 1]
+
+
+def test_a_run_that_cannot_learn_is_stopped(tmp_path: Path) -> None:
+    stage = {**SRL, "updates": 5, "batch_steps": 1, "group_size": 2, "eval_every": 0, "save_every": 0}
+    with pytest.raises(
+        TrainingError, match=r"no usable group: .* completions malformed: .*did not end within 4 tokens"
+    ):
+        train(train_settings(tmp_path, {**stage, "max_new_tokens": 4, "max_resampling": 1}))
+    notes = Notes()
+    short = {**stage, "updates": 1, "max_new_tokens": 4, "max_resampling": 1}
+    train(train_settings(tmp_path, short, output=str(tmp_path / "short")), notes)
+    assert any("ended without one usable group" in text for text in notes.said)
+
+
+def test_validation_trajectories_are_reported(tmp_path: Path) -> None:
+    (tmp_path / "held").mkdir()
+    held = write_trajectory_file(tmp_path / "held", 1)
+    held.write_text(held.read_text() + '{"unknown": 1}\n')
+    notes = Notes()
+    run = train(train_settings(tmp_path, {**TINY, "updates": 1}, validation=str(held)), notes)
+    report = json.loads((run / "steps.json").read_text())["validation_report"]
+    assert report["tasks_trained_on"] == ["task0"] and len(report["records"]) == 1 and report["steps"] == 4
+    assert any("1 records could not be read" in text for text in notes.said)
+    assert any("trained on too" in text for text in notes.said)
+
+
+def test_named_validation_steps_that_are_all_too_long_are_an_error(tmp_path: Path) -> None:
+    write_trajectory_file(tmp_path)
+    extra: dict[str, Any] = {"validation": str(tmp_path / "trajectories.jsonl"), "max_context_tokens": 5}
+    with pytest.raises(TrainingError, match="48 of 48 validation steps are too long"):
+        train(train_settings(tmp_path, {**TINY, "eval_every": 1}, **extra))
+
+
+def test_a_target_longer_than_a_completion_must_fit_too() -> None:
+    trainer = object.__new__(StageTrainer)
+    trainer.stage = StageSettings(max_new_tokens=2)
+    work: Any = SimpleNamespace(
+        encode=lambda context: (0,) * 500,
+        settings=SimpleNamespace(max_context_tokens=0),
+        model=make_model(),  # 512 positions
+        tokenizer=make_tokenizer(),
+    )
+    trainer.work = work
+    short, long = (Step("s", "t", "", 0, (), target) for target in ("", "grep -rn 'wrong value' . " * 20))
+    assert trainer._fits(long) and not trainer._fits(long, target=True)
+    work.encode = lambda context: (0,) * 511
+    assert not trainer._fits(short)
