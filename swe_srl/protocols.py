@@ -7,7 +7,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self, runtime_checkable
 
-from swe_srl.types import Action, CommandResult, Completion, Context, FormatError, Message, Sampling, Score, Trajectory
+from swe_srl.types import (
+    Action,
+    CommandResult,
+    Completion,
+    Context,
+    FormatError,
+    Message,
+    Refusal,
+    Sampling,
+    Score,
+    Trajectory,
+)
 
 
 @runtime_checkable
@@ -78,8 +89,8 @@ class PolicyOutput(Protocol):
     """What a policy answers for one context; `swe_srl.agents.PolicyAnswer` is the plain implementation."""
 
     @property
-    def action(self) -> Action | FormatError | None:
-        """None: the policy has nothing more to do (stop reason `policy_done`)."""
+    def action(self) -> Action | FormatError | Refusal | None:
+        """None: the policy has nothing more to do (stop reason `policy_done`). A refusal ends the episode for its reason."""
 
     @property
     def raw(self) -> str: ...
@@ -112,9 +123,10 @@ class Generator(Protocol):
 
         Returns:
             B lists of n completions. `logprobs` are of the sampled tokens under the model at temperature 1 without filters.
+            A context that cannot be taken (it is too long) has empty completions with a `refusal`.
 
         Raises:
-            GenerationError: the model or endpoint failed.
+            GenerationError: the model or endpoint failed for every context, not for one.
         """
 
 

@@ -103,6 +103,14 @@ class FormatError:
 
 
 @dataclass(frozen=True, slots=True)
+class Refusal:
+    """A context that the model or endpoint will not take: it ends its own episode, for the reason `stop`, and no other."""
+
+    reason: str
+    stop: StopReason  # TOKEN_LIMIT when the context is too long
+
+
+@dataclass(frozen=True, slots=True)
 class CommandResult:
     """What one command did. `output` is stdout and stderr as one text: bounded, valid Unicode, no lone surrogates."""
 
@@ -196,7 +204,7 @@ class Completion:
     """One sampled completion, exactly as the model produced it: trained as sampled, never re-tokenised.
 
     `token_ids` [L] and `logprobs` [L] include the end-of-turn token when it was sampled; `finished` is False when the
-    token limit cut the completion.
+    token limit cut the completion. A refused context has an empty, unfinished completion with its `refusal`.
     """
 
     text: str
@@ -204,6 +212,7 @@ class Completion:
     logprobs: tuple[float, ...]
     finished: bool
     prompt_tokens: int = 0
+    refusal: Refusal | None = None
 
 
 @dataclass(frozen=True, slots=True)

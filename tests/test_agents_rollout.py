@@ -25,6 +25,7 @@ from swe_srl.types import (
     Context,
     FormatError,
     Message,
+    Refusal,
     Sampling,
     StopReason,
     Task,
@@ -189,6 +190,30 @@ def test_a_dead_endpoint_leaves_nothing_running() -> None:
         list(run_episodes([EpisodeJob(task("t"))], Recording(dead), EchoEnv, AGENT))
 
 
+def test_a_refused_context_ends_its_own_episode() -> None:
+    refused = {
+        "long": Refusal("the context is too long", StopReason.TOKEN_LIMIT),
+        "odd": Refusal("the content was filtered", StopReason.INFRASTRUCTURE),
+    }
+
+    def some(context: Context) -> PolicyAnswer:
+        if context.turn == 1:
+            return PolicyAnswer(refused.get(context.task_id, Action("submit")))
+        return PolicyAnswer(Action("ls"))
+
+    policy = Recording(some)
+    jobs = [EpisodeJob(task(name)) for name in ("long", "fine", "odd")]
+    episodes = {e.task_id: e for e in run_episodes(jobs, policy, EchoEnv, AGENT)}
+    stops = {name: episode.trajectory.stop_reason for name, episode in episodes.items()}
+    assert stops == {
+        "long": StopReason.TOKEN_LIMIT,
+        "fine": StopReason.SUBMITTED,
+        "odd": StopReason.INFRASTRUCTURE,
+    }
+    assert (episodes["long"].patch, episodes["long"].error, len(episodes["long"].trajectory.turns)) == ("ls", "", 1)
+    assert episodes["odd"].error == "the content was filtered"
+
+
 def test_gold_applies_its_patch_and_empty_does_nothing() -> None:
     [gold] = run_episodes([EpisodeJob(task("t"))], GoldPolicy([task("t")]), EchoEnv, AGENT)
     assert gold.patch.startswith("git apply") and gold.patch.endswith("submit")
@@ -222,3 +247,15 @@ def test_a_completion_cut_by_the_token_limit_says_so() -> None:
     [output] = policy.act([Context("t", 0, ())])
     assert isinstance(output.action, FormatError)
     assert "token limit" in output.action.reason
+
+
+def test_a_models_refusal_is_the_policys() -> None:
+    class Full(Parrot):
+        def generate(self, contexts: Any, n: int, sampling: Sampling, seeds: Any) -> list[list[Completion]]:
+            return [[Completion("", (), (), False, 5, REFUSAL)] for _ in contexts]
+
+    [output] = ModelPolicy(Full(""), Sampling()).act([Context("t", 0, ())])
+    assert (output.action, output.raw, output.prompt_tokens) == (REFUSAL, "", 5)
+
+
+REFUSAL = Refusal("no room", StopReason.TOKEN_LIMIT)

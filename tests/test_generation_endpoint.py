@@ -15,7 +15,7 @@ from swe_srl.errors import ConfigError, GenerationError
 from swe_srl.generation import EndpointGenerator, TransformersGenerator
 from swe_srl.protocols import Generator
 from swe_srl.seeds import derive_seed
-from swe_srl.types import Message, Sampling
+from swe_srl.types import Message, Sampling, StopReason
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -32,6 +32,8 @@ class Handler(BaseHTTPRequestHandler):
             self.connection.close()
         elif isinstance(failure, int):
             self._answer(failure, {"error": "told to fail"})
+        elif isinstance(failure, tuple):
+            self._answer(failure[0], {"error": {"message": failure[1]}})
         elif failure is not None:
             self._answer(200, failure)
         else:
@@ -133,6 +135,46 @@ def test_a_refusal_is_not_tried_again(server: Server) -> None:
     with pytest.raises(GenerationError, match="refused the request: status 401"):
         server.client().generate(CHATS[:1], 1, SAMPLING, [3])
     assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (413, "Payload Too Large"),
+        (
+            400,
+            "This model's maximum context length is 4096 tokens. However, you requested 5000. Please reduce the length.",
+        ),
+        (400, "the request exceeds the available context size, try increasing it"),
+        (400, "prompt is too long: 208310 tokens > 200000 maximum"),
+        (400, "The input token count (1100000) exceeds the maximum number of tokens allowed (1048575)."),
+        (
+            422,
+            "`inputs` tokens + `max_new_tokens` must be <= 4096. Input validation error: input length is more than 4096",
+        ),
+    ],
+)
+def test_a_context_that_is_too_long_is_refused_alone(server: Server, status: int, said: str) -> None:
+    server.failures[:] = [(status, said)]
+    [[long], [short]] = server.client(concurrency=1).generate(CHATS, 1, SAMPLING, [3, 4])
+    assert long.refusal is not None and long.refusal.stop is StopReason.TOKEN_LIMIT
+    assert said[:20] in long.refusal.reason and not long.text and not long.finished
+    assert short.text and short.refusal is None and len(server.requests) == 2
+
+
+@pytest.mark.parametrize("said", ["max_tokens is too large: 99999", "unknown field: seed", "content was filtered"])
+def test_a_refusal_for_another_reason_counts_for_nothing(server: Server, said: str) -> None:
+    server.failures[:] = [(400, said)]
+    [[refused], [other]] = server.client(concurrency=1).generate(CHATS, 1, SAMPLING, [3, 4])
+    assert refused.refusal is not None and refused.refusal.stop is StopReason.INFRASTRUCTURE
+    assert other.text and other.refusal is None
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_a_refusal_of_everyone_ends_everything(server: Server, status: int) -> None:
+    server.failures[:] = [status]
+    with pytest.raises(GenerationError, match=f"refused the request: status {status}"):
+        server.client().generate(CHATS, 1, SAMPLING, [3, 4])
 
 
 def test_an_answer_of_another_kind(server: Server) -> None:

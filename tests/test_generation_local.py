@@ -18,7 +18,7 @@ from swe_srl.generation.decoding import decode_batch
 from swe_srl.generation.loading import encode_chat
 from swe_srl.generation.sampling import draw, filtered, uniforms
 from swe_srl.protocols import Generator
-from swe_srl.types import Message, Sampling
+from swe_srl.types import Message, Sampling, StopReason
 
 FAMILIES = ("qwen2", "qwen3", "llama", "mistral", "sliding")
 
@@ -175,6 +175,7 @@ def test_no_room_left_in_the_context_window() -> None:
     room = 24 - groups[0][0].prompt_tokens
     assert all(0 < len(one.token_ids) <= room for one in groups[0])
     assert [(one.text, one.token_ids, one.finished) for one in groups[1]] == [("", (), False)] * 2
+    assert all(one.refusal is not None and one.refusal.stop is StopReason.TOKEN_LIMIT for one in groups[1])
     assert groups[1][0].prompt_tokens > 24
 
 
@@ -210,3 +211,14 @@ def test_a_switched_model_is_still_the_plain_model_elsewhere(tmp_path: Path) -> 
     torch.testing.assert_close(after[mask.bool()], before[mask.bool()], atol=1e-6, rtol=1e-6)
     model.save_pretrained(tmp_path)
     assert GROUPED not in (tmp_path / "config.json").read_text()
+
+
+def test_a_chat_template_that_refuses_a_role_is_a_configuration_error() -> None:
+    tokenizer = make_tokenizer()
+    tokenizer.chat_template = (
+        "{% if messages[0].role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
+        + str(tokenizer.chat_template)
+    )
+    assert encode_chat(tokenizer, [Message("user", "Fix.")])
+    with pytest.raises(ConfigError, match="roles system, user: System role not supported"):
+        encode_chat(tokenizer, [Message("system", "You work."), Message("user", "Fix.")])

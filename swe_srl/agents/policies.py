@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from swe_srl.errors import TaskError
 from swe_srl.protocols import Generator, PolicyOutput
 from swe_srl.trajectories.action_format import format_action, parse_action
-from swe_srl.types import Action, Completion, Context, FormatError, Sampling, Task, Trajectory
+from swe_srl.types import Action, Completion, Context, FormatError, Refusal, Sampling, Task, Trajectory
 
 SUBMIT = "submit"
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyAnswer:
-    """What a policy answers for one context. `action` None: nothing more to do."""
+    """What a policy answers for one context. `action` None: nothing more to do; a refusal: the context was not taken."""
 
-    action: Action | FormatError | None
+    action: Action | FormatError | Refusal | None
     raw: str = ""
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -103,6 +103,8 @@ def answer(completion: Completion) -> PolicyAnswer:
 
     `thought_tokens` is the thought's share of the characters, rounded: the tokenizer's own count is not known here.
     """
+    if completion.refusal is not None:
+        return PolicyAnswer(completion.refusal, prompt_tokens=completion.prompt_tokens)
     action = parse_action(completion.text)
     if not completion.finished and isinstance(action, FormatError):
         action = FormatError(f"cut by the token limit; {action.reason}", completion.text)

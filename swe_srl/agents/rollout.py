@@ -7,6 +7,7 @@ finishing changes what is sampled.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -15,11 +16,13 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from swe_srl.agents.definition import AgentDefinition
-from swe_srl.errors import SandboxError
+from swe_srl.errors import SandboxError, TaskError
 from swe_srl.protocols import Policy, PolicyOutput
 from swe_srl.seeds import derive_seed
 from swe_srl.trajectories.prompting import render_messages
-from swe_srl.types import Context, FormatError, StopReason, Task, Trajectory, Turn
+from swe_srl.types import Context, FormatError, Refusal, StopReason, Task, Trajectory, Turn
+
+logger = logging.getLogger(__name__)
 
 
 class EpisodeEnv(Protocol):
@@ -91,6 +94,7 @@ def run_episodes(
 
     Raises:
         GenerationError: the policy's model or endpoint failed; finished episodes have been yielded, nothing is left running.
+            A context that it refuses only ends its own episode: as `token_limit` when it is too long.
     """
     waiting = deque(_Live(job) for job in jobs)
     living: list[_Live] = []
@@ -143,6 +147,11 @@ def _turn(live: _Live, output: PolicyOutput, agent: AgentDefinition) -> None:
     if action is None:
         live.stop = StopReason.POLICY_DONE
         return
+    if isinstance(action, Refusal):
+        logger.warning("%s: the context of turn %d was refused: %s", _name(live), len(live.turns), action.reason)
+        live.stop = action.stop
+        live.error = action.reason if action.stop is StopReason.INFRASTRUCTURE else ""
+        return
     if isinstance(action, FormatError):
         observation = f"Not run: {action.reason}. Give exactly one command in a ```bash block."
         exit_code: int | None = 0
@@ -186,10 +195,10 @@ def _limit_reached(live: _Live, agent: AgentDefinition) -> StopReason | None:
 
 
 def _guarded(live: _Live, do: Callable[[], None]) -> None:
-    """A failed sandbox ends its episode as data; everything else is a bug and is raised."""
+    """A failed sandbox, or a source that cannot be prepared, ends its episode as data; everything else is raised."""
     try:
         do()
-    except SandboxError as error:
+    except (SandboxError, TaskError) as error:
         live.stop, live.error = StopReason.INFRASTRUCTURE, str(error)
 
 
@@ -208,10 +217,14 @@ def _close(live: _Live) -> None:
         env.close()
 
 
+def _name(live: _Live) -> str:
+    return f"{live.job.task.instance_id}#{live.job.sample}"
+
+
 def _episode(live: _Live, agent: AgentDefinition) -> Episode:
     task = live.job.task
     trajectory = Trajectory(
-        trajectory_id=f"{task.instance_id}#{live.job.sample}",
+        trajectory_id=_name(live),
         task_id=task.instance_id,
         turns=tuple(live.turns),
         problem_statement=live.problem or task.problem_statement,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
 import time
 import urllib.error
 import urllib.request
@@ -14,9 +15,19 @@ from typing import Any
 
 from swe_srl.errors import ConfigError, GenerationError
 from swe_srl.seeds import derive_seed
-from swe_srl.types import Completion, Message, Sampling
+from swe_srl.types import Completion, Message, Refusal, Sampling, StopReason
 
 RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
+REFUSED = frozenset({400, 413, 422})  # of one request: the endpoint is there, and takes others
+TOO_LONG = (
+    re.compile(  # how servers say that a context is too long; one that a request's other fields break is not meant
+        r"context[ _-]?(length|window|size)|context_length_exceeded"
+        r"|(prompt|input|request|context)\b.{0,40}\b(is|are) (too (long|large)|longer than)"
+        r"|(input|prompt)[ _](length|tokens?|token count)\b.{0,60}\b(exceed|more than|greater than|must have less)"
+        r"|maximum (input|prompt|sequence|model) length|reduce the length",
+        re.IGNORECASE | re.DOTALL,
+    )
+)
 LONGEST_WAIT = 60.0  # seconds between two tries
 
 
@@ -66,8 +77,11 @@ class EndpointGenerator:
     ) -> list[list[Completion]]:
         """`n` completions for each context; see `swe_srl.protocols.Generator`.
 
+        A context that the endpoint refuses (status 400, 413 or 422) has empty completions with the refusal.
+
         Raises:
-            GenerationError: the endpoint refused, kept failing, or answered something that is no chat completion.
+            GenerationError: the endpoint refused everyone (the key, the model's name), kept failing, or answered something
+                that is no chat completion.
         """
         requests = [
             self._request(messages, sampling, derive_seed(seed, j) % 2**31)
@@ -95,6 +109,8 @@ class EndpointGenerator:
 
     def _complete(self, request: dict[str, Any]) -> Completion:
         answer = self._post(request)
+        if isinstance(answer, Refusal):
+            return Completion("", (), (), False, refusal=answer)
         try:
             return _completion(answer)
         except (KeyError, IndexError, TypeError, ValueError) as error:
@@ -102,7 +118,7 @@ class EndpointGenerator:
             raise GenerationError(f"{self.url} answered something that is no chat completion: {shown}") from error
 
     def _post(self, request: dict[str, Any]) -> Any:
-        """The endpoint's JSON answer, after as many tries as are allowed."""
+        """The endpoint's JSON answer, or its refusal of this request, after as many tries as are allowed."""
         wait, problem = self.backoff, ""
         for attempt in range(self.retries + 1):
             if attempt:
@@ -111,7 +127,11 @@ class EndpointGenerator:
             try:
                 return self._once(request)
             except urllib.error.HTTPError as error:
-                problem = f"status {error.code}: {_detail(error)}"
+                detail = _detail(error)
+                problem = f"status {error.code}: {detail[:500]}"
+                if error.code in REFUSED:
+                    too_long = error.code == 413 or TOO_LONG.search(detail)
+                    return Refusal(problem, StopReason.TOKEN_LIMIT if too_long else StopReason.INFRASTRUCTURE)
                 if error.code not in RETRIED:
                     raise GenerationError(f"{self.url} refused the request: {problem}") from error
                 wait = max(wait, _retry_after(error))
@@ -140,7 +160,7 @@ def _completion(answer: Any) -> Completion:
 
 
 def _detail(error: urllib.error.HTTPError) -> str:
-    return error.read(500).decode(errors="replace").strip() or str(error.reason)
+    return error.read(5000).decode(errors="replace").strip() or str(error.reason)
 
 
 def _retry_after(error: urllib.error.HTTPError) -> float:

@@ -13,7 +13,7 @@ from swe_srl.generation.attention import use_grouped
 from swe_srl.generation.decoding import Sampled, decode_batch
 from swe_srl.generation.loading import decode, encode_chat, end_tokens, load_model, pick_device, pick_dtype
 from swe_srl.generation.sampling import uniforms
-from swe_srl.types import Completion, Message, Sampling
+from swe_srl.types import Completion, Message, Refusal, Sampling, StopReason
 
 Loaded = tuple[PreTrainedModel, PreTrainedTokenizerBase]
 
@@ -54,7 +54,7 @@ class TransformersGenerator:
     ) -> list[list[Completion]]:
         """`n` completions for each context; see `swe_srl.protocols.Generator`.
 
-        A context that leaves no room for a token within the model's positions gets empty, unfinished completions.
+        A context that leaves no room for a token within the model's positions is refused.
 
         Raises:
             GenerationError: the model failed; out of memory names the setting to lower.
@@ -63,7 +63,7 @@ class TransformersGenerator:
             raise ConfigError(f"{len(contexts)} contexts but {len(seeds)} seeds")
         encoded = [encode_chat(self.tokenizer, messages) for messages in contexts]
         room = [self._room(len(ids), sampling.max_new_tokens) for ids in encoded]
-        results: list[list[Completion]] = [[Completion("", (), (), False, len(ids))] * n for ids in encoded]
+        results: list[list[Completion]] = [[_no_room(len(ids))] * n for ids in encoded]
         training = self.model.training
         self.model.train(False)
         try:
@@ -117,3 +117,8 @@ class TransformersGenerator:
         ids, logprobs = tuple(sampled.token_ids[:room]), tuple(sampled.logprobs[:room])
         finished = sampled.finished and len(sampled.token_ids) <= room
         return Completion(decode(self.tokenizer, ids, self.ends), ids, logprobs, finished, prompt_tokens)
+
+
+def _no_room(prompt_tokens: int) -> Completion:
+    reason = f"the context's {prompt_tokens} tokens leave no room within the model's positions"
+    return Completion("", (), (), False, prompt_tokens, Refusal(reason, StopReason.TOKEN_LIMIT))
