@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 from grading_support import GOLD, make_repository, named, tiny_task
 
-from swe_srl.agents import Episode, EpisodeJob
-from swe_srl.errors import ConfigError, GenerationError, SandboxError, SweSrlError
+from swe_srl.agents import EmptyPolicy, Episode, EpisodeJob
+from swe_srl.errors import ConfigError, GenerationError, SandboxError, SweSrlError, TaskError
 from swe_srl.evaluation import EvalSettings, compare, evaluate, grade_predictions, judge_again, read_predictions
 from swe_srl.evaluation import pipeline as pipeline_module
 from swe_srl.evaluation import running as running_module
+from swe_srl.evaluation.policies import agent_of
 from swe_srl.files import read_jsonl, write_jsonl
 from swe_srl.grading import GradingSettings
 from swe_srl.progress import Progress
@@ -261,6 +262,41 @@ def test_tasks_that_cannot_be_run_here_are_listed_apart(world: World, rows: Path
     write_jsonl(rows, [no_script])
     with pytest.raises(SweSrlError, match="none of the 1 tasks can be run here"):
         evaluate(settings_for(rows, output=rows.parent / "g"))
+
+
+def test_a_source_that_cannot_be_prepared_is_listed_apart(world: World, rows: Path) -> None:
+    found = list(read_jsonl(rows))
+    found[0]["source"] = "dir:/no/such/folder"
+    found[1]["source"] = f"git:{rows.parent}@{'0' * 40}"
+    write_jsonl(rows, found)
+    report = evaluate(settings_for(rows))
+    assert (report.asked, report.tasks) == (1, 1)
+    assert "there is no folder" in report.unavailable[NAMES[0]] and NAMES[1] in report.unavailable
+
+
+def test_a_task_that_breaks_later_is_its_own_failure(world: World, rows: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = world.grade
+
+    def gone(task: Task, *rest: object) -> Verdict:
+        if task.instance_id == NAMES[0]:
+            raise TaskError("there is no folder")
+        return plain(task, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(pipeline_module, "grade", gone)
+    report = evaluate(settings_for(rows))
+    assert report.samples == 2
+    assert [(failure.task_id, failure.reason) for failure in report.failures] == [(NAMES[0], "there is no folder")]
+
+
+def test_a_source_that_has_gone_ends_its_own_episode(rows: Path, tmp_path: Path) -> None:
+    settings = settings_for(rows, policy="empty", retries=0, sandbox="local")
+    task = replace(tiny_task(tmp_path, prepare=False), source="dir:/no/such/folder")
+    journal = pipeline_module.Journal(run=None, name="")  # type: ignore[arg-type]
+    agent = agent_of(settings)
+    (episode,) = pipeline_module.missing_episodes(
+        [EpisodeJob(task)], journal, EmptyPolicy(agent.submit), agent, settings
+    )
+    assert "there is no folder" in episode.error
 
 
 def test_comparison_of_two_runs(world: World, rows: Path) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from swe_srl.agents import AgentDefinition, Episode, EpisodeJob, run_episodes
+from swe_srl.errors import GradingError, TaskError
 from swe_srl.evaluation.logs import save_test_run
 from swe_srl.evaluation.settings import EvalSettings
 from swe_srl.grading import GradingSettings, VerdictCache, grade
@@ -138,7 +139,6 @@ class Pipeline:
 
         Raises:
             GenerationError: the policy's model or endpoint failed; what was finished is kept.
-            TaskError: a row lacks what grading needs.
             KeyboardInterrupt: gradings in progress are ended, not waited for.
         """
         tasks = {job.task.instance_id: job.task for job in jobs}
@@ -183,7 +183,10 @@ class Pipeline:
         def keep(run: TestRun) -> None:
             self.journal.keep_log(task.instance_id, sample, run)
 
-        verdict = grade(task, trajectory.patch, self.grading, cache, keep, self.settings.retries)
+        try:
+            verdict = grade(task, trajectory.patch, self.grading, cache, keep, self.settings.retries)
+        except (TaskError, GradingError) as error:  # a source that has gone meanwhile: of this task, not of the run
+            verdict = Verdict(task.instance_id, VerdictStatus.INFRASTRUCTURE, False, False, str(error))
         if self.grading.open and self.grading.open.ended:
             return
         if verdict.status is VerdictStatus.INFRASTRUCTURE:

@@ -13,6 +13,7 @@ from swe_srl.evaluation.settings import EvalSettings
 from swe_srl.grading import GradingSettings
 from swe_srl.grading.cache import image_id
 from swe_srl.grading.harness import log_parser, script_lines
+from swe_srl.sandboxes.repository import prepare_repository
 from swe_srl.tasks import load_tasks
 from swe_srl.types import Task
 
@@ -81,6 +82,10 @@ def _obstacle(task: Task, settings: GradingSettings) -> str:
     except TaskError as error:
         return str(error)
     if task.source and (not task.image or settings.sandbox == "local"):
+        try:
+            prepare_repository(task.source, task.setup_patch)
+        except TaskError as error:
+            return f"{task.instance_id}: {error}"
         return ""
     if not task.image:
         return f"{task.instance_id}: the row has neither an image nor a source: there is nothing to run in"
