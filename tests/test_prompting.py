@@ -50,5 +50,14 @@ def test_long_observations_lose_their_middle_and_say_so() -> None:
 
 
 def test_a_bad_template_is_a_configuration_error() -> None:
-    with pytest.raises(ConfigError, match="prompt template"):
+    with pytest.raises(ConfigError, match=r"instance template of the agent definition"):
         render_messages(Prompting(instance="{{ problem_statement"), "Fix.", [])
+
+
+def test_an_unknown_variable_names_the_known_ones() -> None:
+    with pytest.raises(
+        ConfigError, match=r"instance template .*'issue' is undefined .*its variables: problem_statement"
+    ):
+        render_messages(Prompting(instance="{{ issue }}"), "Fix.", [])
+    with pytest.raises(ConfigError, match=r"observation template .*'text' is undefined .*output, exit_code, killed"):
+        render_messages(Prompting(observation="{{ text }}"), "Fix.", TURNS)

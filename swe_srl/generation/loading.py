@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import jinja2
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging
@@ -77,9 +78,20 @@ def load_model(
 
 
 def encode_chat(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]) -> list[int]:
-    """Token ids of a chat with the generation prompt: what a completion continues."""
+    """Token ids of a chat with the generation prompt: what a completion continues.
+
+    Raises:
+        ConfigError: the model's chat template refuses the chat, such as one with a system message.
+    """
     chat: list[dict[str, str]] = [message.as_dict() for message in messages]
-    ids: Any = tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=True, return_dict=False)
+    try:
+        ids: Any = tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=True, return_dict=False)
+    except jinja2.TemplateError as error:
+        roles = ", ".join(dict.fromkeys(message.role for message in messages))
+        raise ConfigError(
+            f"the chat template of {tokenizer.name_or_path!r} refuses a chat with the roles {roles}: {error}. "
+            "If it takes no system message, use an agent definition with an empty one."
+        ) from error
     return [int(token) for token in ids]
 
 

@@ -50,10 +50,15 @@ class Prompting:
 
 @lru_cache(maxsize=64)
 def _template(source: str) -> jinja2.Template:
+    return jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=False).from_string(source)
+
+
+def _render(name: str, source: str, **variables: object) -> str:
     try:
-        return jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=False).from_string(source)
+        return _template(source).render(**variables)
     except jinja2.TemplateError as error:
-        raise ConfigError(f"prompt template: {error}") from error
+        known = ", ".join(variables)
+        raise ConfigError(f"{name} template of the agent definition: {error} (its variables: {known})") from error
 
 
 def elide(text: str, limit: int) -> str:
@@ -71,9 +76,8 @@ def elide(text: str, limit: int) -> str:
 
 def render_observation(prompting: Prompting, output: str, exit_code: int | None, killed: bool = False) -> str:
     """The user message that follows a command."""
-    return _template(prompting.observation).render(
-        output=elide(output, prompting.observation_chars), exit_code=exit_code, killed=killed
-    )
+    shown = elide(output, prompting.observation_chars)
+    return _render("observation", prompting.observation, output=shown, exit_code=exit_code, killed=killed)
 
 
 def render_messages(prompting: Prompting, problem_statement: str, turns: Sequence[Turn]) -> tuple[Message, ...]:
@@ -103,7 +107,8 @@ def _shown(prompting: Prompting, turns: Sequence[Any]) -> Sequence[Any]:
 
 def _opening(prompting: Prompting, problem_statement: str) -> list[Message]:
     messages = [Message("system", prompting.system)] if prompting.system else []
-    return [*messages, Message("user", _template(prompting.instance).render(problem_statement=problem_statement))]
+    issue = _render("instance", prompting.instance, problem_statement=problem_statement)
+    return [*messages, Message("user", issue)]
 
 
 def _round(prompting: Prompting, turn: Turn) -> tuple[Message, Message]:
