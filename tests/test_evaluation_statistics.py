@@ -95,10 +95,34 @@ def test_pairing_removes_what_tasks_have_in_common() -> None:
     difference = paired_bootstrap(a, b)
     assert difference.value == pytest.approx(3 / 40)
     assert difference.high - difference.low < 0.2
-    assert paired_bootstrap(a, a).low == paired_bootstrap(a, a).high == 0.0
+    same = paired_bootstrap(a, a)
+    assert same.value == 0.0 and -same.low == same.high == pytest.approx(wilson(0, 40).high)
     assert paired_bootstrap(a, b, seed=1) == paired_bootstrap(a, b, seed=1)
     with pytest.raises(ConfigError, match="same tasks"):
         paired_bootstrap(a, {"0": [1.0]})
+
+
+@pytest.mark.parametrize(("value", "successes"), [(0.0, 0), (1.0, 20)])
+def test_tasks_that_all_end_the_same_way_have_wilsons_interval(value: float, successes: int) -> None:
+    estimate = bootstrap_mean({f"t{i}": [value] * 4 for i in range(20)})
+    expected = wilson(successes, 20)
+    assert estimate.value == value
+    assert (estimate.low, estimate.high) == (pytest.approx(expected.low), pytest.approx(expected.high))
+
+
+def test_equal_differences_have_an_interval_that_narrows_with_the_tasks() -> None:
+    def difference(n: int, a: list[float], b: list[float]) -> tuple[float, float, float]:
+        found = paired_bootstrap({f"t{i}": a for i in range(n)}, {f"t{i}": b for i in range(n)})
+        return found.value, round(found.low, 3), round(found.high, 3)
+
+    assert difference(20, [1.0], [1.0]) == (0.0, -0.161, 0.161)
+    assert difference(200, [0.0, 1.0], [1.0, 0.0]) == (0.0, -0.019, 0.019)
+    assert difference(20, [0.0], [1.0]) == (1.0, 0.678, 1.0)
+    assert difference(20, [0.0, 0.0], [1.0, 0.0]) == (0.5, 0.258, 0.581)
+    thirds = paired_bootstrap(
+        {"a": [0, 0, 1], "b": [0, 0, 0]}, {"a": [0, 1, 1], "b": [0, 0, 1]}
+    )  # equal but for the last bit
+    assert thirds.low < thirds.value < thirds.high
 
 
 def test_nothing_gives_no_number() -> None:

@@ -60,7 +60,8 @@ def pass_at_k(n: int, successes: int, k: int) -> float:
 def bootstrap_mean(by_task: Mapping[str, Sequence[float]], draws: int = 10_000, seed: int = 0) -> Estimate:
     """Mean over tasks of each task's mean, with a percentile interval of resampled tasks.
 
-    Tasks are resampled with all their samples, since samples of one task depend on each other.
+    Tasks are resampled with all their samples, since samples of one task depend on each other. When all tasks have the same
+    mean, resampling shows no spread, and the interval is `unvaried`'s: Wilson's on the number of tasks for means of 0 or 1.
 
     Args:
         by_task: outcomes of each task's samples.
@@ -68,7 +69,7 @@ def bootstrap_mean(by_task: Mapping[str, Sequence[float]], draws: int = 10_000, 
         seed: of the resampling.
     """
     means = [fmean(values) for values in by_task.values() if values]
-    return _bootstrap(means, draws, seed)
+    return _bootstrap(means, draws, seed, bounds=(0.0, 1.0))
 
 
 def paired_bootstrap(
@@ -76,14 +77,15 @@ def paired_bootstrap(
 ) -> Estimate:
     """Difference b - a of the mean over tasks, with a percentile interval of resampled tasks.
 
-    Both sides of a task are drawn together, so what makes a task hard cancels out.
+    Both sides of a task are drawn together, so what makes a task hard cancels out. When all tasks have the same difference,
+    resampling shows no spread, and the interval is `unvaried`'s.
 
     Raises:
         ConfigError: the tasks of the two sides differ.
     """
     if set(a) != set(b):
         raise ConfigError(f"a paired comparison needs the same tasks on both sides; {len(set(a) ^ set(b))} differ")
-    return _bootstrap([fmean(b[task]) - fmean(a[task]) for task in sorted(a)], draws, seed)
+    return _bootstrap([fmean(b[task]) - fmean(a[task]) for task in sorted(a)], draws, seed, bounds=(-1.0, 1.0))
 
 
 def mcnemar(only_a: int, only_b: int) -> float:
@@ -103,9 +105,34 @@ def mcnemar(only_a: int, only_b: int) -> float:
     return min(1.0, 2 * tail / (1 << n))
 
 
-def _bootstrap(values: Sequence[float], draws: int, seed: int, confidence: float = 0.95) -> Estimate:
+def unvaried(value: float, n: int, bounds: tuple[float, float], confidence: float = 0.95) -> Estimate:
+    """A mean with its interval when all `n` tasks have the same value.
+
+    None of n tasks has another value, so by Wilson's interval at most a share u = z^2 / (n + z^2) of all tasks has; their
+    values lie anywhere within the bounds, which moves the mean by at most u times the distance to a bound. Of n tasks without
+    a difference that is -u to u; of n resolved tasks it is Wilson's 1 - u to 1.
+
+    Args:
+        value: of every task.
+        n: tasks, at least 1.
+        bounds: least and greatest value that a task can have.
+        confidence: of the interval.
+
+    >>> estimate = unvaried(0.0, 50, (-1.0, 1.0))
+    >>> round(estimate.low, 3), round(estimate.high, 3)
+    (-0.071, 0.071)
+    """
+    share = wilson(0, n, confidence).high
+    return Estimate(value, value - share * (value - bounds[0]), value + share * (bounds[1] - value), confidence)
+
+
+def _bootstrap(
+    values: Sequence[float], draws: int, seed: int, bounds: tuple[float, float], confidence: float = 0.95
+) -> Estimate:
     if not values:
         return Estimate(math.nan, math.nan, math.nan, confidence)
+    if max(values) - min(values) < 1e-9:
+        return unvaried(values[0], len(values), bounds, confidence)
     stream, n = random.Random(seed), len(values)
     means = sorted(sum(stream.choices(values, k=n)) / n for _ in range(draws))
     tail = (1 - confidence) / 2
