@@ -1,3 +1,4 @@
+import signal
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +15,7 @@ from swe_srl.agents import (
     PolicyAnswer,
     run_episodes,
 )
-from swe_srl.errors import GenerationError, SandboxError, TaskError
+from swe_srl.errors import ConfigError, GenerationError, SandboxError, TaskError
 from swe_srl.protocols import PolicyOutput
 from swe_srl.trajectories.action_format import format_action
 from swe_srl.trajectories.prompting import render_messages
@@ -212,6 +213,98 @@ def test_a_refused_context_ends_its_own_episode() -> None:
     }
     assert (episodes["long"].patch, episodes["long"].error, len(episodes["long"].trajectory.turns)) == ("ls", "", 1)
     assert episodes["odd"].error == "the content was filtered"
+
+
+class Clinging(EchoEnv):
+    """Cannot be closed."""
+
+    def close(self) -> None:
+        super().close()
+        raise SandboxError("removing a container: the engine does not answer")
+
+
+def test_a_sandbox_that_cannot_be_closed_costs_nothing() -> None:
+    policy = ExpertPolicy([expert(name, "ls", "submit") for name in "ab"])
+    episodes = list(run_episodes([EpisodeJob(task(name)) for name in "ab"], policy, Clinging, AGENT))
+    assert [(episode.patch, episode.error) for episode in episodes] == [("ls\nsubmit", "")] * 2
+
+
+@pytest.mark.parametrize("kind", [SandboxError, RuntimeError])
+def test_the_first_error_is_the_one_that_is_raised(kind: type[Exception]) -> None:
+    class Worse(EchoEnv):
+        def close(self) -> None:
+            super().close()
+            raise kind("cannot close")
+
+    def dead(context: Context) -> PolicyAnswer:
+        raise GenerationError("connection refused")
+
+    with pytest.raises(GenerationError, match="connection refused"):
+        list(run_episodes([EpisodeJob(task(name)) for name in "abc"], Recording(dead), Worse, AGENT))
+
+
+class Endless(EchoEnv):
+    """A command ends when the environment is closed, and no sooner."""
+
+    def __init__(self, task: Task, running: threading.Barrier) -> None:
+        super().__init__(task)
+        self.running, self.closed = running, threading.Event()
+
+    def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
+        self.running.wait()
+        self.closed.wait()
+        raise SandboxError("the sandbox was closed")
+
+    def close(self) -> None:
+        if not self.closed.is_set():
+            super().close()
+        self.closed.set()
+
+
+@pytest.mark.timeout(60)
+def test_an_interruption_ends_running_commands() -> None:
+    running = threading.Barrier(3)
+
+    def interrupt() -> None:
+        running.wait()
+        signal.raise_signal(signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    policy = Recording(lambda context: PolicyAnswer(Action("sleep 1000")))
+    jobs = [EpisodeJob(task(name)) for name in "ab"]
+    with pytest.raises(KeyboardInterrupt):
+        list(run_episodes(jobs, policy, lambda t: Endless(t, running), AGENT, workers=2))
+
+
+@pytest.mark.timeout(60)
+def test_an_interruption_closes_what_was_still_starting() -> None:
+    running = threading.Barrier(2)
+    started: list[str] = []
+
+    class Starting(Endless):
+        def reset(self, **arguments: Any) -> tuple[str, dict[str, Any]]:
+            running.wait()
+            self.closed.wait()  # closed before there is anything to close
+            started.append("sandbox")
+            return "", {}
+
+        def close(self) -> None:
+            super().close()
+            started.clear()
+
+    def interrupt() -> None:
+        running.wait()
+        signal.raise_signal(signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt):
+        list(run_episodes([EpisodeJob(task("t"))], EmptyPolicy(), lambda t: Starting(t, running), AGENT))
+    assert not started
+
+
+def test_no_workers_is_an_error() -> None:
+    with pytest.raises(ConfigError, match="workers must be at least 1, not 0"):
+        run_episodes([EpisodeJob(task("t"))], EmptyPolicy(), EchoEnv, AGENT, workers=0)
 
 
 def test_gold_applies_its_patch_and_empty_does_nothing() -> None:

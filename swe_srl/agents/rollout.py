@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from swe_srl.agents.definition import AgentDefinition
-from swe_srl.errors import SandboxError, TaskError
+from swe_srl.errors import ConfigError, SandboxError, TaskError
 from swe_srl.protocols import Policy, PolicyOutput
 from swe_srl.seeds import derive_seed
 from swe_srl.trajectories.prompting import render_messages
@@ -89,32 +89,58 @@ def run_episodes(
         make_env: a fresh environment for a task; closed by this loop.
         agent: prompts and limits.
         seed: of the run.
-        workers: living episodes at a time.
+        workers: living episodes at a time, at least 1.
         retries: fresh starts of an episode whose sandbox failed, before it is given up with its `error`.
 
     Raises:
+        ConfigError: `workers` is below 1.
         GenerationError: the policy's model or endpoint failed; finished episodes have been yielded, nothing is left running.
             A context that it refuses only ends its own episode: as `token_limit` when it is too long.
     """
+    if workers < 1:
+        raise ConfigError(f"workers must be at least 1, not {workers}")
+    return _episodes(jobs, policy, make_env, agent, seed, workers, retries)
+
+
+def _episodes(
+    jobs: Sequence[EpisodeJob],
+    policy: Policy,
+    make_env: Callable[[Task], EpisodeEnv],
+    agent: AgentDefinition,
+    seed: int,
+    workers: int,
+    retries: int,
+) -> Iterator[Episode]:
     waiting = deque(_Live(job) for job in jobs)
     living: list[_Live] = []
-    with ThreadPoolExecutor(max_workers=max(1, workers), thread_name_prefix="episode") as pool:
-        try:
-            while waiting or living:
-                fresh = [waiting.popleft() for _ in range(min(workers - len(living), len(waiting)))]
-                living += fresh
-                list(pool.map(lambda live: _guarded(live, lambda: _start(live, make_env, agent, seed)), fresh))
-                _play_round([live for live in living if live.stop is None], policy, agent, seed, pool)
-                ended = [live for live in living if live.stop is not None]
-                list(pool.map(_finish, ended))
-                living = [live for live in living if live.stop is None]
-                for live in ended:
-                    if live.error and live.attempts <= retries:
-                        waiting.append(_Live(live.job, attempts=live.attempts + 1))
-                    else:
-                        yield _episode(live, agent)
-        finally:
-            list(pool.map(_close, living))
+    pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="episode")
+    try:
+        while waiting or living:
+            fresh = [waiting.popleft() for _ in range(min(workers - len(living), len(waiting)))]
+            living += fresh
+            list(pool.map(lambda live: _guarded(live, lambda: _start(live, make_env, agent, seed)), fresh))
+            _play_round([live for live in living if live.stop is None], policy, agent, seed, pool)
+            ended = [live for live in living if live.stop is not None]
+            list(pool.map(_finish, ended))
+            living = [live for live in living if live.stop is None]
+            for live in ended:
+                if live.error and live.attempts <= retries:
+                    waiting.append(_Live(live.job, attempts=live.attempts + 1))
+                else:
+                    yield _episode(live, agent)
+    finally:
+        _abandon(living, pool)
+
+
+def _abandon(living: Sequence[_Live], pool: ThreadPoolExecutor) -> None:
+    """Close what lives, so that running commands end at once; then what was still starting. Raises nothing of its own."""
+    pool.shutdown(wait=False, cancel_futures=True)
+    if living:
+        with ThreadPoolExecutor(len(living), thread_name_prefix="closing") as closing:
+            list(closing.map(_close_quietly, living))
+    pool.shutdown(wait=True)
+    for live in living:
+        _close_quietly(live)
 
 
 def _play_round(
@@ -134,9 +160,11 @@ def _context(live: _Live, agent: AgentDefinition, seed: int) -> Context:
 
 def _start(live: _Live, make_env: Callable[[Task], EpisodeEnv], agent: AgentDefinition, seed: int) -> None:
     live.started = time.monotonic()
-    live.env = make_env(live.job.task)
+    env = live.env = make_env(live.job.task)
     number = derive_seed(seed, live.job.task.instance_id, live.job.sample) % 2**31
-    live.problem, _ = live.env.reset(seed=number, options={"task": live.job.task.instance_id})
+    live.problem, _ = env.reset(seed=number, options={"task": live.job.task.instance_id})
+    if live.env is None:  # abandoned while it started
+        env.close()
 
 
 def _turn(live: _Live, output: PolicyOutput, agent: AgentDefinition) -> None:
@@ -212,9 +240,22 @@ def _finish(live: _Live) -> None:
 
 
 def _close(live: _Live) -> None:
+    """Close the environment. A sandbox that cannot be closed is left to the sweeper: its episode is whole."""
     env, live.env = live.env, None
-    if env is not None:
+    if env is None:
+        return
+    try:
         env.close()
+    except SandboxError as error:
+        logger.warning("%s: the sandbox could not be closed and is left to be swept: %s", _name(live), error)
+
+
+def _close_quietly(live: _Live) -> None:
+    """Close the environment while another error is on its way, which must be the one that is seen."""
+    try:
+        _close(live)
+    except Exception:
+        logger.exception("%s: the environment could not be closed", _name(live))
 
 
 def _name(live: _Live) -> str:
