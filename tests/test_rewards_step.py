@@ -1,9 +1,12 @@
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from trajectory_strategies import PATIENT
 
 from swe_srl.rewards import get_similarity, no_operation, similarity_names, step_reward
+from swe_srl.rewards.guards import only_talks, without_comments
 from swe_srl.types import Action, FormatError
 
 IDLE = st.lists(st.sampled_from(["", " ", "\n", "# cat a.py", "true", ":", ";", " && ", "\t", "# # #"]), max_size=8)
@@ -59,3 +62,91 @@ def test_joined_idle_pieces_are_idle(pieces):
 def test_the_guard_is_linear_in_the_command():
     assert not no_operation("# " * 50_000 + "\nls")
     assert not no_operation(";" * 100_000 + "ls")
+
+
+TALK = [
+    "x='cat setup.py'",
+    "type cat setup.py",
+    "which cat setup.py",
+    "command -v cat setup.py",
+    "[ 'cat setup.py' ]",
+    "[[ -n 'cat setup.py' ]]",
+    "test 'cat setup.py'",
+    r"\echo cat setup.py",
+    "'echo' cat setup.py",
+    "exit; cat setup.py",
+    "! echo cat setup.py",
+    "env echo cat setup.py",
+    "timeout 5 echo cat setup.py",
+    "bash -c 'echo cat setup.py'",
+    "echo cat setup.py 2>&1",
+    "echo cat setup.py >&2",
+    "echo cat setup.py >/dev/null",
+    "echo cat setup.py &>/dev/null",
+    "echo cat setup.py | cat",
+    "echo cat setup.py | grep cat",
+    "cd . && echo cat setup.py",
+    "cd src; echo cat setup.py",
+    "cd .",
+    "declare x='cat setup.py'",
+    "f() { cat setup.py; }",
+    "function f { cat setup.py; }",
+    "'cat setup.py'",
+]
+
+
+@pytest.mark.parametrize("name", similarity_names())
+@pytest.mark.parametrize("command", TALK)
+def test_commands_that_only_talk_score_zero_against_one_that_does_more(name, command):
+    assert get_similarity(name)(command, "cat setup.py").value == 0.0
+    assert get_similarity(name)(command, command).value == 1.0
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "cd src",
+        "cd src && ls",
+        "echo x > a.txt",
+        "echo x >& a.txt",
+        "x=1; ls",
+        "[ -f a ] && cat a",
+        "which ls; ls",
+        "echo x | sh",
+        "cd . && cat setup.py",
+        "env A=1 cat setup.py",
+        "x=1 cat setup.py",
+        "test.sh",
+        "echo x | tee a",
+        "git diff",
+        "'git' log",
+    ],
+)
+def test_commands_that_do_more_than_talk_are_compared(command):
+    assert not only_talks(command)
+    assert get_similarity("sequence")(command, command).value == 1.0
+
+
+@pytest.mark.parametrize(
+    ("command", "kept"),
+    [
+        ("ls # cat setup.py", "ls"),
+        ("# Look.\n# Again.\ncat a", "cat a"),
+        ("ls\n  # b\ncat a;# c\nwc", "ls\ncat a;\nwc"),
+        ('echo a#b $# ${x#y} \'a # b\' "c # \\" # d" e\\ # f', 'echo a#b $# ${x#y} \'a # b\' "c # \\" # d" e\\ # f'),
+        ("cat > a.py <<'EOF'\n# kept\nx = 1\nEOF\nls # gone", "cat > a.py <<'EOF'\n# kept\nx = 1\nEOF\nls"),
+        ("it's # not closed", "it's"),
+        ("cat <<<a # b\na", "cat <<<a\na"),
+    ],
+)
+def test_comments_are_not_compared(command, kept):
+    assert without_comments(command) == kept
+    assert get_similarity("sequence")(command, kept).value == 1.0
+
+
+def test_looking_for_comments_and_talk_is_fast():
+    start = time.process_time()
+    for text in ("<<a\n", "cd a;", "'# ", '" #', " ", "\\#", "echo 'x' # y\n", "cd a && \n"):
+        only_talks(text * (20_000 // len(text)))
+        without_comments(text * (20_000 // len(text)) + "#")
+    assert time.process_time() - start < 15

@@ -23,7 +23,9 @@ def program_words(stage: Stage) -> tuple[str, ...]:
     words = list(stage.words)
     while words:
         name = words[0]
-        if name in known.WRAPPERS:
+        if name == "command" and words[1:2] in (["-v"], ["-V"]):
+            words = ["which", *words[2:]]
+        elif name in known.WRAPPERS:
             words = words[1:]
             while words and (_ASSIGNMENT.match(words[0]) or words[0].startswith("-")):
                 words = words[1:]
