@@ -317,6 +317,16 @@ def test_comparison_of_two_runs(world: World, rows: Path) -> None:
     assert common.tasks == 2 and len(common.only_a) == 1
 
 
+def test_runs_without_hardened_verdicts_are_not_compared_by_them(world: World, rows: Path) -> None:
+    a, b = rows.parent / "a", rows.parent / "b"
+    evaluate(settings_for(rows, output=a))
+    report = evaluate(settings_for(rows, output=b, hardened=False))
+    assert report.hardened_rate is None and "not measured" in (b / "report.md").read_text()
+    assert compare(a, a, hardened=True).tasks == compare(a, b).tasks == 3
+    with pytest.raises(ConfigError, match=r"b: this run made no hardened runs \(--no-hardened\)"):
+        compare(a, b, hardened=True)
+
+
 def test_predictions_of_others(world: World, rows: Path) -> None:
     from swe_srl.tasks import load_tasks
 

@@ -58,6 +58,14 @@ def test_official_and_hardened_stand_side_by_side() -> None:
     assert report.by_repository == {"org/a": (2, 2), "org/b": (0, 1)}
 
 
+def test_a_run_without_hardened_runs_tells_nothing_of_them() -> None:
+    report = report_of([attempt("a1", 0, True, hardened=False)], hardened=False)
+    assert (report.hardened, report.hardened_rate, report.differing) == (None, None, {})
+    text = report_markdown(report)
+    assert "| resolved (hardened rules) | not measured: no hardened runs were made |" in text
+    assert report.as_dict()["hardened_rate"] is None
+
+
 def test_tokens_turns_and_format_errors() -> None:
     turns = (
         Turn(Action("ls"), prompt_tokens=100, completion_tokens=30, thought_tokens=20),

@@ -13,6 +13,7 @@ from swe_srl.settings import setting
 
 if TYPE_CHECKING:
     from swe_srl.evaluation import Comparison, EvalSettings, Report
+    from swe_srl.evaluation.statistics import Estimate
     from swe_srl.training.settings import TrainSettings
 
 
@@ -95,7 +96,7 @@ def show(before: Report, after: Report, comparison: Comparison, console: Console
 
     rows = [
         ("resolve rate (95% interval)", percent(before.resolve_rate), percent(after.resolve_rate)),
-        ("resolve rate, hardened rules", percent(before.hardened_rate), percent(after.hardened_rate)),
+        ("resolve rate, hardened rules", _rate(before.hardened_rate), _rate(after.hardened_rate)),
         ("mean similarity to the expert", _number(before.similarity), _number(after.similarity)),
         ("format errors, of the turns", f"{before.format_error_rate:.1%}", f"{after.format_error_rate:.1%}"),
         *(
@@ -110,6 +111,12 @@ def show(before: Report, after: Report, comparison: Comparison, console: Console
         f"difference of the resolve rates, paired over {comparison.tasks} tasks with {before.samples // before.tasks} "
         f"samples each: {100 * change.value:+.1f} points (95% interval {100 * change.low:+.1f} to {100 * change.high:+.1f})"
     )
+
+
+def _rate(estimate: Estimate | None) -> str:
+    from swe_srl.evaluation.markdown import percent
+
+    return "not measured" if estimate is None else percent(estimate)
 
 
 def _number(value: float | None, digits: int = 3) -> str:

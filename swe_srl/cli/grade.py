@@ -71,8 +71,8 @@ def judge_logs(folder: str, tasks: list[Task], console: Console) -> int:
     from swe_srl.grading.cache import verdict_from_row
     from swe_srl.runs import RunFolder
 
-    rows = RunFolder.read(folder).rows("verdicts")
-    recorded = {(str(row["task_id"]), int(row["sample"])): verdict_from_row(row) for row in rows}
+    run = RunFolder.read(folder)
+    recorded = {(str(row["task_id"]), int(row["sample"])): verdict_from_row(row) for row in run.rows("verdicts")}
     again = judge_again(folder, tasks)
     for sample, verdict in again:
         before = recorded.get((verdict.task_id, sample))
@@ -80,5 +80,6 @@ def judge_logs(folder: str, tasks: list[Task], console: Console) -> int:
             was = "not recorded" if before is None else before.status.value
             console.say(f"{verdict.task_id}#{sample}: {was}, now {verdict.status.value}: {verdict.reason}")
     official, hardened = (sum(getattr(verdict, rule) for _, verdict in again) for rule in ("official", "hardened"))
-    console.say(f"{len(again)} logs judged: {official} resolved by the official rules, {hardened} by the hardened ones")
+    rest = "no hardened runs were made" if run.settings.get("hardened") is False else f"{hardened} by the hardened ones"
+    console.say(f"{len(again)} logs judged: {official} resolved by the official rules, {rest}")
     return 0 if again else 1

@@ -78,7 +78,8 @@ def compare(run_a: str | Path, run_b: str | Path, common: bool = False, hardened
         hardened: by the hardened verdicts.
 
     Raises:
-        ConfigError: a folder is no run, the runs graded different tasks and `common` is not set, or none in common.
+        ConfigError: a folder is no run, the runs graded different tasks and `common` is not set, or none in common; or a run
+            without hardened verdicts is compared by them.
     """
     a, b = outcomes(run_a, hardened), outcomes(run_b, hardened)
     shared = sorted(a.keys() & b.keys())
@@ -114,9 +115,11 @@ def outcomes(folder: str | Path, hardened: bool = False) -> dict[str, list[float
     """1 or 0 for every graded sample of a run, by task.
 
     Raises:
-        ConfigError: the folder is no run, or holds no verdicts.
+        ConfigError: the folder is no run, or holds no verdicts, or none by the hardened rules.
     """
     run = RunFolder.read(folder)
+    if hardened and run.settings.get("hardened") is False:
+        raise ConfigError(f"{folder}: this run made no hardened runs (--no-hardened): compare by the official verdicts")
     found: dict[tuple[str, int], float] = {
         (str(row["task_id"]), int(row["sample"])): float(row["hardened" if hardened else "official"])
         for row in run.rows("verdicts")

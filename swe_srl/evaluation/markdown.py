@@ -15,7 +15,7 @@ def report_markdown(report: Report) -> str:
     """The report for a person: figures first, then what was left out of them and why."""
     rows = [
         ("resolved (official rules)", f"{report.resolved} of {report.samples}: {percent(report.resolve_rate)}"),
-        ("resolved (hardened rules)", f"{report.hardened} of {report.samples}: {percent(report.hardened_rate)}"),
+        ("resolved (hardened rules)", _hardened(report)),
         *((f"pass@{k}", f"{value:.1%}") for k, value in report.pass_at_k.items() if k > 1),
         ("denominator", denominator(report)),
         ("turns per episode", f"{report.turns:.1f}"),
@@ -37,6 +37,12 @@ def report_markdown(report: Report) -> str:
     parts += _listing("Infrastructure failures (not counted)", failures)
     parts += _listing("Not run here (not counted)", report.unavailable.items())
     return "\n\n".join(parts) + "\n"
+
+
+def _hardened(report: Report) -> str:
+    if report.hardened_rate is None:
+        return "not measured: no hardened runs were made"
+    return f"{report.hardened} of {report.samples}: {percent(report.hardened_rate)}"
 
 
 def denominator(report: Report) -> str:

@@ -108,6 +108,7 @@ def grade_predictions(
             asked=len(jobs),
             experts={},
             similarity=None,
+            hardened=chosen.hardened,
         )
         write_report(run.path, report)
     told.note(denominator(report))

@@ -26,10 +26,10 @@ class Report:
         samples: graded samples.
         asked: samples that the run was asked for.
         resolved: graded samples that the official rules call resolved.
-        hardened: those that the hardened rules call resolved too.
+        hardened: those that the hardened rules call resolved too; None when no hardened runs were made.
         resolve_rate: of the samples, by the official rules: Wilson's interval when there is one sample per task, else an
             interval by bootstrap over tasks.
-        hardened_rate: the same by the hardened rules.
+        hardened_rate: the same by the hardened rules; None when no hardened runs were made.
         pass_at_k: chance that one of k samples is resolved, mean over the tasks with at least k samples, by k.
         statuses: graded samples by the verdict's status.
         exit_reasons: graded samples by the reason the episode ended.
@@ -51,9 +51,9 @@ class Report:
     samples: int
     asked: int
     resolved: int
-    hardened: int
+    hardened: int | None
     resolve_rate: Estimate
-    hardened_rate: Estimate
+    hardened_rate: Estimate | None
     pass_at_k: Mapping[int, float]
     statuses: Mapping[str, int]
     exit_reasons: Mapping[str, int]
@@ -83,6 +83,7 @@ def make_report(
     asked: int,
     experts: Mapping[str, Trajectory],
     similarity: Similarity | None,
+    hardened: bool = True,
 ) -> Report:
     """The figures of a run.
 
@@ -94,9 +95,10 @@ def make_report(
         asked: samples the run was asked for.
         experts: expert trajectories by task.
         similarity: compares a command with the expert's; None leaves the figure out.
+        hardened: whether hardened runs were made; otherwise nothing is told of the hardened rules.
     """
     official = _by_task(attempts, lambda attempt: attempt.verdict.official)
-    hardened = _by_task(attempts, lambda attempt: attempt.verdict.hardened)
+    kept = _by_task(attempts, lambda attempt: attempt.verdict.hardened)
     turns = [turn for attempt in attempts for turn in attempt.trajectory.turns]
     scores = [s for attempt in attempts if (s := _similarity_of(attempt, experts, similarity)) is not None]
     return Report(
@@ -105,9 +107,9 @@ def make_report(
         samples=len(attempts),
         asked=asked,
         resolved=sum(attempt.verdict.official for attempt in attempts),
-        hardened=sum(attempt.verdict.hardened for attempt in attempts),
+        hardened=sum(attempt.verdict.hardened for attempt in attempts) if hardened else None,
         resolve_rate=rate(official),
-        hardened_rate=rate(hardened),
+        hardened_rate=rate(kept) if hardened else None,
         pass_at_k=_pass_at(official),
         statuses=dict(Counter(attempt.verdict.status.value for attempt in attempts)),
         exit_reasons=dict(Counter(_exit_reason(attempt) for attempt in attempts)),
@@ -118,7 +120,9 @@ def make_report(
         seconds=_mean([attempt.seconds for attempt in attempts]),
         grading_seconds=_mean([attempt.verdict.seconds for attempt in attempts if attempt.verdict.seconds]),
         by_repository=_by_repository(attempts),
-        differing={_name(a): a.verdict.reason for a in attempts if a.verdict.official != a.verdict.hardened},
+        differing={
+            _name(a): a.verdict.reason for a in attempts if hardened and a.verdict.official != a.verdict.hardened
+        },
         flagged={_name(a): flags for a in attempts if (flags := _telling(a.verdict.flags))},
         failures=tuple(failures),
         unavailable=dict(unavailable),

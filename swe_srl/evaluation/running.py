@@ -67,6 +67,7 @@ def evaluate(settings: EvalSettings, progress: Progress | None = None, policy: P
             asked=len(jobs),
             experts=expert_trajectories(settings, selection.tasks),
             similarity=get_similarity("sequence"),
+            hardened=settings.hardened,
         )
         write_report(run.path, report)
     told.note(denominator(report))
