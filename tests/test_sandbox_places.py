@@ -4,22 +4,32 @@ from __future__ import annotations
 
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from swe_srl.errors import ConfigError, PathOutsideWorkspaceError, SandboxError, SandboxUnavailableError
-from swe_srl.sandboxes import capabilities, local_limits, make_sandbox, sweep
+from swe_srl.sandboxes import capabilities, cgroups, local_limits, local_transport, make_sandbox, sweep
 from swe_srl.sandboxes.base import SessionSandbox
 from swe_srl.sandboxes.cgroups import hierarchies
 from swe_srl.sandboxes.docker_sandbox import DockerSandbox, owner_labels
-from swe_srl.sandboxes.launch import helper, new_folder, runtime_folder
+from swe_srl.sandboxes.launch import (
+    helper,
+    is_gone,
+    new_folder,
+    owner_name,
+    remove_folder,
+    runtime_folder,
+    sweep_folders,
+)
 from swe_srl.sandboxes.local import LocalSandbox
 from swe_srl.sandboxes.local_transport import LocalTransport
 from swe_srl.types import Limits, SandboxSpec
@@ -474,11 +484,86 @@ def _needed_by(*programs: str) -> list[str]:
 
 def test_sweep_leaves_the_living_alone() -> None:
     mine = new_folder("sandbox")
-    dead = runtime_folder() / "sandbox-4000000-123-abc"
-    dead.mkdir()
+    dead = runtime_folder() / f"sandbox-{DEAD}-abc"
+    elsewhere = [runtime_folder() / f"sandbox-{owner}-abc" for owner in (ELSEWHERE, "4000000-123")]
+    for folder in (dead, *elsewhere):
+        folder.mkdir()
     sweep()
-    assert mine.is_dir() and not dead.exists()
-    mine.rmdir()
+    assert mine.is_dir() and not dead.exists() and all(folder.is_dir() for folder in elsewhere)
+    for folder in (mine, *elsewhere):
+        folder.rmdir()
+
+
+DEAD = "-".join(["4000000", "123", *owner_name().split("-")[2:]])
+ELSEWHERE = DEAD.replace(owner_name().split("-")[2], "1")  # in another PID namespace of this machine
+
+
+def test_whose_end_can_be_told() -> None:
+    pid, started, namespace, boot, machine = owner_name().split("-")
+    assert not is_gone(owner_name())
+    assert is_gone(DEAD) and is_gone(f"{pid}-1{started}-{namespace}-{boot}-{machine}")
+    assert is_gone(f"{pid}-{started}-{namespace}-00000000-{machine}")
+    assert not any(map(is_gone, (ELSEWHERE, f"{pid}-1-{namespace}-00000000-other", "", "0-", f"{pid}-1{started}")))
+
+
+def test_sweeps_at_once_do_not_meet() -> None:
+    made = [runtime_folder() / f"sandbox-{DEAD}-{number}" for number in range(40)]
+    for folder in made:
+        (folder / "deep").mkdir(parents=True)
+        (folder / "deep").chmod(0)
+    with ThreadPoolExecutor(4) as pool:
+        counts = [pool.submit(sweep_folders) for _ in range(4)]
+    assert sum(count.result() for count in counts) >= len(made)
+    assert not list(runtime_folder().glob(f"sandbox-{DEAD}-*")) and not list(runtime_folder().glob("swept-*"))
+
+
+def test_a_folder_that_goes_away_while_it_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder above it keeps its mode: sandboxes of root are not root, and pass through it."""
+    rmtree = shutil.rmtree
+
+    def lost(path: Path, onerror: Callable[..., None]) -> None:
+        rmtree(path)
+        for function, name in ((os.rmdir, path), (os.scandir, path / "inner")):
+            onerror(function, str(name), (FileNotFoundError, FileNotFoundError(2, "gone"), None))
+
+    folder = tmp_path / "above" / "folder"
+    folder.mkdir(parents=True)
+    folder.parent.chmod(0o711)
+    monkeypatch.setattr(shutil, "rmtree", lost)
+    remove_folder(folder)
+    assert not folder.exists() and folder.parent.stat().st_mode & 0o777 == 0o711
+
+
+def test_the_mode_of_the_runtime_folder_is_restored() -> None:
+    mode = runtime_folder().stat().st_mode
+    runtime_folder().chmod(0o700 if is_root() else 0o711)
+    assert runtime_folder().stat().st_mode == mode
+
+
+@pytest.mark.parametrize(("swap", "bound"), [("memory.memsw.limit_in_bytes", "67108864"), ("memory.swap.max", "0")])
+def test_swap_is_bounded_with_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, swap: str, bound: str) -> None:
+    mkdir = Path.mkdir
+
+    def make(folder: Path) -> None:
+        mkdir(folder)
+        (folder / swap).write_text("max")
+
+    monkeypatch.setattr(cgroups, "hierarchies", lambda: {"memory": tmp_path})
+    monkeypatch.setattr(Path, "mkdir", make)
+    cgroups.make_group("group", Limits(memory_mb=64))
+    assert (tmp_path / "group" / swap).read_text() == bound
+
+
+@pytest.mark.sandbox
+def test_memory_is_bounded_by_process_where_a_group_cannot(
+    repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A control group for the number of processes alone does not bound memory."""
+    (tmp_path / "cgroup.procs").touch()
+    monkeypatch.setattr(local_transport, "hierarchies", lambda: {"pids": tmp_path})
+    monkeypatch.setattr(local_transport, "make_group", lambda name, limits: cgroups.ControlGroup([tmp_path]))
+    with opened("local", repo) as sandbox:
+        assert output(sandbox, "ulimit -d") == f"{sandbox.spec.limits.memory_mb * 1024}\n"
 
 
 @pytest.mark.sandbox

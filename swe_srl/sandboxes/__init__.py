@@ -47,10 +47,10 @@ def sweep() -> int:
     Where no Docker engine answers, there are no containers to remove.
     """
     from swe_srl.sandboxes.cgroups import sweep_groups
-    from swe_srl.sandboxes.launch import runtime_folder, sweep_folders
+    from swe_srl.sandboxes.launch import sweep_folders
 
     count = sweep_folders()
-    sweep_groups({folder.name for folder in runtime_folder().iterdir()})
+    sweep_groups()
     try:
         from swe_srl.sandboxes.docker_sandbox import sweep_containers
 

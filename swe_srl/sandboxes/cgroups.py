@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+from swe_srl.sandboxes.launch import is_left_over, owner_name
 from swe_srl.types import Limits
 
 ROOT = Path("/sys/fs/cgroup")
@@ -17,6 +18,8 @@ _FILES = {  # controller -> (version 1, version 2) file and unit
     "memory": ("memory.limit_in_bytes", "memory.max", 1 << 20),
     "pids": ("pids.max", "pids.max", 1),
 }
+_V1_SWAP = "memory.memsw.limit_in_bytes"  # memory and swap together; there only where swap is accounted for
+_V2_SWAP = "memory.swap.max"
 
 
 @dataclass
@@ -52,7 +55,7 @@ def hierarchies() -> dict[str, Path]:
 
 
 def make_group(name: str, limits: Limits) -> ControlGroup:
-    """A group for one sandbox, with its limits set; enforces nothing where `hierarchies` is empty."""
+    """A group for one sandbox, with its limits set, and no swap beyond its memory; nothing where `hierarchies` is empty."""
     group = ControlGroup()
     wanted = {"memory": limits.memory_mb, "pids": limits.processes}
     for controller, parent in hierarchies().items():
@@ -64,14 +67,18 @@ def make_group(name: str, limits: Limits) -> ControlGroup:
         if wanted[controller]:
             file = folder / new if (folder / new).exists() else folder / old
             file.write_text(str(wanted[controller] * unit))
+        if controller == "memory" and limits.memory_mb:
+            for swap, most in ((_V1_SWAP, limits.memory_mb << 20), (_V2_SWAP, 0)):
+                if (folder / swap).exists():
+                    (folder / swap).write_text(str(most))
     return group
 
 
-def sweep_groups(alive: set[str]) -> None:
-    """Remove the groups of sandboxes that are not alive (by name)."""
+def sweep_groups() -> None:
+    """Remove the groups of sandboxes whose owner process is gone."""
     for parent in set(hierarchies().values()):
         for folder in parent.iterdir():
-            if folder.is_dir() and folder.name not in alive:
+            if folder.is_dir() and is_left_over(folder.name):
                 with contextlib.suppress(OSError):
                     folder.rmdir()
 
@@ -84,7 +91,7 @@ def _usable(parent: Path, controller: str) -> bool:
         if parent.parent == ROOT:
             (ROOT / "cgroup.subtree_control").write_text(f"+{controller}")
             (parent / "cgroup.subtree_control").write_text(f"+{controller}")
-        probe = parent / f"probe-{os.getpid()}-{controller}"
+        probe = parent / f"probe-{owner_name()}-{controller}"
         probe.mkdir()
         try:
             files = _FILES[controller][:2]

@@ -14,7 +14,7 @@ from swe_srl.errors import ConfigError, SandboxError, SandboxUnavailableError
 from swe_srl.protocols import Snapshot
 from swe_srl.sandboxes.base import SessionSandbox
 from swe_srl.sandboxes.container_transport import ContainerTransport, engine, engine_errors
-from swe_srl.sandboxes.launch import start_time
+from swe_srl.sandboxes.launch import is_gone, owner_name
 from swe_srl.sandboxes.session import ShellSession
 from swe_srl.types import Limits, SandboxSpec
 
@@ -164,8 +164,7 @@ def container_options(spec: SandboxSpec, user: str) -> dict[str, Any]:
 
 def owner_labels() -> dict[str, str]:
     """Labels that say whose container it is: `sweep_containers` removes those whose owner process is gone."""
-    pid = os.getpid()
-    return {LABEL: "sandbox", f"{LABEL}.owner": f"{pid}-{start_time(pid)}", f"{LABEL}.host": platform.node()}
+    return {LABEL: "sandbox", f"{LABEL}.owner": owner_name(), f"{LABEL}.host": platform.node()}
 
 
 def sweep_containers() -> int:
@@ -179,17 +178,12 @@ def sweep_containers() -> int:
     with engine_errors("sweeping containers"):
         filters = {"label": [f"{LABEL}=sandbox", f"{LABEL}.host={platform.node()}"]}
         for container in client.containers.list(all=True, filters=filters, ignore_removed=True):
-            if _is_left_over(container.labels):
+            if is_gone(container.labels.get(f"{LABEL}.owner", "")):
                 container.remove(force=True, v=True)
                 count += 1
         for image in client.images.list(name=f"{LABEL}-snapshot", filters=filters):
-            if _is_left_over(image.labels):
+            if is_gone(image.labels.get(f"{LABEL}.owner", "")):
                 client.images.remove(image.id, force=True)
                 count += 1
     client.close()
     return count
-
-
-def _is_left_over(labels: dict[str, str]) -> bool:
-    pid, _, started = labels.get(f"{LABEL}.owner", "0-").partition("-")
-    return start_time(int(pid)) != started

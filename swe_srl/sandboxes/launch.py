@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
+import hashlib
 import json
 import os
+import secrets
 import shutil
 import socket
 import stat
@@ -100,6 +103,31 @@ def start_time(pid: int) -> str:
         return ""
 
 
+def owner_name() -> str:
+    """This process as `is_gone` knows it: id, start time, and where they count: PID namespace, boot, machine."""
+    pid = os.getpid()
+    return f"{pid}-{start_time(pid)}-{'-'.join(_place())}"
+
+
+def is_gone(owner: str) -> bool:
+    """Whether the process of an `owner_name` has ended. False where that cannot be told from here: in another PID namespace or
+    on another machine (two containers may share a folder or an engine)."""
+    parts = owner.split("-")
+    if len(parts) != 5 or not parts[0].isdigit():
+        return False
+    pid, started, namespace, boot, machine = parts
+    own_namespace, own_boot, own_machine = _place()
+    if (machine, boot) != (own_machine, own_boot):
+        return machine == own_machine  # it was before the machine started
+    return namespace == own_namespace and start_time(int(pid)) != started
+
+
+def _place() -> tuple[str, str, str]:
+    namespace = Path("/proc/self/ns/pid").readlink().name.strip("pid:[]")
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text()[:8]
+    return namespace, boot, hashlib.sha256(os.uname().nodename.encode()).hexdigest()[:8]
+
+
 def runtime_folder() -> Path:
     """The folder of this user's running sandboxes and their snapshots; root's can be entered by the sandboxes' own users.
 
@@ -108,10 +136,13 @@ def runtime_folder() -> Path:
     """
     user = os.geteuid()
     folder = _reachable(Path(tempfile.gettempdir())) / f"swe-srl-{user}"
-    folder.mkdir(mode=0o711 if user == 0 else 0o700, exist_ok=True)
+    mode = 0o711 if user == 0 else 0o700
+    folder.mkdir(mode=mode, exist_ok=True)
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != user or found.st_mode & 0o022:
         raise SandboxUnavailableError(f"{folder} is not a private folder of this user: remove it, or set TMPDIR")
+    if stat.S_IMODE(found.st_mode) != mode:
+        folder.chmod(mode)
     return folder
 
 
@@ -123,34 +154,45 @@ def _reachable(folder: Path) -> Path:
 
 def new_folder(kind: str) -> Path:
     """A new folder named after its owner process, so that `sweep_folders` can tell whether it is left over."""
-    pid = os.getpid()
-    folder = Path(tempfile.mkdtemp(prefix=f"{kind}-{pid}-{start_time(pid)}-", dir=runtime_folder()))
+    folder = Path(tempfile.mkdtemp(prefix=f"{kind}-{owner_name()}-", dir=runtime_folder()))
     folder.chmod(0o711 if os.geteuid() == 0 else 0o700)
     return folder
 
 
-def remove_folder(folder: Path) -> None:
-    """Remove a folder tree, unreadable parts too."""
+def is_left_over(name: str) -> bool:
+    """Whether a folder (or a control group, which has its name) was made by a process that is gone."""
+    return is_gone("-".join(name.split("-")[1:-1]))
 
-    def retry(function: Any, path: str, _: Any) -> None:
-        parent = Path(path).parent
-        parent.chmod(0o700)
-        if Path(path).is_dir() and not Path(path).is_symlink():
-            Path(path).chmod(0o700)
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            Path(path).unlink(missing_ok=True)
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder tree, unreadable parts too. It may be going away meanwhile; nothing above it is touched."""
+
+    def retry(function: Any, path: str, error: Any) -> None:
+        found = Path(path)
+        with contextlib.suppress(FileNotFoundError):
+            for part in (found.parent, found):
+                if part.is_relative_to(folder) and stat.S_ISDIR(part.lstat().st_mode):
+                    part.chmod(0o700)
+            if stat.S_ISDIR(found.lstat().st_mode):
+                shutil.rmtree(found, ignore_errors=True)
+            else:
+                found.unlink()
 
     if folder.exists():
         shutil.rmtree(folder, onerror=retry)
 
 
 def sweep_folders() -> int:
-    """Remove folders whose owner process is gone; returns how many."""
+    """Remove folders whose owner process is gone; returns how many. Two sweeps at once do not get in each other's way."""
     count = 0
     for folder in runtime_folder().iterdir():
-        parts = folder.name.split("-")
-        if len(parts) >= 4 and parts[1].isdigit() and start_time(int(parts[1])) != parts[2]:
-            remove_folder(folder)
-            count += 1
+        if not is_left_over(folder.name):
+            continue
+        taken = folder.with_name(f"swept-{owner_name()}-{secrets.token_hex(4)}")
+        try:
+            folder.rename(taken)
+        except FileNotFoundError:  # another sweep has it
+            continue
+        remove_folder(taken)
+        count += 1
     return count
