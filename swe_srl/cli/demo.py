@@ -53,7 +53,12 @@ def run(settings: DemoSettings, console: Console) -> int:
     if not before.samples or not after.samples:
         console.say(f"nothing could be graded; the reasons are in {settings.output}/before and /after (report.md)")
         return 1
-    show(before, after, compare(settings.output / "before", settings.output / "after"), console)
+    try:
+        comparison = compare(settings.output / "before", settings.output / "after", common=True)
+    except ConfigError as error:  # no task in common
+        console.say(f"{error}; the reasons are in {settings.output}/before and /after (report.md)")
+        return 1
+    show(before, after, comparison, console)
     console.say(f"{(time.monotonic() - begun) / 60:.1f} minutes; run folder: {settings.output}")
     return 0
 
@@ -108,9 +113,18 @@ def show(before: Report, after: Report, comparison: Comparison, console: Console
     console.table(("figure", "before", "after SRL"), rows, title="The bundled model on held-out tasks")
     change = comparison.difference
     console.say(
-        f"difference of the resolve rates, paired over {comparison.tasks} tasks with {before.samples // before.tasks} "
-        f"samples each: {100 * change.value:+.1f} points (95% interval {100 * change.low:+.1f} to {100 * change.high:+.1f})"
+        f"difference of the resolve rates, paired over {comparison.tasks} tasks (of {before.samples} samples before and "
+        f"{after.samples} after): {100 * change.value:+.1f} points "
+        f"(95% interval {100 * change.low:+.1f} to {100 * change.high:+.1f})"
     )
+    for name, missing, report in (("after", comparison.only_a, after), ("before", comparison.only_b, before)):
+        if missing:
+            reasons = sorted(
+                {" ".join(lost.reason.split())[:200] for lost in report.failures if lost.task_id in missing}
+            )
+            console.say(
+                f"{len(missing)} tasks are left out of it: not graded {name}: {'; '.join(reasons) or 'see report.md'}"
+            )
 
 
 def _rate(estimate: Estimate | None) -> str:

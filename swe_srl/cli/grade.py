@@ -30,6 +30,12 @@ class GradeSettings:
     cache: str = setting("", "Folder of verdicts known already, shared between runs; empty grades everything anew.")
     output: Path | None = setting(None, "Run folder; none: runs/grade/, named by the predictions file.")
 
+    def __post_init__(self) -> None:
+        if self.timeout <= 0:
+            raise ConfigError(f"timeout must be positive, not {self.timeout}")
+        if self.workers < 1:
+            raise ConfigError(f"workers must be at least 1, not {self.workers}")
+
     @property
     def folder(self) -> Path:
         """The run folder."""
