@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,10 +12,15 @@ from grading_support import CALC, GOLD, make_repository, tiny_task
 
 from swe_srl.errors import SandboxError
 from swe_srl.grading import GradingSettings, VerdictCache, grade
+from swe_srl.grading import cache as cache_module
 from swe_srl.grading import grade as grade_function
 from swe_srl.grading.cache import verdict_from_row, verdict_row
+from swe_srl.grading.workshop import HardenedReport
 from swe_srl.protocols import Sandbox
-from swe_srl.types import SandboxSpec, Task, Verdict, VerdictStatus
+from swe_srl.types import SandboxSpec, Task, TestRun, Verdict, VerdictStatus
+
+grade_module = sys.modules["swe_srl.grading.grade"]  # the package's `grade` is the function
+PACKAGES = cache_module._PACKAGES
 
 VERDICT = Verdict("tiny__calc-1", VerdictStatus.RESOLVED, True, False, "because", ("a",), flags=("x:y",), seconds=1.5)
 
@@ -68,6 +74,55 @@ def test_infrastructure_failures_are_retried_and_not_remembered(task: Task, tmp_
     assert (verdict.status, verdict.reason) == (VerdictStatus.INFRASTRUCTURE, "the daemon is gone")
     assert len(tries) == 3
     assert cache.get(task, GOLD, settings) is None
+
+
+@pytest.mark.parametrize(
+    ("official", "hardened", "lasts"),
+    [
+        ({}, {}, True),
+        ({}, None, True),
+        ({"exit_code": None}, None, False),
+        ({}, {"exit_code": None}, False),
+        ({}, {"exit_code": None, "timed_out": True}, False),
+        ({"exit_code": None, "timed_out": True}, None, False),
+        ({"exit_code": None, "applied": False, "log": "error: corrupt"}, None, True),
+    ],
+)
+def test_only_runs_that_ended_by_themselves_are_remembered(
+    task: Task,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    official: dict[str, object],
+    hardened: dict[str, object] | None,
+    lasts: bool,
+) -> None:
+    report = "" if hardened is None else HardenedReport(**{"exit_code": 1, **hardened}).as_text()  # type: ignore[arg-type]
+    run = TestRun(**{"log": "a log", "exit_code": 0, "applied": True, "report": report, **official})  # type: ignore[arg-type]
+    monkeypatch.setattr(grade_module, "run_tests", lambda *arguments: run)
+    cache = VerdictCache(tmp_path / "cache")
+    grade(task, GOLD, cache=cache)
+    assert (cache.get(task, GOLD, GradingSettings()) is not None) == lasts
+
+
+def test_another_interpreter_or_package_is_another_environment(
+    task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache, settings = VerdictCache(tmp_path / "cache"), GradingSettings()
+    cache.put(task, GOLD, settings, VERDICT)
+    program = "import sys; sys.version = 'another'\n"
+    for change in (
+        program,
+        "",
+        "import importlib.metadata as m; real = m.distributions; m.distributions = lambda: []\n",
+    ):
+        cache_module.host_id.cache_clear()
+        monkeypatch.setattr(cache_module, "_PACKAGES", change + PACKAGES)
+        assert (cache.get(task, GOLD, settings) is None) == bool(change)
+    cache_module.host_id.cache_clear()
+    monkeypatch.setattr(cache_module, "_PACKAGES", "raise SystemExit(1)")
+    cache.put(task, GOLD, settings, VERDICT)
+    assert cache.get(task, GOLD, settings) is None, "an unknown host remembers nothing"
+    cache_module.host_id.cache_clear()
 
 
 def test_an_empty_patch_is_never_run(task: Task) -> None:

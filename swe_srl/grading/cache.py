@@ -1,9 +1,12 @@
-"""Verdicts remembered by what decides them: the patch, the row, the image, the limits and the rules' versions."""
+"""Verdicts remembered by what decides them: the patch, the row, the image or host, the limits and the rules' versions."""
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
+import shutil
+import subprocess
 from dataclasses import asdict, fields
 from importlib import metadata
 from pathlib import Path
@@ -11,9 +14,18 @@ from typing import Any
 
 from swe_srl.files import write_atomic
 from swe_srl.grading.runner import GradingSettings, sandbox_spec
+from swe_srl.sandboxes.docker_sandbox import BASE_IMAGE
+from swe_srl.sandboxes.host_view import extra_python
+from swe_srl.sandboxes.transport import SHELL_VARIABLES
 from swe_srl.types import Limits, Task, Verdict, VerdictStatus
 
-RULES = 1  # raise when the hardened rules change
+RULES = 2  # raise when the hardened rules change
+
+_PACKAGES = """
+import sys
+from importlib.metadata import distributions
+print(sys.executable, sys.version, sorted((str(d.metadata["Name"]), str(d.version)) for d in distributions()))
+"""
 
 
 class VerdictCache:
@@ -70,9 +82,29 @@ def verdict_from_row(row: dict[str, Any]) -> Verdict:
 
 
 def environment_id(task: Task, settings: GradingSettings) -> str:
-    """What the tests run in: the id of the task's image, or the folder of its prepared source; "" when it is not there."""
+    """What the tests run in: the id of the image, or of the host's interpreter with its packages; and the prepared source.
+
+    "" when it is not there, or cannot be told.
+    """
     spec = sandbox_spec(task, settings)
-    return image_id(spec.image) if spec.image else spec.repository
+    if spec.image:
+        return image_id(spec.image)
+    place = image_id(BASE_IMAGE) if settings.sandbox == "docker" else host_id()
+    return f"{place}:{spec.repository}" if place else ""
+
+
+@functools.cache
+def host_id() -> str:
+    """What a local sandbox shows of the host's Python: a digest of the interpreter's version and of its packages'; "" without.
+
+    It is taken once a process.
+    """
+    prefix, search = extra_python(), SHELL_VARIABLES["PATH"]
+    python = shutil.which("python3", path=f"{prefix}/bin:{search}" if prefix else search)
+    if python is None:
+        return ""
+    asked = subprocess.run([python, "-I", "-c", _PACKAGES], capture_output=True, check=False, env={"PATH": search})
+    return hashlib.sha256(asked.stdout).hexdigest() if asked.returncode == 0 else ""
 
 
 def image_id(name: str) -> str:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from swe_srl.grading.cache import VerdictCache
 from swe_srl.grading.judge import judge
 from swe_srl.grading.runner import GradingSettings, run_tests
+from swe_srl.grading.workshop import HardenedReport
 from swe_srl.types import Task, TestRun, Verdict, VerdictStatus
 
 
@@ -50,6 +51,16 @@ def grade(
     if keep is not None:
         keep(run)
     verdict = replace(judge(task, patch, run), seconds=time.monotonic() - begun)
-    if cache is not None and verdict.status not in (VerdictStatus.INFRASTRUCTURE, VerdictStatus.TIMEOUT):
+    if cache is not None and is_lasting(run, verdict):
         cache.put(task, patch, chosen, verdict)
     return verdict
+
+
+def is_lasting(run: TestRun, verdict: Verdict) -> bool:
+    """Whether the verdict would be the same at another time: both runs came to an end of their own."""
+    if verdict.status is VerdictStatus.PATCH_FAILED:
+        return True
+    if verdict.status not in (VerdictStatus.RESOLVED, VerdictStatus.UNRESOLVED) or run.exit_code is None:
+        return False
+    report = HardenedReport.from_text(run.report) if run.report else None
+    return report is None or (report.exit_code is not None and not report.timed_out)
