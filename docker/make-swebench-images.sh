@@ -9,6 +9,7 @@
 set -euo pipefail
 exec "${PYTHON:-python3}" - "$@" <<'PYTHON'
 import argparse
+import signal
 import sys
 from pathlib import Path
 
@@ -27,6 +28,11 @@ class Lines:
         print(text, flush=True)
 
 
+def interrupt(number, frame):
+    raise KeyboardInterrupt
+
+
+signal.signal(signal.SIGTERM, interrupt)  # as Ctrl-C: the container of the image in the making is removed
 parser = argparse.ArgumentParser(prog="make-swebench-images.sh")
 parser.add_argument("--rows", action="append", required=True, help="published SWE-bench rows (.parquet, .json, .jsonl)")
 parser.add_argument("--out", type=Path, required=True, help="where the adapted rows go (.jsonl)")
@@ -36,5 +42,8 @@ try:
     tasks = make_instances(arguments.rows, arguments.instances, arguments.out, Lines())
 except SweSrlError as error:
     sys.exit(f"make-swebench-images: {error}")
+except KeyboardInterrupt:
+    print("make-swebench-images: interrupted; images that are made are kept", file=sys.stderr)
+    sys.exit(130)
 print(f"{len(tasks)} rows written to {arguments.out}")
 PYTHON

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+import requests
+from docker.errors import ImageNotFound
 from grading_support import tiny_task
 
-from swe_srl.errors import ConfigError, TaskError
-from swe_srl.evaluation.images import Recipe, adapt, make_instances, recipe_names
+from swe_srl.errors import ConfigError, GradingError, TaskError
+from swe_srl.evaluation import images
+from swe_srl.evaluation.images import Recipe, adapt, make_image, make_instances, recipe_names
+from swe_srl.sandboxes.docker_sandbox import owner_labels
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -68,3 +77,80 @@ def test_an_instance_without_a_row_is_refused(tmp_path: Path) -> None:
 def test_scripts_are_valid_bash(script: str) -> None:
     assert subprocess.run(["bash", "-n", str(ROOT / script)], capture_output=True).returncode == 0
     assert (ROOT / script).stat().st_mode & 0o111
+
+
+class Container:
+    """A container that records what becomes of it; `wait` ends as `outcome` says."""
+
+    def __init__(self, outcome: int | BaseException) -> None:
+        self.outcome = outcome
+        self.options: dict[str, Any] = {}
+        self.changes: list[str] = []
+        self.removed = False
+
+    def create(self, image: str, command: list[str], **options: Any) -> Container:
+        self.options = {"command": command, **options}
+        return self
+
+    def wait(self, timeout: float) -> dict[str, int]:
+        if isinstance(self.outcome, BaseException):
+            raise self.outcome
+        return {"StatusCode": self.outcome}
+
+    def put_archive(self, path: str, data: bytes) -> None: ...
+
+    def start(self) -> None: ...
+
+    def logs(self) -> bytes:
+        return b"installing\nabc123"
+
+    def commit(self, name: str, tag: str, changes: list[str]) -> None:
+        self.changes = changes
+
+    def remove(self, force: bool) -> None:
+        self.removed = True
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> Callable[[int | BaseException], Container]:
+    """Makes the Docker engine one that has no images, and whose container ends as told."""
+
+    def make(outcome: int | BaseException) -> Container:
+        def missing(name: str) -> None:
+            raise ImageNotFound("none")
+
+        container = Container(outcome)
+        client = SimpleNamespace(containers=container, images=SimpleNamespace(get=missing), close=lambda: None)
+        monkeypatch.setattr("docker.client.DockerClient.from_env", lambda timeout: client)
+        monkeypatch.setattr(images, "_context", lambda recipe, folder: b"")
+        return container
+
+    return make
+
+
+def test_the_building_container_has_an_owner_and_an_end(engine: Callable[[int], Container]) -> None:
+    container = engine(0)
+    assert make_image(Recipe.load("psf__requests-6028")) == "abc123"
+    assert container.removed and container.options["command"][0] == "timeout"
+    assert owner_labels().items() <= container.options["labels"].items()
+    (labels,) = [change for change in container.changes if change.startswith("LABEL")]
+    assert all(f'{name}=""' in labels for name in owner_labels())  # containers of the image are not ours to sweep
+
+
+@pytest.mark.parametrize("outcome", [124, requests.ReadTimeout("read timed out"), requests.ConnectionError("gone")])
+def test_an_installation_without_end_is_a_failure(engine: Callable[..., Container], outcome: int | Exception) -> None:
+    container = engine(outcome)
+    with pytest.raises(GradingError, match=r"took more than|read timed out|gone"):
+        make_image(Recipe.load("psf__requests-6028"))
+    assert container.removed
+
+
+def test_termination_is_an_interrupt_of_the_script(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, signal, swe_srl.evaluation.images as images\n"
+        "images.make_instances = lambda *_: os.kill(os.getpid(), signal.SIGTERM)\n"
+    )
+    env = {**os.environ, "PYTHON": sys.executable, "PYTHONPATH": f"{tmp_path}:{ROOT}"}
+    command = [str(ROOT / "docker/make-swebench-images.sh"), "--rows", "rows", "--out", "out"]
+    done = subprocess.run(command, env=env, capture_output=True, text=True)
+    assert done.returncode == 130 and "interrupted" in done.stderr and "Traceback" not in done.stderr

@@ -22,6 +22,7 @@ from swe_srl.definitions import definition_root, load_definition
 from swe_srl.errors import ConfigError, GradingError, TaskError, suggest
 from swe_srl.files import write_jsonl
 from swe_srl.progress import Progress, SilentProgress
+from swe_srl.sandboxes.docker_sandbox import owner_labels
 from swe_srl.types import Task
 
 REPOSITORY = "swe-srl-eval"
@@ -143,6 +144,7 @@ def make_image(recipe: Recipe) -> str:
     Raises:
         GradingError: Docker or pip failed.
     """
+    import requests
     from docker.client import DockerClient
     from docker.errors import DockerException, ImageNotFound
 
@@ -157,29 +159,37 @@ def make_image(recipe: Recipe) -> str:
             return _build(client, recipe)
     except ImageNotFound as error:
         raise GradingError(f"base image {recipe.base} is missing: run docker/make-base-image.sh") from error
-    except DockerException as error:
+    except (DockerException, requests.RequestException) as error:
         raise GradingError(f"{recipe.instance_id}: making the image failed: {error}") from error
     finally:
         client.close()
 
 
 def _build(client: Any, recipe: Recipe) -> str:
-    """Install in a container without a network and commit it; returns the base commit."""
+    """Install in a container without a network and commit it; returns the base commit. The container is bounded in life and
+    is swept when this process ends before it; its image is not."""
     environment = {"PIP_NO_CACHE_DIR": "1", **dict(recipe.environment)}
+    command = ["timeout", "--kill-after=10", str(_BUILD_SECONDS), "bash", "/build/install.sh"]
+    owner = owner_labels()
     container = client.containers.create(
-        recipe.base, ["bash", "/build/install.sh"], network_mode="none", environment=environment, labels={LABEL: ""}
+        recipe.base, command, network_mode="none", environment=environment, labels={LABEL: "", **owner}
     )
     try:
         with tempfile.TemporaryDirectory(prefix="swe-srl-image-") as folder:
             container.put_archive("/", _context(recipe, Path(folder)))
         container.start()
-        status = container.wait(timeout=_BUILD_SECONDS)["StatusCode"]
+        status = container.wait(timeout=_BUILD_SECONDS + 60)["StatusCode"]
         log = container.logs().decode(errors="replace").strip()
+        if status == 124:
+            raise GradingError(
+                f"{recipe.instance_id}: installing took more than {_BUILD_SECONDS} seconds:\n{log[-3000:]}"
+            )
         if status:
             raise GradingError(f"{recipe.instance_id}: installing in the image failed:\n{log[-3000:]}")
         commit: str = log.splitlines()[-1]
         name, tag = recipe.tag.rsplit(":", 1)
-        changes = [f"ENV PATH={_PATH}", f"LABEL {LABEL}={commit}", "WORKDIR /testbed", 'CMD ["/bin/bash"]']
+        labels = " ".join([f"{LABEL}={commit}", *(f'{name}=""' for name in owner)])
+        changes = [f"ENV PATH={_PATH}", f"LABEL {labels}", "WORKDIR /testbed", 'CMD ["/bin/bash"]']
         container.commit(name, tag, changes=changes)
         return commit
     finally:
