@@ -212,6 +212,7 @@ class Completion:
     logprobs: tuple[float, ...]
     finished: bool
     prompt_tokens: int = 0
+    completion_tokens: int = 0  # as an endpoint counts them; 0: `token_ids` tells
     refusal: Refusal | None = None
 
 

@@ -1,5 +1,6 @@
 import signal
 import threading
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -35,6 +36,7 @@ from swe_srl.types import (
 )
 
 AGENT = AgentDefinition(max_turns=6)
+MAIN = threading.main_thread().ident or 0
 
 
 class EchoEnv:
@@ -261,15 +263,22 @@ class Endless(EchoEnv):
         self.closed.set()
 
 
+def interrupt_when(running: threading.Barrier) -> None:
+    """Ctrl-C as soon as everybody is at the barrier, and the main thread has had the time to wait for them."""
+
+    def interrupt() -> None:
+        running.wait()
+        time.sleep(0.5)  # a signal that comes just before the main thread waits is seen after the wait only
+        signal.pthread_kill(MAIN, signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+
+
 @pytest.mark.timeout(60)
 def test_an_interruption_ends_running_commands() -> None:
     running = threading.Barrier(3)
 
-    def interrupt() -> None:
-        running.wait()
-        signal.raise_signal(signal.SIGINT)
-
-    threading.Thread(target=interrupt, daemon=True).start()
+    interrupt_when(running)
     policy = Recording(lambda context: PolicyAnswer(Action("sleep 1000")))
     jobs = [EpisodeJob(task(name)) for name in "ab"]
     with pytest.raises(KeyboardInterrupt):
@@ -292,11 +301,7 @@ def test_an_interruption_closes_what_was_still_starting() -> None:
             super().close()
             started.clear()
 
-    def interrupt() -> None:
-        running.wait()
-        signal.raise_signal(signal.SIGINT)
-
-    threading.Thread(target=interrupt, daemon=True).start()
+    interrupt_when(running)
     with pytest.raises(KeyboardInterrupt):
         list(run_episodes([EpisodeJob(task("t"))], EmptyPolicy(), lambda t: Starting(t, running), AGENT))
     assert not started
@@ -345,7 +350,7 @@ def test_a_completion_cut_by_the_token_limit_says_so() -> None:
 def test_a_models_refusal_is_the_policys() -> None:
     class Full(Parrot):
         def generate(self, contexts: Any, n: int, sampling: Sampling, seeds: Any) -> list[list[Completion]]:
-            return [[Completion("", (), (), False, 5, REFUSAL)] for _ in contexts]
+            return [[Completion("", (), (), False, 5, refusal=REFUSAL)] for _ in contexts]
 
     [output] = ModelPolicy(Full(""), Sampling()).act([Context("t", 0, ())])
     assert (output.action, output.raw, output.prompt_tokens) == (REFUSAL, "", 5)

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 from tiny_models import make_model, make_tokenizer
 
+from swe_srl.agents import ModelPolicy
 from swe_srl.errors import ConfigError, GenerationError
 from swe_srl.generation import EndpointGenerator, TransformersGenerator
+from swe_srl.generation import endpoint as endpoint_module
 from swe_srl.protocols import Generator
 from swe_srl.seeds import derive_seed
-from swe_srl.types import Message, Sampling, StopReason
+from swe_srl.types import Context, Message, Sampling, StopReason
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -28,7 +35,10 @@ class Handler(BaseHTTPRequestHandler):
         with self.server.turn:
             self.server.requests.append((self.path, dict(self.headers), body))
             failure = self.server.failures.pop(0) if self.server.failures else None
-        if failure == "drop":
+        if failure == "stall":
+            self.server.stalled.set()
+            self.server.resume.wait()
+        elif failure == "drop":
             self.connection.close()
         elif isinstance(failure, int):
             self._answer(failure, {"error": "told to fail"})
@@ -51,7 +61,8 @@ class Handler(BaseHTTPRequestHandler):
         if body.get("return_token_ids"):
             choice["token_ids"] = list(one.token_ids)
             choice["logprobs"] = {"content": [{"token": "", "logprob": value} for value in one.logprobs]}
-        return {"choices": [choice], "usage": {"prompt_tokens": one.prompt_tokens}}
+        usage = {"prompt_tokens": one.prompt_tokens, "completion_tokens": len(one.token_ids)}
+        return {"choices": [choice], "usage": usage}
 
     def _answer(self, status: int, content: Any) -> None:
         data = json.dumps(content).encode()
@@ -74,6 +85,7 @@ class Server(ThreadingHTTPServer):
         self.turn = threading.Lock()
         self.requests: list[tuple[str, dict[str, str], dict[str, Any]]] = []
         self.failures: list[Any] = []
+        self.stalled, self.resume = threading.Event(), threading.Event()
 
     def client(self, **settings: Any) -> EndpointGenerator:
         return EndpointGenerator(f"http://127.0.0.1:{self.server_port}/v1", "tiny", backoff=0.01, **settings)
@@ -90,10 +102,13 @@ def running() -> Iterator[Server]:
 
 
 @pytest.fixture
-def server(running: Server) -> Server:
+def server(running: Server) -> Iterator[Server]:
     running.requests.clear()
     running.failures.clear()
-    return running
+    running.stalled.clear()
+    running.resume.clear()
+    yield running
+    running.resume.set()
 
 
 CHATS = [(Message("user", "Fix the tests."),), (Message("system", "calc"), Message("user", "The list is empty."))]
@@ -107,7 +122,7 @@ def test_the_endpoints_completions_are_the_models(server: Server) -> None:
     for messages, seed, group in zip(CHATS, [3, 4], groups, strict=True):
         for j, one in enumerate(group):
             direct = server.generator.generate([messages], 1, SAMPLING, [derive_seed(seed, j) % 2**31])[0][0]
-            assert one == direct
+            assert one == replace(direct, completion_tokens=len(direct.token_ids))
     assert {path for path, _, _ in server.requests} == {"/v1/chat/completions"}
     assert len({body["seed"] for _, _, body in server.requests}) == 4
 
@@ -115,6 +130,13 @@ def test_the_endpoints_completions_are_the_models(server: Server) -> None:
 def test_without_token_ids_they_are_empty(server: Server) -> None:
     [[one]] = server.client().generate(CHATS[:1], 1, SAMPLING, [3])
     assert one.token_ids == () and one.logprobs == () and one.text and one.prompt_tokens > 0
+    assert 0 < one.completion_tokens <= SAMPLING.max_new_tokens
+
+
+def test_an_endpoints_tokens_count_for_the_policy(server: Server) -> None:
+    policy = ModelPolicy(server.client(), SAMPLING)
+    [output] = policy.act([Context("t", 0, CHATS[0], seed=3)])
+    assert output.prompt_tokens > 0 and 0 < output.completion_tokens <= SAMPLING.max_new_tokens
 
 
 def test_it_tries_again_what_may_pass(server: Server) -> None:
@@ -175,6 +197,38 @@ def test_a_refusal_of_everyone_ends_everything(server: Server, status: int) -> N
     server.failures[:] = [status]
     with pytest.raises(GenerationError, match=f"refused the request: status {status}"):
         server.client().generate(CHATS, 1, SAMPLING, [3, 4])
+
+
+@pytest.mark.timeout(60)
+def test_a_failure_does_not_wait_for_the_others(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(endpoint_module, "LONGEST_WAIT", 3600.0)
+    server.failures[:] = ["stall", 503, 401]
+    client = EndpointGenerator(f"http://127.0.0.1:{server.server_port}/v1", "tiny", backoff=3600.0)
+    with pytest.raises(GenerationError, match="status 401"):
+        client.generate(CHATS[:1], 3, SAMPLING, [3])
+    assert len(server.requests) == 3
+
+
+PROGRAM = """
+import sys
+from swe_srl.generation import EndpointGenerator
+from swe_srl.types import Message, Sampling
+EndpointGenerator(sys.argv[1], "tiny").generate([(Message("user", "Fix."),)], 2, Sampling(), [3])
+"""
+
+
+@pytest.mark.timeout(120)
+def test_an_interruption_does_not_wait_for_stalled_requests(server: Server) -> None:
+    server.failures[:] = ["stall", "stall"]
+    url = f"http://127.0.0.1:{server.server_port}/v1"
+    program = subprocess.Popen([sys.executable, "-c", PROGRAM, url], stderr=subprocess.PIPE, text=True)
+    try:
+        server.stalled.wait()
+        time.sleep(0.5)  # until the program waits for its answers
+        program.send_signal(signal.SIGINT)
+        assert "KeyboardInterrupt" in program.communicate(timeout=60)[1]
+    finally:
+        program.kill()
 
 
 def test_an_answer_of_another_kind(server: Server) -> None:

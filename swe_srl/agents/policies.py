@@ -108,7 +108,7 @@ def answer(completion: Completion) -> PolicyAnswer:
     action = parse_action(completion.text)
     if not completion.finished and isinstance(action, FormatError):
         action = FormatError(f"cut by the token limit; {action.reason}", completion.text)
-    count = len(completion.token_ids)
+    count = completion.completion_tokens or len(completion.token_ids)
     head = completion.text.find("</think>")
     share = (head + len("</think>")) / len(completion.text) if head >= 0 else 0.0
     return PolicyAnswer(action, completion.text, completion.prompt_tokens, count, round(count * share))

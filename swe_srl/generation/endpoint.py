@@ -6,11 +6,12 @@ import http.client
 import json
 import os
 import re
-import time
 import urllib.error
 import urllib.request
+from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, Future, wait
+from threading import Event, Thread
 from typing import Any
 
 from swe_srl.errors import ConfigError, GenerationError
@@ -88,9 +89,37 @@ class EndpointGenerator:
             for messages, seed in zip(contexts, seeds, strict=True)
             for j in range(n)
         ]
-        with ThreadPoolExecutor(max_workers=self.concurrency) as pool:
-            completions = list(pool.map(self._complete, requests))
+        completions = self._all(requests)
         return [completions[start : start + n] for start in range(0, len(completions), n)]
+
+    def _all(self, requests: list[dict[str, Any]]) -> list[Completion]:
+        """Every request's completion. The first failure, or Ctrl-C, ends the wait: nothing more is sent, and what is under
+        way is left to its daemon thread, which holds up neither the caller nor the end of the process."""
+        tries = [(request, Future[Completion]()) for request in requests]
+        waiting, stop = deque(tries), Event()
+
+        def work() -> None:
+            while not stop.is_set():
+                try:
+                    request, future = waiting.popleft()
+                except IndexError:
+                    return
+                try:
+                    future.set_result(self._complete(request, stop))
+                except BaseException as error:
+                    future.set_exception(error)
+
+        futures = [future for _, future in tries]
+        try:
+            for number in range(min(self.concurrency, len(requests))):
+                Thread(target=work, name=f"endpoint_{number}", daemon=True).start()
+            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+            failed = [error for future in done if (error := future.exception())]
+            if failed:
+                raise failed[0]
+            return [future.result() for future in futures]
+        finally:
+            stop.set()
 
     def _request(self, messages: Sequence[Message], sampling: Sampling, seed: int) -> dict[str, Any]:
         request: dict[str, Any] = {
@@ -107,8 +136,8 @@ class EndpointGenerator:
             request |= {"logprobs": True, "return_token_ids": True}
         return request
 
-    def _complete(self, request: dict[str, Any]) -> Completion:
-        answer = self._post(request)
+    def _complete(self, request: dict[str, Any], stop: Event) -> Completion:
+        answer = self._post(request, stop)
         if isinstance(answer, Refusal):
             return Completion("", (), (), False, refusal=answer)
         try:
@@ -117,13 +146,14 @@ class EndpointGenerator:
             shown = json.dumps(answer)[:200]
             raise GenerationError(f"{self.url} answered something that is no chat completion: {shown}") from error
 
-    def _post(self, request: dict[str, Any]) -> Any:
+    def _post(self, request: dict[str, Any], stop: Event) -> Any:
         """The endpoint's JSON answer, or its refusal of this request, after as many tries as are allowed."""
-        wait, problem = self.backoff, ""
+        pause, problem = self.backoff, ""
         for attempt in range(self.retries + 1):
             if attempt:
-                time.sleep(min(wait, LONGEST_WAIT))
-                wait *= 2
+                if stop.wait(min(pause, LONGEST_WAIT)):
+                    raise GenerationError(f"{self.url} was not asked again: the other requests have ended")
+                pause *= 2
             try:
                 return self._once(request)
             except urllib.error.HTTPError as error:
@@ -134,7 +164,7 @@ class EndpointGenerator:
                     return Refusal(problem, StopReason.TOKEN_LIMIT if too_long else StopReason.INFRASTRUCTURE)
                 if error.code not in RETRIED:
                     raise GenerationError(f"{self.url} refused the request: {problem}") from error
-                wait = max(wait, _retry_after(error))
+                pause = max(pause, _retry_after(error))
             except (OSError, http.client.HTTPException, ValueError) as error:  # OSError: time-outs, lost connections
                 problem = str(error) or type(error).__name__
         raise GenerationError(f"{self.url} failed {self.retries + 1} times, the last time with: {problem}")
@@ -156,7 +186,8 @@ def _completion(answer: Any) -> Completion:
     logprobs = tuple(float(entry["logprob"]) for entry in entries)
     usage = answer.get("usage") or {}
     finished = choice.get("finish_reason") != "length"
-    return Completion(text, ids, logprobs, finished, int(usage.get("prompt_tokens") or 0))
+    prompt, written = (int(usage.get(f"{part}_tokens") or 0) for part in ("prompt", "completion"))
+    return Completion(text, ids, logprobs, finished, prompt, written)
 
 
 def _detail(error: urllib.error.HTTPError) -> str:

@@ -121,4 +121,4 @@ class TransformersGenerator:
 
 def _no_room(prompt_tokens: int) -> Completion:
     reason = f"the context's {prompt_tokens} tokens leave no room within the model's positions"
-    return Completion("", (), (), False, prompt_tokens, Refusal(reason, StopReason.TOKEN_LIMIT))
+    return Completion("", (), (), False, prompt_tokens, refusal=Refusal(reason, StopReason.TOKEN_LIMIT))
