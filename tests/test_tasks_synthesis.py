@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 import subprocess
+import time
 from collections import Counter, deque
 from pathlib import Path
 
 import pytest
 
+from swe_srl.cli import main
 from swe_srl.errors import ConfigError, TaskError
+from swe_srl.grading import GradingSettings
 from swe_srl.tasks import validate
 from swe_srl.tasks.synthesis.issue import MAX_CHARACTERS, Example, double_quoted, write_issue
 from swe_srl.tasks.synthesis.mutations import mutations
@@ -232,3 +237,26 @@ def test_validation_tells_infrastructure_from_a_bad_task() -> None:
     assert (broken.infrastructure, broken.problems) == (True, ("no engine", "no engine"))
     bare = validate(Task("t-2", "a/b", "0", "p"), lambda task, patch: TestRun("", 0, True), lambda task, log: {})
     assert bare.problems == ("the row has no patch, FAIL_TO_PASS, eval_script",)
+
+
+@pytest.mark.sandbox
+def test_an_interrupted_synthesis_ends_its_tests(
+    toy: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C does not wait for the tests that run: their sandboxes are closed."""
+    ended: list[bool] = []
+
+    def run_tests(task: Task, patch: str, grading: GradingSettings) -> TestRun:
+        if not ended:
+            time.sleep(0.3)  # the main thread waits by then
+            os.kill(os.getpid(), signal.SIGTERM)
+        deadline = time.monotonic() + 30
+        while not (grading.open and grading.open.ended) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        ended.append(bool(grading.open and grading.open.ended))
+        return TestRun("", None, False, error="ended")
+
+    monkeypatch.setattr("swe_srl.grading.run_tests", run_tests)
+    output = tmp_path_factory.mktemp("out") / "tasks.jsonl"
+    assert main(["tasks", "synthesise", str(toy), "--workers", "1", "--output", str(output)]) == 130
+    assert set(ended) == {True} and len(ended) <= 2 and not output.exists()

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from swe_srl.cli.console import Console
 from swe_srl.errors import ConfigError, suggest
 from swe_srl.settings import setting
-from swe_srl.types import Task
+from swe_srl.types import Task, TestRun
 
 if TYPE_CHECKING:
     from swe_srl.tasks import ValidationResult
@@ -98,10 +99,11 @@ def show_task(settings: ShowSettings, console: Console) -> None:
 
 def validate_tasks(settings: ValidateSettings, console: Console) -> int:
     """Run each task's tests with and without the gold patch; exit code 1 when a task is not sound."""
-    from swe_srl.grading import GradingSettings, log_parser_statuses, run_tests
+    from swe_srl.grading import GradingSettings, OpenSandboxes, log_parser_statuses, run_tests
     from swe_srl.tasks import load_tasks, validate
 
-    grading = GradingSettings(sandbox=settings.sandbox)
+    sandboxes = OpenSandboxes()
+    grading = GradingSettings(sandbox=settings.sandbox, open=sandboxes)
     tasks = select(load_tasks(settings.split, settings.revision), settings.instances, settings.limit)
     console.sweep()
     progress = console.progress()
@@ -111,7 +113,10 @@ def validate_tasks(settings: ValidateSettings, console: Console) -> int:
         return validate(task, lambda of, patch: run_tests(of, patch, grading), log_parser_statuses)
 
     results = []
-    with ThreadPoolExecutor(max(1, settings.workers)) as pool:
+    with ExitStack() as stack:
+        pool = ThreadPoolExecutor(max(1, settings.workers))
+        stack.callback(pool.shutdown, cancel_futures=True)
+        stack.callback(sandboxes.end)  # of an interrupted run: nobody waits for its tests
         for result in pool.map(check, tasks):
             progress.advance("validate", info=result.task_id)
             results.append(result)
@@ -136,11 +141,16 @@ def tell_findings(results: Sequence[ValidationResult], console: Console) -> None
 
 def synthesise_tasks(settings: SynthesiseSettings, console: Console) -> None:
     """Plant bugs in a repository and keep those that its tests notice."""
-    from swe_srl.grading import log_parser_statuses, run_tests
+    from swe_srl.grading import GradingSettings, OpenSandboxes, log_parser_statuses, run_tests
     from swe_srl.tasks.synthesis.pipeline import synthesise_to_file
 
+    grading = GradingSettings(open=(sandboxes := OpenSandboxes()))
+
+    def run(task: Task, patch: str) -> TestRun:
+        return run_tests(task, patch, grading)
+
     console.sweep()
-    tasks = synthesise_to_file(settings, run_tests, log_parser_statuses, console.progress())
+    tasks = synthesise_to_file(settings, run, log_parser_statuses, console.progress(), sandboxes.end)
     console.say(f"{len(tasks)} tasks written to {settings.output}")
 
 

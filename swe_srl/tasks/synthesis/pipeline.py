@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
@@ -26,7 +26,11 @@ from swe_srl.types import Limits, SandboxSpec, Task
 
 
 def synthesise(
-    settings: SynthesiseSettings, run_tests: RunTests, statuses: LogStatuses, progress: Progress | None = None
+    settings: SynthesiseSettings,
+    run_tests: RunTests,
+    statuses: LogStatuses,
+    progress: Progress | None = None,
+    end: Callable[[], None] = lambda: None,
 ) -> Iterator[Task]:
     """Validated tasks of one repository, in a fixed order: the same seed gives the same tasks, whatever the workers.
 
@@ -35,6 +39,7 @@ def synthesise(
         run_tests: runs a task's tests with a patch in a fresh sandbox (`swe_srl.grading.run_tests`).
         statuses: test name to status of such a run's log (`swe_srl.grading.log_parser_statuses`).
         progress: told of functions screened and tasks validated.
+        end: ends what `run_tests` still runs, which nobody waits for any more: synthesis is over, or was interrupted.
 
     Raises:
         TaskError: the repository has no tests, or they do not pass.
@@ -48,8 +53,10 @@ def synthesise(
     progress.track("tasks", settings.limit)
     made = 0
     with ExitStack() as stack:
-        pool = stack.enter_context(ThreadPoolExecutor(settings.workers))
+        pool = ThreadPoolExecutor(settings.workers)
+        stack.callback(pool.shutdown, cancel_futures=True)
         screens = stack.enter_context(_screens(names, settings))
+        stack.callback(end)
         passing = screens[0].passing
         idle: SimpleQueue[Screen] = SimpleQueue()
         for screen in screens:
@@ -81,10 +88,14 @@ def synthesise(
 
 
 def synthesise_to_file(
-    settings: SynthesiseSettings, run_tests: RunTests, statuses: LogStatuses, progress: Progress | None = None
+    settings: SynthesiseSettings,
+    run_tests: RunTests,
+    statuses: LogStatuses,
+    progress: Progress | None = None,
+    end: Callable[[], None] = lambda: None,
 ) -> list[Task]:
     """`synthesise`, written whole to `settings.output` as SWE-bench rows."""
-    tasks = list(synthesise(settings, run_tests, statuses, progress))
+    tasks = list(synthesise(settings, run_tests, statuses, progress, end))
     write_jsonl(Path(settings.output), (task.row() for task in tasks))
     return tasks
 
