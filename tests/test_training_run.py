@@ -225,7 +225,14 @@ def test_learning_rate_zero_changes_nothing(warm: Path, tmp_path: Path) -> None:
     "extra",
     [
         {"kl": 0.1, "inner_epochs": 2, "minibatches": 2, "average": "token", "clip_high": 0.28},
-        {"temperature": 0.8, "std_scaling": False, "dynamic_sampling": False, "schedule": "cosine", "warmup": 0.5},
+        {
+            "temperature": 0.8,
+            "max_new_tokens": 32,
+            "std_scaling": False,
+            "dynamic_sampling": False,
+            "schedule": "cosine",
+            "warmup": 0.5,
+        },
     ],
 )
 def test_other_objectives_run(warm: Path, tmp_path: Path, extra: dict[str, Any]) -> None:
