@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import gymnasium
 import pytest
 
 from swe_srl.envs import ExpertSimilarity, Resolved, SweEnv, make_vec
@@ -156,6 +157,18 @@ def test_rewards_compose(
     assert list(envs.step(["ls", "pwd"])[1]) == [1.0, get_similarity("sequence")("pwd", "ls").value]
     assert list(envs.step(["submit", "submit"])[1]) == [2.0, 2.0]
     envs.close()
+
+
+def test_the_task_after_a_seeded_one_is_drawn_anew(tasks: list[Task], faked: list[FakeSandbox]) -> None:
+    wrapped = ExpertSimilarity(SweEnv(tasks), [expert(task.instance_id, "ls") for task in tasks])
+    for env in (SweEnv(tasks), wrapped):
+
+        def drawn(seed: int, env: gymnasium.Env[str, str] = env) -> list[str]:
+            return [env.reset(seed=seed)[1]["task_id"], *(env.reset()[1]["task_id"] for _ in range(3))]
+
+        stories = [drawn(seed) for seed in range(12)]
+        assert stories == [drawn(seed) for seed in range(12)]
+        assert 0 < sum(first == second for first, second, *_ in stories) < 9  # by chance 4 of 12
 
 
 def test_wrappers_need_a_swe_env() -> None:

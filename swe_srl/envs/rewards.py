@@ -12,6 +12,7 @@ from swe_srl.envs.environment import SweEnv
 from swe_srl.errors import ConfigError, GradingError, TrajectoryError, suggest
 from swe_srl.protocols import Similarity
 from swe_srl.rewards import get_similarity, step_reward
+from swe_srl.seeds import derive_seed
 from swe_srl.types import Action, StopReason, Trajectory, VerdictStatus
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class ExpertSimilarity(gymnasium.Wrapper[str, str, str, str]):
         if mode not in MODES:
             raise ConfigError(suggest(mode, MODES, "mode"))
         self.mode = mode
+        self._chooser, _ = gymnasium.utils.seeding.np_random()
         self._similarity = get_similarity(similarity) if isinstance(similarity, str) else similarity
         given = [trajectories] if isinstance(trajectories, Trajectory) else trajectories
         known = swe_env(env).tasks
@@ -70,12 +72,11 @@ class ExpertSimilarity(gymnasium.Wrapper[str, str, str, str]):
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
         """Start an episode of a task that has a trajectory; see `SweEnv.reset`."""
         options = dict(options or {})
-        env = swe_env(self.env)
         if "task" not in options:
-            if seed is not None:
-                env.np_random, _ = gymnasium.utils.seeding.np_random(seed)
+            if seed is not None:  # a stream beside the environment's own, which the same seed sets
+                self._chooser, _ = gymnasium.utils.seeding.np_random(derive_seed(seed, "task"))
             ids = list(self._targets)
-            options["task"] = ids[int(env.np_random.integers(len(ids)))]
+            options["task"] = ids[int(self._chooser.integers(len(ids)))]
         elif options["task"] not in self._targets:
             raise TrajectoryError(suggest(str(options["task"]), self._targets, "task with a trajectory"))
         return self.env.reset(seed=seed, options=options)
