@@ -5,6 +5,8 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -314,6 +316,30 @@ def test_one_failing_environment_is_told(tmp_path: Path, faked: list[FakeSandbox
     envs.reset(seed=0)
     with pytest.raises(SandboxError, match="gone"):
         envs.step(["ls", "die"])
+    envs.close()
+
+
+def test_a_failure_leaves_nothing_for_the_next_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    failing, ended = threading.Event(), list[str]()
+
+    def late(command: str) -> str:
+        failing.wait()
+        time.sleep(0.3)  # until the failure has been told, were it told at once
+        ended.append(command)
+        return "late\n"
+
+    def fail(command: str) -> str:
+        failing.set()
+        raise SandboxError("gone")
+
+    answers = {"late": late, "die": fail, "ls": "README.md\n"}
+    monkeypatch.setattr(places_module, "make_sandbox", lambda kind, spec: FakeSandbox(answers))
+    envs = make_vec(2, tasks=[task(tmp_path)])
+    envs.reset(seed=0)
+    with pytest.raises(SandboxError, match="gone"):
+        envs.step(["die", "late"])
+    assert ended == ["late"]
+    assert envs.step(["ls", "ls"])[0] == ("README.md\n",) * 2
     envs.close()
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from typing import Any, SupportsFloat
 
 import gymnasium
@@ -51,18 +52,32 @@ class ThreadedVectorEnv(SyncVectorEnv):
             seeds = (
                 seed if isinstance(seed, list) else [None if seed is None else seed + i for i in range(self.num_envs)]
             )
-            for env, one in zip(self.envs, seeds, strict=True):
+            for env, one in list(zip(self.envs, seeds, strict=True)):
                 env.resetting = self._threads.submit(env.env.reset, seed=one, options=options)  # type: ignore[attr-defined]
-        return super().reset(seed=seed, options=options)
+        with self._together():
+            return super().reset(seed=seed, options=options)
 
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
         """Step all environments at once; see `SyncVectorEnv.step`."""
-        for env, action, ended in zip(self.envs, actions, self._autoreset_envs, strict=True):
+        for env, action, ended in list(zip(self.envs, actions, self._autoreset_envs, strict=True)):
             if ended and self.autoreset_mode is AutoresetMode.NEXT_STEP:
                 env.resetting = self._threads.submit(env.env.reset)  # type: ignore[attr-defined]
             else:
                 env.stepping = self._threads.submit(env.env.step, action)  # type: ignore[attr-defined]
-        return super().step(actions)
+        with self._together():
+            return super().step(actions)
+
+    @contextmanager
+    def _together(self) -> Iterator[None]:
+        """Wait for every environment first: when one has failed, none still works, and no result is left for later."""
+        envs: list[_Ahead] = list(self.envs)  # type: ignore[arg-type]
+        try:
+            wait([env.stepping for env in envs if env.stepping])
+            wait([env.resetting for env in envs if env.resetting])
+            yield
+        finally:
+            for env in envs:
+                env.stepping = env.resetting = None
 
     def close_extras(self, **arguments: Any) -> None:
         """Close the environments and the threads."""
