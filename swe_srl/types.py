@@ -7,6 +7,7 @@ Every record is immutable, compares by value and pickles. Free-form leftovers of
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -218,12 +219,26 @@ class Completion:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How completions are drawn. `temperature` 0 is greedy; `top_p` 1 and `top_k` 0 switch the filters off."""
+    """How completions are drawn. `temperature` 0 is greedy; `top_p` 1 and `top_k` 0 switch the filters off.
+
+    Raises:
+        ValueError: a value that nothing can be drawn with.
+    """
 
     temperature: float = 1.0
     top_p: float = 1.0
     top_k: int = 0
     max_new_tokens: int = 512
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.temperature < math.inf:
+            raise ValueError(f"temperature must be a number of at least 0, not {self.temperature}")
+        if not 0 < self.top_p <= 1:
+            raise ValueError(f"top_p must be above 0 and at most 1 (which switches it off), not {self.top_p}")
+        if self.top_k < 0:
+            raise ValueError(f"top_k must be at least 0 (which switches it off), not {self.top_k}")
+        if self.max_new_tokens < 1:
+            raise ValueError(f"max_new_tokens must be at least 1, not {self.max_new_tokens}")
 
 
 @dataclass(frozen=True, slots=True)

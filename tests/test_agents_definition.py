@@ -5,6 +5,7 @@ import pytest
 from swe_srl.agents import AgentDefinition
 from swe_srl.definitions import definition_names
 from swe_srl.errors import ConfigError, DefinitionNotFoundError
+from swe_srl.types import Sampling
 
 
 @pytest.mark.parametrize("name", definition_names("agents"))
@@ -43,3 +44,19 @@ def test_a_wrong_definition_is_a_clear_error(tmp_path: Path, text: str, message:
     file.write_text(text)
     with pytest.raises(ConfigError, match=message):
         AgentDefinition.load(str(file))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("top_p", 0), ("top_p", 1.5), ("top_k", -1), ("temperature", -1), ("max_new_tokens", 0)]
+)
+def test_sampling_that_draws_nothing(tmp_path: Path, name: str, value: float) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"{name}: {value}\n")
+    with pytest.raises(ConfigError, match=f"mine.yaml: {name} must be .*not {value}"):
+        AgentDefinition.load(str(path))
+
+
+@pytest.mark.parametrize("name", ["temperature", "top_p"])
+def test_sampling_of_no_number(name: str) -> None:
+    with pytest.raises(ValueError, match=name):
+        Sampling(**{name: float("nan")})

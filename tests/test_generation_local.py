@@ -222,3 +222,12 @@ def test_a_chat_template_that_refuses_a_role_is_a_configuration_error() -> None:
     assert encode_chat(tokenizer, [Message("user", "Fix.")])
     with pytest.raises(ConfigError, match="roles system, user: System role not supported"):
         encode_chat(tokenizer, [Message("system", "You work."), Message("user", "Fix.")])
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_logits_without_a_distribution_are_told(bad: float, temperature: float) -> None:
+    logits = torch.zeros(2, 5)
+    logits[1, 3] = bad
+    with pytest.raises(GenerationError, match="NaN or infinite"):
+        draw(logits, torch.tensor([0.5, 0.5]), Sampling(temperature))

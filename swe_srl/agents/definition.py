@@ -77,4 +77,7 @@ def _build(kind: type[Any], values: dict[str, Any], name: str) -> Any:
             values[f.name] = float(value)
         elif not fits:
             raise ConfigError(f"agents/{name}: {f.name} must be {expected.__name__}, not {value!r}")
-    return kind(**values)
+    try:
+        return kind(**values)
+    except ValueError as error:
+        raise ConfigError(f"agents/{name}: {error}") from error

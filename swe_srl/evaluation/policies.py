@@ -20,11 +20,14 @@ def agent_of(settings: EvalSettings) -> AgentDefinition:
     """The agent definition with the settings' own limits and sampling in place of its own.
 
     Raises:
-        ConfigError: no such definition.
+        ConfigError: no such definition, or sampling that nothing can be drawn with.
     """
     agent = AgentDefinition.load(settings.agent_name)
     given: dict[str, Any] = {"temperature": settings.temperature, "max_new_tokens": settings.max_new_tokens}
-    sampling = replace(agent.sampling, **{name: value for name, value in given.items() if value is not None})
+    try:
+        sampling = replace(agent.sampling, **{name: value for name, value in given.items() if value is not None})
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
     limits: dict[str, Any] = {"max_turns": settings.max_turns, "max_tokens": settings.max_tokens}
     if settings.policy in ("expert", "gold", "empty") and settings.max_turns is None:
         limits["max_turns"] = 1000  # a script ends by itself

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from swe_srl.errors import GenerationError
 from swe_srl.types import Sampling
 
 
@@ -24,8 +25,14 @@ def draw(logits_NV: Tensor, uniform_N: Tensor, sampling: Sampling) -> tuple[Tens
     """The next token of each row, and its log-probability at temperature 1 without filters: both [N].
 
     The token is the inverse of the cumulative distribution at the row's number, so one number in is one token out.
+
+    Raises:
+        GenerationError: there is no distribution: logits are NaN or infinite.
     """
     logits_NV = logits_NV.float()
+    normaliser_N = logits_NV.logsumexp(-1)
+    if not normaliser_N.isfinite().all():
+        raise GenerationError("the model's logits are NaN or infinite: its weights are broken, or its dtype overflows")
     if sampling.temperature == 0:
         token_N = logits_NV.argmax(-1)
     else:
@@ -35,7 +42,7 @@ def draw(logits_NV: Tensor, uniform_N: Tensor, sampling: Sampling) -> tuple[Tens
         below_N = total_N.nextafter(torch.zeros_like(total_N))  # a rounded-up product must not pass the last token
         level_N = torch.minimum(uniform_N.to(total_N) * total_N, below_N)
         token_N = torch.searchsorted(cumulative_NV, level_N[:, None], right=True)[:, 0]
-    logprob_N = logits_NV.gather(-1, token_N[:, None])[:, 0] - logits_NV.logsumexp(-1)
+    logprob_N = logits_NV.gather(-1, token_N[:, None])[:, 0] - normaliser_N
     return token_N, logprob_N
 
 
