@@ -65,25 +65,14 @@ class Task:
     def row(self) -> dict[str, Any]:
         """The task as a SWE-bench row (FAIL_TO_PASS and PASS_TO_PASS as JSON strings, as the harness reads them)."""
         row: dict[str, Any] = json.loads(self.extra)
-        row.update(
-            instance_id=self.instance_id,
-            repo=self.repo,
-            base_commit=self.base_commit,
-            problem_statement=self.problem_statement,
-            patch=self.patch,
-            test_patch=self.test_patch,
-            FAIL_TO_PASS=json.dumps(list(self.fail_to_pass)),
-            PASS_TO_PASS=json.dumps(list(self.pass_to_pass)),
-            version=self.version,
-        )
-        optional = {
-            "image": self.image,
-            "eval_script": self.eval_script,
-            "log_parser": self.log_parser,
-            "source": self.source,
-            "setup_patch": self.setup_patch,
-        }
-        row.update({key: value for key, value in optional.items() if value})
+        for name in ("instance_id", "repo", "base_commit", "problem_statement", "patch", "test_patch"):
+            row[name] = getattr(self, name)
+        row["FAIL_TO_PASS"] = json.dumps(list(self.fail_to_pass))
+        row["PASS_TO_PASS"] = json.dumps(list(self.pass_to_pass))
+        row["version"] = self.version
+        for name in ("image", "eval_script", "log_parser", "source", "setup_patch"):
+            if value := getattr(self, name):
+                row[name] = value
         return row
 
 
@@ -231,14 +220,14 @@ class Sampling:
     max_new_tokens: int = 512
 
     def __post_init__(self) -> None:
-        if not 0 <= self.temperature < math.inf:
-            raise ValueError(f"temperature must be a number of at least 0, not {self.temperature}")
-        if not 0 < self.top_p <= 1:
-            raise ValueError(f"top_p must be above 0 and at most 1 (which switches it off), not {self.top_p}")
-        if self.top_k < 0:
-            raise ValueError(f"top_k must be at least 0 (which switches it off), not {self.top_k}")
-        if self.max_new_tokens < 1:
-            raise ValueError(f"max_new_tokens must be at least 1, not {self.max_new_tokens}")
+        for name, sound, rule in (
+            ("temperature", 0 <= self.temperature < math.inf, "a number of at least 0"),
+            ("top_p", 0 < self.top_p <= 1, "above 0 and at most 1 (which switches it off)"),
+            ("top_k", self.top_k >= 0, "at least 0 (which switches it off)"),
+            ("max_new_tokens", self.max_new_tokens >= 1, "at least 1"),
+        ):
+            if not sound:
+                raise ValueError(f"{name} must be {rule}, not {getattr(self, name)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,23 +254,14 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class SandboxSpec:
-    """What a sandbox is made of.
+    """What a sandbox is made of."""
 
-    Args:
-        image: container image (Docker), or "" for the host's tools (local sandbox).
-        root: unpacked root file system used read-only below the local sandbox's overlay, or "" for the host's tools.
-        workdir: absolute path inside the sandbox where the repository is and where the shell starts.
-        repository: folder on the host whose content appears at `workdir` (copy-on-write), or "" when the image has it.
-        user: user name or "uid:gid" inside; "" for the sandbox's unprivileged default.
-        network: whether the sandbox reaches the network.
-    """
-
-    image: str = ""
-    root: str = ""
-    workdir: str = "/testbed"
-    repository: str = ""
-    user: str = ""
-    network: bool = False
+    image: str = ""  # container image (Docker); "" for the host's tools (local sandbox)
+    root: str = ""  # unpacked root file system, read-only below the local sandbox's overlay; "" for the host's tools
+    workdir: str = "/testbed"  # absolute path inside, where the repository is and where the shell starts
+    repository: str = ""  # folder on the host, copied on write to `workdir`; "" when the image has the repository
+    user: str = ""  # user name or "uid:gid" inside; "" for the sandbox's unprivileged default
+    network: bool = False  # whether the sandbox reaches the network
     limits: Limits = Limits()
     env: tuple[tuple[str, str], ...] = ()
 

@@ -179,7 +179,7 @@ def test_a_full_disk_is_said_when_the_patch_is_taken(tasks: list[Task]) -> None:
     limits = replace(Limits(), disk_mb=32)
     with make_sandbox("local", SandboxSpec(repository=str(prepared.path), limits=limits)) as sandbox:
         sandbox.run("cd /testbed; head -c 300000 /dev/urandom >new.bin; cat /dev/zero >/tmp/full; echo x >>/tmp/full")
-        with pytest.raises(SandboxError, match="(?i)space"):
+        with pytest.raises(SandboxError, match=r"(?i)space"):
             take_patch(sandbox, "/testbed", prepared.base_commit)
 
 
