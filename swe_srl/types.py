@@ -1,7 +1,6 @@
-"""The words of the project as frozen records: what passes between its parts.
+"""The words of the project as frozen records: immutable, compared by value, pickled; what passes between its parts.
 
-Every record is immutable, compares by value and pickles. Free-form leftovers of foreign data are kept as one JSON string
-(`Task.extra`, `Trajectory.extra`), so that nothing is lost and nothing mutable is shared.
+Leftovers of foreign data are one JSON string (`Task.extra`, `Trajectory.extra`): nothing is lost, nothing mutable is shared.
 """
 
 from __future__ import annotations
