@@ -275,7 +275,8 @@ class Careless:
             return old == bug.fixed
         before, after = expert.changed_text(old, new)
         command = expert.edit_command(world.module.path, line, before, after)
-        self.do(f"Line {line}: {before} should be {after}.", command, ("", 0))
+        thought = expert.edit_thought(line, old, bug.function.name, before, after)
+        self.do(thought, command, ("", 0))
         world.lines[line - 1] = old.replace(before, after, 1)
         return all(world.lines[i] == text for i, text in enumerate(world.module.text.split("\n")))
 

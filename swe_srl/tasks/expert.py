@@ -78,7 +78,7 @@ def expert_actions(task: Task) -> list[Action]:
         Action(find_command(bug.function), f"The issue is about {bug.function}. Find it."),
         Action(view_command(bug.function, bug.path), f"Read {bug.function} in {bug.path}."),
         Action(example_command(bug.importing, bug.example), "Reproduce the example of the issue."),
-        Action(edit_command(bug.path, bug.line, old, new), f"Line {bug.line}: {old} should be {new}."),
+        Action(edit_command(bug.path, bug.line, old, new), edit_thought(bug.line, bug.buggy, bug.function, old, new)),
         Action(check_command(bug.importing, bug.example), "Check the example and run the tests."),
         Action(SUBMIT, "The example is right and the tests pass."),
     ]
@@ -113,6 +113,16 @@ def edit_command(path: str, line: int, old: str, new: str) -> str:
     pattern = "".join(f"\\{char}" if char in r"\.*[]^$|" else char for char in old)
     replacement = "".join(f"\\{char}" if char in r"\&|" else char for char in new)
     return f"sed -i {shlex.quote(f'{line}s|{pattern}|{replacement}|')} {path}"
+
+
+def edit_thought(line: int, text: str, function: str, old: str, new: str) -> str:
+    """Why an edit is made: the line as `view_command` shows it, and what should be another thing in it.
+
+    >>> edit_thought(12, "    return a * b", "area", "*", "+")
+    'This is wrong:\\n12-    return a * b\\n* should be +.'
+    """
+    mark = ":" if f"def {function}(" in text else "-"
+    return f"This is wrong:\n{line}{mark}{text}\n{old} should be {new}."
 
 
 def changed_text(buggy: str, fixed: str) -> tuple[str, str]:
