@@ -299,3 +299,12 @@ def test_no_mix_of_common_commands_scores_on_all_targets(pieces, joint):
     similarity = get_similarity("shell")
     scores = [similarity(joint.join(pieces), target).value for target in TARGETS]
     assert sum(scores) / len(scores) <= 0.15
+
+
+def test_characters_beyond_the_scanners_table_are_read_as_they_are():
+    (unit,) = normalise("grep 'é𩯠中' 日本.txt | head", "/r")
+    assert (unit.stages[0].pattern, unit.stages[0].operands) == ("é𩯠中", ("日本.txt",))
+    wild = "\U0002bbe0\xb82\x08{\U000f71a8\U000eea63\xc2k:\U000d6963"
+    assert all(0.0 <= SHELL(wild, target).value <= 1.0 for target in (wild, "ls") for _ in range(50))
+    many = "".join(chr(0x4E00 + i) for i in range(100))
+    assert SHELL(f"cat {many}", f"cat {many}").value == 1.0

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from training_data import make_trajectory
 
-from swe_srl.errors import TrainingError
-from swe_srl.training.rollouts import Rollouts, Sampler, mean_similarity
+from swe_srl.errors import ConfigError, TrainingError
+from swe_srl.training.rollouts import Rollouts, Sampler, mean_similarity, sharpened
 from swe_srl.training.settings import StageSettings
 from swe_srl.training.watch import Watch
 from swe_srl.trajectories import make_steps
@@ -196,3 +196,10 @@ def test_a_usable_group_starts_the_count_anew_and_a_converged_stage_goes_on() ->
 def test_a_generator_without_token_ids_is_refused() -> None:
     with pytest.raises(TrainingError, match="without token ids"):
         sampler(FakeGenerator(tokens=False)).batch()
+
+
+def test_sharpness_is_the_power_of_the_similarity():
+    assert sharpened(0.5, 3.0) == 0.125 and sharpened(1.0, 8.0) == 1.0
+    assert sharpened(0.0, 2.0) == 0.0 and sharpened(-1.0, 2.0) == -1.0
+    with pytest.raises(ConfigError, match="sharpness must be positive"):
+        StageSettings(sharpness=0.0)

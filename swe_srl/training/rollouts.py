@@ -206,20 +206,24 @@ class Sampler:
             index,
             epoch,
             tuple(completions),
-            tuple(score.value for score in scores),
+            tuple(sharpened(score.value, self.stage.sharpness) for score in scores),
             tuple(action.reason if isinstance(action, FormatError) else "" for action in actions),
-            tuple(_numbers(score) for score in scores),
+            tuple({**_numbers(score), "similarity": max(0.0, score.value)} for score in scores),
         )
 
 
 def mean_similarity(groups: Sequence[Rollouts]) -> float:
-    """Mean reward with malformed completions counted as 0: what validation compares."""
-    values = [
-        0.0 if reason else reward
-        for group in groups
-        for reward, reason in zip(group.rewards, group.reasons, strict=True)
-    ]
-    return statistics.fmean(values)
+    """Mean similarity with malformed completions counted as 0: what validation compares."""
+    return statistics.fmean(part["similarity"] for group in groups for part in group.parts)
+
+
+def sharpened(value: float, sharpness: float) -> float:
+    """The reward of a similarity: its power; a penalty stays as it is.
+
+    >>> sharpened(0.5, 2.0), sharpened(1.0, 2.0), sharpened(-1.0, 2.0)
+    (0.25, 1.0, -1.0)
+    """
+    return value**sharpness if value > 0 else value
 
 
 def reason_counts(groups: Sequence[Rollouts]) -> dict[str, int]:

@@ -51,6 +51,9 @@ class StageSettings:
     temperature: float = setting(1.0, "Sampling temperature of training and validation.")
     max_new_tokens: int = setting(512, "Tokens a completion may have; a longer one is cut, and malformed.")
     similarity: str = setting("sequence", "Similarity of command and target command that is the reward.")
+    sharpness: float = setting(
+        1.0, "The reward is the similarity to this power: above 1, near misses earn little and hedging does not pay."
+    )
     format_penalty: float = setting(-1.0, "Reward of a malformed completion.")
     std_scaling: bool = setting(True, "Divide a group's advantages by the standard deviation of its rewards.")
     clip_low: float = setting(0.2, "The probability ratio is clipped below at 1 - clip_low.")
@@ -80,6 +83,8 @@ class StageSettings:
         for name, bound in at_least.items():
             if getattr(self, name) < bound:
                 raise ConfigError(f"{name} must be at least {bound}, not {getattr(self, name)}")
+        if self.sharpness <= 0:
+            raise ConfigError(f"sharpness must be positive, not {self.sharpness}")
         if self.temperature <= 0:
             raise ConfigError(f"temperature must be positive, not {self.temperature}: greedy samples are all the same")
         for name in ("warmup", "clip_low"):
@@ -133,6 +138,7 @@ class TrainSettings:
     temperature: float | None = override("temperature")
     max_new_tokens: int | None = override("max_new_tokens")
     similarity: str | None = override("similarity")
+    sharpness: float | None = override("sharpness")
     kl: float | None = override("kl")
     dynamic_sampling: bool | None = override("dynamic_sampling")
     sft_target: str | None = override("sft_target")

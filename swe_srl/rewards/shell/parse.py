@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tree_sitter import Node, Parser
@@ -78,6 +78,12 @@ def parse(command: str) -> tuple[Pipeline, ...] | None:
     if len(command) > LONGEST:
         return None
     text, bodies = _take_here_documents(command)
+    back: dict[int, str] = {}
+    if not text.isascii():
+        stand_ins = _stand_ins(text)
+        if stand_ins is None:
+            return None
+        text, back = text.translate(stand_ins), {ord(new): chr(old) for old, new in stand_ins.items()}
     tree = _parser().parse(text.encode("utf-8", errors="replace"))
     if tree.root_node.has_error:
         return None
@@ -85,6 +91,7 @@ def parse(command: str) -> tuple[Pipeline, ...] | None:
         pipelines = list(_statements(tree.root_node))
     except (_Unparsable, RecursionError):
         return None
+    pipelines = _translated(pipelines, back) if back else pipelines
     return (
         tuple(
             replace(pipeline, stages=tuple(_with_body(stage, bodies) for stage in pipeline.stages))
@@ -92,6 +99,27 @@ def parse(command: str) -> tuple[Pipeline, ...] | None:
         )
         or None
     )
+
+
+def _stand_ins(text: str) -> dict[int, str] | None:
+    """Letters below U+0100, not in the text, for its characters above; None when there are too many of those.
+
+    The grammar's scanner looks characters up in a table of that size and may end the process on others.
+    """
+    high = sorted({ord(char) for char in text if ord(char) > 0xFF})
+    free = [chr(code) for code in range(0xC0, 0x100) if chr(code) not in text]
+    return dict(zip(high, free, strict=False)) if len(high) <= len(free) else None
+
+
+def _translated(value: Any, table: dict[int, str]) -> Any:
+    """The same records with every string in them translated."""
+    if isinstance(value, str):
+        return value.translate(table)
+    if isinstance(value, list | tuple):
+        return type(value)(_translated(one, table) for one in value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{one.name: _translated(getattr(value, one.name), table) for one in fields(value)})
+    return value
 
 
 def _text(node: Node) -> str:
