@@ -560,7 +560,6 @@ def test_memory_is_bounded_by_process_where_a_group_cannot(
 ) -> None:
     """A control group for the number of processes alone does not bound memory."""
     (tmp_path / "cgroup.procs").touch()
-    monkeypatch.setattr(local_transport, "hierarchies", lambda: {"pids": tmp_path})
     monkeypatch.setattr(local_transport, "make_group", lambda name, limits: cgroups.ControlGroup([tmp_path]))
     with opened("local", repo) as sandbox:
         assert output(sandbox, "ulimit -d") == f"{sandbox.spec.limits.memory_mb * 1024}\n"

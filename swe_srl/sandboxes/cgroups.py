@@ -24,9 +24,10 @@ _V2_SWAP = "memory.swap.max"
 
 @dataclass
 class ControlGroup:
-    """The groups of one sandbox: one folder for each hierarchy. `folders` is empty where none can be made."""
+    """The groups of one sandbox: one folder for each hierarchy, none where none can be made; whether one bounds memory."""
 
     folders: list[Path] = field(default_factory=list)
+    memory: bool = False
 
     def remove(self) -> None:
         """Remove the (empty) groups; a group whose last process is still going is waited for, one second at most."""
@@ -63,6 +64,7 @@ def make_group(name: str, limits: Limits) -> ControlGroup:
         if folder not in group.folders:
             folder.mkdir()
             group.folders.append(folder)
+        group.memory = group.memory or controller == "memory"
         old, new, unit = _FILES[controller]
         if wanted[controller]:
             file = folder / new if (folder / new).exists() else folder / old

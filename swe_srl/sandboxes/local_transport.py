@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from swe_srl.errors import SandboxError, SandboxUnavailableError
-from swe_srl.sandboxes.cgroups import ControlGroup, hierarchies, make_group
+from swe_srl.sandboxes.cgroups import ControlGroup, make_group
 from swe_srl.sandboxes.host_view import HOME, IO, bubblewrap, bwrap_options, extra_python, make_etc
 from swe_srl.sandboxes.launch import helper, new_folder, remove_folder
 from swe_srl.sandboxes.local_limits import check_enforceable, disk_is_bounded, rlimits_processes, tmpfs_options
@@ -102,7 +102,7 @@ class LocalTransport:
 
     def _request(self) -> dict[str, object]:
         limits = self._spec.limits
-        ulimit = ulimit_arguments(limits, rlimits_processes(), memory="memory" not in hierarchies())
+        ulimit = ulimit_arguments(limits, rlimits_processes(), memory=not self._group.memory)
         variables = SHELL_VARIABLES | {"HOME": HOME, "USER": "agent"}
         if prefix := extra_python():
             variables["PATH"] = f"{prefix}/bin:{variables['PATH']}"
