@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 import shutil
 import subprocess
 import sys
@@ -93,6 +94,8 @@ def required() -> frozenset[str]:
 
 def pytest_configure(config: pytest.Config) -> None:
     required()
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in the background of a shell without job control
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
