@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import signal
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Generator
