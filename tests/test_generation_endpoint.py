@@ -196,7 +196,7 @@ def test_a_refusal_for_another_reason_counts_for_nothing(server: Server, said: s
 def test_a_refusal_of_everyone_ends_everything(server: Server, status: int) -> None:
     server.failures[:] = [status]
     with pytest.raises(GenerationError, match=f"refused the request: status {status}"):
-        server.client().generate(CHATS, 1, SAMPLING, [3, 4])
+        server.client(concurrency=1).generate(CHATS, 1, SAMPLING, [3, 4])
 
 
 @pytest.mark.timeout(60)
