@@ -108,6 +108,7 @@ class EndpointGenerator:
                     future.set_result(self._complete(request, stop))
                 except BaseException as error:
                     future.set_exception(error)
+                    return  # the caller ends the wait: this thread asks for nothing more
 
         futures = [future for _, future in tries]
         try:
