@@ -191,7 +191,7 @@ class Manners:
     retry: float = 0.4
 
 
-CAREFUL = Manners(find=0.95, view=0.95, reproduce=0.9, right_edit=0.9, check=0.9, retry=0.8)
+CAREFUL = Manners(find=0.97, view=0.97, reproduce=0.95, right_edit=0.97, check=0.95, retry=0.8)
 CARELESS = Manners()
 
 

@@ -63,13 +63,19 @@ def test_repository_is_at_the_workdir_and_writable(shared: SessionSandbox, repo:
     assert output(shared, "ls src/gone; git stash -q; git stash drop -q; cat README.md") == "new\nhello\n"
 
 
+def programs_signals(mask: str) -> int:
+    """A hexadecimal mask of /proc/PID/status without signals 32 and 33, which the C library keeps for itself: no program can
+    set them with sigaction, so an ignored one (some starters of CI jobs ignore 32) stays so, and harms nothing."""
+    return int(mask, 16) & ~(0b11 << 31)
+
+
 def test_unprivileged(shared: SessionSandbox) -> None:
     status = dict(
         line.split(":\t", 1) for line in output(shared, "cat /proc/self/status").splitlines() if ":\t" in line
     )
     assert status["NoNewPrivs"] == "1" and status["Uid"].split()[0] != "0"
     assert {int(status[name], 16) for name in ("CapEff", "CapPrm", "CapBnd", "CapInh", "CapAmb")} == {0}
-    assert status["SigIgn"].strip("0") == ""
+    assert programs_signals(status["SigIgn"]) == 0
     for command in (
         "date -s 2001-01-01",
         "mount -t tmpfs none /mnt",
@@ -93,7 +99,7 @@ def test_signals_that_the_caller_ignores_work_inside(repo: Path) -> None:
     """
     command = ["sh", "-c", "trap '' INT QUIT USR1 PIPE; exec \"$@\"", "sh", sys.executable, "-c", program]
     result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-    assert [line.split(":\t")[1].strip("0") for line in result.stdout.splitlines()[:2]] == ["", ""], result.stdout
+    assert [programs_signals(line.split(":\t")[1]) for line in result.stdout.splitlines()[:2]] == [0, 0], result.stdout
     assert "42" not in result.stdout
 
 
