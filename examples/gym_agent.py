@@ -8,8 +8,6 @@ looks around. Its own commands run (`on_policy`), in four sandboxes at once. Nee
 
 from __future__ import annotations
 
-from importlib import resources
-
 import gymnasium
 
 from swe_srl.envs import ExpertSimilarity, Resolved, make_vec
@@ -23,8 +21,7 @@ LOOKING_AROUND = ("ls", "git log --oneline", "python3 -m unittest 2>&1 | tail -n
 
 def experts() -> dict[str, Trajectory]:
     """The bundled expert trajectories of the training tasks, by task."""
-    file = resources.files("swe_srl") / "data" / "quickstart" / "trajectories-train.jsonl"
-    return {trajectory.task_id: trajectory for trajectory in read_trajectories(str(file))}
+    return {trajectory.task_id: trajectory for trajectory in read_trajectories("quickstart")}
 
 
 def commands(expert: Trajectory, diligent: bool) -> list[str]:

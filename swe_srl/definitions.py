@@ -30,6 +30,28 @@ def definition_names(kind: str) -> list[str]:
     return sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml"))
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML in which a key may occur once only: PyYAML lets the last one win in silence."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key, _ in node.value:
+            name = key.value if isinstance(key, yaml.ScalarNode) else None
+            if name is not None and name != "<<" and name in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"the key {name!r} occurs twice", key.start_mark)
+            seen.add(name)
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(text: str) -> Any:
+    """The value of a YAML text in which no mapping has a key twice.
+
+    Raises:
+        yaml.YAMLError: it is not YAML, or a key occurs twice.
+    """
+    return yaml.load(text, Loader=_Loader)
+
+
 def load_definition(kind: str, name: str) -> dict[str, Any]:
     """The mapping of one YAML definition.
 
@@ -50,7 +72,9 @@ def load_definition(kind: str, name: str) -> dict[str, Any]:
         if not path.is_file():
             raise DefinitionNotFoundError(suggest(name, definition_names(kind), f"{kind} definition"))
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = read_yaml(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8 text: {error}") from error
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: not valid YAML: {error}") from error
     if not isinstance(content, dict):

@@ -18,7 +18,8 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
@@ -32,6 +33,7 @@ from swe_srl.files import append_jsonl, read_jsonl, write_atomic, write_jsonl
 
 VERSIONED = ("swe-srl", "torch", "transformers", "tokenizers", "numpy", "gymnasium", "swebench", "cydifflib", "docker")
 _CHUNK = 1 << 20
+_STARTED = ("run.json", "settings.yaml", "sessions.jsonl", "steps.json", ".lock")
 _OWN = (".lock", "settings.yaml", ".settings.yaml", ".run.json")  # left by a start that was killed at once
 
 
@@ -74,8 +76,11 @@ class RunFolder:
         folder = cls(Path(path), kind, _plain(settings), dict(data or {}))
         if not folder._claimed():
             folder._refuse_foreign()
-        folder.path.mkdir(parents=True, exist_ok=True)
-        folder._acquire()
+        try:
+            folder.path.mkdir(parents=True, exist_ok=True)
+            folder._acquire()
+        except OSError as error:
+            raise ConfigError(f"{path} cannot be made or written: {error.strerror}") from error
         try:
             folder.resumed = folder._claimed()
             if folder.resumed:
@@ -89,6 +94,40 @@ class RunFolder:
             folder.close()
             raise
         return folder
+
+    @classmethod
+    def check(
+        cls,
+        path: str | Path,
+        kind: str,
+        settings: Mapping[str, Any],
+        data: Mapping[str, str] | None = None,
+        free: Sequence[str] = (),
+    ) -> bool:
+        """Whether `start` would resume a run; the arguments are the same. Nothing is written.
+
+        Raises:
+            ConfigError: `start` would refuse the folder, or cannot make it.
+        """
+        folder = cls(Path(path), kind, _plain(settings), dict(data or {}))
+        if folder._claimed():
+            folder._check_same(free)
+            return True
+        folder._refuse_foreign()
+        there = next(place for place in (folder.path, *folder.path.absolute().parents) if place.exists())
+        if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+            raise ConfigError(f"{path} cannot be made: {there} is no folder that can be written")
+        return False
+
+    def abandon(self) -> None:
+        """Give up a start that came to nothing: the folder is free again. Does nothing to a run that was resumed."""
+        if self.resumed:
+            return
+        for name in _STARTED:
+            (self.path / name).unlink(missing_ok=True)
+        self.close()
+        with suppress(OSError):  # something else is in it
+            self.path.rmdir()
 
     @classmethod
     def read(cls, path: str | Path) -> RunFolder:
@@ -145,11 +184,22 @@ class RunFolder:
         return (self.path / "run.json").is_file()
 
     def _record(self) -> dict[str, Any]:
-        record: dict[str, Any] = json.loads((self.path / "run.json").read_text(encoding="utf-8"))
+        record = self._parsed("run.json", json.loads)
+        if "kind" not in record or not isinstance(record.get("data"), dict):
+            raise ConfigError(f"{self.path}/run.json is damaged (no kind or data in it): choose another output folder")
         return record
 
     def _recorded_settings(self) -> dict[str, Any]:
-        content: dict[str, Any] = yaml.safe_load((self.path / "settings.yaml").read_text(encoding="utf-8"))
+        return self._parsed("settings.yaml", yaml.safe_load)
+
+    def _parsed(self, name: str, parse: Callable[[str], Any]) -> dict[str, Any]:
+        file = self.path / name
+        try:
+            content = parse(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            raise ConfigError(f"{file} is damaged ({error}): choose another output folder") from error
+        if not isinstance(content, dict):
+            raise ConfigError(f"{file} is damaged (it holds no mapping): choose another output folder")
         return content
 
     def _refuse_foreign(self) -> None:

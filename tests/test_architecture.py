@@ -40,7 +40,9 @@ PUBLIC = {
         "Action", "CommandResult", "Score", "Step", "SweSrlError", "Task", "Trajectory", "Turn", "Verdict",
         "__version__",
     },
-    "swe_srl.settings": {"Draft", "Setting", "as_mapping", "as_yaml", "from_mapping", "setting", "settings_of"},
+    "swe_srl.settings": {
+        "Draft", "Setting", "as_mapping", "as_yaml", "check_at_least", "from_mapping", "setting", "settings_of",
+    },
     "swe_srl.cli": {"main"},
 }  # fmt: skip
 

@@ -113,6 +113,9 @@ def test_ends(tmp_path: Path, faked: list[FakeSandbox]) -> None:
     env.reset()
     env.step("ls")
     assert env.step("submit")[2:4] == (True, False)  # submitting at the last turn is no truncation
+    with pytest.raises(gymnasium.error.ResetNeeded, match="has ended \\(submitted\\)"):
+        env.step("ls")
+    assert len(env.turns) == 2
     with pytest.raises(SandboxError, match="gone"):
         env.reset()
         env.step("die")
@@ -156,6 +159,44 @@ def test_arguments_that_cannot_be(tmp_path: Path) -> None:
         SweEnv([Task("x", "r", "c", "p")]).reset()
     with pytest.raises(ConfigError, match="did you mean 'docker'"):
         SweEnv([task(tmp_path)], sandbox="dokcer").reset()
+    for tasks in (["tiny-1"], 5):
+        with pytest.raises(ConfigError, match="one task of a set is chosen by reset"):
+            SweEnv(tasks)  # type: ignore[arg-type]
+    for turns in ("5", -1):
+        with pytest.raises(ConfigError, match="max_turns must be a whole number"):
+            SweEnv([task(tmp_path)], max_turns=turns)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="did you mean 'task'"):
+        SweEnv([task(tmp_path)]).reset(options={"tsk": "tiny-1"})
+
+
+def test_actions_that_cannot_be(tmp_path: Path, faked: list[FakeSandbox]) -> None:
+    env = SweEnv([task(tmp_path)])
+    env.reset()
+    for action in (None, 3, b"ls", ["ls"]):
+        with pytest.raises(ConfigError, match="an action is a shell command"):
+            env.step(action)  # type: ignore[arg-type]
+    assert env.step(np.str_("ls"))[2:4] == (False, False)  # what a numpy array of actions holds
+    env.close()
+
+
+def test_the_reason_of_a_failing_first_reset_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(kind: str, spec: SandboxSpec) -> FakeSandbox:
+        raise SandboxError("no bubblewrap here")
+
+    monkeypatch.setattr(places_module, "make_sandbox", fail)
+    env = gymnasium.make("swe_srl/Repo-v0", tasks=[task(tmp_path)])
+    for _ in range(2):
+        with pytest.raises(SandboxError, match="no bubblewrap here"):
+            env.reset()
+
+
+def test_help_finds_the_public_names() -> None:
+    import pydoc
+
+    import swe_srl.envs
+
+    text = pydoc.render_doc(swe_srl.envs, renderer=pydoc.plaintext)
+    assert "class SweEnv" in text and "teacher_forced" in text
 
 
 @pytest.mark.parametrize(
@@ -309,6 +350,16 @@ def test_vector_arguments_that_cannot_be() -> None:
         make_vec(2, "thread")
     with pytest.raises(ConfigError, match="at least one"):
         make_vec(0)
+
+
+def test_actions_of_vectors_that_cannot_be(tmp_path: Path, faked: list[FakeSandbox]) -> None:
+    envs = make_vec(2, tasks=[task(tmp_path)])
+    envs.reset(seed=0)
+    for actions in ("ls", ["ls"], ["ls"] * 3):
+        with pytest.raises(ConfigError, match="2 environments take a list of 2 commands"):
+            envs.step(actions)
+    assert all(not sandbox.commands for sandbox in faked)
+    envs.close()
 
 
 def test_one_failing_environment_is_told(tmp_path: Path, faked: list[FakeSandbox]) -> None:

@@ -13,6 +13,7 @@ from swe_srl.envs import places as places_module
 from swe_srl.errors import ConfigError, GradingError, TrajectoryError
 from swe_srl.rewards import get_similarity
 from swe_srl.testing import FakeSandbox
+from swe_srl.trajectories import write_trajectories
 from swe_srl.types import Action, FormatError, Score, Task, Trajectory, Turn, Verdict, VerdictStatus
 from tests.sandbox_support import write_tree
 
@@ -60,6 +61,25 @@ def test_teacher_forced_ends_with_the_expert(tasks: list[Task], faked: list[Fake
     env.reset()
     *_, terminated, truncated, info = env.step("ls")
     assert (terminated, truncated, info["stop_reason"]) == (False, True, "policy_done")
+    with pytest.raises(gymnasium.error.ResetNeeded, match="the expert's last command has run"):
+        env.step("ls")
+    env.reset()
+    with pytest.raises(ConfigError, match="an action is a shell command"):
+        env.step(None)  # type: ignore[arg-type]
+
+
+def test_trajectories_by_name_file_or_stream(tasks: list[Task], tmp_path: Path) -> None:
+    write_trajectories(tmp_path / "mine.jsonl", [expert("tiny-0", "ls")])
+    for given in (tmp_path / "mine.jsonl", str(tmp_path / "mine.jsonl"), iter([expert("tiny-0", "ls")])):
+        assert ExpertSimilarity(SweEnv(tasks), given).env.unwrapped.tasks  # type: ignore[attr-defined]
+    bundled = ExpertSimilarity(SweEnv("quickstart-train"), "quickstart")
+    assert len(bundled._targets) > 200
+    with pytest.raises(TrajectoryError, match="did you mean 'quickstart'"):
+        ExpertSimilarity(SweEnv(tasks), "quickstrat")
+    with pytest.raises(TrajectoryError, match="none of the 1 trajectories"):
+        ExpertSimilarity(SweEnv(tasks), iter([expert("other", "ls")]))
+    with pytest.raises(ConfigError, match="expected trajectories"):
+        ExpertSimilarity(SweEnv(tasks), ["quickstart"])  # type: ignore[list-item]
 
 
 def test_on_policy(tasks: list[Task], faked: list[FakeSandbox]) -> None:

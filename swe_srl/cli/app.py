@@ -102,6 +102,9 @@ def _run(command: Command, arguments: list[str], typed: str) -> int:
 
 
 def _complain(name: str, error: Exception, help_command: str) -> int:
+    if isinstance(error, OSError) and not isinstance(error, SweSrlError) and error.strerror:
+        print(f"{name}: {error.filename or 'the system'}: {error.strerror}", file=sys.stderr)
+        return FAILURE
     hint = f"\n(see {help_command})" if isinstance(error, ConfigError) else ""
     print(f"{name}: {error}{hint}", file=sys.stderr)
     return USAGE if isinstance(error, (ConfigError, TaskError, TrajectoryError)) else FAILURE

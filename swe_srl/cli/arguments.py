@@ -55,18 +55,27 @@ def parse(command: Command, arguments: Sequence[str]) -> Parsed:
     draft: Draft[Any] = Draft(kind)
     if values["config"] is not None:
         _fill_from_file(draft, command, values["config"])
-    for name in command.positionals:
-        if values[_positional(name)] is not None:
-            draft.set(name, values[_positional(name)], name.upper())
+    given = [values[_positional(name)] for name in command.positionals]
+    words = [value for value in given if value is not None] + rest
+    plain = [word for word in words if not word.startswith("-") and not _is_override(kind, word)]
+    for name, value in zip(command.positionals, plain, strict=False):
+        draft.set(name, value, name.upper())
+        words.remove(value)
     for flag in flags:
         if values.get(flag.name) is not None:
             draft.set(flag.key, values[flag.name], flag.name)
-    for argument in rest:
+    for argument in words:
         _apply_override(draft, argument, parser)
     parsed = Parsed(draft.build(), values["print_config"], bool(values.get("dry_run")), values["verbose"])
     if not parsed.print_config:
         _check_positionals(command, parsed.settings)
     return parsed
+
+
+def _is_override(kind: type[Any], argument: str) -> bool:
+    """Whether an argument without a flag is KEY=VALUE of a setting, and no file of that name."""
+    key, equals, _ = argument.partition("=")
+    return bool(equals) and key.split(".")[0] in settings_of(kind) and not Path(argument).exists()
 
 
 def _check_positionals(command: Command, settings: Any) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from swe_srl.cli.console import Console
 from swe_srl.errors import ConfigError
-from swe_srl.settings import setting
+from swe_srl.settings import check_at_least, setting
 
 if TYPE_CHECKING:
     from swe_srl.evaluation import Comparison, EvalSettings, Report
@@ -31,8 +31,7 @@ class DemoSettings:
     seed: int = setting(0, "Seed of training and evaluation.")
 
     def __post_init__(self) -> None:
-        if self.samples < 1 or self.workers < 1:
-            raise ConfigError(f"samples and workers must be at least 1, not {self.samples} and {self.workers}")
+        check_at_least(self, samples=1, workers=1, limit=0, updates=1)
 
 
 def run(settings: DemoSettings, console: Console) -> int:

@@ -25,15 +25,12 @@ def run(settings: EvalSettings, console: Console) -> int:
 
 def plan(settings: EvalSettings, console: Console) -> None:
     """Load everything the settings name but the model, and say what would be done."""
-    from swe_srl.evaluation.policies import agent_of
-    from swe_srl.evaluation.selection import check_tasks, select_tasks
-    from swe_srl.grading import GradingSettings
+    from swe_srl.evaluation.running import check_run
 
-    agent = agent_of(settings)
-    selection = check_tasks(select_tasks(settings), GradingSettings(settings.sandbox))
+    selection, agent, resumes = check_run(settings)
     for reason in selection.unavailable.values():
         console.say(f"cannot be run here: {reason}")
     episodes = len(selection.tasks) * settings.samples
     console.say(f"would run {episodes} episodes: {len(selection.tasks)} tasks, {settings.samples} samples of each")
     console.say(f"policy {settings.policy}, agent {settings.agent_name}, at most {agent.max_turns} turns an episode")
-    console.say(f"run folder: {settings.folder}{' (exists: would go on)' if settings.folder.exists() else ''}")
+    console.say(f"run folder: {settings.folder}{' (exists: would go on)' if resumes else ''}")

@@ -8,7 +8,7 @@ from pathlib import Path
 from swe_srl.cli.console import Console
 from swe_srl.cli.tasks import REVISION, SPLIT
 from swe_srl.errors import ConfigError
-from swe_srl.settings import setting
+from swe_srl.settings import check_at_least, setting
 from swe_srl.types import Task
 
 
@@ -33,8 +33,7 @@ class GradeSettings:
     def __post_init__(self) -> None:
         if self.timeout <= 0:
             raise ConfigError(f"timeout must be positive, not {self.timeout}")
-        if self.workers < 1:
-            raise ConfigError(f"workers must be at least 1, not {self.workers}")
+        check_at_least(self, workers=1)
 
     @property
     def folder(self) -> Path:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from swe_srl.cli.console import Console
 from swe_srl.cli.tasks import REVISION, SPLIT
-from swe_srl.cli.trajectories import FORMAT, PATH, trajectory_path
-from swe_srl.errors import ConfigError, SandboxError
-from swe_srl.settings import setting
+from swe_srl.cli.trajectories import FORMAT, PATH
+from swe_srl.errors import ConfigError, SandboxError, TrajectoryError
+from swe_srl.settings import check_at_least, setting
 
 if TYPE_CHECKING:
     from swe_srl.trajectories.replay import Replayed
@@ -32,6 +32,9 @@ class ReplaySettings:
     timeout: float = setting(0.0, "Seconds a command may take; 0 for the sandbox's own limit.")
     full: bool = setting(False, "Show the turns that agree too, and whole differences.")
 
+    def __post_init__(self) -> None:
+        check_at_least(self, limit=0, timeout=0)
+
 
 @dataclass(slots=True)
 class Outcome:
@@ -50,10 +53,11 @@ class Outcome:
 def run(settings: ReplaySettings, console: Console) -> int:
     """Replay; the exit code is 1 when something differs."""
     from swe_srl.tasks import load_tasks
-    from swe_srl.trajectories import read_trajectories
+    from swe_srl.trajectories import ReadReport, read_trajectories
 
     tasks = {task.instance_id: task for task in load_tasks(settings.split, settings.revision)}
-    read = read_trajectories(trajectory_path(settings.path), format=settings.format)
+    report = ReadReport()
+    read = read_trajectories(settings.path, report, settings.format)
     chosen = (trajectory for trajectory in read if not settings.instances or trajectory.task_id in settings.instances)
     console.sweep()
     outcomes = []
@@ -66,8 +70,13 @@ def run(settings: ReplaySettings, console: Console) -> int:
         console.say(f"{trajectory.trajectory_id}: {outcome.turns} turns: {counts}{patch}")
         outcomes.append(outcome)
     reproduced = sum(outcome.reproduced for outcome in outcomes)
+    if not outcomes:
+        reasons = ", ".join(report.records) or "none of the tasks asked for"
+        raise TrajectoryError(f"{settings.path}: no trajectory to replay ({reasons})")
+    for reason, entry in report.records.items():
+        console.say(f"{entry.count} records could not be read: {reason}")
     console.say(f"{reproduced} of {len(outcomes)} trajectories reproduce what they record")
-    return 0 if reproduced == len(outcomes) else 1
+    return 0 if reproduced == len(outcomes) and not report.records else 1
 
 
 def replay_one(trajectory: Trajectory, task: Task, settings: ReplaySettings, console: Console) -> Outcome:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from swe_srl.cli.console import Console
 from swe_srl.errors import ConfigError, suggest
-from swe_srl.settings import setting
+from swe_srl.settings import check_at_least, setting
 from swe_srl.types import Task, TestRun
 
 if TYPE_CHECKING:
@@ -53,6 +53,9 @@ class ValidateSettings:
     sandbox: str = setting("auto", "Where the tests run.", choices=("auto", "local", "docker"))
     workers: int = setting(2, "Tasks validated at a time.")
     json: bool = setting(False, "Print the findings as JSON.")
+
+    def __post_init__(self) -> None:
+        check_at_least(self, limit=0, workers=1)
 
 
 def list_tasks(settings: ListSettings, console: Console) -> None:
@@ -114,7 +117,7 @@ def validate_tasks(settings: ValidateSettings, console: Console) -> int:
 
     results = []
     with ExitStack() as stack:
-        pool = ThreadPoolExecutor(max(1, settings.workers))
+        pool = ThreadPoolExecutor(settings.workers)
         stack.callback(pool.shutdown, cancel_futures=True)
         stack.callback(sandboxes.end)  # of an interrupted run: nobody waits for its tests
         for result in pool.map(check, tasks):

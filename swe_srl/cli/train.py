@@ -23,13 +23,15 @@ def run(settings: TrainSettings, console: Console) -> None:
 def plan(settings: TrainSettings, console: Console) -> None:
     """Make the steps and say what would be trained; the model is not loaded."""
     from swe_srl.training.data import load_steps
+    from swe_srl.training.run import check_start
 
     data = load_steps(settings)
+    resumes = check_start(settings, data)[2]
     console.say(f"{len(data.training)} training steps, {len(data.validation)} held out")
     tell_report(data.report, console)
     for number, stage in enumerate(settings.stages):
         console.say(f"stage {number}: {stage_summary(stage)}")
-    exists = " (exists: would go on)" if settings.output.exists() else ""
+    exists = " (exists: would go on)" if resumes else ""
     console.say(f"model {settings.model}, agent {settings.agent_name}, run folder: {settings.output}{exists}")
 
 

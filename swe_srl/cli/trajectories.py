@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from swe_srl.cli.console import Console
-from swe_srl.settings import setting
+from swe_srl.settings import check_at_least, setting
 from swe_srl.trajectories.steps import StepSettings
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 PATH = "A file or folder of trajectories of any known format, a data set owner/name[@split] of the hub, or quickstart."
 FORMAT = "Read this format only; empty detects it record by record."
-BUNDLED = {"quickstart": "train", "quickstart-train": "train", "quickstart-validation": "validation"}
 CONTEXT_CHARACTERS = 1500
 
 
@@ -45,14 +44,9 @@ class StepsSettings(StepSettings):
         None, "Write every step to this file, one JSON object a line, instead of showing some."
     )
 
-
-def trajectory_path(name: str) -> Path | str:
-    """The file of bundled trajectories of that name, or the name itself."""
-    from importlib import resources
-
-    if name not in BUNDLED:
-        return name
-    return Path(str(resources.files("swe_srl") / "data" / "quickstart" / f"trajectories-{BUNDLED[name]}.jsonl"))
+    def __post_init__(self) -> None:
+        StepSettings.__post_init__(self)
+        check_at_least(self, limit=1)
 
 
 def inspect(settings: InspectSettings, console: Console) -> None:
@@ -61,9 +55,7 @@ def inspect(settings: InspectSettings, console: Console) -> None:
     from swe_srl.trajectories import inspect_trajectories
 
     tasks = load_tasks(settings.against) if settings.against else ()
-    found = inspect_trajectories(
-        trajectory_path(settings.path), settings=settings, evaluation=tasks, format=settings.format
-    )
+    found = inspect_trajectories(settings.path, settings=settings, evaluation=tasks, format=settings.format)
     if settings.json:
         console.json(found.as_dict())
         return
@@ -75,22 +67,27 @@ def inspect(settings: InspectSettings, console: Console) -> None:
     tell_report(found.report, console)
 
 
-def steps(settings: StepsSettings, console: Console) -> None:
-    """Make the steps; show a few, or write them all."""
+def steps(settings: StepsSettings, console: Console) -> int:
+    """Make the steps; show a few, or write them all. The exit code is 1 when there is none."""
     from swe_srl.agents import AgentDefinition
     from swe_srl.trajectories import ReadReport, make_steps, read_trajectories, write_steps
 
     agent = AgentDefinition.load(settings.agent)
     report = ReadReport()
-    read = read_trajectories(trajectory_path(settings.path), report, settings.format)
+    read = read_trajectories(settings.path, report, settings.format)
     made = make_steps(read, agent.prompting, report, settings, submit=agent.submit)
     if settings.output is not None:
         write_steps(settings.output, made)
         console.say(f"{report.steps} steps written to {settings.output}")
         tell_report(report, console)
-        return
+        return 0 if report.steps else 1
+    shown = 0
     for step in islice(made, settings.limit):
         show_step(step, console)
+        shown += 1
+    if not shown:
+        tell_report(report, console)
+    return 0 if shown else 1
 
 
 def show_step(step: Step, console: Console) -> None:

@@ -43,13 +43,24 @@ def register_envs() -> None:
     from gymnasium.envs.registration import register, registry
 
     if ENV_ID not in registry:
-        register(id=ENV_ID, entry_point="swe_srl.envs.environment:SweEnv", nondeterministic=True)
+        # Without the passive checker: when the first reset fails (no sandbox here), it fails itself and hides the reason.
+        register(
+            id=ENV_ID,
+            entry_point="swe_srl.envs.environment:SweEnv",
+            nondeterministic=True,
+            disable_env_checker=True,
+        )
 
 
 def __getattr__(name: str) -> object:
     if name in _PLACES:
         return getattr(importlib.import_module(f"swe_srl.envs.{_PLACES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """The public names, for `help` and completion: they are imported when asked for."""
+    return sorted({*globals(), *__all__})
 
 
 register_envs()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import gymnasium
@@ -45,7 +45,7 @@ class SweEnv(gymnasium.Env[str, str], EzPickle):
         max_turns: overrides the definition's limit; 0 is unlimited.
 
     Raises:
-        ConfigError: no tasks, an unknown render mode or definition.
+        ConfigError: no tasks, something else than tasks, an unknown render mode or definition, a limit that is none.
         TaskError: the task set cannot be read.
 
     Pickling keeps the arguments, never a live sandbox.
@@ -69,6 +69,8 @@ class SweEnv(gymnasium.Env[str, str], EzPickle):
             raise ConfigError(suggest(render_mode, self.metadata["render_modes"], "render mode"))
         self.render_mode = render_mode
         self.definition = EnvironmentDefinition.load(definition)
+        if max_turns is not None and (not isinstance(max_turns, int) or max_turns < 0):
+            raise ConfigError(f"max_turns must be a whole number, 0 (unlimited) or above, not {max_turns!r}")
         self.max_turns = self.definition.max_turns if max_turns is None else max_turns
         self.tasks = {task.instance_id: task for task in _tasks(tasks)}
         # Real commands in real shells: gymnasium is told that the same action need not bring the same observation.
@@ -85,6 +87,7 @@ class SweEnv(gymnasium.Env[str, str], EzPickle):
         self._place: Place | None = None
         self._task: Task | None = None
         self._started = 0.0
+        self._ended: StopReason | None = None
 
     @property
     def task(self) -> Task:
@@ -113,15 +116,19 @@ class SweEnv(gymnasium.Env[str, str], EzPickle):
             The issue's text, and `info`.
 
         Raises:
+            ConfigError: another option than `task`.
             TaskError: no such task, or it has nothing to work in.
             SandboxError: the sandbox did not start.
         """
         super().reset(seed=seed)
+        for name in options or {}:
+            if name != "task":
+                raise ConfigError(suggest(str(name), ["task"], "option of reset"))
         task = self._choose((options or {}).get("task"))
         begun = time.monotonic()
         self.close()
         self._place = self._maker.make(task)
-        self._task, self.turns, self._started = task, [], time.monotonic()
+        self._task, self.turns, self._started, self._ended = task, [], time.monotonic(), None
         observation = clean_text(task.problem_statement)
         if self.render_mode == "human":
             _show(f"# {task.instance_id}\n{observation}\n")
@@ -131,17 +138,22 @@ class SweEnv(gymnasium.Env[str, str], EzPickle):
         """Run a command, or end the episode with the reserved one.
 
         Raises:
-            gymnasium.error.ResetNeeded: there is no running episode.
+            gymnasium.error.ResetNeeded: there is no episode, or it has ended.
+            ConfigError: the action is not text.
             SandboxError: the sandbox failed: infrastructure, never the policy's fault.
         """
         if self._place is None:
             raise gymnasium.error.ResetNeeded("call reset() first: there is no running episode")
+        if self._ended is not None:
+            raise gymnasium.error.ResetNeeded(f"call reset() first: the episode has ended ({self._ended.value})")
+        check_action(action)
         if action.strip() == self.definition.submit:
             result = CommandResult("", 0, 0.0)
             stop: StopReason | None = StopReason.SUBMITTED
         else:
             result = self._place.sandbox.run(action)
             stop = self._limit_reached(len(self.turns) + 1)
+        self._ended = stop
         observation = clean_text(result.output)
         killed = result.exit_code is None
         turn = Turn(Action(clean_text(action)), observation, result.exit_code, seconds=result.duration, killed=killed)
@@ -206,14 +218,29 @@ class SweEnv(gymnasium.Env[str, str], EzPickle):
         return info
 
 
+def check_action(action: object) -> None:
+    """Raises:
+    ConfigError: the action is no text.
+    """
+    if not isinstance(action, str):
+        raise ConfigError(f"an action is a shell command: text (str), not {type(action).__name__}")
+
+
 def _tasks(tasks: str | Sequence[Task]) -> Sequence[Task]:
     if isinstance(tasks, str):
         from swe_srl.tasks import load_tasks
 
-        tasks = load_tasks(tasks)
-    if not tasks:
+        return load_tasks(tasks)
+    given = list(tasks) if isinstance(tasks, Iterable) else [tasks]
+    for task in given:
+        if not isinstance(task, Task):
+            raise ConfigError(
+                f"tasks: the name of a task set, or tasks (swe_srl.tasks.load_tasks gives them), not {task!r}; "
+                "one task of a set is chosen by reset(options={'task': instance_id})"
+            )
+    if not given:
         raise ConfigError("an environment needs at least one task")
-    return tasks
+    return given
 
 
 def _transcript(turn: Turn) -> str:

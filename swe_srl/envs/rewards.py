@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, SupportsFloat
 
 import gymnasium
 
-from swe_srl.envs.environment import SweEnv
+from swe_srl.envs.environment import SweEnv, check_action
 from swe_srl.errors import ConfigError, GradingError, TrajectoryError, suggest
 from swe_srl.protocols import Similarity
 from swe_srl.rewards import get_similarity, step_reward
@@ -35,19 +36,20 @@ class ExpertSimilarity(gymnasium.Wrapper[str, str, str, str]):
 
     Args:
         env: a `SweEnv`, wrapped or not.
-        trajectories: the experts', one per task (a later one of the same task replaces an earlier one).
+        trajectories: the experts', one per task (a later one of the same task replaces an earlier one); or where to read
+            them: "quickstart" (the bundled ones), a file, a folder or a data set (see `swe_srl.trajectories`).
         similarity: a name (see `swe_srl.rewards.get_similarity`) or a function.
         mode: "teacher_forced" or "on_policy".
 
     Raises:
         ConfigError: no such mode or similarity.
-        TrajectoryError: no trajectory belongs to one of the environment's tasks; on reset, to the task chosen.
+        TrajectoryError: they cannot be read, or none belongs to one of the environment's tasks; on reset, to the task chosen.
     """
 
     def __init__(
         self,
         env: gymnasium.Env[str, str],
-        trajectories: Trajectory | Sequence[Trajectory],
+        trajectories: str | Path | Trajectory | Iterable[Trajectory],
         similarity: str | Similarity = "sequence",
         mode: str = "teacher_forced",
     ) -> None:
@@ -55,9 +57,10 @@ class ExpertSimilarity(gymnasium.Wrapper[str, str, str, str]):
         if mode not in MODES:
             raise ConfigError(suggest(mode, MODES, "mode"))
         self.mode = mode
+        self._ended = False
         self._chooser, _ = gymnasium.utils.seeding.np_random()
         self._similarity = get_similarity(similarity) if isinstance(similarity, str) else similarity
-        given = [trajectories] if isinstance(trajectories, Trajectory) else trajectories
+        given = _experts(trajectories)
         known = swe_env(env).tasks
         self._targets = {
             trajectory.task_id: [turn.action.command for turn in trajectory.turns if isinstance(turn.action, Action)]
@@ -71,6 +74,7 @@ class ExpertSimilarity(gymnasium.Wrapper[str, str, str, str]):
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
         """Start an episode of a task that has a trajectory; see `SweEnv.reset`."""
+        self._ended = False
         options = dict(options or {})
         if "task" not in options:
             if seed is not None:  # a stream beside the environment's own, which the same seed sets
@@ -83,6 +87,9 @@ class ExpertSimilarity(gymnasium.Wrapper[str, str, str, str]):
 
     def step(self, action: str) -> Step:
         """Score the command, then run the expert's or the student's; see `SweEnv.step`."""
+        check_action(action)
+        if self._ended:
+            raise gymnasium.error.ResetNeeded("call reset() first: the expert's last command has run")
         env = swe_env(self.env)
         targets, index = self._targets[env.task.instance_id], len(env.turns)
         target = targets[index] if index < len(targets) else None
@@ -96,7 +103,7 @@ class ExpertSimilarity(gymnasium.Wrapper[str, str, str, str]):
         if self.mode == "teacher_forced":
             info["command"] = action
             if index + 1 >= len(targets) and not (terminated or truncated):
-                truncated = True
+                truncated = self._ended = True
                 info["stop_reason"] = StopReason.POLICY_DONE.value
         return observation, float(reward) + score, terminated, truncated, info
 
@@ -106,6 +113,9 @@ class Resolved(gymnasium.Wrapper[str, str, str, str]):
 
     The patch is graded in a fresh sandbox when the episode ends, whether submitted or at a limit. `info` gains `resolved`
     (bool, hardened), `official` (bool, swebench's rules), `verdict` (str, a `VerdictStatus`) and `patch` (str).
+
+    Beside `ExpertSimilarity` in mode `teacher_forced` it grades the expert: the expert's commands run there, not the
+    student's. The student's own work is graded in mode `on_policy`.
 
     Args:
         env: a `SweEnv`, wrapped or not.
@@ -133,6 +143,20 @@ class Resolved(gymnasium.Wrapper[str, str, str, str]):
             raise GradingError(f"{env.task.instance_id} could not be graded: {verdict.reason}")
         info.update(resolved=verdict.hardened, official=verdict.official, verdict=verdict.status.value, patch=patch)
         return observation, float(reward) + float(verdict.hardened), terminated, truncated, info
+
+
+def _experts(trajectories: str | Path | Trajectory | Iterable[Trajectory]) -> list[Trajectory]:
+    if isinstance(trajectories, Trajectory):
+        return [trajectories]
+    if isinstance(trajectories, str | Path):
+        from swe_srl.trajectories import read_trajectories
+
+        return list(read_trajectories(trajectories))
+    given = list(trajectories)
+    for trajectory in given:
+        if not isinstance(trajectory, Trajectory):
+            raise ConfigError(f"trajectories: expected trajectories or where to read them, not {trajectory!r}")
+    return given
 
 
 def swe_env(env: gymnasium.Env[str, str]) -> SweEnv:

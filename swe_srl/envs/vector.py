@@ -58,7 +58,13 @@ class ThreadedVectorEnv(SyncVectorEnv):
             return super().reset(seed=seed, options=options)
 
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
-        """Step all environments at once; see `SyncVectorEnv.step`."""
+        """Step all environments at once; see `SyncVectorEnv.step`.
+
+        Raises:
+            ConfigError: not one action for each environment.
+        """
+        if isinstance(actions, str) or len(actions) != self.num_envs:
+            raise ConfigError(f"{self.num_envs} environments take a list of {self.num_envs} commands, not {actions!r}")
         for env, action, ended in list(zip(self.envs, actions, self._autoreset_envs, strict=True)):
             if ended and self.autoreset_mode is AutoresetMode.NEXT_STEP:
                 env.resetting = self._threads.submit(env.env.reset)  # type: ignore[attr-defined]

@@ -54,7 +54,7 @@ def denominator(report: Report) -> str:
     if report.failures:
         words += f", {len(report.failures)} lost to infrastructure failures"
     if report.unavailable:
-        words += f"; {len(report.unavailable)} tasks cannot be run here"
+        words += f"; {len(report.unavailable)} tasks were not run"
     return words
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from swe_srl.agents import AgentDefinition, EmptyPolicy, ExpertPolicy, GoldPolicy, ModelPolicy
 from swe_srl.errors import ConfigError, TaskError
-from swe_srl.evaluation.settings import QUICKSTART, EvalSettings
+from swe_srl.evaluation.settings import QUICKSTART, SCRIPTED, EvalSettings
+from swe_srl.generation.source import check_model_source
 from swe_srl.protocols import Generator, Policy
 from swe_srl.tasks.expert import expert_actions
 from swe_srl.trajectories import read_trajectories
@@ -29,7 +30,7 @@ def agent_of(settings: EvalSettings) -> AgentDefinition:
     except ValueError as error:
         raise ConfigError(str(error)) from error
     limits: dict[str, Any] = {"max_turns": settings.max_turns, "max_tokens": settings.max_tokens}
-    if settings.policy in ("expert", "gold", "empty") and settings.max_turns is None:
+    if settings.policy in SCRIPTED and settings.max_turns is None:
         limits["max_turns"] = 1000  # a script ends by itself
     return replace(agent, sampling=sampling, **{name: value for name, value in limits.items() if value is not None})
 
@@ -56,16 +57,32 @@ def make_policy(settings: EvalSettings, agent: AgentDefinition, tasks: Sequence[
     return ModelPolicy(make_generator(settings), agent.sampling)
 
 
+def check_policy(settings: EvalSettings) -> None:
+    """Check what can be checked of a model without loading it.
+
+    Raises:
+        ConfigError: neither a policy's name, nor a model folder, nor a hub id; or no such device.
+    """
+    if settings.is_endpoint or settings.policy in SCRIPTED:
+        return
+    from swe_srl.generation.loading import pick_device
+
+    check_model_source(model_path(settings.policy), (QUICKSTART, *SCRIPTED))
+    pick_device(settings.device)
+
+
 def make_generator(settings: EvalSettings) -> Generator:
     """The local model or the endpoint that the `policy` setting names.
 
     Raises:
+        ConfigError: there is no such model or device.
         GenerationError: the model cannot be loaded.
     """
     from swe_srl.generation import EndpointGenerator, TransformersGenerator
 
     if settings.is_endpoint:
         return EndpointGenerator(settings.policy, settings.endpoint_model, api_key_env=settings.api_key_env)
+    check_policy(settings)
     return TransformersGenerator(model_path(settings.policy), device=settings.device, dtype=settings.dtype)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from swe_srl.agents import Episode, EpisodeJob
-from swe_srl.errors import ConfigError, SweSrlError
+from swe_srl.errors import ConfigError
 from swe_srl.evaluation.markdown import denominator
 from swe_srl.evaluation.pipeline import Journal, Pipeline
 from swe_srl.evaluation.report import Report, make_report
@@ -35,7 +35,7 @@ def read_predictions(path: str | Path) -> list[Prediction]:
     """The rows of a predictions file: .jsonl, or .json with a list, or with an object by instance.
 
     Raises:
-        SweSrlError: the file cannot be read, or a row is no prediction; an instance that occurs twice.
+        ConfigError: the file cannot be read, or a row is no prediction; an instance that occurs twice.
     """
     file = Path(path)
     try:
@@ -46,14 +46,14 @@ def read_predictions(path: str | Path) -> list[Prediction]:
             content = json.loads(text)
             rows = list(content.values()) if isinstance(content, Mapping) else content
     except (OSError, ValueError) as error:
-        raise SweSrlError(f"{file}: the predictions cannot be read: {error}") from error
+        raise ConfigError(f"{file}: the predictions cannot be read: {error}") from error
     if not isinstance(rows, list):
-        raise SweSrlError(f"{file}: predictions are a list of rows, or an object of rows by instance")
+        raise ConfigError(f"{file}: predictions are a list of rows, or an object of rows by instance")
     found = [_prediction(row, f"{file}, row {number}") for number, row in enumerate(rows, start=1)]
     seen: set[str] = set()
     for prediction in found:
         if prediction.instance_id in seen:
-            raise SweSrlError(f"{file}: {prediction.instance_id} occurs twice: give one prediction per instance")
+            raise ConfigError(f"{file}: {prediction.instance_id} occurs twice: give one prediction per instance")
         seen.add(prediction.instance_id)
     return found
 
@@ -88,6 +88,8 @@ def grade_predictions(
     strange = sorted(rows.keys() - known.keys())
     if strange:
         raise ConfigError(f"{predictions}: {strange[0]} is not among the {len(known)} tasks ({len(strange)} such rows)")
+    if not rows:
+        raise ConfigError(f"{predictions}: there is no prediction in it")
     selection = check_tasks([known[name] for name in rows], chosen)
     jobs = [EpisodeJob(task) for task in selection.tasks]
     keys = [(job.task.instance_id, 0) for job in jobs]
@@ -125,8 +127,8 @@ def _episodes(jobs: Sequence[EpisodeJob], rows: Mapping[str, Prediction]) -> Ite
 
 def _prediction(row: Any, where: str) -> Prediction:
     if not isinstance(row, Mapping) or not isinstance(row.get("instance_id"), str):
-        raise SweSrlError(f"{where}: a prediction is an object with instance_id and model_patch")
+        raise ConfigError(f"{where}: a prediction is an object with instance_id and model_patch")
     patch = row.get("model_patch")
     if patch is not None and not isinstance(patch, str):
-        raise SweSrlError(f"{where}: model_patch is {type(patch).__name__}, text was expected")
+        raise ConfigError(f"{where}: model_patch is {type(patch).__name__}, text was expected")
     return Prediction(row["instance_id"], patch or "", str(row.get("model_name_or_path") or ""))

@@ -5,19 +5,21 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from swe_srl.agents import EpisodeJob
+from swe_srl.agents import AgentDefinition, EpisodeJob
+from swe_srl.errors import SandboxUnavailableError, SweSrlError
 from swe_srl.evaluation.markdown import denominator, report_markdown
 from swe_srl.evaluation.pipeline import Journal, Pipeline, missing_episodes
-from swe_srl.evaluation.policies import agent_of, expert_trajectories, make_policy
+from swe_srl.evaluation.policies import agent_of, check_policy, expert_trajectories, make_policy
 from swe_srl.evaluation.report import Report, make_report
-from swe_srl.evaluation.selection import check_tasks, select_tasks
-from swe_srl.evaluation.settings import RUNTIME, EvalSettings
+from swe_srl.evaluation.selection import Selection, check_tasks, select_tasks
+from swe_srl.evaluation.settings import RUNTIME, SCRIPTED, EvalSettings
 from swe_srl.files import write_atomic
 from swe_srl.grading import GradingSettings, OpenSandboxes
 from swe_srl.progress import Progress, SilentProgress
 from swe_srl.protocols import Policy
 from swe_srl.rewards import get_similarity
 from swe_srl.runs import RunFolder, fingerprint
+from swe_srl.sandboxes import capabilities
 from swe_srl.settings import as_mapping
 
 
@@ -56,7 +58,11 @@ def evaluate(settings: EvalSettings, progress: Progress | None = None, policy: P
         journal = Journal(run, settings.policy)
         journal.load(keys)
         left = [key for key in keys if key not in journal.episodes]
-        acting = policy if policy is not None or not left else make_policy(settings, agent, selection.tasks)
+        try:
+            acting = policy if policy is not None or not left else make_policy(settings, agent, selection.tasks)
+        except SweSrlError:
+            run.abandon()  # a model that does not load must not keep the folder from a second, better start
+            raise
         episodes = missing_episodes(jobs, journal, acting, agent, settings) if acting is not None else iter(())
         Pipeline(settings, journal, grading, told).work(jobs, episodes)
         report = make_report(
@@ -72,6 +78,29 @@ def evaluate(settings: EvalSettings, progress: Progress | None = None, policy: P
         write_report(run.path, report)
     told.note(denominator(report))
     return report
+
+
+def check_run(settings: EvalSettings) -> tuple[Selection, AgentDefinition, bool]:
+    """Look at everything a run needs, and neither run nor write anything.
+
+    Returns:
+        The tasks, the agent definition, and whether the folder holds this run already.
+
+    Raises:
+        SweSrlError: as `evaluate` would.
+    """
+    selection = check_tasks(select_tasks(settings), GradingSettings(settings.sandbox, settings.grading_timeout))
+    agent = agent_of(settings)
+    resumes = RunFolder.check(settings.folder, "eval", as_mapping(settings), _data(settings), free=RUNTIME)
+    check_policy(settings)
+    if settings.policy in SCRIPTED:
+        make_policy(settings, agent, selection.tasks)
+    docker = {settings.sandbox == "docker" or (settings.sandbox == "auto" and bool(t.image)) for t in selection.tasks}
+    wanted = {"docker engine" if container else "local sandbox" for container in docker}
+    for capability in capabilities():
+        if capability.name in wanted and not capability.available:
+            raise SandboxUnavailableError(f"{capability.name}: {capability.detail}. {capability.remedy}")
+    return selection, agent, resumes
 
 
 def write_report(folder: Path, report: Report) -> None:

@@ -61,8 +61,11 @@ def check_tasks(tasks: Sequence[Task], settings: GradingSettings) -> Selection:
     """Sort out the tasks that cannot be run here, each with the reason.
 
     Raises:
-        SweSrlError: none of them can.
+        ConfigError: there is no task.
+        SweSrlError: none of them can be run.
     """
+    if not tasks:
+        raise ConfigError("there is no task to run")
     unavailable: dict[str, str] = {}
     for task in tasks:
         reason = _obstacle(task, settings)

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from swe_srl.errors import ConfigError
-from swe_srl.settings import as_mapping, setting
+from swe_srl.settings import as_mapping, check_at_least, setting
 
 QUICKSTART = "quickstart"
+DTYPES = ("auto", "float32", "bfloat16", "float16")
 SCRIPTED = ("expert", "gold", "empty")
 RUNTIME = ("workers", "grading_workers", "output", "device", "retries", "cache")  # may change when a run is resumed
 
@@ -54,19 +55,12 @@ class EvalSettings:
     grading_workers: int = setting(2, "Patches graded at a time.")
     retries: int = setting(1, "Further tries of an episode or grading that the infrastructure broke.")
     device: str = setting("auto", "Where a local model runs: auto, cpu, cuda, …")
-    dtype: str = setting("auto", "Arithmetic of a local model: auto, float32, bfloat16.")
+    dtype: str = setting("auto", "Arithmetic of a local model; auto is float32 on a CPU, bfloat16 on a GPU.", DTYPES)
     output: Path | None = setting(None, "Run folder; none: runs/eval/, named by split, policy and settings.")
 
     def __post_init__(self) -> None:
-        at_least = {"limit": 0, "samples": 1, "workers": 1, "grading_workers": 1, "retries": 0}
-        for name, bound in at_least.items():
-            if getattr(self, name) < bound:
-                raise ConfigError(f"{name} must be at least {bound}, not {getattr(self, name)}")
-        for name in ("max_turns", "max_new_tokens"):
-            if getattr(self, name) is not None and getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be at least 1, not {getattr(self, name)}")
-        if self.temperature is not None and self.temperature < 0:
-            raise ConfigError(f"temperature must be at least 0, not {self.temperature}")
+        check_at_least(self, limit=0, samples=1, workers=1, grading_workers=1, retries=0)
+        check_at_least(self, max_turns=1, max_new_tokens=1, max_tokens=0, temperature=0)
         if self.grading_timeout <= 0:
             raise ConfigError(f"grading_timeout must be positive, not {self.grading_timeout}")
         try:

@@ -13,6 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 from transformers.utils import logging
 
 from swe_srl.errors import ConfigError, GenerationError
+from swe_srl.generation.source import check_model_source
 from swe_srl.types import Message
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -61,8 +62,10 @@ def load_model(
         source: a `transformers` model folder, or a hub id.
 
     Raises:
+        ConfigError: neither a model folder nor a hub id.
         GenerationError: nothing loadable there, or a tokenizer without a chat template.
     """
+    check_model_source(source)
     try:
         with quietly():
             tokenizer = AutoTokenizer.from_pretrained(str(source))

@@ -7,6 +7,8 @@ import typing
 from collections.abc import Sequence
 from typing import Any
 
+from swe_srl.errors import ConfigError
+
 
 def setting(default: Any, help: str, choices: Sequence[str] = (), flag: str = "") -> Any:
     """A dataclass field that is also a command-line setting.
@@ -21,6 +23,18 @@ def setting(default: Any, help: str, choices: Sequence[str] = (), flag: str = ""
     if isinstance(default, (list, dict)):
         return dataclasses.field(default_factory=lambda: type(default)(default), metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
+
+
+def check_at_least(settings: Any, **bounds: float) -> None:
+    """Check numbers against their lower bounds; None (a setting that was not given) passes.
+
+    Raises:
+        ConfigError: names the setting, the bound and the value.
+    """
+    for name, bound in bounds.items():
+        value = getattr(settings, name)
+        if value is not None and value < bound:
+            raise ConfigError(f"{name} must be at least {bound}, not {value}")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

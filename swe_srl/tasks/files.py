@@ -47,14 +47,14 @@ def _parquet_rows(path: Path) -> Iterator[Any]:
 
 
 def _json_lines(path: Path) -> Iterator[Any]:
-    with path.open(encoding="utf-8") as file:
+    with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             if line.strip():
                 yield _parse(line, f"{path}, line {number}")
 
 
 def _json_rows(path: Path) -> Iterator[Any]:
-    content = _parse(path.read_text(encoding="utf-8"), str(path))
+    content = _parse(path.read_bytes(), str(path))
     if isinstance(content, Mapping) and isinstance(content.get("instance_ids"), list):
         content = content["instance_ids"]
     if isinstance(content, Mapping) and "instance_id" in content:
@@ -77,8 +77,10 @@ def _bare_row(instance_id: str, path: Path) -> dict[str, str]:
     return {"instance_id": instance_id, "repo": f"{match['owner']}/{match['name']}"}
 
 
-def _parse(text: str, where: str) -> Any:
+def _parse(text: bytes, where: str) -> Any:
     try:
-        return json.loads(text)
+        return json.loads(text.decode())
+    except UnicodeDecodeError as error:
+        raise TaskError(f"{where}: not UTF-8 text: {error}") from error
     except ValueError as error:
         raise TaskError(f"{where}: not JSON: {error}") from error

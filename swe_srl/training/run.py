@@ -9,10 +9,11 @@ from typing import Any
 
 import torch
 
-from swe_srl.errors import ConfigError
+from swe_srl.errors import SweSrlError
 from swe_srl.files import write_atomic
 from swe_srl.generation.loading import DTYPES, load_model, pick_device
 from swe_srl.generation.local import TransformersGenerator
+from swe_srl.generation.source import check_model_source
 from swe_srl.progress import Progress, SilentProgress
 from swe_srl.runs import RunFolder
 from swe_srl.settings import as_mapping
@@ -39,8 +40,8 @@ def train(settings: TrainSettings, progress: Progress | None = None) -> Path:
     """
     progress = progress or SilentProgress()
     data = load_steps(settings)
-    fingerprints = data.fingerprints() | _model_fingerprint(settings)
-    with RunFolder.start(settings.output, "train", as_mapping(settings), fingerprints, FREE_SETTINGS) as run:
+    recorded, fingerprints, _ = check_start(settings, data)
+    with RunFolder.start(settings.output, "train", recorded, fingerprints, FREE_SETTINGS) as run:
         if run.file("result.json").exists():
             progress.note(f"{run.path} is finished: nothing to do")
             return run.path
@@ -48,7 +49,11 @@ def train(settings: TrainSettings, progress: Progress | None = None) -> Path:
         if settings.threads:
             torch.set_num_threads(settings.threads)
         start = _start_model(settings, run, data)
-        work = _workplace(settings, run, data, start, progress)
+        try:
+            work = _workplace(settings, run, data, start, progress)
+        except SweSrlError:
+            run.abandon()  # a model that does not load must not keep the folder from a second, better start
+            raise
         try:
             _stages(work, run, start)
         finally:
@@ -106,6 +111,23 @@ def _describe(run: RunFolder, data: StepData, progress: Progress) -> None:
         progress.note(f"warning: {len(data.contaminated)} training steps belong to evaluation tasks")
 
 
+def check_start(settings: TrainSettings, data: StepData) -> tuple[dict[str, Any], dict[str, str], bool]:
+    """Look at what a run needs, without loading the model or writing anything.
+
+    Returns:
+        The settings as they are recorded, the fingerprints of what is read, and whether the folder holds this run already.
+
+    Raises:
+        ConfigError: no such model or device, or a folder that this run can neither begin in nor go on in.
+    """
+    if settings.model not in (QUICKSTART, RANDOM):
+        check_model_source(settings.model, (QUICKSTART, RANDOM))
+    pick_device(settings.device)
+    recorded, fingerprints = as_mapping(settings), data.fingerprints() | _model_fingerprint(settings)
+    resumes = RunFolder.check(settings.output, "train", recorded, fingerprints, FREE_SETTINGS)
+    return recorded, fingerprints, resumes
+
+
 def _model_fingerprint(settings: TrainSettings) -> dict[str, str]:
     """Of the local model folder that the run starts from. A hub id names its model, and a random one follows the seed.
 
@@ -135,8 +157,6 @@ def _workplace(
     settings: TrainSettings, run: RunFolder, data: StepData, start: Path | str, progress: Progress
 ) -> Workplace:
     device = pick_device(settings.device)
-    if settings.dtype not in ("auto", "float32", "bfloat16"):
-        raise ConfigError(f"dtype must be auto, float32 or bfloat16 for training, not {settings.dtype!r}")
     half = settings.dtype == "bfloat16" or (settings.dtype == "auto" and device.type != "cpu")
     model, tokenizer = load_model(start, device, torch.float32)
     if settings.gradient_checkpointing:

@@ -10,9 +10,10 @@ from typing import Any
 from swe_srl.definitions import load_definition
 from swe_srl.errors import ConfigError, suggest
 from swe_srl.rewards import get_similarity
-from swe_srl.settings import Draft, setting, settings_of
+from swe_srl.settings import Draft, check_at_least, setting, settings_of
 from swe_srl.trajectories.steps import StepSettings
 
+DTYPES = ("auto", "float32", "bfloat16")
 METHODS = ("srl", "sft")
 QUICKSTART = "quickstart"
 RANDOM = "random"
@@ -80,9 +81,7 @@ class StageSettings:
         at_least |= {"eval_every": 0, "save_every": 0, "max_new_tokens": 1, "validation_steps": 1}
         at_least |= {"group_size": 2 if self.method == "srl" else 1, "max_resampling": 1}
         at_least |= {"learning_rate": 0, "weight_decay": 0, "grad_norm": 0, "kl": 0, "epsilon": 0, "clip_high": 0}
-        for name, bound in at_least.items():
-            if getattr(self, name) < bound:
-                raise ConfigError(f"{name} must be at least {bound}, not {getattr(self, name)}")
+        check_at_least(self, **at_least)
         if self.sharpness <= 0:
             raise ConfigError(f"sharpness must be positive, not {self.sharpness}")
         if self.temperature <= 0:
@@ -119,7 +118,7 @@ class TrainSettings:
         0, "Leave out steps with longer contexts, and say how many; 0: the model's limit."
     )
     device: str = setting("auto", "auto, cpu, cuda, cuda:1, …")
-    dtype: str = setting("auto", "Arithmetic: auto (float32 on a CPU, bfloat16 on a GPU), float32, bfloat16.")
+    dtype: str = setting("auto", "Arithmetic; auto is float32 on a CPU and bfloat16 on a GPU.", DTYPES)
     threads: int = setting(0, "CPU threads; 0 leaves torch's choice. Results repeat at an equal number of threads.")
     shared_contexts: bool = setting(True, "Compute a context once for its group; off: every sequence apart (slower).")
     gradient_checkpointing: bool = setting(False, "Compute activations again going backward: less memory, more time.")
@@ -150,9 +149,8 @@ class TrainSettings:
         check_choices(self)
         if not self.stages:
             raise ConfigError("stages: a run has at least one")
-        for name in ("generate_tokens", "update_tokens", "samples_every", "keep"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be at least 1, not {getattr(self, name)}")
+        check_at_least(self, generate_tokens=1, update_tokens=1, samples_every=1, keep=1)
+        check_at_least(self, threads=0, max_context_tokens=0)
         if not 0 <= self.validation_share < 1:
             raise ConfigError(f"validation_share must be at least 0 and below 1, not {self.validation_share}")
         shared = {name for name in settings_of(StageSettings) if name in settings_of(TrainSettings)}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from swe_srl.trajectories.records import Record, is_record_file, read_records
 from swe_srl.trajectories.report import ReadReport
 from swe_srl.types import Trajectory
 
+BUNDLED = {"quickstart": "train", "quickstart-train": "train", "quickstart-validation": "validation"}
 _HUB_ID = re.compile(r"\A[\w.-]+/[\w.-]+(?:@[\w.-]+)?\Z")
 
 
@@ -73,7 +76,8 @@ def read_trajectories(path: str | Path, report: ReadReport | None = None, format
     """Stream the trajectories of a file, of a folder (its files in sorted order), or of a data set on the hub.
 
     Args:
-        path: a .json, .jsonl, .traj or .parquet file (the text ones also .gz), a folder, or `owner/name[@split]`.
+        path: a .json, .jsonl, .traj or .parquet file (the text ones also .gz), a folder, `owner/name[@split]`, or a bundled
+            set: "quickstart" (of the training tasks) or "quickstart-validation".
         report: receives what cannot be used and why. Without one, the first such record raises.
         format: only this format (see `format_names`); "" detects it record by record.
 
@@ -86,14 +90,26 @@ def read_trajectories(path: str | Path, report: ReadReport | None = None, format
         if not readers:
             raise TrajectoryError(suggest(format, format_names(), "trajectory format"))
     reading = _Pass(report or ReadReport(), readers, strict=report is None)
-    place = Path(path)
+    place = _bundled(str(path)) or Path(path)
     if place.is_dir():
         return reading.folder(place)
     if place.is_file():
         return reading.file(place)
     if _HUB_ID.match(str(path)) and not place.suffix:
         return reading.records(_hub(str(path)), str(path))
-    raise TrajectoryError(f"{path}: no such file or folder")
+    raise TrajectoryError(f"{path}: no such file or folder{_near(str(path))}")
+
+
+def _bundled(name: str) -> Path | None:
+    """The file of a bundled set."""
+    if name not in BUNDLED:
+        return None
+    return Path(str(resources.files("swe_srl") / "data" / "quickstart" / f"trajectories-{BUNDLED[name]}.jsonl"))
+
+
+def _near(name: str) -> str:
+    near = difflib.get_close_matches(name, BUNDLED, n=1)
+    return f"; did you mean {near[0]!r}, a bundled set?" if near else ""
 
 
 class _Pass:
@@ -106,6 +122,10 @@ class _Pass:
         self._ids: dict[str, int] = {}
 
     def folder(self, folder: Path) -> Iterator[Trajectory]:
+        try:
+            next(folder.iterdir(), None)
+        except OSError as error:  # rglob would find nothing in it, and say nothing
+            raise TrajectoryError(f"{folder} cannot be read: {error.strerror}") from error
         for path in sorted(folder.rglob("*")):
             if path.is_file() and is_record_file(path):
                 yield from self.file(path)

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from swe_srl.settings import setting
+from swe_srl.settings import check_at_least, setting
 from swe_srl.trajectories.action_format import SUBMIT, unwritable
 from swe_srl.trajectories.contamination import ContaminationIndex
 from swe_srl.trajectories.prompting import Prompting, render_contexts
@@ -30,6 +30,10 @@ class StepSettings:
     max_trajectory_turns: int = setting(0, "Leave out trajectories with more turns; 0 for no limit.")
     repositories: tuple[str, ...] = setting((), "Use only trajectories of these repositories (owner/name).")
     deduplicate: bool = setting(False, "Keep only the first of steps with equal context and target.")
+
+    def __post_init__(self) -> None:
+        check_at_least(self, first_turn=0, last_turn=-1, max_target_characters=0, max_context_characters=0)
+        check_at_least(self, max_trajectory_turns=0)
 
 
 def make_steps(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from swe_srl.errors import ConfigError
-from swe_srl.settings import setting
+from swe_srl.settings import check_at_least, setting
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,6 @@ class SynthesiseSettings:
         """
         if not self.source:
             raise ConfigError("source is missing: give the folder of a repository")
-        for flag in ("limit", "per_function", "attempts", "workers"):
-            if getattr(self, flag) < 1:
-                raise ConfigError(f"--{flag.replace('_', '-')} must be at least 1, not {getattr(self, flag)}")
+        check_at_least(self, limit=1, per_function=1, attempts=1, workers=1)
         if self.timeout <= 0:
             raise ConfigError(f"--timeout must be more than 0 seconds, not {self.timeout}")

@@ -1,0 +1,33 @@
+"""Names of models, checked before anything slow is done with them. Imports neither torch nor a model."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from swe_srl.errors import ConfigError, suggest
+
+_HUB_ID = re.compile(r"\w[\w.-]*/[\w.-]+\Z")
+
+
+def check_model_source(source: str | Path, names: Iterable[str] = ()) -> None:
+    """Refuse what can be neither a model folder nor a model of the hub.
+
+    Args:
+        source: a folder that `save_pretrained` wrote, or a hub id (`owner/name`).
+        names: what else the caller would have taken, to suggest the nearest.
+
+    Raises:
+        ConfigError: says which of them it is not, and why.
+    """
+    path, text = Path(source), str(source)
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise ConfigError(f"{text}: no model in this folder (no config.json)")
+        return
+    if path.exists():
+        raise ConfigError(f"{text}: a model is a folder (with config.json), this is a file")
+    if not _HUB_ID.match(text):
+        hint = f", nor a name: {suggest(text, names, 'name')}" if names else ""
+        raise ConfigError(f"{text}: no such model folder, nor a model of the hub (owner/name){hint}")

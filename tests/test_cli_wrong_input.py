@@ -1,0 +1,130 @@
+"""Input that cannot be used: one line that says what, where and what to do; never a traceback."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from swe_srl.cli import main
+from swe_srl.files import write_jsonl
+from swe_srl.trajectories import write_trajectories
+from swe_srl.types import Action, Trajectory, Turn
+
+Run = Callable[..., tuple[int, str]]
+LATIN_1 = '{"instance_id": "caf\xe9"}\n'.encode("latin-1")
+
+
+@pytest.fixture
+def run(run_root: Path, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run one command in a folder with damaged and good files: exit code, and all that was printed."""
+    (run_root / "latin.jsonl").write_bytes(LATIN_1)
+    (run_root / "latin.json").write_bytes(b"[" + LATIN_1 + b"]")
+    (run_root / "latin.yaml").write_bytes(b"model: caf\xe9\n")
+    (run_root / "twice.yaml").write_text("model: random\nseed: 1\nmodel: quickstart\n")
+    (run_root / "empty.jsonl").write_text("")
+    (run_root / "bad.jsonl").write_text("not json\n")
+    (run_root / "file").write_text("")
+    (run_root / "folder").mkdir()
+    write_trajectories(run_root / "good.jsonl", [Trajectory("t", "quick__no-1", (Turn(Action("ls")),))])
+    for name, content in (("broken", "{"), ("list", "[]"), ("kindless", "{}")):
+        (run_root / name).mkdir()
+        (run_root / name / "run.json").write_text(content)
+
+    def call(*arguments: str) -> tuple[int, str]:
+        code = main(arguments)
+        captured = capsys.readouterr()
+        assert "Traceback" not in captured.err
+        return code, captured.out + captured.err
+
+    return call
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "message"),
+    [
+        ("tasks list latin.jsonl", 2, "latin.jsonl, line 1: not UTF-8 text"),
+        ("tasks list latin.json", 2, "latin.json: not UTF-8 text"),
+        ("tasks show json=true quickstart nope", 2, "unknown task 'nope'"),
+        ("tasks validate quickstart --limit -1", 2, "limit must be at least 0, not -1"),
+        ("tasks validate quickstart --workers 0", 2, "workers must be at least 1, not 0"),
+        ("train --config latin.yaml", 2, "latin.yaml: not UTF-8 text"),
+        ("train --config twice.yaml", 2, "the key 'model' occurs twice"),
+        ("train --threads -1", 2, "threads must be at least 0, not -1"),
+        ("train --dtype float8", 2, "unknown value 'float8'"),
+        ("trajectories steps quickstart --limit -1", 2, "limit must be at least 1, not -1"),
+        ("trajectories steps quickstart --last-turn -2", 2, "last_turn must be at least -1, not -2"),
+        ("trajectories steps bad.jsonl", 1, "bad.jsonl"),
+        ("trajectories steps empty.jsonl", 1, "empty"),
+        ("trajectories inspect quickstrat", 2, "did you mean 'quickstart'"),
+        ("trajectories replay quickstart --limit -1", 2, "limit must be at least 0, not -1"),
+        ("trajectories replay bad.jsonl", 2, "bad.jsonl: no trajectory to replay"),
+        ("trajectories replay good.jsonl --instances other", 2, "none of the tasks asked for"),
+        ("trajectories steps good.jsonl --output file/steps.jsonl", 1, "file: File exists"),
+        ("grade empty.jsonl", 2, "empty.jsonl: there is no prediction in it"),
+        ("grade bad.jsonl", 2, "bad.jsonl: the predictions cannot be read"),
+        ("grade broken", 2, "run.json is damaged"),
+        ("compare broken list", 2, "run.json is damaged"),
+        ("compare list broken", 2, "run.json is damaged"),
+        ("compare kindless broken", 2, "run.json is damaged"),
+        ("eval --policy golden", 2, "did you mean 'gold'"),
+        ("eval --policy nopefolder", 2, "no such model folder"),
+        ("eval --policy folder", 2, "no config.json"),
+        ("eval --policy file", 2, "this is a file"),
+        ("eval --policy gold --output file", 2, "is not a folder"),
+        ("eval --policy gold --output file/x", 2, "file/x"),
+        ("eval --max-tokens -1", 2, "max_tokens must be at least 0, not -1"),
+    ],
+)
+def test_refused_with_a_reason(run: Run, command: str, code: int, message: str) -> None:
+    found, text = run(*command.split())
+    assert message in text and found == code, text
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ("--model nopefolder", "no such model folder"),
+        ("--model quikstart", "did you mean 'quickstart'"),
+        ("--model folder", "no config.json"),
+        ("--device gpu", "device 'gpu'"),
+        ("--output file/x", "file/x"),
+        ("--output file", "is not a folder"),
+        ("--output folder --output broken", "run.json is damaged"),
+    ],
+)
+def test_a_dry_run_of_training_refuses_what_the_run_refuses(run: Run, flags: str, message: str) -> None:
+    for dry in (("--dry-run",), ()):
+        code, text = run("train", "--updates", "1", *flags.split(), *dry)
+        assert code == 2 and message in text, text
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize("flags", ["--policy nopefolder", "--policy gold --output file", "--device gpu"])
+def test_a_dry_run_of_an_evaluation_refuses_what_the_run_refuses(run: Run, flags: str) -> None:
+    wanted = None
+    for dry in ((), ("--dry-run",)):
+        code, text = run("eval", "--limit", "1", *flags.split(), *dry)
+        assert code == 2 and wanted in (None, text.split(":", 1)[1]), text
+        wanted = text.split(":", 1)[1]
+    assert not list(Path("runs").rglob("run.json"))
+
+
+def test_a_start_without_its_model_leaves_the_folder_free(run: Run, run_root: Path) -> None:
+    write_jsonl(run_root / "folder" / "config.json", [{"model_type": "llama"}])  # a model's folder without its weights
+    for command in ("train --updates 1 --output out --model folder", "eval --limit 1 --output out --policy folder"):
+        code, text = run(*command.split())
+        assert code == 1 and "cannot load a model from" in text and not Path("out").exists(), text
+
+
+def test_an_override_is_no_positional(run: Run) -> None:
+    code, text = run("tasks", "list", "json=true", "quickstart-test")
+    assert code == 0 and json.loads(text.splitlines()[0])["instance_id"]
+
+
+def test_a_replay_names_what_it_cannot_read(run: Run, run_root: Path) -> None:
+    (run_root / "mixed.jsonl").write_text((run_root / "good.jsonl").read_text() + "not json\n")
+    code, text = run("trajectories", "replay", "mixed.jsonl")
+    assert code == 2 and "its task quick__no-1 is not in quickstart-train" in text
