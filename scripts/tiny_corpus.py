@@ -183,11 +183,11 @@ def issue_text(rng: random.Random, bug: Bug) -> str:
 class Manners:
     """How careless the agent is: probabilities of doing what the expert would do at each kind of turn."""
 
-    find: float = 0.8
-    view: float = 0.8
-    reproduce: float = 0.7
+    find: float = 0.95
+    view: float = 0.95
+    reproduce: float = 0.9
     right_edit: float = 0.45
-    check: float = 0.7
+    check: float = 0.9
     retry: float = 0.4
 
 

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
+import signal
+import time
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
+from swe_srl.grading import GradingSettings
 from swe_srl.sandboxes.repository import prepare_repository
-from swe_srl.types import Task
+from swe_srl.types import Task, TestRun
 
 CALC = '''"""Arithmetic."""
 
@@ -137,3 +143,21 @@ def tiny_task(folder: Path, name: str = "tiny__calc-1", prepare: bool = True) ->
 def named(task: Task, name: str) -> Task:
     """The same task under another name."""
     return replace(task, instance_id=name)
+
+
+def interrupted_tests(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Test runs that never end by themselves; the first sends SIGTERM. The list gets, per run, whether it was ended."""
+    ended: list[bool] = []
+
+    def run_tests(task: Task, patch: str, grading: GradingSettings) -> TestRun:
+        if not ended:
+            time.sleep(0.3)  # the main thread waits by then
+            os.kill(os.getpid(), signal.SIGTERM)
+        deadline = time.monotonic() + 30
+        while not (grading.open and grading.open.ended) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        ended.append(bool(grading.open and grading.open.ended))
+        return TestRun("", None, False, error="ended")
+
+    monkeypatch.setattr("swe_srl.grading.run_tests", run_tests)
+    return ended

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,9 +11,9 @@ import pytest
 
 from swe_srl.cli import main
 from swe_srl.files import write_jsonl
-from swe_srl.grading import GradingSettings
 from swe_srl.trajectories import write_trajectories
-from swe_srl.types import Action, FormatError, Task, TestRun, Trajectory, Turn
+from swe_srl.types import Action, FormatError, Task, Trajectory, Turn
+from tests.grading_support import interrupted_tests
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -128,19 +125,7 @@ def test_validate_names_what_a_row_lacks(run: Run, rows: str) -> None:
 
 
 def test_an_interrupted_validation_ends_its_tests(run: Run, run_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ended: list[bool] = []
-
-    def run_tests(task: Task, patch: str, grading: GradingSettings) -> TestRun:
-        if not ended:
-            time.sleep(0.3)  # the main thread waits by then
-            os.kill(os.getpid(), signal.SIGTERM)
-        deadline = time.monotonic() + 30
-        while not (grading.open and grading.open.ended) and time.monotonic() < deadline:
-            time.sleep(0.02)
-        ended.append(bool(grading.open and grading.open.ended))
-        return TestRun("", None, False, error="ended")
-
-    monkeypatch.setattr("swe_srl.grading.run_tests", run_tests)
+    ended = interrupted_tests(monkeypatch)
     whole = [replace(task(number), eval_script="true") for number in range(4)]
     write_jsonl(run_root / "whole.jsonl", [each.row() for each in whole])
     code, _, err = run("tasks", "validate", "whole.jsonl", "--workers", "1")

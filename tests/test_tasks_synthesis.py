@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import random
-import signal
 import subprocess
-import time
 from collections import Counter, deque
 from pathlib import Path
 
@@ -14,7 +11,6 @@ import pytest
 
 from swe_srl.cli import main
 from swe_srl.errors import ConfigError, TaskError
-from swe_srl.grading import GradingSettings
 from swe_srl.tasks import validate
 from swe_srl.tasks.synthesis.issue import MAX_CHARACTERS, Example, double_quoted, write_issue
 from swe_srl.tasks.synthesis.mutations import mutations
@@ -24,6 +20,7 @@ from swe_srl.tasks.synthesis.settings import SynthesiseSettings
 from swe_srl.tasks.synthesis.suite import log_outcomes, methods_of, module_paths, read_tests
 from swe_srl.tasks.synthesis.withholding import file_diff, tree_diff, withhold
 from swe_srl.types import CommandResult, Task, TestRun
+from tests.grading_support import interrupted_tests
 
 MODULE = '''def clamp(x, low, high):
     """Keep a number in a range."""
@@ -244,19 +241,7 @@ def test_an_interrupted_synthesis_ends_its_tests(
     toy: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ctrl-C does not wait for the tests that run: their sandboxes are closed."""
-    ended: list[bool] = []
-
-    def run_tests(task: Task, patch: str, grading: GradingSettings) -> TestRun:
-        if not ended:
-            time.sleep(0.3)  # the main thread waits by then
-            os.kill(os.getpid(), signal.SIGTERM)
-        deadline = time.monotonic() + 30
-        while not (grading.open and grading.open.ended) and time.monotonic() < deadline:
-            time.sleep(0.02)
-        ended.append(bool(grading.open and grading.open.ended))
-        return TestRun("", None, False, error="ended")
-
-    monkeypatch.setattr("swe_srl.grading.run_tests", run_tests)
+    ended = interrupted_tests(monkeypatch)
     output = tmp_path_factory.mktemp("out") / "tasks.jsonl"
     assert main(["tasks", "synthesise", str(toy), "--workers", "1", "--output", str(output)]) == 130
     assert set(ended) == {True} and len(ended) <= 2 and not output.exists()
