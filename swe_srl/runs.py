@@ -130,17 +130,25 @@ class RunFolder:
             self.path.rmdir()
 
     @classmethod
-    def read(cls, path: str | Path) -> RunFolder:
+    def read(cls, path: str | Path, kinds: Sequence[str] = ()) -> RunFolder:
         """Open an existing run folder for reading, without a lock.
 
+        Args:
+            path: the folder.
+            kinds: the kinds of run that the caller can use; none takes all.
+
         Raises:
-            ConfigError: the folder is not a run folder.
+            ConfigError: the folder is not a run folder, or of a run of another kind.
         """
         folder = cls(Path(path), "", {})
         if not folder._claimed():
             raise ConfigError(f"{path}: not a run folder (no run.json in it)")
         record = folder._record()
         folder.kind, folder.data = str(record["kind"]), dict(record["data"])
+        if kinds and folder.kind not in kinds:
+            raise ConfigError(
+                f"{path} holds a run of kind {folder.kind!r}; what is needed is one of: {', '.join(kinds)}"
+            )
         folder.settings = folder._recorded_settings()
         return folder
 

@@ -29,9 +29,15 @@ def run(run_root: Path, capsys: pytest.CaptureFixture[str]) -> Run:
     (run_root / "file").write_text("")
     (run_root / "folder").mkdir()
     write_trajectories(run_root / "good.jsonl", [Trajectory("t", "quick__no-1", (Turn(Action("ls")),))])
-    for name, content in (("broken", "{"), ("list", "[]"), ("kindless", "{}")):
+    for name, content in (
+        ("broken", "{"),
+        ("list", "[]"),
+        ("kindless", "{}"),
+        ("trained", '{"kind": "train", "data": {}}'),
+    ):
         (run_root / name).mkdir()
         (run_root / name / "run.json").write_text(content)
+        (run_root / name / "settings.yaml").write_text("{}\n")
 
     def call(*arguments: str) -> tuple[int, str]:
         code = main(arguments)
@@ -69,6 +75,8 @@ def run(run_root: Path, capsys: pytest.CaptureFixture[str]) -> Run:
         ("compare broken list", 2, "run.json is damaged"),
         ("compare list broken", 2, "run.json is damaged"),
         ("compare kindless broken", 2, "run.json is damaged"),
+        ("compare trained trained", 2, "holds a run of kind 'train'; what is needed is one of: eval, grade"),
+        ("grade trained", 2, "holds a run of kind 'train'"),
         ("eval --policy golden", 2, "did you mean 'gold'"),
         ("eval --policy nopefolder", 2, "no such model folder"),
         ("eval --policy folder", 2, "no config.json"),

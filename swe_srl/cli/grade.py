@@ -73,10 +73,11 @@ def grade_file(settings: GradeSettings, tasks: list[Task], console: Console) -> 
 def judge_logs(folder: str, tasks: list[Task], console: Console) -> int:
     """Judge a run's saved logs by the present rules, and say which verdicts differ from the recorded ones."""
     from swe_srl.evaluation import judge_again
+    from swe_srl.evaluation.logs import GRADED
     from swe_srl.grading.cache import verdict_from_row
     from swe_srl.runs import RunFolder
 
-    run = RunFolder.read(folder)
+    run = RunFolder.read(folder, GRADED)
     recorded = {(str(row["task_id"]), int(row["sample"])): verdict_from_row(row) for row in run.rows("verdicts")}
     again = judge_again(folder, tasks)
     for sample, verdict in again:

@@ -9,6 +9,7 @@ from statistics import fmean
 from typing import Any
 
 from swe_srl.errors import ConfigError
+from swe_srl.evaluation.logs import GRADED
 from swe_srl.evaluation.markdown import percent
 from swe_srl.evaluation.report import rate
 from swe_srl.evaluation.statistics import Estimate, mcnemar, paired_bootstrap
@@ -117,7 +118,7 @@ def outcomes(folder: str | Path, hardened: bool = False) -> dict[str, list[float
     Raises:
         ConfigError: the folder is no run, or holds no verdicts, or none by the hardened rules.
     """
-    run = RunFolder.read(folder)
+    run = RunFolder.read(folder, GRADED)
     if hardened and run.settings.get("hardened") is False:
         raise ConfigError(f"{folder}: this run made no hardened runs (--no-hardened): compare by the official verdicts")
     found: dict[tuple[str, int], float] = {

@@ -13,6 +13,8 @@ from swe_srl.runs import RunFolder
 from swe_srl.trajectories.rows import trajectory_from_row
 from swe_srl.types import Task, TestRun, Verdict
 
+GRADED = ("eval", "grade")  # kinds of run that hold verdicts
+
 
 def save_test_run(folder: Path, run: TestRun) -> None:
     """Write test_output.txt (the harness's log), hardened.json (when there was such a run) and outcome.json."""
@@ -47,7 +49,7 @@ def judge_again(folder: str | Path, tasks: Sequence[Task]) -> list[tuple[int, Ve
         folder: of an evaluation run.
         tasks: its tasks; samples of others are left out.
     """
-    run, known = RunFolder.read(folder), {task.instance_id: task for task in tasks}
+    run, known = RunFolder.read(folder, GRADED), {task.instance_id: task for task in tasks}
     again: list[tuple[int, Verdict]] = []
     for row in run.rows("episodes"):
         task, sample = known.get(str(row["task_id"])), int(row["sample"])
