@@ -11,18 +11,12 @@ Layout of every run folder (training and evaluation add their own files):
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import os
-import platform
-import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +24,8 @@ import yaml
 
 from swe_srl.errors import ConfigError, SweSrlError
 from swe_srl.files import append_jsonl, read_jsonl, write_atomic, write_jsonl
+from swe_srl.provenance import environment
 
-VERSIONED = ("swe-srl", "torch", "transformers", "tokenizers", "numpy", "gymnasium", "swebench", "cydifflib", "docker")
-_CHUNK = 1 << 20
 _STARTED = ("run.json", "settings.yaml", "sessions.jsonl", "steps.json", ".lock")
 _OWN = (".lock", "settings.yaml", ".settings.yaml", ".run.json")  # left by a start that was killed at once
 
@@ -66,7 +59,7 @@ class RunFolder:
             path: the folder; made when missing.
             kind: "train", "eval", …: a folder of another kind is refused.
             settings: the resolved settings as plain YAML values.
-            data: fingerprints of what the run reads, by name (see `fingerprint`).
+            data: fingerprints of what the run reads, by name (see `swe_srl.provenance.fingerprint`).
             free: top-level settings that may change when the run is resumed (they do not alter its results).
 
         Raises:
@@ -265,63 +258,6 @@ def differences(old: Any, new: Any, name: str = "") -> list[str]:
             line for i, pair in enumerate(zip(old, new, strict=True)) for line in differences(*pair, name=f"{name}.{i}")
         ]
     return [] if old == new else [f"{name}: was {old!r}, is {new!r}"]
-
-
-def fingerprint(path: str | Path) -> str:
-    """`sha256:` of a file's bytes, or of a folder's file names and bytes, sorted by name.
-
-    Raises:
-        FileNotFoundError: no such file or folder.
-    """
-    root = Path(path)
-    digest = hashlib.sha256()
-    if not root.is_dir():
-        _digest_file(digest, root)
-        return f"sha256:{digest.hexdigest()}"
-    for file in sorted(entry for entry in root.rglob("*") if entry.is_file()):
-        digest.update(f"{file.relative_to(root).as_posix()}\0{file.stat().st_size}\0".encode())
-        _digest_file(digest, file)
-    return f"sha256:{digest.hexdigest()}"
-
-
-def environment() -> dict[str, Any]:
-    """What the program runs on: versions, git state of the working directory, machine."""
-    return {
-        "command": sys.argv,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "cpus": os.cpu_count(),
-        "versions": {name: version for name in VERSIONED if (version := _version(name))},
-        "git": git_state(Path.cwd()),
-    }
-
-
-def git_state(folder: Path) -> dict[str, Any]:
-    """Commit of the repository around `folder` and whether it has uncommitted changes; empty outside a repository."""
-    commit = _git(folder, "rev-parse", "HEAD")
-    if commit is None:
-        return {}
-    return {"commit": commit, "dirty": bool(_git(folder, "status", "--porcelain", "--untracked-files=no"))}
-
-
-def _git(folder: Path, *arguments: str) -> str | None:
-    if shutil.which("git") is None:
-        return None
-    done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=False)
-    return done.stdout.strip() if done.returncode == 0 else None
-
-
-def _version(distribution: str) -> str:
-    try:
-        return metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return ""
-
-
-def _digest_file(digest: Any, file: Path) -> None:
-    with file.open("rb") as stream:
-        while chunk := stream.read(_CHUNK):
-            digest.update(chunk)
 
 
 def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:

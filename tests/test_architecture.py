@@ -19,7 +19,7 @@ DATA = PACKAGE / "data"
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"types", "errors"}),
     frozenset({"protocols"}),
-    frozenset({"definitions", "settings", "files", "progress", "seeds", "runs", "testing"}),
+    frozenset({"definitions", "settings", "files", "progress", "seeds", "provenance", "runs", "testing"}),
     frozenset({"rewards"}),
     frozenset({"sandboxes"}),
     frozenset({"trajectories"}),

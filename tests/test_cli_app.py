@@ -66,7 +66,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> None:
         (["end", "--how", "badly"], 1, "ended badly", ""),
         (["end", "--how", "config"], 2, "", "swe-srl end: the setting is wrong\n(see swe-srl end --help)"),
         (["end", "--how", "sandbox"], 1, "", "swe-srl end: the sandbox is gone\n"),
-        (["end", "--how", "disk"], 1, "", "No space left on device: 'runs/one'"),
+        (["end", "--how", "disk"], 1, "", "runs/one: No space left on device"),
         (
             ["end", "--how", "interrupt"],
             130,

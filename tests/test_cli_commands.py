@@ -104,7 +104,7 @@ def test_tasks_show(run: Run, rows: str) -> None:
         (["grade", "nowhere.jsonl"], "no such file or run folder: nowhere.jsonl"),
         (["grade"], "PREDICTIONS is missing"),
         (["compare", "a", "b"], "not a run folder"),
-        (["demo", "--samples", "0"], "samples and workers must be at least 1"),
+        (["demo", "--samples", "0"], "samples must be at least 1"),
     ],
 )
 @pytest.mark.usefixtures("rows", "expert")

@@ -94,7 +94,8 @@ def test_what_was_left_out_is_told() -> None:
     report = report_of([attempt("a1", 0, True)], failures=[failure], unavailable={"b1": "no image b1"}, asked=2)
     text = report_markdown(report)
     assert (
-        "1 graded samples of 1 tasks; 2 samples asked for, 1 lost to infrastructure failures; 1 tasks cannot be" in text
+        "1 graded samples of 1 tasks; 2 samples asked for, 1 lost to infrastructure failures; 1 tasks were not run"
+        in text
     )
     assert "Infrastructure failures (not counted): 1" in text and "the daemon is gone" in text
     assert "no image b1" in text

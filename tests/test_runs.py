@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from swe_srl.errors import ConfigError, SweSrlError
-from swe_srl.runs import RunFolder, fingerprint, git_state
+from swe_srl.provenance import fingerprint, git_state
+from swe_srl.runs import RunFolder
 
 SETTINGS = {"model": "m", "stages": [{"method": "srl", "learning_rate": 1e-4}], "progress": "a"}
 

@@ -18,7 +18,8 @@ from swe_srl.evaluation.selection import check_tasks
 from swe_srl.evaluation.settings import EvalSettings
 from swe_srl.grading import GradingSettings, OpenSandboxes
 from swe_srl.progress import Progress, SilentProgress
-from swe_srl.runs import RunFolder, fingerprint
+from swe_srl.provenance import fingerprint
+from swe_srl.runs import RunFolder
 from swe_srl.types import Task, Trajectory
 
 

@@ -17,8 +17,9 @@ from swe_srl.files import write_atomic
 from swe_srl.grading import GradingSettings, OpenSandboxes
 from swe_srl.progress import Progress, SilentProgress
 from swe_srl.protocols import Policy
+from swe_srl.provenance import fingerprint
 from swe_srl.rewards import get_similarity
-from swe_srl.runs import RunFolder, fingerprint
+from swe_srl.runs import RunFolder
 from swe_srl.sandboxes import capabilities
 from swe_srl.settings import as_mapping
 

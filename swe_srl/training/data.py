@@ -12,7 +12,7 @@ from pathlib import Path
 
 from swe_srl.agents.definition import AgentDefinition
 from swe_srl.errors import ConfigError, ContaminationError, TrajectoryError
-from swe_srl.runs import fingerprint
+from swe_srl.provenance import fingerprint
 from swe_srl.seeds import derive_seed
 from swe_srl.training.settings import QUICKSTART, TrainSettings
 from swe_srl.trajectories import Contamination, ContaminationIndex, ReadReport, make_steps, read_trajectories
