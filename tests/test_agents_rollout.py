@@ -16,6 +16,7 @@ from swe_srl.agents import (
     PolicyAnswer,
     run_episodes,
 )
+from swe_srl.agents import rollout as rollout_module
 from swe_srl.errors import ConfigError, GenerationError, SandboxError, TaskError
 from swe_srl.protocols import PolicyOutput
 from swe_srl.trajectories.action_format import format_action
@@ -138,6 +139,35 @@ def test_requests_are_batched_over_living_episodes_and_workers_bound_them() -> N
     assert sorted((e.task_id, e.sample) for e in episodes) == sorted((j.task.instance_id, j.sample) for j in jobs)
     assert max(len(batch) for batch in policy.batches) == 4
     assert EchoEnv.peak == 4
+
+
+def test_a_hanging_command_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others play on to their ends while one command hangs; it joins in again when it is ready."""
+    monkeypatch.setattr(rollout_module, "PATIENCE", 0.05)
+    released = threading.Event()
+
+    class SlowEnv(EchoEnv):
+        def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
+            if self.task.instance_id == "slow" and len(self.commands) == 1:
+                assert released.wait(30), "the others waited for the hanging command"
+            return super().step(action)
+
+    asked: list[list[str]] = []
+
+    class Scripted:
+        def act(self, contexts: Sequence[Context]) -> list[PolicyOutput]:
+            asked.append([context.task_id for context in contexts])
+            return [PolicyAnswer(Action("submit" if context.turn == 3 else "ls")) for context in contexts]
+
+    ended = []
+    jobs = [EpisodeJob(task(name)) for name in ("slow", "a", "b", "c", "d")]
+    for episode in run_episodes(jobs, Scripted(), SlowEnv, AGENT, workers=3):
+        ended.append(episode.task_id)
+        if len(ended) == 4:
+            released.set()
+    assert ended[-1] == "slow" and set(ended) == {"slow", "a", "b", "c", "d"}
+    assert asked[0] == ["slow", "a", "b"] and ["c", "d"] in asked  # as many at once as do not hang
+    assert sum("slow" in names for names in asked) == 4 and EchoEnv.peak == 3
 
 
 def test_seeds_do_not_depend_on_workers() -> None:

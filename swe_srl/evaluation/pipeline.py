@@ -204,8 +204,12 @@ def missing_episodes(
     from swe_srl.envs import SweEnv
 
     def make_env(task: Task) -> Any:
-        definition = settings.environment or ("swebench" if task.image and settings.sandbox != "local" else "default")
-        return SweEnv(tasks=[task], definition=definition, sandbox=settings.sandbox, max_turns=agent.max_turns)
+        return SweEnv(
+            tasks=[task],
+            definition=settings.environment_name(task),
+            sandbox=settings.sandbox,
+            max_turns=agent.max_turns,
+        )
 
     left = [job for job in jobs if (job.task.instance_id, job.sample) not in journal.episodes]
     return run_episodes(left, policy, make_env, agent, settings.seed, settings.workers, settings.retries)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from swe_srl.errors import ConfigError
 from swe_srl.settings import as_mapping, check_at_least, setting
+from swe_srl.types import Task
 
 QUICKSTART = "quickstart"
 DTYPES = ("auto", "float32", "bfloat16", "float16")
@@ -40,7 +41,10 @@ class EvalSettings:
         "", "Expert trajectories of the tasks: what the expert policy replays and similarity is measured against."
     )
     agent: str = setting("", "Agent definition; empty: quickstart for quickstart tasks, else shell.")
-    environment: str = setting("", "Environment definition; empty: by whether the task has an image.")
+    environment: str = setting(
+        "",
+        "Environment definition; empty: swebench for tasks with an image, quickstart for quickstart's, else default.",
+    )
     sandbox: str = setting("auto", "Where episodes and tests run.", ("auto", "local", "docker"))
     samples: int = setting(1, "Episodes per task.")
     temperature: float | None = setting(None, "Sampling temperature; none takes the agent definition's.")
@@ -79,6 +83,15 @@ class EvalSettings:
     def agent_name(self) -> str:
         """The agent definition that shows tasks to the policy."""
         return self.agent or (QUICKSTART if self.split.startswith(QUICKSTART) else "shell")
+
+    def environment_name(self, task: Task) -> str:
+        """The environment definition that a task is worked on in."""
+        if self.environment:
+            return self.environment
+        if task.image and self.sandbox != "local":
+            return "swebench"
+        own_rows = self.tasks and not self.tasks.endswith(".txt")
+        return QUICKSTART if self.split.startswith(QUICKSTART) and not own_rows else "default"
 
     @property
     def folder(self) -> Path:
