@@ -203,7 +203,7 @@ def test_a_repository_with_failing_tests_is_refused(toy: Path) -> None:
 def test_settings_are_checked() -> None:
     with pytest.raises(ConfigError, match="source is missing"):
         SynthesiseSettings().check()
-    with pytest.raises(ConfigError, match="--per-function must be at least 1"):
+    with pytest.raises(ConfigError, match="per_function must be at least 1, not 0"):
         SynthesiseSettings(source="x", per_function=0).check()
     with pytest.raises(TaskError, match="no such folder"):
         repository_source("/no/such/folder")

@@ -120,11 +120,12 @@ def check_start(settings: TrainSettings, data: StepData) -> tuple[dict[str, Any]
     Raises:
         ConfigError: no such model or device, or a folder that this run can neither begin in nor go on in.
     """
-    if settings.model not in (QUICKSTART, RANDOM):
-        check_model_source(settings.model, (QUICKSTART, RANDOM))
-    pick_device(settings.device)
     recorded, fingerprints = as_mapping(settings), data.fingerprints() | _model_fingerprint(settings)
     resumes = RunFolder.check(settings.output, "train", recorded, fingerprints, FREE_SETTINGS)
+    if not (settings.output / "result.json").exists():  # of a finished run, nothing is needed any more
+        if settings.model not in (QUICKSTART, RANDOM):
+            check_model_source(settings.model, (QUICKSTART, RANDOM))
+        pick_device(settings.device)
     return recorded, fingerprints, resumes
 
 

@@ -26,7 +26,7 @@ class SynthesiseSettings:
         """Refuse what cannot work.
 
         Raises:
-            ConfigError: names the flag.
+            ConfigError: names the setting.
         """
         if not self.source:
             raise ConfigError("source is missing: give the folder of a repository")
