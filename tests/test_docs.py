@@ -123,3 +123,13 @@ def test_every_command_is_documented() -> None:
 
 def test_contributing_fits_a_screen() -> None:
     assert len((ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").splitlines()) <= 50
+
+
+def test_tests_that_pages_name_exist() -> None:
+    named = {
+        (file, name) for page in PAGES for file, name in re.findall(r"(test_\w+\.py)::(test_\w+)", page.read_text())
+    }
+    assert len(named) >= 15
+    assert not [
+        f"{file}::{name}" for file, name in named if f"\ndef {name}(" not in (ROOT / "tests" / file).read_text()
+    ]
