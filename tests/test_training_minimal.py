@@ -61,11 +61,14 @@ def test_the_example_and_the_trainer_give_the_same_gradients(
     trainer = Updater(model, StageSettings(group_size=3), total=1, budget=10_000)
     trainer.policy(
         [
-            PolicyGroup(
-                TokenGroup(tuple(group.context), tuple(tuple(answer) for answer in group.answers)),
-                tuple(tuple(old.tolist()) for old in group.old_logprobs),
-                tuple(group.rewards),
-            )
+            [
+                PolicyGroup.rewarded(
+                    TokenGroup(tuple(group.context), tuple(tuple(answer) for answer in group.answers)),
+                    tuple(tuple(old.tolist()) for old in group.old_logprobs),
+                    group.rewards,
+                    True,
+                )
+            ]
             for group in groups
         ],
         seed=0,

@@ -17,6 +17,7 @@ from swe_srl.files import read_jsonl
 from swe_srl.progress import SilentProgress
 from swe_srl.training import train
 from swe_srl.training.checkpoints import Checkpoints, Place
+from swe_srl.training.lessons import SrlLesson
 from swe_srl.training.settings import StageSettings
 from swe_srl.training.stage import StageTrainer
 from swe_srl.types import Step
@@ -111,7 +112,7 @@ def test_named_validation_steps_that_are_all_too_long_are_an_error(tmp_path: Pat
 
 
 def test_a_target_longer_than_a_completion_must_fit_too() -> None:
-    trainer = object.__new__(StageTrainer)
+    trainer = object.__new__(SrlLesson)
     trainer.stage = StageSettings(max_new_tokens=2)
     work: Any = SimpleNamespace(
         encode=lambda context: (0,) * 500,
@@ -121,6 +122,6 @@ def test_a_target_longer_than_a_completion_must_fit_too() -> None:
     )
     trainer.work = work
     short, long = (Step("s", "t", "", 0, (), target) for target in ("", "grep -rn 'wrong value' . " * 20))
-    assert trainer._fits(long) and not trainer._fits(long, target=True)
+    assert trainer.fits(long) and not trainer.fits(long, target=True)
     work.encode = lambda context: (0,) * 511
-    assert not trainer._fits(short)
+    assert not trainer.fits(short)

@@ -166,31 +166,36 @@ class Malformed(FakeGenerator):
         return Completion("ls", (1,), (-1.0,), True, 3)
 
 
+def seen(watch: Watch, source: Sampler) -> str:
+    batch = source.batch()
+    return watch.see(batch.kept, batch.drawn)
+
+
 def test_updates_without_a_usable_group_stop_a_stage_that_has_learnt_nothing() -> None:
     watch, source = Watch(), sampler(Malformed())
-    assert [watch.see(source.batch()) for _ in range(2)] == ["", ""]
+    assert [seen(watch, source) for _ in range(2)] == ["", ""]
     assert "without one usable group" in watch.unlearnt()
     with pytest.raises(
         TrainingError, match=r"3 consecutive .* 192 of 192 completions malformed: 192 × no fenced .*sft"
     ):
-        watch.see(source.batch())
+        seen(watch, source)
     alike = Watch()
     equal = sampler(FakeGenerator(same=1), dynamic_sampling=False)
     with pytest.raises(TrainingError, match=r"mean reward 0\.\d\d; 0 of 48 completions malformed\)"):
-        [alike.see(equal.batch()) for _ in range(3)]
+        [seen(alike, equal) for _ in range(3)]
 
 
 def test_a_usable_group_starts_the_count_anew_and_a_converged_stage_goes_on() -> None:
     watch, useful = Watch(), sampler(FakeGenerator())
     empty = sampler(FakeGenerator(same=1))
     for _ in range(3):
-        assert [watch.see(source.batch()) for source in (empty, empty, useful)] == ["", "", ""]
-    said = [watch.see(empty.batch()) for _ in range(5)]
+        assert [seen(watch, source) for source in (empty, empty, useful)] == ["", "", ""]
+    said = [seen(watch, empty) for _ in range(5)]
     assert "little left to learn" in said[2] and not any(said[:2] + said[3:]) and not watch.unlearnt()
     collapsed = sampler(Malformed())
-    watch.see(useful.batch())
+    seen(watch, useful)
     with pytest.raises(TrainingError, match="no usable group"):
-        [watch.see(collapsed.batch()) for _ in range(3)]
+        [seen(watch, collapsed) for _ in range(3)]
 
 
 def test_a_generator_without_token_ids_is_refused() -> None:

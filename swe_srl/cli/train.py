@@ -24,11 +24,17 @@ def plan(settings: TrainSettings, console: Console) -> None:
     """Make the steps and say what would be trained; the model is not loaded."""
     from swe_srl.training.data import load_steps
     from swe_srl.training.run import check_start
+    from swe_srl.training.tasks import load_task_data
 
-    data = load_steps(settings)
-    resumes = check_start(settings, data)[2]
-    console.say(f"{len(data.training)} training steps, {len(data.validation)} held out")
-    tell_report(data.report, console)
+    data, tasks = load_steps(settings), load_task_data(settings)
+    resumes = check_start(settings, data, tasks)[2]
+    if settings.needs_steps:
+        console.say(f"{len(data.training)} training steps, {len(data.validation)} held out")
+        tell_report(data.report, console)
+    if settings.needs_tasks:
+        console.say(f"{len(tasks.training)} training tasks, {len(tasks.validation)} held out")
+        for _, reason in tasks.unavailable:
+            console.say(f"not run: {reason}")
     for number, stage in enumerate(settings.stages):
         console.say(f"stage {number}: {stage_summary(stage)}")
     exists = " (exists: would go on)" if resumes else ""
@@ -38,5 +44,6 @@ def plan(settings: TrainSettings, console: Console) -> None:
 def stage_summary(stage: StageSettings) -> str:
     """One line about a stage."""
     length = f"{stage.updates} updates" if stage.updates else f"{stage.epochs} epochs"
-    group = f", {stage.group_size} completions each" if stage.method == "srl" else ""
-    return f"{stage.method}, {length} of {stage.batch_steps} steps{group}, learning rate {stage.learning_rate:g}"
+    unit, samples = ("tasks", "episodes") if stage.method == "rlvr" else ("steps", "completions")
+    group = f", {stage.group_size} {samples} each" if stage.method != "sft" else ""
+    return f"{stage.method}, {length} of {stage.batch_steps} {unit}{group}, learning rate {stage.learning_rate:g}"

@@ -7,13 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from swe_srl.errors import ConfigError, SweSrlError, TaskError, suggest
+from swe_srl.errors import ConfigError, SweSrlError, suggest
 from swe_srl.evaluation.images import recipe_names
 from swe_srl.evaluation.settings import EvalSettings
-from swe_srl.grading import GradingSettings
-from swe_srl.grading.cache import image_id
-from swe_srl.grading.harness import log_parser, script_lines
-from swe_srl.sandboxes.repository import prepare_repository
+from swe_srl.grading import GradingSettings, obstacle
 from swe_srl.tasks import load_tasks
 from swe_srl.types import Task
 
@@ -68,7 +65,7 @@ def check_tasks(tasks: Sequence[Task], settings: GradingSettings) -> Selection:
         raise ConfigError("there is no task to run")
     unavailable: dict[str, str] = {}
     for task in tasks:
-        reason = _obstacle(task, settings)
+        reason = _reason(task, settings)
         if reason:
             unavailable[task.instance_id] = reason
     left = tuple(task for task in tasks if task.instance_id not in unavailable)
@@ -78,29 +75,12 @@ def check_tasks(tasks: Sequence[Task], settings: GradingSettings) -> Selection:
     return Selection(left, unavailable)
 
 
-def _obstacle(task: Task, settings: GradingSettings) -> str:
-    try:
-        script_lines(task)
-        log_parser(task)
-    except TaskError as error:
-        return str(error)
-    if task.source and (not task.image or settings.sandbox == "local"):
-        try:
-            prepare_repository(task.source, task.setup_patch)
-        except TaskError as error:
-            return f"{task.instance_id}: {error}"
-        return ""
-    if not task.image:
-        return f"{task.instance_id}: the row has neither an image nor a source: there is nothing to run in"
-    if settings.sandbox == "local":
-        return f"{task.instance_id}: the row has an image and no source, which needs --sandbox docker"
-    if image_id(task.image):
-        return ""
-    made = f", or make it with docker/make-swebench-images.sh ({task.instance_id} has a recipe)"
-    return (
-        f"{task.instance_id}: the image {task.image} is not on this machine, or no Docker engine answers: "
-        f"docker pull {task.image}{made if task.instance_id in recipe_names() else ''}"
-    )
+def _reason(task: Task, settings: GradingSettings) -> str:
+    """Why a task cannot be run here, with the way to make its image where the project knows one; or ""."""
+    reason = obstacle(task, settings)
+    if reason and task.instance_id in recipe_names():
+        return f"{reason}, or make it with docker/make-swebench-images.sh ({task.instance_id} has a recipe)"
+    return reason
 
 
 def _listed_ids(path: str) -> frozenset[str] | None:

@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from swe_srl.envs.definition import environment_for
 from swe_srl.errors import ConfigError
 from swe_srl.settings import as_mapping, check_at_least, setting
 from swe_srl.types import Task
@@ -88,10 +89,8 @@ class EvalSettings:
         """The environment definition that a task is worked on in."""
         if self.environment:
             return self.environment
-        if task.image and self.sandbox != "local":
-            return "swebench"
-        own_rows = self.tasks and not self.tasks.endswith(".txt")
-        return QUICKSTART if self.split.startswith(QUICKSTART) and not own_rows else "default"
+        own_rows = bool(self.tasks) and not self.tasks.endswith(".txt")
+        return environment_for(task, self.sandbox, self.split.startswith(QUICKSTART) and not own_rows)
 
     @property
     def folder(self) -> Path:

@@ -46,7 +46,9 @@ class StepData:
         return sorted({s.task_id for s in self.training} & {s.task_id for s in self.validation} - {""})
 
     def fingerprints(self) -> dict[str, str]:
-        """Of what is trained on and what is held out: contexts, targets and thoughts."""
+        """Of what is trained on and what is held out: contexts, targets and thoughts; empty when no stage needs steps."""
+        if not self.training:
+            return {}
         return {"training": steps_fingerprint(self.training), "validation": steps_fingerprint(self.validation)}
 
 
@@ -69,6 +71,8 @@ def load_steps(settings: TrainSettings) -> StepData:
         TrajectoryError: no trajectories there, or none gives a step; the same of validation trajectories, when named.
         ContaminationError: steps belong to tasks of the evaluation split; the message lists them.
     """
+    if not settings.needs_steps:
+        return StepData([], [], ReadReport(), [])
     bundled = settings.trajectories == QUICKSTART
     source = quickstart_file("trajectories-train.jsonl") if bundled else settings.trajectories
     training, report = _read(source, settings)

@@ -133,13 +133,17 @@ def score(
 
 
 def micro_batches(groups: Sequence[TokenGroup], budget: int) -> list[list[int]]:
-    """Indices of groups in batches of at most `budget` tokens (one group may exceed it), similar context lengths together."""
+    """Indices of groups in batches of at most `budget` tokens (one group may exceed it), similar context lengths together.
+
+    The groups of a batch have the same number of completions.
+    """
     batches: list[list[int]] = []
-    room = 0
-    for index in sorted(range(len(groups)), key=lambda i: (len(groups[i].context), i)):
-        if not batches or groups[index].tokens > room:
+    room = size = 0
+    order = sorted(range(len(groups)), key=lambda i: (len(groups[i].completions), len(groups[i].context), i))
+    for index in order:
+        if not batches or groups[index].tokens > room or len(groups[index].completions) != size:
             batches.append([])
-            room = budget
+            room, size = budget, len(groups[index].completions)
         batches[-1].append(index)
         room -= groups[index].tokens
     return batches

@@ -13,6 +13,7 @@ import torch
 
 from swe_srl.errors import ConfigError
 from swe_srl.runs import RunFolder
+from swe_srl.training.episodes import EpisodeGroup
 from swe_srl.training.objective import group_advantages
 from swe_srl.training.rollouts import Rollouts
 from swe_srl.types import Step
@@ -100,6 +101,23 @@ class Journal:
         self.run.append(
             "samples", {**place, "step_id": step.step_id, "target": step.target, "completions": completions}
         )
+        self.lengths["samples"] += 1
+
+    def episodes(self, place: dict[str, int], group: EpisodeGroup) -> None:
+        """One row of samples.jsonl: the episodes of a task."""
+        shown = [
+            {
+                "sample": one.sample,
+                "reward": one.reward,
+                "verdict": one.status,
+                "official": one.official,
+                "stop": one.stop,
+                "patch": one.patch,
+                "completions": [turn.text for turn in one.turns],
+            }
+            for one in group.episodes
+        ]
+        self.run.append("samples", {**place, "task_id": group.task_id, "episodes": shown})
         self.lengths["samples"] += 1
 
     def close(self) -> None:

@@ -39,19 +39,29 @@ def group_advantages(rewards_BG: Tensor, std_scaling: bool = True) -> Tensor:
     return centred_BG / (group_std(rewards_BG)[:, None] + STD_FLOOR) if std_scaling else centred_BG
 
 
-def completion_weights(lengths: Sequence[int], average: str) -> list[float]:
+def completion_weights(lengths: Sequence[int], average: str, wholes: Sequence[int] = ()) -> list[float]:
     """The weight of each token of each completion of an update, so that the weighted sum over tokens is the average.
 
-    `sequence`: the mean over completions of the mean over their tokens (every completion counts the same, so a token of
-    a long one counts less). `token`: the mean over all tokens (a long completion counts more).
+    `sequence`: the mean over sequences of the mean over their tokens (every sequence counts the same, so a token of
+    a long one counts less). `token`: the mean over all tokens (a long sequence counts more).
+
+    Args:
+        lengths: tokens of each completion.
+        average: "sequence" or "token".
+        wholes: tokens of the sequence that each completion is a part of (the completions of one episode are parts of one
+            sequence); empty when every completion is a sequence.
 
     >>> completion_weights([1, 4], "sequence")
     [0.5, 0.125]
     >>> completion_weights([1, 4], "token")
     [0.2, 0.2]
+    >>> completion_weights([1, 3, 4], "sequence", wholes=[4, 4, 4])
+    [0.125, 0.125, 0.125]
     """
     if average == "sequence":
-        return [1.0 / (length * len(lengths)) if length else 0.0 for length in lengths]
+        parts = list(zip(lengths, wholes or lengths, strict=True))
+        count = round(sum(length / whole if whole else 1.0 for length, whole in parts))
+        return [1.0 / (whole * count) if whole else 0.0 for _, whole in parts]
     return [1.0 / max(1, sum(lengths))] * len(lengths)
 
 

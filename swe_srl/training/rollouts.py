@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import statistics
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -224,11 +223,6 @@ def sharpened(value: float, sharpness: float) -> float:
     (0.25, 1.0, -1.0)
     """
     return value**sharpness if value > 0 else value
-
-
-def reason_counts(groups: Sequence[Rollouts]) -> dict[str, int]:
-    """How often each reason of a malformed completion was met."""
-    return dict(Counter(reason for group in groups for reason in group.reasons if reason))
 
 
 def _action(completion: Completion, limit: int) -> Action | FormatError:

@@ -23,9 +23,18 @@ from swe_srl.training.journal import Journal
 from swe_srl.training.random_model import make_random_model
 from swe_srl.training.settings import QUICKSTART, RANDOM, TrainSettings
 from swe_srl.training.stage import StageTrainer
+from swe_srl.training.tasks import TaskData, load_task_data
 from swe_srl.training.workplace import Workplace
 
-FREE_SETTINGS = ("output", "tensorboard", "keep", "generate_tokens", "threads")  # may change when a run is resumed
+FREE_SETTINGS = (
+    "output",
+    "tensorboard",
+    "keep",
+    "generate_tokens",
+    "threads",
+    "workers",
+    "grading_workers",
+)  # may change when a run is resumed
 
 
 def train(settings: TrainSettings, progress: Progress | None = None) -> Path:
@@ -39,18 +48,18 @@ def train(settings: TrainSettings, progress: Progress | None = None) -> Path:
         KeyboardInterrupt: passed on after a checkpoint was written; the same call goes on from there.
     """
     progress = progress or SilentProgress()
-    data = load_steps(settings)
-    recorded, fingerprints, _ = check_start(settings, data)
+    data, tasks = load_steps(settings), load_task_data(settings)
+    recorded, fingerprints, _ = check_start(settings, data, tasks)
     with RunFolder.start(settings.output, "train", recorded, fingerprints, FREE_SETTINGS) as run:
         if run.file("result.json").exists():
             progress.note(f"{run.path} is finished: nothing to do")
             return run.path
-        _describe(run, data, progress)
+        _describe(run, data, tasks, progress)
         if settings.threads:
             torch.set_num_threads(settings.threads)
         start = _start_model(settings, run, data)
         try:
-            work = _workplace(settings, run, data, start, progress)
+            work = _workplace(settings, run, data, tasks, start, progress)
         except SweSrlError:
             run.abandon()  # a model that does not load must not keep the folder from a second, better start
             raise
@@ -85,8 +94,21 @@ def _stages(work: Workplace, run: RunFolder, start: Path | str) -> None:
     write_atomic(run.file("result.json"), json.dumps({"stages": ends}, indent=2) + "\n")
 
 
-def _describe(run: RunFolder, data: StepData, progress: Progress) -> None:
-    """Write what became of every turn, and which contaminated steps were let in."""
+def _describe(run: RunFolder, data: StepData, tasks: TaskData, progress: Progress) -> None:
+    """Write what became of every turn and task, and which contaminated steps were let in."""
+    if tasks.training:
+        progress.note(f"{len(tasks.training)} training tasks, {len(tasks.validation)} held out")
+        report = {"training": len(tasks.training), "validation": len(tasks.validation)}
+        write_atomic(
+            run.file("tasks.json"), json.dumps({**report, "unavailable": dict(tasks.unavailable)}, indent=2) + "\n"
+        )
+    if tasks.unavailable:
+        progress.note(
+            f"{len(tasks.unavailable)} tasks cannot be run here (reasons in {run.file('tasks.json')}); the first: "
+            f"{tasks.unavailable[0][1]}"
+        )
+    if not data.training:
+        return
     report = data.report.as_dict() | {"training": len(data.training), "validation": len(data.validation)}
     report["contaminated"] = [asdict(match) for match in data.contaminated]
     if data.held_report is not None:
@@ -111,7 +133,9 @@ def _describe(run: RunFolder, data: StepData, progress: Progress) -> None:
         progress.note(f"warning: {len(data.contaminated)} training steps belong to evaluation tasks")
 
 
-def check_start(settings: TrainSettings, data: StepData) -> tuple[dict[str, Any], dict[str, str], bool]:
+def check_start(
+    settings: TrainSettings, data: StepData, tasks: TaskData
+) -> tuple[dict[str, Any], dict[str, str], bool]:
     """Look at what a run needs, without loading the model or writing anything.
 
     Returns:
@@ -120,7 +144,8 @@ def check_start(settings: TrainSettings, data: StepData) -> tuple[dict[str, Any]
     Raises:
         ConfigError: no such model or device, or a folder that this run can neither begin in nor go on in.
     """
-    recorded, fingerprints = as_mapping(settings), data.fingerprints() | _model_fingerprint(settings)
+    recorded, fingerprints = as_mapping(settings), data.fingerprints() | tasks.fingerprints()
+    fingerprints |= _model_fingerprint(settings)
     resumes = RunFolder.check(settings.output, "train", recorded, fingerprints, FREE_SETTINGS)
     if not (settings.output / "result.json").exists():  # of a finished run, nothing is needed any more
         if settings.model not in (QUICKSTART, RANDOM):
@@ -155,7 +180,7 @@ def _start_model(settings: TrainSettings, run: RunFolder, data: StepData) -> Pat
 
 
 def _workplace(
-    settings: TrainSettings, run: RunFolder, data: StepData, start: Path | str, progress: Progress
+    settings: TrainSettings, run: RunFolder, data: StepData, tasks: TaskData, start: Path | str, progress: Progress
 ) -> Workplace:
     device = pick_device(settings.device)
     half = settings.dtype == "bfloat16" or (settings.dtype == "auto" and device.type != "cpu")
@@ -175,6 +200,8 @@ def _workplace(
         generator,
         data.training,
         data.validation,
+        tasks.training,
+        tasks.validation,
         checkpoints,
         journal,
         progress,

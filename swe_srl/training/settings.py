@@ -14,7 +14,7 @@ from swe_srl.settings import Draft, check_at_least, setting, settings_of
 from swe_srl.trajectories.steps import StepSettings
 
 DTYPES = ("auto", "float32", "bfloat16")
-METHODS = ("srl", "sft")
+METHODS = ("srl", "sft", "rlvr")
 QUICKSTART = "quickstart"
 RANDOM = "random"
 
@@ -35,20 +35,27 @@ def check_choices(settings: Any) -> None:
 class StageSettings:
     """One stage of a run. Every stage starts from the model that the stage before it ended with."""
 
-    method: str = setting("srl", "How to train: rewarded samples (srl), or likelihood of the target (sft).", METHODS)
+    method: str = setting(
+        "srl",
+        "How to train: samples of the expert's steps rewarded by similarity (srl), likelihood of the expert's targets "
+        "(sft), or whole episodes rewarded by the hidden tests (rlvr).",
+        METHODS,
+    )
     updates: int = setting(0, "Updates of this stage; 0 counts by epochs.")
     epochs: int = setting(
         1,
         "When updates is 0: as many updates as drawing batch_steps steps each takes for so many passes over the steps; "
         "dynamic sampling draws others in place of groups that it skips, so it can pass over them several times more.",
     )
-    batch_steps: int = setting(16, "Steps per update (for srl: groups with a usable reward spread).")
+    batch_steps: int = setting(
+        16, "Steps per update (for srl: groups with a usable reward spread; for rlvr: tasks with one)."
+    )
     learning_rate: float = setting(1e-5, "Peak learning rate of AdamW.")
     warmup: float = setting(0.0, "Share of the stage over which the learning rate rises from 0.")
     schedule: str = setting("constant", "Learning rate after the warm-up.", ("constant", "linear", "cosine"))
     weight_decay: float = setting(0.0, "Decoupled weight decay of AdamW.")
     grad_norm: float = setting(1.0, "Gradients are scaled down to this norm; 0 leaves them.")
-    group_size: int = setting(8, "Completions sampled per step (G).")
+    group_size: int = setting(8, "Completions sampled per step, or episodes per task (G).")
     temperature: float = setting(1.0, "Sampling temperature of training and validation.")
     max_new_tokens: int = setting(512, "Tokens a completion may have; a longer one is cut, and malformed.")
     similarity: str = setting("sequence", "Similarity of command and target command that is the reward.")
@@ -61,7 +68,9 @@ class StageSettings:
     clip_high: float = setting(0.2, "The probability ratio is clipped above at 1 + clip_high.")
     kl: float = setting(0.0, "Weight of the KL divergence from the model that the stage started with; 0 needs no copy.")
     average: str = setting(
-        "sequence", "Every completion counts the same (sequence), or every token does (token).", ("sequence", "token")
+        "sequence",
+        "Every completion (for rlvr: every episode) counts the same (sequence), or every token does (token).",
+        ("sequence", "token"),
     )
     dynamic_sampling: bool = setting(True, "Replace groups whose reward spread is too small until the batch is full.")
     epsilon: float = setting(0.01, "Dynamic sampling keeps groups whose rewards' standard deviation exceeds this.")
@@ -71,7 +80,7 @@ class StageSettings:
     sft_target: str = setting("thought+command", "What sft learns to write.", ("command", "thought+command"))
     shuffle_targets: bool = setting(False, "Control: give every step the target of another one.")
     eval_every: int = setting(10, "Updates between validations; 0 for none.")
-    validation_steps: int = setting(64, "Held-out steps of a validation, the same ones each time.")
+    validation_steps: int = setting(64, "Held-out steps (for rlvr: tasks) of a validation, the same ones each time.")
     save_every: int = setting(10, "Updates between checkpoints; 0 for the stage's end only.")
 
     def __post_init__(self) -> None:
@@ -79,7 +88,7 @@ class StageSettings:
         get_similarity(self.similarity)  # an unknown one is refused now, not when the stage begins
         at_least = {"updates": 0, "epochs": 1, "batch_steps": 1, "inner_epochs": 1, "minibatches": 1}
         at_least |= {"eval_every": 0, "save_every": 0, "max_new_tokens": 1, "validation_steps": 1}
-        at_least |= {"group_size": 2 if self.method == "srl" else 1, "max_resampling": 1}
+        at_least |= {"group_size": 1 if self.method == "sft" else 2, "max_resampling": 1}
         at_least |= {"learning_rate": 0, "weight_decay": 0, "grad_norm": 0, "kl": 0, "epsilon": 0, "clip_high": 0}
         check_at_least(self, **at_least)
         if self.sharpness <= 0:
@@ -107,6 +116,20 @@ class TrainSettings:
     trajectories: str = setting(QUICKSTART, "Expert trajectories: a file, a folder, or quickstart (the bundled ones).")
     validation: str = setting("", "Held-out trajectories; empty for the bundled ones, or validation_share of the rest.")
     validation_share: float = setting(0.05, "Share of the tasks held out when there are no held-out trajectories.")
+    tasks: str = setting(
+        "", "Tasks of rlvr stages: a task set, a file or a hub id; empty: quickstart-train for bundled trajectories."
+    )
+    validation_tasks: str = setting(
+        "", "Held-out tasks of rlvr stages; empty: quickstart's own for its tasks, else validation_share of the tasks."
+    )
+    sandbox: str = setting("auto", "Where episodes and tests of rlvr run.", ("auto", "local", "docker"))
+    environment: str = setting(
+        "",
+        "Environment definition of rlvr; empty: swebench for tasks with an image, quickstart for quickstart's, else default.",
+    )
+    workers: int = setting(8, "Episodes of rlvr at a time.")
+    grading_workers: int = setting(2, "Patches of rlvr graded at a time.")
+    grading_timeout: float = setting(1800.0, "Seconds that a task's tests may take.")
     agent: str = setting("", "Agent definition that renders prompts; empty: quickstart for bundled data, else shell.")
     output: Path = setting(Path("runs/train"), "Run folder; the same command on the same folder resumes.")
     seed: int = setting(0, "Seed of everything random.")
@@ -150,7 +173,9 @@ class TrainSettings:
         if not self.stages:
             raise ConfigError("stages: a run has at least one")
         check_at_least(self, generate_tokens=1, update_tokens=1, samples_every=1, keep=1)
-        check_at_least(self, threads=0, max_context_tokens=0)
+        check_at_least(self, threads=0, max_context_tokens=0, workers=1, grading_workers=1)
+        if self.grading_timeout <= 0:
+            raise ConfigError(f"grading_timeout must be positive, not {self.grading_timeout}")
         if not 0 <= self.validation_share < 1:
             raise ConfigError(f"validation_share must be at least 0 and below 1, not {self.validation_share}")
         shared = {name for name in settings_of(StageSettings) if name in settings_of(TrainSettings)}
@@ -159,10 +184,34 @@ class TrainSettings:
             stages = tuple(dataclasses.replace(stage, **given) for stage in self.stages)
             object.__setattr__(self, "stages", stages)
 
+        if self.needs_tasks and not self.task_source:
+            raise ConfigError("tasks: an rlvr stage needs tasks: a task set, a file or a hub id")
+
+    @property
+    def needs_steps(self) -> bool:
+        """Whether a stage learns from the expert's steps."""
+        return any(stage.method != "rlvr" for stage in self.stages)
+
+    @property
+    def needs_tasks(self) -> bool:
+        """Whether a stage runs episodes."""
+        return any(stage.method == "rlvr" for stage in self.stages)
+
+    @property
+    def task_source(self) -> str:
+        """The tasks of rlvr stages, or "" when nothing says."""
+        return self.tasks or (f"{QUICKSTART}-train" if self.trajectories == QUICKSTART else "")
+
+    @property
+    def bundled_tasks(self) -> bool:
+        """Whether the tasks of rlvr stages are the quickstart's."""
+        return self.task_source.startswith(QUICKSTART)
+
     @property
     def agent_name(self) -> str:
         """The agent definition that renders prompts."""
-        return self.agent or (QUICKSTART if self.trajectories == QUICKSTART else "shell")
+        bundled = self.trajectories == QUICKSTART if self.needs_steps else self.bundled_tasks
+        return self.agent or (QUICKSTART if bundled else "shell")
 
 
 def load_recipe(name: str, **overrides: Any) -> TrainSettings:

@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import torch
 from torch import Tensor
@@ -26,11 +26,24 @@ from swe_srl.training.settings import StageSettings
 
 @dataclass(frozen=True)
 class PolicyGroup:
-    """A group as the objective sees it: tokens, their log-probabilities when and as they were sampled, and rewards."""
+    """Completions of one context as the objective sees them.
+
+    Args:
+        tokens: context and completions.
+        old: their log-probabilities when and as they were sampled.
+        advantages: of each completion.
+        wholes: tokens of the sequence that each completion is a part of; empty when every completion is a sequence.
+    """
 
     tokens: TokenGroup
     old: Logprobs
-    rewards: tuple[float, ...]
+    advantages: tuple[float, ...]
+    wholes: tuple[int, ...] = ()
+
+    @classmethod
+    def rewarded(cls, tokens: TokenGroup, old: Logprobs, rewards: Sequence[float], std_scaling: bool) -> PolicyGroup:
+        """A group whose advantages are those of its rewards."""
+        return cls(tokens, old, tuple(group_advantages(torch.tensor([list(rewards)]), std_scaling)[0].tolist()))
 
 
 @dataclass
@@ -92,15 +105,19 @@ class Updater:
             return nullcontext()
         return torch.autocast(device_of(self.model).type, dtype=self.autocast)
 
-    def policy(self, groups: Sequence[PolicyGroup], seed: int) -> Totals:
-        """One SRL update: every inner epoch in seeded minibatches, an optimiser step each."""
+    def policy(self, units: Sequence[Sequence[PolicyGroup]], seed: int) -> Totals:
+        """One update from samples: every inner epoch in seeded minibatches, an optimiser step each.
+
+        Args:
+            units: what minibatches are made of: one group each (srl), or all groups of a task's episodes (rlvr).
+        """
         totals = Totals()
-        order = list(range(len(groups)))
+        order = list(range(len(units)))
         for epoch in range(self.stage.inner_epochs):
             if self.stage.minibatches > 1:
                 random.Random(f"{seed} {epoch}").shuffle(order)
             for part in _split(order, self.stage.minibatches):
-                self._policy_step([groups[i] for i in part], totals)
+                self._policy_step([group for i in part for group in units[i]], totals)
         return totals
 
     def likelihood(self, groups: Sequence[TokenGroup]) -> Totals:
@@ -144,18 +161,18 @@ class Updater:
 
     def _policy_step(self, groups: Sequence[PolicyGroup], totals: Totals) -> None:
         lengths = [len(one) for group in groups for one in group.tokens.completions]
-        size = len(groups[0].rewards)
-        weights = completion_weights(lengths, self.stage.average)
-        advantages_BG = group_advantages(torch.tensor([group.rewards for group in groups]), self.stage.std_scaling)
+        wholes = [whole for group in groups for whole in group.wholes or map(len, group.tokens.completions)]
+        weights = completion_weights(lengths, self.stage.average, wholes)
+        ends = list(accumulate(len(group.tokens.completions) for group in groups))
 
         def loss_of(indices: list[int], scored: Scored) -> Tensor:
             device = scored.logprob_NT.device
-            rows = [row for i in indices for row in range(i * size, (i + 1) * size)]
+            rows = [row for i in indices for row in range(ends[i] - len(groups[i].advantages), ends[i])]
             old_NT = _padded([one for i in indices for one in groups[i].old], scored.logprob_NT)
             result = policy_loss(
                 scored.logprob_NT,
                 old_NT,
-                advantages_BG[indices].flatten().to(device),
+                torch.tensor([one for i in indices for one in groups[i].advantages], device=device),
                 scored.mask_NT,
                 torch.tensor([weights[row] for row in rows], device=device),
                 self.stage.clip_low,

@@ -5,12 +5,25 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from swe_srl.errors import TrainingError
-from swe_srl.training.rollouts import Batch, Rollouts, reason_counts
 
 PATIENCE = 3  # consecutive updates without a usable group
 MALFORMED = 0.5  # share of malformed completions above which a stage that has learnt before is stopped too
+
+
+class Group(Protocol):
+    """Samples that are compared with each other: completions of a step, or episodes of a task."""
+
+    @property
+    def rewards(self) -> tuple[float, ...]: ...
+
+    @property
+    def spread(self) -> float: ...
+
+    @property
+    def reasons(self) -> tuple[str, ...]: ...  # of every completion: why it is malformed, or ""
 
 
 class Watch:
@@ -24,16 +37,16 @@ class Watch:
         self.learnt = False  # whether there was a usable group
         self._seen = _Seen()
 
-    def see(self, batch: Batch) -> str:
-        """Look at the groups of an update; returns what is to be said about them, or "".
+    def see(self, kept: Sequence[Group], drawn: Sequence[Group]) -> str:
+        """Look at the groups of an update (those trained on, and all that were sampled); what is to be said, or "".
 
         Raises:
             TrainingError: `PATIENCE` updates in a row had no usable group; the message has the reasons.
         """
-        if any(group.spread > 0 for group in batch.kept):
+        if any(group.spread > 0 for group in kept):
             self.learnt, self._seen = True, _Seen()
             return ""
-        self._seen.add(batch.drawn)
+        self._seen.add(drawn)
         if self._seen.updates != PATIENCE:
             return ""
         text = f"{PATIENCE} consecutive updates had no usable group: {self._seen.described()}"
@@ -58,19 +71,19 @@ class _Seen:
     updates: int = 0
     groups: int = 0
     completions: int = 0
-    rewards: float = 0.0
+    rewards: list[float] = field(default_factory=list)
     reasons: Counter[str] = field(default_factory=Counter)
 
-    def add(self, groups: Sequence[Rollouts]) -> None:
+    def add(self, groups: Sequence[Group]) -> None:
         self.updates += 1
         self.groups += len(groups)
-        self.completions += sum(len(group.completions) for group in groups)
-        self.rewards += sum(reward for group in groups for reward in group.rewards)
-        self.reasons.update(reason_counts(groups))
+        self.completions += sum(len(group.reasons) for group in groups)
+        self.rewards += [reward for group in groups for reward in group.rewards]
+        self.reasons.update(reason for group in groups for reason in group.reasons if reason)
 
     def described(self) -> str:
         counts = ", ".join(f"{count} × {reason}" for reason, count in self.reasons.most_common())
-        mean = self.rewards / max(1, self.completions)
+        mean = sum(self.rewards) / max(1, len(self.rewards))
         return (
             f"the rewards of each of {self.groups} groups were too much alike (mean reward {mean:.2f}; "
             f"{self.reasons.total()} of {self.completions} completions malformed{': ' + counts if counts else ''})"

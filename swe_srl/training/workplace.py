@@ -15,7 +15,7 @@ from swe_srl.progress import Progress
 from swe_srl.training.checkpoints import Checkpoints
 from swe_srl.training.journal import Journal
 from swe_srl.training.settings import TrainSettings
-from swe_srl.types import Message, Step
+from swe_srl.types import Message, Step, Task
 
 ENCODED = 4096  # contexts whose tokens are remembered
 
@@ -30,6 +30,8 @@ class Workplace:
     generator: TransformersGenerator
     training: Sequence[Step]
     validation: Sequence[Step]
+    tasks: Sequence[Task]
+    held_tasks: Sequence[Task]
     checkpoints: Checkpoints
     journal: Journal
     progress: Progress

@@ -48,16 +48,22 @@ class ContaminationIndex:
 
     def match(self, step: Step) -> Contamination | None:
         """The evaluation task that the step comes from, or None."""
-        task = self._ids.get(step.task_id.lower())
-        if task is not None:
-            return Contamination(step.step_id, step.trajectory_id, task, "task")
-        if step.repo and step.base_commit:
-            task = self._commits.get((step.repo.lower(), step.base_commit[:8].lower()))
-            if task is not None:
-                return Contamination(step.step_id, step.trajectory_id, task, "base commit")
         text = next((message.content for message in step.context if message.role == "user"), "")
-        task = self._nearest(text)
-        return Contamination(step.step_id, step.trajectory_id, task, "issue text") if task else None
+        task, by = self._find(step.task_id, step.repo, step.base_commit, text)
+        return Contamination(step.step_id, step.trajectory_id, task, by) if task else None
+
+    def match_task(self, task: Task) -> Contamination | None:
+        """The evaluation task that a training task is, or None."""
+        found, by = self._find(task.instance_id, task.repo, task.base_commit, task.problem_statement)
+        return Contamination(task.instance_id, "", found, by) if found else None
+
+    def _find(self, name: str, repo: str, commit: str, text: str) -> tuple[str, str]:
+        """The task, and what gave it away."""
+        if task := self._ids.get(name.lower()):
+            return task, "task"
+        if repo and commit and (task := self._commits.get((repo.lower(), commit[:8].lower()))):
+            return task, "base commit"
+        return self._nearest(text), "issue text"
 
     def _nearest(self, text: str) -> str:
         if self._seen[0] != text:  # the steps of a trajectory share their first message

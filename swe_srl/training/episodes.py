@@ -1,0 +1,272 @@
+"""Groups of whole episodes for rlvr: G episodes per task, rewarded by the hidden tests, and dynamic sampling.
+
+A finished episode is kept on disk with its exact tokens at once, so that a killed run does not sample it again.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from swe_srl.agents import EpisodeJob
+from swe_srl.files import append_jsonl, read_jsonl
+from swe_srl.training.data import StepStream
+from swe_srl.training.rollouts import RATE_MEMORY, SLOWEST_RATE
+from swe_srl.training.settings import StageSettings
+from swe_srl.types import Task, VerdictStatus
+
+Key = tuple[str, int]  # task and sample
+
+
+@dataclass(frozen=True)
+class SampledTurn:
+    """One turn of an episode as the model saw and wrote it.
+
+    Args:
+        context: token ids.
+        token_ids: of the completion, as sampled.
+        logprobs: of these tokens when they were sampled, at temperature 1; at the sampling temperature once `rescored`.
+        malformed: why it is no action, or "".
+    """
+
+    context: tuple[int, ...]
+    token_ids: tuple[int, ...]
+    logprobs: tuple[float, ...]
+    text: str
+    malformed: str = ""
+
+
+@dataclass(frozen=True)
+class SampledEpisode:
+    """One episode with its verdict. `error` is not empty when the infrastructure failed: then it counts for nothing."""
+
+    task_id: str
+    sample: int
+    reward: float
+    status: str  # a VerdictStatus
+    official: bool
+    stop: str  # a StopReason, or ""
+    patch: str
+    turns: tuple[SampledTurn, ...]
+    error: str = ""
+
+    @property
+    def key(self) -> Key:
+        """Task and sample."""
+        return self.task_id, self.sample
+
+    @property
+    def tokens(self) -> int:
+        """Of all completions."""
+        return sum(len(turn.token_ids) for turn in self.turns)
+
+    def row(self) -> dict[str, Any]:
+        """As JSON data; `from_row` reads it back."""
+        return asdict(self)
+
+    @classmethod
+    def from_row(cls, row: dict[str, Any]) -> SampledEpisode:
+        """An episode from `row`."""
+        turns = tuple(
+            SampledTurn(tuple(t["context"]), tuple(t["token_ids"]), tuple(t["logprobs"]), t["text"], t["malformed"])
+            for t in row["turns"]
+        )
+        return cls(**{**row, "turns": turns})
+
+
+@dataclass(frozen=True)
+class EpisodeGroup:
+    """The episodes of one task that count."""
+
+    task_id: str
+    episodes: tuple[SampledEpisode, ...]
+    rescored: bool = False
+
+    @property
+    def rewards(self) -> tuple[float, ...]:
+        """By episode."""
+        return tuple(episode.reward for episode in self.episodes)
+
+    @property
+    def spread(self) -> float:
+        """Sample standard deviation of the rewards."""
+        return statistics.stdev(self.rewards) if len(set(self.rewards)) > 1 else 0.0
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Of every turn: why its completion is malformed, or ""."""
+        return tuple(turn.malformed for episode in self.episodes for turn in episode.turns)
+
+    def row(self) -> dict[str, Any]:
+        """As JSON data; `from_row` reads it back."""
+        return {**asdict(self), "episodes": [episode.row() for episode in self.episodes]}
+
+    @classmethod
+    def from_row(cls, row: dict[str, Any]) -> EpisodeGroup:
+        """A group from `row`."""
+        return cls(row["task_id"], tuple(map(SampledEpisode.from_row, row["episodes"])), row["rescored"])
+
+
+@dataclass
+class EpisodeBatch:
+    """The groups of one update, and what it took to get them."""
+
+    kept: list[EpisodeGroup]
+    drawn: list[EpisodeGroup] = field(default_factory=list)
+    failed: list[SampledEpisode] = field(default_factory=list)
+    rounds: int = 0
+
+    def metrics(self, epsilon: float) -> dict[str, float]:
+        """Means over every episode that was sampled for the update, in groups that are kept or not."""
+        episodes = [episode for group in self.drawn for episode in group.episodes]
+        row: dict[str, float] = {
+            "drawn_groups": len(self.drawn),
+            "kept_groups": len(self.kept),
+            "sampling_rounds": self.rounds,
+            "episodes": len(episodes),
+            "failed_episodes": len(self.failed),
+        }
+        if not episodes:
+            return row
+        return row | {
+            "group_spread": statistics.fmean(group.spread for group in self.drawn),
+            "skipped_share": sum(group.spread <= epsilon for group in self.drawn) / len(self.drawn),
+            **episode_metrics(episodes),
+        }
+
+
+def episode_metrics(episodes: Sequence[SampledEpisode]) -> dict[str, float]:
+    """What is worth knowing of finished episodes (at least one)."""
+    turns = [turn for episode in episodes for turn in episode.turns]
+    row = {
+        "reward_mean": statistics.fmean(episode.reward for episode in episodes),
+        "reward_std": statistics.pstdev(episode.reward for episode in episodes),
+        "official_only": sum(episode.official and not episode.reward for episode in episodes) / len(episodes),
+        "empty_patches": sum(episode.status == VerdictStatus.EMPTY_PATCH.value for episode in episodes) / len(episodes),
+        "turns": len(turns) / len(episodes),
+        "format_errors": sum(bool(turn.malformed) for turn in turns) / max(1, len(turns)),
+        "completion_tokens": sum(episode.tokens for episode in episodes) / max(1, len(turns)),
+        "sampled_tokens": float(sum(episode.tokens for episode in episodes)),
+    }
+    stops = Counter(episode.stop for episode in episodes)
+    return row | {f"stop/{stop}": count / len(episodes) for stop, count in sorted(stops.items()) if stop}
+
+
+class EpisodeStore:
+    """The finished episodes of the updates since the last checkpoint, one file per update.
+
+    Args:
+        folder: of the stage; made when needed.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def keep(self, update: int, episode: SampledEpisode) -> None:
+        """Keep an episode that was sampled for this update."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        append_jsonl(self._file(update), episode.row())
+
+    def load(self, update: int) -> dict[Key, SampledEpisode]:
+        """The episodes kept for an update."""
+        found = map(SampledEpisode.from_row, read_jsonl(self._file(update)))
+        return {episode.key: episode for episode in found}
+
+    def forget(self, update: int) -> None:
+        """Remove the episodes of this and of earlier updates: a checkpoint holds what came of them."""
+        for file in self.folder.glob("*.jsonl"):
+            if int(file.stem) <= update:
+                file.unlink()
+
+    def _file(self, update: int) -> Path:
+        return self.folder / f"{update:06d}.jsonl"
+
+
+RunJobs = Callable[[Sequence[EpisodeJob], Callable[[SampledEpisode], None]], None]
+
+
+class EpisodeSampler:
+    """Draws the batches of an rlvr stage.
+
+    Args:
+        tasks: the training tasks.
+        stage: group size and dynamic sampling; `batch_steps` counts tasks.
+        seed: of the order of the tasks.
+        run: runs episodes and hands each one over when it is graded.
+        store: where finished episodes are kept.
+    """
+
+    def __init__(
+        self, tasks: Sequence[Task], stage: StageSettings, seed: int, run: RunJobs, store: EpisodeStore
+    ) -> None:
+        self.tasks, self.stage, self.seed, self.run, self.store = tasks, stage, seed, run, store
+        self.stream = StepStream(len(tasks), seed)
+        self.rate = 1.0  # running share of drawn groups that are kept
+        self.waiting: list[EpisodeGroup] = []  # usable groups beyond the last batch: the first of the next one
+
+    def state(self) -> dict[str, Any]:
+        """What resuming needs, as JSON data."""
+        return {"drawn": self.stream.drawn, "rate": self.rate, "waiting": [group.row() for group in self.waiting]}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from `state`."""
+        self.stream = StepStream(len(self.tasks), self.seed, state["drawn"])
+        self.rate = state["rate"]
+        self.waiting = [EpisodeGroup.from_row(row) for row in state["waiting"]]
+
+    def batch(self, update: int) -> EpisodeBatch:
+        """The groups of this update: `batch_steps` of them, or fewer when the bound on resampling is reached first."""
+        wanted, bound = self.stage.batch_steps, math.ceil(self.stage.max_resampling * self.stage.batch_steps)
+        known = self.store.load(update)
+        batch, drawn = EpisodeBatch(self.waiting), 0
+        while len(batch.kept) < wanted and drawn < bound:
+            missing = wanted - len(batch.kept)
+            ask = min(bound - drawn, math.ceil(missing / max(self.rate, SLOWEST_RATE)))
+            drawn += ask
+            groups = self._groups(batch, ask, update, known)
+            usable = [group for group in groups if group.spread > self.stage.epsilon]
+            if groups:
+                self.rate = RATE_MEMORY * self.rate + (1 - RATE_MEMORY) * len(usable) / len(groups)
+            batch.kept = batch.kept + (usable if self.stage.dynamic_sampling else groups)
+        batch.kept, self.waiting = batch.kept[:wanted], batch.kept[wanted:]
+        return batch
+
+    def _groups(
+        self, batch: EpisodeBatch, count: int, update: int, known: dict[Key, SampledEpisode]
+    ) -> list[EpisodeGroup]:
+        """The groups of the next tasks; one without two episodes that count is none."""
+        size, jobs = self.stage.group_size, []
+        for epoch, index in self.stream.take(count):
+            jobs += [EpisodeJob(self.tasks[index], sample) for sample in range(epoch * size, (epoch + 1) * size)]
+
+        def keep(episode: SampledEpisode) -> None:
+            known[episode.key] = episode
+            if not episode.error:
+                self.store.keep(update, episode)
+
+        self.run([job for job in jobs if (job.task.instance_id, job.sample) not in known], keep)
+        groups = []
+        for start in range(0, len(jobs), size):
+            episodes = [known[job.task.instance_id, job.sample] for job in jobs[start : start + size]]
+            batch.failed += [episode for episode in episodes if episode.error]
+            counted = tuple(episode for episode in episodes if not episode.error and episode.turns)
+            if len(counted) > 1:
+                groups.append(EpisodeGroup(jobs[start].task.instance_id, counted))
+        batch.drawn += groups
+        batch.rounds += 1
+        return groups
+
+
+def with_logprobs(group: EpisodeGroup, found: Iterable[Sequence[float]]) -> EpisodeGroup:
+    """The group with other log-probabilities, one row for each turn in order."""
+    rows = iter(found)
+    episodes = tuple(
+        replace(episode, turns=tuple(replace(turn, logprobs=tuple(next(rows))) for turn in episode.turns))
+        for episode in group.episodes
+    )
+    return replace(group, episodes=episodes, rescored=True)

@@ -1,0 +1,108 @@
+"""The tasks of rlvr stages: read, held out, checked against the evaluation split and for what can be run here."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from swe_srl.errors import ConfigError, ContaminationError, SweSrlError
+from swe_srl.grading import GradingSettings, obstacle
+from swe_srl.seeds import derive_seed
+from swe_srl.tasks import load_tasks
+from swe_srl.training.settings import QUICKSTART, TrainSettings
+from swe_srl.trajectories import ContaminationIndex
+from swe_srl.types import Task
+
+SHOWN = 10  # tasks named in a message
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """The tasks of a run.
+
+    Args:
+        training: what is trained on.
+        validation: held out.
+        unavailable: why each of the others cannot be run here, by instance.
+    """
+
+    training: tuple[Task, ...] = ()
+    validation: tuple[Task, ...] = ()
+    unavailable: tuple[tuple[str, str], ...] = ()
+
+    def fingerprints(self) -> dict[str, str]:
+        """Of the rows of all tasks that are used; empty when there are none."""
+        parts = {"tasks": self.training, "validation_tasks": self.validation}
+        return {name: _fingerprint(tasks) for name, tasks in parts.items() if tasks}
+
+
+def load_task_data(settings: TrainSettings) -> TaskData:
+    """The tasks that these settings name: none when no stage needs them.
+
+    Raises:
+        TaskError: they cannot be read.
+        ContaminationError: some belong to the evaluation split; the message lists them.
+        SweSrlError: none of them can be run here.
+    """
+    if not settings.needs_tasks:
+        return TaskData()
+    training = load_tasks(settings.task_source)
+    held = settings.validation_tasks
+    if not held and settings.task_source == f"{QUICKSTART}-train":
+        held = f"{QUICKSTART}-validation"
+    if held:
+        validation = load_tasks(held)
+        shared = {task.instance_id for task in training} & {task.instance_id for task in validation}
+        if shared:
+            raise ConfigError(
+                f"validation_tasks: {len(shared)} of them are trained on too: {', '.join(sorted(shared)[:SHOWN])}"
+            )
+    else:
+        training, validation = _hold_out(training, settings.validation_share, settings.seed)
+    _guard(training, settings)
+    return _available(training, validation, settings)
+
+
+def _hold_out(tasks: Sequence[Task], share: float, seed: int) -> tuple[list[Task], list[Task]]:
+    """Tasks for training and for validation; which ones depends on their names and the seed alone."""
+    order = sorted(tasks, key=lambda task: derive_seed(seed, "held out", task.instance_id))
+    count = min(len(tasks) - 1, max(1, round(share * len(tasks)))) if share and len(tasks) > 1 else 0
+    held = {task.instance_id for task in order[:count]}
+    return [t for t in tasks if t.instance_id not in held], [t for t in tasks if t.instance_id in held]
+
+
+def _guard(tasks: Sequence[Task], settings: TrainSettings) -> None:
+    if not settings.evaluation_split or settings.allow_contamination:
+        return
+    index = ContaminationIndex(load_tasks(settings.evaluation_split))
+    found = [match for match in map(index.match_task, tasks) if match is not None]
+    if found:
+        named = ", ".join(f"{match.task_id} (by {match.by})" for match in found[:SHOWN])
+        more = f", and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+        raise ContaminationError(
+            f"{len(found)} training tasks belong to {settings.evaluation_split!r}: {named}{more}. Leave them out, or set "
+            "allow_contamination"
+        )
+
+
+def _available(training: Sequence[Task], validation: Sequence[Task], settings: TrainSettings) -> TaskData:
+    grading = GradingSettings(settings.sandbox, settings.grading_timeout)
+    obstacles = {task.instance_id: obstacle(task, grading) for task in (*training, *validation)}
+    data = TaskData(
+        tuple(task for task in training if not obstacles[task.instance_id]),
+        tuple(task for task in validation if not obstacles[task.instance_id]),
+        tuple((name, reason) for name, reason in obstacles.items() if reason),
+    )
+    if not data.training:
+        reason = data.unavailable[0][1] if data.unavailable else "there is none"
+        raise SweSrlError(f"none of the tasks of {settings.task_source} can be run here. The first reason: {reason}")
+    return data
+
+
+def _fingerprint(tasks: Sequence[Task]) -> str:
+    digest = hashlib.sha256()
+    for task in tasks:
+        digest.update(json.dumps(task.row(), sort_keys=True).encode())
+    return f"sha256:{digest.hexdigest()}"
