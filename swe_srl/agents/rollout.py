@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from functools import partial
 
@@ -31,7 +31,7 @@ def run_episodes(
     seed: int = 0,
     workers: int = 8,
     retries: int = 1,
-) -> Iterator[Episode]:
+) -> Generator[Episode, None, None]:
     """Run every job and yield each episode as it ends (not in the order of the jobs).
 
     Args:
@@ -61,7 +61,7 @@ def _episodes(
     seed: int,
     workers: int,
     retries: int,
-) -> Iterator[Episode]:
+) -> Generator[Episode, None, None]:
     waiting = deque(LiveEpisode(job) for job in jobs)
     living: list[LiveEpisode] = []
     patience = PATIENCE

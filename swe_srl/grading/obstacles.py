@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from swe_srl.errors import TaskError
+from collections.abc import Iterable
+
+from swe_srl.errors import SandboxUnavailableError, TaskError
 from swe_srl.grading.cache import image_id
 from swe_srl.grading.harness import log_parser, script_lines
 from swe_srl.grading.runner import GradingSettings
+from swe_srl.sandboxes import capabilities
 from swe_srl.sandboxes.repository import prepare_repository
 from swe_srl.types import Task
 
@@ -30,3 +33,19 @@ def obstacle(task: Task, settings: GradingSettings) -> str:
         f"{task.instance_id}: the image {task.image} is not on this machine, or no Docker engine answers: "
         f"docker pull {task.image}"
     )
+
+
+def check_sandboxes(tasks: Iterable[Task], sandbox: str) -> None:
+    """Check that this machine has the sandboxes that these tasks run in.
+
+    Args:
+        sandbox: "local", "docker" or "auto".
+
+    Raises:
+        SandboxUnavailableError: it has not; the message says what to do.
+    """
+    docker = {sandbox == "docker" or (sandbox == "auto" and bool(task.image)) for task in tasks}
+    wanted = {"docker engine" if container else "local sandbox" for container in docker}
+    for capability in capabilities():
+        if capability.name in wanted and not capability.available:
+            raise SandboxUnavailableError(f"{capability.name}: {capability.detail}. {capability.remedy}")

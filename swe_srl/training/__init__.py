@@ -1,4 +1,4 @@
-"""Training: SRL and SFT on expert steps, RLVR on whole episodes; exact and resumable. Importing this package does not import torch."""
+"""Training: SRL and SFT on expert steps, RLVR on whole episodes. Exact and resumable; importing this needs no torch."""
 
 from __future__ import annotations
 

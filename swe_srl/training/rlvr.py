@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from swe_srl.agents import AgentDefinition, Episode, EpisodeJob, ModelPolicy, ru
 from swe_srl.envs.definition import environment_for
 from swe_srl.errors import GradingError, TaskError, TrainingError
 from swe_srl.grading import GradingSettings, OpenSandboxes, VerdictCache, grade
-from swe_srl.protocols import Generator, PolicyOutput
+from swe_srl.protocols import Generator
 from swe_srl.seeds import derive_seed
 from swe_srl.training.episodes import (
     EpisodeBatch,
@@ -31,36 +32,26 @@ from swe_srl.training.lessons import Teacher
 from swe_srl.training.objective import group_advantages
 from swe_srl.training.update import PolicyGroup
 from swe_srl.training.workplace import Workplace
-from swe_srl.types import Completion, Context, FormatError, Message, Sampling, Task, Verdict, VerdictStatus
+from swe_srl.types import Completion, FormatError, Message, Sampling, Task, Verdict, VerdictStatus
 
-Recorded = tuple[tuple[Message, ...], Completion]
+Recorded = tuple[tuple[int, ...], Completion]  # the context's tokens
 Keep = Callable[[SampledEpisode], None]
 
 
-class RecordingPolicy:
-    """A model's policy that keeps every completion with its context, by the context's seed, which no other context has."""
+class Recorder:
+    """A generator that remembers contexts (as tokens) and completions by seed, which every turn has its own of."""
 
-    def __init__(self, generator: Generator, sampling: Sampling) -> None:
-        self._policy = ModelPolicy(_Recorder(generator, self), sampling)
+    def __init__(self, generator: Generator, encode: Callable[[tuple[Message, ...]], tuple[int, ...]]) -> None:
+        self._generator, self._encode = generator, encode
         self.recorded: dict[int, Recorded] = {}
-
-    def act(self, contexts: Sequence[Context]) -> list[PolicyOutput]:
-        """One completion for each context."""
-        return self._policy.act(contexts)
-
-
-class _Recorder:
-    """The generator inside a `RecordingPolicy`."""
-
-    def __init__(self, generator: Generator, policy: RecordingPolicy) -> None:
-        self._generator, self._policy = generator, policy
 
     def generate(
         self, contexts: Sequence[tuple[Message, ...]], n: int, sampling: Sampling, seeds: Sequence[int]
     ) -> list[list[Completion]]:
+        """See `swe_srl.protocols.Generator`."""
         groups = self._generator.generate(contexts, n, sampling, seeds)
         for messages, seed, group in zip(contexts, seeds, groups, strict=True):
-            self._policy.recorded[seed] = (messages, group[0])
+            self.recorded[seed] = (self._encode(messages), group[0])
         return groups
 
 
@@ -91,7 +82,8 @@ class EpisodeRunner:
             return
         settings = self.work.settings
         grading = GradingSettings(settings.sandbox, settings.grading_timeout, open=OpenSandboxes())
-        policy = RecordingPolicy(self.work.generator, self.agent.sampling)
+        recorder = Recorder(self.work.generator, self.work.encode)
+        policy = ModelPolicy(recorder, self.agent.sampling)
         tasks = {job.task.instance_id: job.task for job in jobs}
         episodes = run_episodes(jobs, policy, self._environment, self.agent, self.seed, settings.workers)
         pool = ThreadPoolExecutor(settings.grading_workers, thread_name_prefix="grading")
@@ -99,7 +91,7 @@ class EpisodeRunner:
         self.work.progress.track(track, total=len(jobs))
 
         def finish(episode: Episode) -> None:
-            sampled = self._sampled(episode, self._verdict(tasks[episode.task_id], episode, grading), policy.recorded)
+            sampled = self._sampled(episode, self._verdict(tasks[episode.task_id], episode, grading), recorder.recorded)
             with lock:
                 if not grading.open or not grading.open.ended:
                     keep(sampled)
@@ -107,8 +99,8 @@ class EpisodeRunner:
 
         pending: list[Future[None]] = []
         try:
-            for episode in episodes:
-                pending.append(pool.submit(finish, episode))
+            with closing(episodes):
+                pending += [pool.submit(finish, episode) for episode in episodes]
             for future in pending:
                 future.result()
         except BaseException:
@@ -136,10 +128,9 @@ class EpisodeRunner:
     def _sampled(self, episode: Episode, verdict: Verdict, recorded: dict[int, Recorded]) -> SampledEpisode:
         turns = []
         for number, turn in enumerate(episode.trajectory.turns):
-            messages, completion = recorded[derive_seed(self.seed, episode.task_id, episode.sample, number)]
+            context, completion = recorded[derive_seed(self.seed, episode.task_id, episode.sample, number)]
             malformed = turn.action.reason if isinstance(turn.action, FormatError) else ""
             ids = completion.token_ids
-            context = self.work.encode(messages)
             turns.append(SampledTurn(context, ids, completion.logprobs, completion.text, malformed))
         failed = verdict.status is VerdictStatus.INFRASTRUCTURE
         stop = episode.trajectory.stop_reason
