@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from swe_srl.agents import AgentDefinition, EpisodeJob
-from swe_srl.errors import SandboxUnavailableError, SweSrlError
+from swe_srl.errors import SweSrlError
 from swe_srl.evaluation.markdown import denominator, report_markdown
 from swe_srl.evaluation.pipeline import Journal, Pipeline, missing_episodes
 from swe_srl.evaluation.policies import agent_of, check_policy, expert_trajectories, make_policy
@@ -14,13 +14,12 @@ from swe_srl.evaluation.report import Report, make_report
 from swe_srl.evaluation.selection import Selection, check_tasks, select_tasks
 from swe_srl.evaluation.settings import RUNTIME, SCRIPTED, EvalSettings
 from swe_srl.files import write_atomic
-from swe_srl.grading import GradingSettings, OpenSandboxes
+from swe_srl.grading import GradingSettings, OpenSandboxes, check_sandboxes
 from swe_srl.progress import Progress, SilentProgress
 from swe_srl.protocols import Policy
 from swe_srl.provenance import fingerprint
 from swe_srl.rewards import get_similarity
 from swe_srl.runs import RunFolder
-from swe_srl.sandboxes import capabilities
 from swe_srl.settings import as_mapping
 
 
@@ -96,11 +95,7 @@ def check_run(settings: EvalSettings) -> tuple[Selection, AgentDefinition, bool]
     check_policy(settings)
     if settings.policy in SCRIPTED:
         make_policy(settings, agent, selection.tasks)
-    docker = {settings.sandbox == "docker" or (settings.sandbox == "auto" and bool(t.image)) for t in selection.tasks}
-    wanted = {"docker engine" if container else "local sandbox" for container in docker}
-    for capability in capabilities():
-        if capability.name in wanted and not capability.available:
-            raise SandboxUnavailableError(f"{capability.name}: {capability.detail}. {capability.remedy}")
+    check_sandboxes(selection.tasks, settings.sandbox)
     return selection, agent, resumes
 
 

@@ -4,13 +4,14 @@ from swe_srl.grading.cache import VerdictCache
 from swe_srl.grading.grade import grade
 from swe_srl.grading.harness import log_parser_statuses
 from swe_srl.grading.judge import judge
-from swe_srl.grading.obstacles import obstacle
+from swe_srl.grading.obstacles import check_sandboxes, obstacle
 from swe_srl.grading.runner import GradingSettings, OpenSandboxes, run_tests
 
 __all__ = [
     "GradingSettings",
     "OpenSandboxes",
     "VerdictCache",
+    "check_sandboxes",
     "grade",
     "judge",
     "log_parser_statuses",

@@ -14,6 +14,7 @@ from swe_srl.files import write_atomic
 from swe_srl.generation.loading import DTYPES, load_model, pick_device
 from swe_srl.generation.local import TransformersGenerator
 from swe_srl.generation.source import check_model_source
+from swe_srl.grading import check_sandboxes
 from swe_srl.progress import Progress, SilentProgress
 from swe_srl.runs import RunFolder
 from swe_srl.settings import as_mapping
@@ -151,6 +152,7 @@ def check_start(
         if settings.model not in (QUICKSTART, RANDOM):
             check_model_source(settings.model, (QUICKSTART, RANDOM))
         pick_device(settings.device)
+        check_sandboxes(tasks.training, settings.sandbox)
     return recorded, fingerprints, resumes
 
 

@@ -186,6 +186,10 @@ class TrainSettings:
 
         if self.needs_tasks and not self.task_source:
             raise ConfigError("tasks: an rlvr stage needs tasks: a task set, a file or a hub id")
+        if self.model == RANDOM and not self.needs_steps:
+            raise ConfigError(
+                "model: a random one is made from expert steps, which rlvr alone does not read: give a model"
+            )
 
     @property
     def needs_steps(self) -> bool:
