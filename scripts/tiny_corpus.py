@@ -273,11 +273,10 @@ class Careless:
         old = world.lines[line - 1]
         if old == new:
             return old == bug.fixed
-        before, after = expert.changed_text(old, new)
-        command = expert.edit_command(world.module.path, line, before, after)
-        thought = expert.edit_thought(line, old, bug.function.name, before, after)
+        command = expert.edit_command(world.module.path, line, new)
+        thought = expert.edit_thought(line, old, bug.function.name)
         self.do(thought, command, ("", 0))
-        world.lines[line - 1] = old.replace(before, after, 1)
+        world.lines[line - 1] = new
         return all(world.lines[i] == text for i, text in enumerate(world.module.text.split("\n")))
 
 

@@ -57,13 +57,20 @@ class ContaminationError(TrainingError, ConfigError):
     """Training steps belong to tasks of the evaluation split; the message lists them."""
 
 
+FEW = 20  # names that are all listed beside a suggestion
+
+
 def suggest(name: str, known: Iterable[str], what: str = "name") -> str:
-    """A sentence for an unknown name: the nearest known ones, or all of them when few.
+    """A sentence for an unknown name: the nearest known one, and all of them when they are few or none is near.
 
     >>> suggest("lit", ["lite", "verified"], "split")
     "unknown split 'lit': did you mean 'lite'? Known: lite, verified"
+    >>> suggest("task-170", [f"task-{number}" for number in range(20, 90)], "task")
+    "unknown task 'task-170': did you mean 'task-70'?"
     """
     names = sorted(set(known))
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    if near and len(names) > FEW:
+        return f"unknown {what} {name!r}: did you mean {near[0]!r}?"
     hint = f" did you mean {near[0]!r}?" if near else ""
     return f"unknown {what} {name!r}:{hint} Known: {', '.join(names) or 'none'}"

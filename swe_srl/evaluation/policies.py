@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,8 @@ from swe_srl.protocols import Generator, Policy
 from swe_srl.tasks.expert import expert_actions
 from swe_srl.trajectories import read_trajectories
 from swe_srl.types import Task, Trajectory, Turn
+
+OPENAI_KEY = "OPENAI_API_KEY"
 
 
 def agent_of(settings: EvalSettings) -> AgentDefinition:
@@ -61,8 +64,11 @@ def check_policy(settings: EvalSettings) -> None:
     """Check what can be checked of a model without loading it.
 
     Raises:
-        ConfigError: neither a policy's name, nor a model folder, nor a hub id; or no such device.
+        ConfigError: neither a policy's name, nor a model folder, nor a hub id; or no such device; or an endpoint's key is
+            not where the settings say.
     """
+    if settings.is_endpoint:
+        key_variable(settings)
     if settings.is_endpoint or settings.policy in SCRIPTED:
         return
     from swe_srl.generation.loading import pick_device
@@ -81,9 +87,21 @@ def make_generator(settings: EvalSettings) -> Generator:
     from swe_srl.generation import EndpointGenerator, TransformersGenerator
 
     if settings.is_endpoint:
-        return EndpointGenerator(settings.policy, settings.endpoint_model, api_key_env=settings.api_key_env)
+        return EndpointGenerator(settings.policy, settings.endpoint_model, api_key_env=key_variable(settings))
     check_policy(settings)
     return TransformersGenerator(model_path(settings.policy), device=settings.device, dtype=settings.dtype)
+
+
+def key_variable(settings: EvalSettings) -> str:
+    """The environment variable that holds the endpoint's key, or "".
+
+    Raises:
+        ConfigError: one is named that is not set.
+    """
+    name = settings.api_key_env
+    if name and not os.environ.get(name):
+        raise ConfigError(f"api_key_env: the environment variable {name} is not set: it must hold the endpoint's key")
+    return name or (OPENAI_KEY if os.environ.get(OPENAI_KEY) else "")
 
 
 def model_path(policy: str) -> str:

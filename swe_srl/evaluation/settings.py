@@ -37,7 +37,10 @@ class EvalSettings:
         "expert, gold or empty.",
     )
     endpoint_model: str = setting("", "Name of the model to ask an endpoint for.")
-    api_key_env: str = setting("OPENAI_API_KEY", "Environment variable that holds an endpoint's key.")
+    api_key_env: str = setting(
+        "",
+        "Environment variable that holds an endpoint's key; empty: OPENAI_API_KEY when that is set, else no key is sent.",
+    )
     trajectories: str = setting(
         "", "Expert trajectories of the tasks: what the expert policy replays and similarity is measured against."
     )
