@@ -229,10 +229,13 @@ class EpisodeSampler:
             ask = min(bound - drawn, math.ceil(missing / max(self.rate, SLOWEST_RATE)))
             drawn += ask
             groups = self._groups(batch, ask, update, known)
+            if not self.stage.dynamic_sampling:
+                batch.kept = batch.kept + groups
+                continue
             usable = [group for group in groups if group.spread > self.stage.epsilon]
             if groups:
                 self.rate = RATE_MEMORY * self.rate + (1 - RATE_MEMORY) * len(usable) / len(groups)
-            batch.kept = batch.kept + (usable if self.stage.dynamic_sampling else groups)
+            batch.kept = batch.kept + usable
         batch.kept, self.waiting = batch.kept[:wanted], batch.kept[wanted:]
         return batch
 

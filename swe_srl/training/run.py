@@ -99,9 +99,9 @@ def _describe(run: RunFolder, data: StepData, tasks: TaskData, progress: Progres
     """Write what became of every turn and task, and which contaminated steps were let in."""
     if tasks.training:
         progress.note(f"{len(tasks.training)} training tasks, {len(tasks.validation)} held out")
-        report = {"training": len(tasks.training), "validation": len(tasks.validation)}
+        counts = {"training": len(tasks.training), "validation": len(tasks.validation)}
         write_atomic(
-            run.file("tasks.json"), json.dumps({**report, "unavailable": dict(tasks.unavailable)}, indent=2) + "\n"
+            run.file("tasks.json"), json.dumps({**counts, "unavailable": dict(tasks.unavailable)}, indent=2) + "\n"
         )
     if tasks.unavailable:
         progress.note(
