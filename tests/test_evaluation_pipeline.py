@@ -12,7 +12,7 @@ import pytest
 from grading_support import GOLD, make_repository, named, tiny_task
 
 from swe_srl.agents import EmptyPolicy, Episode, EpisodeJob
-from swe_srl.errors import ConfigError, GenerationError, SandboxError, SweSrlError, TaskError
+from swe_srl.errors import ConfigError, GenerationError, SandboxError, SandboxUnavailableError, SweSrlError, TaskError
 from swe_srl.evaluation import EvalSettings, compare, evaluate, grade_predictions, judge_again, read_predictions
 from swe_srl.evaluation import pipeline as pipeline_module
 from swe_srl.evaluation import running as running_module
@@ -20,6 +20,7 @@ from swe_srl.evaluation.policies import agent_of
 from swe_srl.files import read_jsonl, write_jsonl
 from swe_srl.grading import GradingSettings
 from swe_srl.progress import Progress
+from swe_srl.sandboxes import Capability
 from swe_srl.trajectories import read_trajectories
 from swe_srl.types import Action, StopReason, Task, TestRun, Trajectory, Turn, Verdict, VerdictStatus
 
@@ -73,6 +74,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     made = World()
     monkeypatch.setattr(pipeline_module, "grade", made.grade)
     monkeypatch.setattr(running_module, "missing_episodes", made.episodes)
+    monkeypatch.setattr(running_module, "check_sandboxes", lambda tasks, sandbox: None)
     return made
 
 
@@ -383,3 +385,12 @@ def test_settings_are_checked() -> None:
     same, other = EvalSettings(policy="gold"), EvalSettings(policy="gold", samples=3)
     assert same.folder == EvalSettings(policy="gold", workers=9).folder != other.folder
     assert (EvalSettings().agent_name, EvalSettings(split="lite").agent_name) == ("quickstart", "shell")
+
+
+def test_a_run_without_a_sandbox_is_refused_before_it_begins(rows: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    missing = Capability("local sandbox", False, "no bwrap", "install it: apt-get install bubblewrap")
+    monkeypatch.setattr("swe_srl.grading.obstacles.capabilities", lambda: [missing])
+    settings = settings_for(rows)
+    with pytest.raises(SandboxUnavailableError, match=r"local sandbox: no bwrap\. install it"):
+        evaluate(settings)
+    assert not settings.folder.exists()

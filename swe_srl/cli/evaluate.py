@@ -26,11 +26,15 @@ def run(settings: EvalSettings, console: Console) -> int:
 def plan(settings: EvalSettings, console: Console) -> None:
     """Load everything the settings name but the model, and say what would be done."""
     from swe_srl.evaluation.running import check_run
+    from swe_srl.generation.source import is_hub_id
 
     selection, agent, resumes = check_run(settings)
     for reason in selection.unavailable.values():
         console.say(f"cannot be run here: {reason}")
     episodes = len(selection.tasks) * settings.samples
     console.say(f"would run {episodes} episodes: {len(selection.tasks)} tasks, {settings.samples} samples of each")
-    console.say(f"policy {settings.policy}, agent {settings.agent_name}, at most {agent.max_turns} turns an episode")
+    unchecked = " (not looked for on the hub)" if not settings.is_endpoint and is_hub_id(settings.policy) else ""
+    console.say(
+        f"policy {settings.policy}{unchecked}, agent {settings.agent_name}, at most {agent.max_turns} turns an episode"
+    )
     console.say(f"run folder: {settings.folder}{' (exists: would go on)' if resumes else ''}")

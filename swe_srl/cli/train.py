@@ -22,6 +22,7 @@ def run(settings: TrainSettings, console: Console) -> None:
 
 def plan(settings: TrainSettings, console: Console) -> None:
     """Make the steps and say what would be trained; the model is not loaded."""
+    from swe_srl.generation.source import is_hub_id
     from swe_srl.training.data import load_steps
     from swe_srl.training.run import check_start
     from swe_srl.training.tasks import load_task_data
@@ -38,7 +39,10 @@ def plan(settings: TrainSettings, console: Console) -> None:
     for number, stage in enumerate(settings.stages):
         console.say(f"stage {number}: {stage_summary(stage)}")
     exists = " (exists: would go on)" if resumes else ""
-    console.say(f"model {settings.model}, agent {settings.agent_name}, run folder: {settings.output}{exists}")
+    unchecked = " (not looked for on the hub)" if is_hub_id(settings.model) else ""
+    console.say(
+        f"model {settings.model}{unchecked}, agent {settings.agent_name}, run folder: {settings.output}{exists}"
+    )
 
 
 def stage_summary(stage: StageSettings) -> str:

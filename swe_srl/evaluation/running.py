@@ -59,6 +59,8 @@ def evaluate(settings: EvalSettings, progress: Progress | None = None, policy: P
         journal.load(keys)
         left = [key for key in keys if key not in journal.episodes]
         try:
+            if left and policy is None:
+                check_sandboxes(selection.tasks, settings.sandbox)
             acting = policy if policy is not None or not left else make_policy(settings, agent, selection.tasks)
         except SweSrlError:
             run.abandon()  # a model that does not load must not keep the folder from a second, better start

@@ -31,3 +31,12 @@ def check_model_source(source: str | Path, names: Iterable[str] = ()) -> None:
     if not _HUB_ID.match(text):
         hint = f", nor a name: {suggest(text, names, 'name')}" if names else ""
         raise ConfigError(f"{text}: no such model folder, nor a model of the hub (owner/name){hint}")
+
+
+def is_hub_id(source: str | Path) -> bool:
+    """Whether it can only be a model of the hub.
+
+    >>> is_hub_id("Qwen/Qwen2.5-Coder-7B-Instruct"), is_hub_id("quickstart")
+    (True, False)
+    """
+    return not Path(source).exists() and _HUB_ID.match(str(source)) is not None
