@@ -11,7 +11,8 @@ import yaml
 
 from swe_srl.errors import ConfigError, DefinitionNotFoundError, suggest
 
-KINDS = ("envs", "agents", "recipes", "docker")
+SINGULAR = {"envs": "environment", "agents": "agent", "recipes": "recipe", "docker": "docker"}
+KINDS = tuple(SINGULAR)
 PACKAGED = "_definitions"  # where the wheel puts the top-level folders (see pyproject.toml, force-include)
 
 
@@ -66,17 +67,20 @@ def load_definition(kind: str, name: str) -> dict[str, Any]:
     if "/" in name or name.endswith((".yaml", ".yml")):
         path: Traversable = Path(name)
         if not path.is_file():
-            raise DefinitionNotFoundError(f"no {kind} definition at {name}: no such file")
+            raise DefinitionNotFoundError(f"no {SINGULAR[kind]} definition at {name}: no such file")
     else:
         path = definition_root(kind) / f"{name}.yaml"
+        if not path.is_file() and Path(name).is_file():
+            raise DefinitionNotFoundError(f"{name} is no {SINGULAR[kind]} definition: a file of one ends in .yaml")
         if not path.is_file():
-            raise DefinitionNotFoundError(suggest(name, definition_names(kind), f"{kind} definition"))
+            raise DefinitionNotFoundError(suggest(name, definition_names(kind), f"{SINGULAR[kind]} definition"))
     try:
         content = read_yaml(path.read_text(encoding="utf-8"))
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not UTF-8 text: {error}") from error
     except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not valid YAML: {error}") from error
+        said = str(error).replace('"<unicode string>"', str(path))
+        raise ConfigError(f"{path}: not valid YAML: {said}") from error
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: a definition is a mapping of keys to values, this is {type(content).__name__}")
     return content

@@ -27,7 +27,7 @@ class DemoSettings:
     split: str = setting("quickstart-test", "Held-out tasks.")
     limit: int = setting(0, "Only the first so many tasks; 0 takes all.")
     samples: int = setting(2, "Episodes per task, before and after.")
-    workers: int = setting(4, "Episodes at a time.")
+    workers: int = setting(16, "Episodes at a time.")
     seed: int = setting(0, "Seed of training and evaluation.")
 
     def __post_init__(self) -> None:

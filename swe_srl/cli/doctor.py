@@ -87,7 +87,9 @@ def _packages() -> Finding:
     missing = [name for name in names if not _version(name)]
     shown = ", ".join(f"{name} {_version(name)}" for name in ("torch", "transformers", "gymnasium", "swebench"))
     detail = f"missing: {', '.join(missing)}" if missing else shown
-    return Finding("python", "required packages", not missing, detail, f"pip install {' '.join(missing)}")
+    return Finding(
+        "python", "required packages", not missing, detail, f"pip install {' '.join(missing)}" if missing else ""
+    )
 
 
 def _version(name: str) -> str:
