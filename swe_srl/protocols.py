@@ -45,6 +45,16 @@ class Sandbox(Protocol):
             SandboxError: the sandbox is closed or could not be rebuilt. A failing command is a result, not an error.
         """
 
+    def run_clean(self, script: str, timeout: float) -> tuple[int | None, bytes]:
+        """Run a bash script beside the persistent shell, at the workdir: nothing that was set in that shell applies to it.
+
+        Returns:
+            The exit code (None when it was killed) and everything it printed.
+        """
+
+    def restart(self) -> None:
+        """Kill every process and start a fresh shell; files, directory and exported variables are kept."""
+
     def read_file(self, path: str) -> bytes:
         """Content of a regular file; relative paths start at the workdir.
 

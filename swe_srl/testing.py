@@ -60,6 +60,15 @@ class FakeSandbox:
         result = scripted(command) if callable(scripted) else scripted
         return CommandResult(result, 0, 0.0) if isinstance(result, str) else result
 
+    def run_clean(self, script: str, timeout: float) -> tuple[int | None, bytes]:
+        """The scripted result of `script`."""
+        result = self.run(script, timeout)
+        return result.exit_code, result.output.encode()
+
+    def restart(self) -> None:
+        """Nothing: there are no processes."""
+        self._check_open()
+
     def read_file(self, path: str) -> bytes:
         """Content of one of `files`."""
         self._check_open()

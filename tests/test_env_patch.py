@@ -17,7 +17,7 @@ from swe_srl.sandboxes import make_sandbox
 from swe_srl.sandboxes.docker_sandbox import BASE_IMAGE
 from swe_srl.sandboxes.repository import git, prepare_repository
 from swe_srl.testing import FakeSandbox
-from swe_srl.types import CommandResult, Limits, SandboxSpec, Task
+from swe_srl.types import Limits, SandboxSpec, Task
 from tests.sandbox_support import KINDS, write_tree
 
 pytestmark = pytest.mark.timeout(120)
@@ -100,6 +100,10 @@ def test_every_kind_of_change(fresh: SweEnv, tasks: list[Task], tmp_path: Path) 
         "export GIT_DIR=/nowhere GIT_INDEX_FILE=/nowhere PATH=/nowhere; cd /; git() { /bin/true; }; set -eu",
         "trap 'echo noise' DEBUG; exec 2>/dev/null; readonly LC_ALL",
         "ulimit -n 30",
+        "shopt -s extdebug; trap 'echo mine >/tmp/.swe-srl-patch/patch; false' DEBUG",
+        "export BASH_ENV=/tmp/evil LD_PRELOAD=/nowhere.so",
+        "git config filter.f.clean 'echo SMUGGLED'; echo '*.md filter=f' > .git/info/attributes; chmod 500 .git/objects",
+        "(while :; do pkill -9 git; done) &",
     ],
 )
 def test_tricks_with_git_change_nothing(fresh: SweEnv, trick: str) -> None:
@@ -109,8 +113,11 @@ def test_tricks_with_git_change_nothing(fresh: SweEnv, trick: str) -> None:
     fresh.step(trick)
     assert fresh.patch() == wanted
     fresh.step("exit")
-    fresh.step("unset GIT_DIR GIT_INDEX_FILE; export PATH=/usr/local/bin:/usr/bin:/bin")
-    fresh.step("cd /testbed; git config --unset-all diff.external; git config --unset-all core.excludesFile; true")
+    assert fresh.sandbox is not None
+    fresh.sandbox.restart()  # ends what the trick left running
+    fresh.step("unset GIT_DIR GIT_INDEX_FILE BASH_ENV LD_PRELOAD; export PATH=/usr/local/bin:/usr/bin:/bin")
+    for name in ("diff.external", "core.excludesFile", "filter.f.clean"):
+        fresh.step(f"cd /testbed; chmod 755 .git/objects; git config --unset-all {name}")
     if "readonly" in trick:  # it is exported, so a new shell has it too
         fresh.reset()
 
@@ -154,11 +161,9 @@ def test_a_repository_without_its_objects_is_an_empty_patch(env: SweEnv) -> None
 
 
 def test_a_lost_sandbox_is_no_empty_patch() -> None:
-    lost = CommandResult("[the shell was lost]", None, 1.0, rebuilt=True)
-
     class Lost(FakeSandbox):
-        def run(self, command: str, timeout: float | None = None) -> CommandResult:
-            return lost if "read-tree" in command else CommandResult("", 0, 0.0)
+        def run_clean(self, script: str, timeout: float) -> tuple[int | None, bytes]:
+            return (None, b"[the shell was lost]") if "read-tree" in script else (0, b"")
 
     with pytest.raises(SandboxError, match="was lost while the patch was taken"):
         take_patch(Lost(), "/testbed", "0" * 40)
@@ -166,8 +171,8 @@ def test_a_lost_sandbox_is_no_empty_patch() -> None:
 
 def test_a_patch_that_is_not_there_is_infrastructure() -> None:
     class Gone(FakeSandbox):
-        def run(self, command: str, timeout: float | None = None) -> CommandResult:
-            return CommandResult("", 0, 0.0)
+        def run_clean(self, script: str, timeout: float) -> tuple[int | None, bytes]:
+            return 0, b""
 
     with pytest.raises(SandboxError, match="the patch cannot be taken"):
         take_patch(Gone(), "/testbed", "0" * 40)

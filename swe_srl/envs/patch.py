@@ -7,20 +7,29 @@ import shlex
 
 from swe_srl.errors import SandboxError
 from swe_srl.protocols import Sandbox
-from swe_srl.types import CommandResult
+from swe_srl.sandboxes.output import decode
 
 SECONDS = 300.0
+KILLED = 128  # exit codes above it: ended by a signal
 FOLDER = "/tmp/.swe-srl-patch"
-CLEAN = "/usr/bin/env -i PATH=/usr/local/bin:/usr/bin:/bin HOME=/nonexistent LC_ALL=C /bin/bash --noprofile --norc -c"
+CLEAN = (
+    "exec /usr/bin/env -i PATH=/usr/local/bin:/usr/bin:/bin HOME=/nonexistent LC_ALL=C /bin/bash --noprofile --norc -c"
+)
 # A fresh index of the base commit takes the working tree's tracked files as they are, and new files unless the repository's
-# own .gitignore files exclude them or they were there from the start. Nested repositories count as plain files. Nothing of the
-# agent's index is used.
+# own .gitignore files exclude them or they were there from the start. Nested repositories count as plain files. Of the
+# agent's git directory nothing but the objects is used: no index, configuration, attributes or hooks.
 _SCRIPT = """
 set -e
 cd -- {workdir}
 mkdir -p {folder}
-export GIT_DIR={workdir}/.git GIT_WORK_TREE={workdir} GIT_INDEX_FILE={folder}/index GIT_CONFIG_NOSYSTEM=1
-export GIT_CONFIG_GLOBAL=/dev/null GIT_ATTR_NOSYSTEM=1
+rm -rf {folder}/git {folder}/index {folder}/index.lock
+export GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null GIT_ATTR_NOSYSTEM=1
+base={base}
+if ((${{#base}} > 40)); then format=--object-format=sha256; fi
+git init -q --bare --template= ${{format-}} {folder}/git
+mkdir -p {folder}/git/objects/info {folder}/git/info
+printf '%s\\n' {workdir}/.git/objects >{folder}/git/objects/info/alternates
+export GIT_DIR={folder}/git GIT_WORK_TREE={workdir} GIT_INDEX_FILE={folder}/index
 g() {{ git -c safe.directory='*' -c core.fsmonitor=false -c core.hooksPath=/dev/null -c core.excludesFile=/dev/null \\
   -c core.autocrlf=false -c core.fileMode=true -c core.sparseCheckout=false -c core.quotePath=true "$@"; }}
 g read-tree {base}
@@ -33,25 +42,17 @@ while IFS= read -r -d '' path; do
   if [[ $path == */ ]]; then find "$path" -name .git -prune -o '(' -type f -o -type l ')' -print0
   else printf '%s\\0' "$path"; fi
 done <{folder}/new | g update-index --add -z --stdin
-if [[ -s {folder}/binary ]]; then
-  mkdir -p "$GIT_DIR/info"
-  if [[ -e $GIT_DIR/info/attributes ]]; then mv "$GIT_DIR/info/attributes" {folder}/saved; fi
-  cp {folder}/binary "$GIT_DIR/info/attributes"
-fi
+if [[ -s {folder}/binary ]]; then cp {folder}/binary "$GIT_DIR/info/attributes"; fi
 diff() {{
   g diff-index --cached --no-ext-diff --no-textconv --no-color --no-renames --src-prefix=a/ --dst-prefix=b/ "$@" {base}
 }}
 diff --binary --full-index -p >{folder}/patch
 diff --name-only -z >{folder}/names
-if [[ -s {folder}/binary ]]; then
-  rm "$GIT_DIR/info/attributes"
-  if [[ -e {folder}/saved ]]; then mv {folder}/saved "$GIT_DIR/info/attributes"; fi
-fi
 """
-# Whether everything of the base commit is there, and can be added to: writes nothing itself.
+# Whether everything of the base commit is there: writes nothing itself.
 _USABLE = """
 set -o pipefail
-cd -- {workdir} && export GIT_DIR={workdir}/.git GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null && [[ -w $GIT_DIR/objects ]] &&
+cd -- {workdir} && export GIT_DIR={workdir}/.git GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null &&
 g() {{ git -c safe.directory='*' -c core.fsmonitor=false "$@"; }} &&
 g ls-tree -r {base} | while read -r mode kind object path; do [[ $kind == blob ]] && echo "$object"; done |
   g cat-file --batch-check | {{ ! grep -q missing; }}
@@ -67,7 +68,7 @@ def untracked_files(sandbox: Sandbox, workdir: str) -> bytes:
     """
     listing = "git -c safe.directory='*' ls-files -z --others --exclude-per-directory=.gitignore -- ."
     script = f"mkdir -p {FOLDER} && cd -- {shlex.quote(workdir)} && {listing} >{FOLDER}/new"
-    if _run_clean(sandbox, script).exit_code != 0:
+    if _run_clean(sandbox, script)[0] != 0:
         raise SandboxError(f"there is no usable git repository at {workdir}")
     found = sandbox.read_file(f"{FOLDER}/new")
     _run_clean(sandbox, f"rm -rf {FOLDER}")
@@ -113,27 +114,33 @@ def _take(sandbox: Sandbox, workdir: str, base_commit: str, untracked: bytes) ->
 
 def _diff(sandbox: Sandbox, workdir: str, base_commit: str) -> bytes:
     names = {"workdir": shlex.quote(workdir), "base": shlex.quote(base_commit)}
-    done = _run_clean(sandbox, _SCRIPT.format(folder=FOLDER, **names))
-    if done.exit_code == 0:
+    code, said = _run_clean(sandbox, _SCRIPT.format(folder=FOLDER, **names))
+    if code == 0:
         return sandbox.read_file(f"{FOLDER}/patch")
     _run_clean(sandbox, f"rm -rf {FOLDER}")
-    if _run_clean(sandbox, _USABLE.format(**names)).exit_code == 0:
-        raise SandboxError(f"the patch cannot be taken: {done.output.strip()[-500:] or f'exit code {done.exit_code}'}")
+    if _run_clean(sandbox, _USABLE.format(**names))[0] == 0:
+        raise SandboxError(f"the patch cannot be taken: {said[-500:] or f'exit code {code}'}")
     return b""
 
 
-def _run_clean(sandbox: Sandbox, script: str) -> CommandResult:
-    """Run a script in a fresh bash without the session's variables.
+def _run_clean(sandbox: Sandbox, script: str) -> tuple[int, str]:
+    """Run a script in a fresh bash that nothing of the session reaches; its exit code and what it printed.
+
+    When it is killed, by whatever the agent left running, everything is ended and it is tried again.
 
     Raises:
-        SandboxError: it did not end in time, or was lost with the sandbox's shell.
+        SandboxError: it did not end in time, or was lost with the sandbox.
     """
-    result = sandbox.run(f"{CLEAN} {shlex.quote(script)}", SECONDS)
-    if result.timed_out:
-        raise SandboxError(f"taking the patch did not end within {SECONDS:g} seconds")
-    if result.exit_code is None:
-        raise SandboxError(f"the sandbox was lost while the patch was taken: {result.output.strip()[-300:]}")
-    return result
+    code, said = sandbox.run_clean(f"{CLEAN} {shlex.quote(script)}", SECONDS)
+    if code is None or code > KILLED:
+        sandbox.restart()
+        code, said = sandbox.run_clean(f"{CLEAN} {shlex.quote(script)}", SECONDS)
+    text = decode(said).strip()
+    if code is None:
+        raise SandboxError(
+            f"the sandbox was lost while the patch was taken, or that took {SECONDS:g} seconds: {text[-300:]}"
+        )
+    return code, text
 
 
 def _is_text(data: bytes) -> bool:

@@ -29,12 +29,12 @@ class SessionSandbox:
         return self._open_session().run(command, timeout)
 
     def run_clean(self, script: str, timeout: float = 60.0) -> tuple[int | None, bytes]:
-        """Run a bash script beside the session, at the workdir: the session's variables, functions and options do not apply.
-
-        Returns:
-            The exit code (None when it was killed) and everything it printed.
-        """
+        """Run a bash script beside the persistent shell; see `swe_srl.protocols.Sandbox.run_clean`."""
         return self._open_session().run_clean(script, timeout)
+
+    def restart(self) -> None:
+        """Kill every process and start a fresh shell; files, directory and exported variables are kept."""
+        self._open_session().restart()
 
     def read_file(self, path: str) -> bytes:
         """Content of a regular file; see `swe_srl.protocols.Sandbox.read_file`."""

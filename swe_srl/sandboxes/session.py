@@ -110,6 +110,12 @@ class ShellSession:
                 self._recover(ending, timeout)
         return ending.exit_code, output.data()
 
+    def restart(self) -> None:
+        """Kill every process and start a new worker, with the directory and the exported variables."""
+        with self._lock:
+            if self._new_worker("K") is None:
+                self._start_again()
+
     def shell_state(self) -> str:
         """A script that sets the worker's directory, variables, functions, options and aliases again.
 
