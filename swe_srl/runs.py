@@ -52,6 +52,7 @@ class RunFolder:
         settings: Mapping[str, Any],
         data: Mapping[str, str] | None = None,
         free: Sequence[str] = (),
+        defaults: Mapping[str, Any] | None = None,
     ) -> RunFolder:
         """Begin a run in a new or empty folder, or resume the same run.
 
@@ -61,6 +62,8 @@ class RunFolder:
             settings: the resolved settings as plain YAML values.
             data: fingerprints of what the run reads, by name (see `swe_srl.provenance.fingerprint`).
             free: top-level settings that may change when the run is resumed (they do not alter its results).
+            defaults: of the settings: those that a folder does not know, because it was begun before there were such
+                settings, count as these.
 
         Raises:
             ConfigError: the folder holds something else, or the same kind of run with other settings or other data.
@@ -77,7 +80,7 @@ class RunFolder:
         try:
             folder.resumed = folder._claimed()
             if folder.resumed:
-                folder._check_same(free)
+                folder._check_same(free, _plain(defaults or {}))
             else:
                 write_atomic(folder.path / "settings.yaml", yaml.safe_dump(folder.settings, sort_keys=False))
                 record = {"kind": kind, "created": _now(), "data": folder.data}
@@ -96,6 +99,7 @@ class RunFolder:
         settings: Mapping[str, Any],
         data: Mapping[str, str] | None = None,
         free: Sequence[str] = (),
+        defaults: Mapping[str, Any] | None = None,
     ) -> bool:
         """Whether `start` would resume a run; the arguments are the same. Nothing is written.
 
@@ -104,7 +108,7 @@ class RunFolder:
         """
         folder = cls(Path(path), kind, _plain(settings), dict(data or {}))
         if folder._claimed():
-            folder._check_same(free)
+            folder._check_same(free, _plain(defaults or {}))
             return True
         folder._refuse_foreign()
         there = next(place for place in (folder.path, *folder.path.absolute().parents) if place.exists())
@@ -215,13 +219,13 @@ class RunFolder:
                 "choose another output folder"
             )
 
-    def _check_same(self, free: Sequence[str]) -> None:
+    def _check_same(self, free: Sequence[str], defaults: Mapping[str, Any]) -> None:
         record = self._record()
         if record["kind"] != self.kind:
             raise ConfigError(
                 f"{self.path} holds a run of kind {record['kind']!r}, not {self.kind!r}: choose another output folder"
             )
-        changed = differences(self._recorded_settings(), self.settings)
+        changed = differences({**defaults, **self._recorded_settings()}, {**defaults, **self.settings})
         changed = [line for line in changed if line.split(":")[0].split(".")[0] not in free]
         changed += differences(record["data"], self.data, "data")
         if changed:

@@ -14,6 +14,7 @@ from training_data import write_trajectory_file
 
 from swe_srl.generation.attention import use_grouped
 from swe_srl.training.forward import TokenGroup
+from swe_srl.training.objective import group_advantages
 from swe_srl.training.optimiser import Optimiser
 from swe_srl.training.settings import StageSettings
 from swe_srl.training.update import PolicyGroup, Updater
@@ -62,11 +63,10 @@ def test_the_example_and_the_trainer_give_the_same_gradients(
     trainer.policy(
         [
             [
-                PolicyGroup.rewarded(
+                PolicyGroup(
                     TokenGroup(tuple(group.context), tuple(tuple(answer) for answer in group.answers)),
                     tuple(tuple(old.tolist()) for old in group.old_logprobs),
-                    group.rewards,
-                    True,
+                    tuple(group_advantages(torch.tensor([group.rewards]))[0].tolist()),
                 )
             ]
             for group in groups

@@ -6,35 +6,33 @@ import dataclasses
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
-from tiny_models import make_model
+from tiny_models import make_model, make_tokenizer
 
 from swe_srl.agents import EpisodeJob
-from swe_srl.errors import ConfigError, ContaminationError, TrainingError
+from swe_srl.errors import ConfigError, ContaminationError, DefinitionNotFoundError, SandboxError, TrainingError
 from swe_srl.files import read_jsonl, write_jsonl
 from swe_srl.generation.attention import use_grouped
+from swe_srl.progress import SilentProgress
 from swe_srl.settings import from_mapping
 from swe_srl.tasks import load_tasks
 from swe_srl.training import TrainSettings, train
-from swe_srl.training import rlvr as rlvr_module
-from swe_srl.training.episodes import (
-    EpisodeGroup,
-    EpisodeSampler,
-    EpisodeStore,
-    SampledEpisode,
-    SampledTurn,
-    with_logprobs,
-)
+from swe_srl.training import runner as runner_module
+from swe_srl.training.episodes import EpisodeBatch, EpisodeGroup, EpisodeSampler, with_logprobs
 from swe_srl.training.forward import TokenGroup, score
+from swe_srl.training.journal import Clock
 from swe_srl.training.optimiser import Optimiser
-from swe_srl.training.rlvr import EpisodeRunner, unit_of
+from swe_srl.training.rlvr import RlvrLesson, unit_of
+from swe_srl.training.runner import EpisodeRunner, Recorder
+from swe_srl.training.sampled import EpisodeStore, SampledEpisode, SampledTurn
 from swe_srl.training.settings import StageSettings
-from swe_srl.training.tasks import load_task_data
+from swe_srl.training.tasks import load_task_data, runnable
 from swe_srl.training.update import Updater
-from swe_srl.types import Task
+from swe_srl.types import Completion, Message, Sampling, StopReason, Task, Verdict, VerdictStatus
 
 pytestmark = pytest.mark.timeout(600)
 TASKS = [Task(f"t{number}", "o/r", "0", "issue", "", "", (), ()) for number in range(6)]
@@ -45,19 +43,34 @@ def episode(task: str, sample: int, reward: float, error: str = "") -> SampledEp
     return SampledEpisode(task, sample, reward, "resolved", bool(reward), "submitted", "patch", (turn,), error)
 
 
+Keep = Callable[[SampledEpisode], None]
+
+
 class Runs:
     """In place of sandboxes: task t0 is never resolved, t1 always, of the others every second episode is."""
 
-    def __init__(self, fail: Callable[[EpisodeJob], bool] = lambda job: False) -> None:
+    def __init__(self, fail: Callable[[EpisodeJob], bool] = lambda job: False, grades: int = 10**9) -> None:
         self.jobs: list[tuple[str, int]] = []
-        self.fail = fail
+        self.graded: list[tuple[str, int]] = []
+        self.fail, self.grades = fail, grades
 
-    def __call__(self, jobs: Sequence[EpisodeJob], keep: Callable[[SampledEpisode], None]) -> None:
+    def __call__(self, jobs: Sequence[EpisodeJob], ungraded: Sequence[SampledEpisode], keep: Keep) -> None:
+        ended = list(ungraded)
         for job in jobs:
             name = job.task.instance_id
             self.jobs.append((name, job.sample))
             reward = {"t0": 0.0, "t1": 1.0}.get(name, float(job.sample % 2))
-            keep(episode(name, job.sample, reward, "the sandbox is gone" if self.fail(job) else ""))
+            made = dataclasses.replace(episode(name, job.sample, reward), status="", reward=0.0, official=False)
+            if self.fail(job):
+                made = dataclasses.replace(made, status="infrastructure", error="the sandbox is gone", turns=())
+            else:
+                ended.append(made)
+            keep(made)
+        for one in ended:
+            if len(self.graded) == self.grades:
+                raise KeyboardInterrupt
+            self.graded.append(one.key)
+            keep(episode(one.task_id, one.sample, {"t0": 0.0, "t1": 1.0}.get(one.task_id, float(one.sample % 2))))
 
 
 def sampler(folder: Path, runs: Runs, **stage: Any) -> EpisodeSampler:
@@ -95,31 +108,36 @@ def test_failures_of_the_infrastructure_count_for_nothing(tmp_path: Path) -> Non
     batch = source.batch(1)
     assert all(len(group.episodes) == 3 for group in batch.drawn)
     assert len(batch.failed) == len(batch.drawn) and batch.metrics(0.01)["failed_episodes"] == len(batch.failed)
-    assert not any(one.error for one in source.store.load(1).values())
+    source.store.forget_failures(1)
+    assert not any(one.error for one in source.store.load(1).values()) and len(source.store.load(1)) > 2
     nothing = sampler(tmp_path / "all", Runs(lambda job: True)).batch(1)
     assert not nothing.drawn and "the sandbox is gone" in nothing.failed[0].error
 
 
-def test_finished_episodes_are_not_sampled_again(tmp_path: Path) -> None:
-    whole = sampler(tmp_path / "whole", Runs())
-    state, expected = whole.state(), whole.batch(1)
+@pytest.mark.parametrize("grades", [0, 3])
+def test_ended_episodes_are_not_sampled_again(grades: int, tmp_path: Path) -> None:
+    """Killed in the second update, when all of its episodes had ended, a few were graded and one had failed."""
 
-    class Killed(Runs):
-        def __call__(self, jobs: Sequence[EpisodeJob], keep: Callable[[SampledEpisode], None]) -> None:
-            super().__call__(jobs[:3], keep)
-            raise KeyboardInterrupt
+    def fail(job: EpisodeJob) -> bool:
+        return (job.task.instance_id, job.sample) == ("t2", 0)
 
+    whole = sampler(tmp_path / "whole", Runs(fail))
+    state, expected = whole.state(), [whole.batch(1), whole.batch(2)]
+    killed = sampler(tmp_path / "killed", Runs(fail))
+    killed.batch(1)
+    killed.run = Runs(fail, grades)
     with pytest.raises(KeyboardInterrupt):
-        sampler(tmp_path / "killed", Killed()).batch(1)
-    runs = Runs()
-    again = sampler(tmp_path / "killed", runs)
+        killed.batch(2)
+    healthy = Runs()  # what failed before would not fail now: the same tasks must be drawn all the same
+    again = sampler(tmp_path / "killed", healthy)
     again.restore(json.loads(json.dumps(state)))
-    batch = again.batch(1)
-    assert (batch.kept, batch.drawn) == (expected.kept, expected.drawn)
-    assert len(runs.jobs) == 2 * len(batch.drawn) - 3
+    found = [again.batch(1), again.batch(2)]
+    assert [(batch.kept, batch.drawn) for batch in found] == [(batch.kept, batch.drawn) for batch in expected]
+    assert len(healthy.graded) + grades + 2 * len(found[0].drawn) >= 2 * len(found[0].drawn + found[1].drawn) - 1
+    assert not set(healthy.jobs) & {one.key for one in killed.store.load(1).values()}
     assert again.state() == whole.state()
     again.store.forget(1)
-    assert again.store.load(1) == {}
+    assert again.store.load(1) == {} and again.store.load(2)
 
 
 def test_waiting_groups_survive(tmp_path: Path) -> None:
@@ -226,7 +244,7 @@ def test_a_real_run_and_its_resumption(tmp_path: Path, monkeypatch: pytest.Monke
         with pytest.raises(MemoryError):
             train(settings)
     kept = {path.stem: len(path.read_text().splitlines()) for path in settings.output.glob("rollouts/0/*.jsonl")}
-    assert kept == {"000001": 6, "000002": 6}
+    assert kept == {"000001": 12, "000002": 12}
     before = list(read_jsonl(settings.output / "metrics.jsonl"))
     ran: list[int] = []
     run = EpisodeRunner.run
@@ -260,22 +278,28 @@ def test_a_run_whose_sandboxes_all_fail_says_so(tmp_path: Path, monkeypatch: pyt
     def broken(self: EpisodeRunner, task: Task) -> Any:
         raise SandboxError("no space left on device")
 
-    monkeypatch.setattr(rlvr_module.EpisodeRunner, "_environment", broken)
+    monkeypatch.setattr(EpisodeRunner, "_environment", broken)
     extra = {"tasks": two_tasks(tmp_path), "agent": "quickstart"}
-    with pytest.raises(TrainingError, match=r"all \d+ episodes failed .* no space left on device"):
+    with pytest.raises(
+        TrainingError, match=r"no task has two episodes to compare: \d+ failed .* no space left on device"
+    ):
         train(settings_of(tmp_path, **extra))
 
 
 def test_tasks_are_held_out_and_guarded(tmp_path: Path) -> None:
     data = load_task_data(settings_of(tmp_path))
-    assert len(data.training) >= 200 and len(data.validation) >= 20 and not data.unavailable
+    assert len(data.training) >= 200 and len(data.validation) >= 20 and not runnable(data, settings_of(tmp_path))[1]
     assert set(data.fingerprints()) == {"tasks", "validation_tasks"}
     path = tmp_path / "ten.jsonl"
     write_jsonl(path, [task.row() for task in load_tasks("quickstart-train")[:10]])
     held = load_task_data(settings_of(tmp_path, tasks=str(path), validation_share=0.2))
     assert (len(held.training), len(held.validation)) == (8, 2)
-    with pytest.raises(ContaminationError, match=r"10 training tasks belong to .*\(by task\)"):
+    with pytest.raises(ContaminationError, match=r"10 of the tasks of rlvr belong to .*\(by task\)"):
         load_task_data(settings_of(tmp_path, tasks=str(path), validation_share=0.0, evaluation_split=str(path)))
+    watched = {"validation_tasks": "quickstart-test", "evaluation_split": "quickstart"}
+    with pytest.raises(ContaminationError, match="60 of the tasks of rlvr"):
+        load_task_data(settings_of(tmp_path, **watched))
+    assert len(load_task_data(settings_of(tmp_path, **watched, allow_contamination=True)).contaminated) == 60
     with pytest.raises(ConfigError, match="trained on too"):
         load_task_data(settings_of(tmp_path, tasks=str(path), validation_tasks=str(path)))
     assert not load_task_data(settings_of(tmp_path, {"method": "srl"})).training
@@ -286,3 +310,144 @@ def test_tasks_are_asked_for(tmp_path: Path) -> None:
         settings_of(tmp_path, trajectories="mine.jsonl")
     with pytest.raises(ConfigError, match="group_size"):
         settings_of(tmp_path, {**STAGE, "group_size": 1})
+
+
+class Plain:
+    """A generator that writes `submit` at once."""
+
+    def generate(self, contexts: Any, n: int, sampling: Any, seeds: Any) -> list[list[Completion]]:
+        text = "<think>Done.</think>\n```bash\nsubmit\n```"
+        return [[Completion(text, (7, 2), (-0.5, -0.25), True, 3)] for _ in contexts]
+
+
+class StillEnv:
+    """An environment in which nothing happens."""
+
+    def __init__(self, fail: bool = False) -> None:
+        self.fail = fail
+
+    def reset(self, **options: Any) -> tuple[str, dict[str, Any]]:
+        if self.fail:
+            raise SandboxError("no space left on device")
+        return "Fix it.", {}
+
+    def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
+        return "", 0.0, True, False, {"exit_code": 0}
+
+    def patch(self) -> str:
+        return "a patch"
+
+    def close(self) -> None:
+        pass
+
+
+def lesson(folder: Path, monkeypatch: pytest.MonkeyPatch, verdict: Verdict, fail: str = "", **extra: Any) -> RlvrLesson:
+    """A lesson without model and sandboxes: every patch gets the same verdict, the episodes of task `fail` fail."""
+    monkeypatch.setattr(
+        runner_module, "grade", lambda task, *rest: dataclasses.replace(verdict, task_id=task.instance_id)
+    )
+    monkeypatch.setattr(EpisodeRunner, "_environment", lambda self, task: StillEnv(task.instance_id == fail))
+    tokenizer = make_tokenizer()
+    folder.mkdir(parents=True, exist_ok=True)
+    work: Any = SimpleNamespace(
+        settings=settings_of(folder, {**STAGE, **extra.pop("stage", {})}, **extra),
+        model=make_model(),
+        tokenizer=tokenizer,
+        generator=Plain(),
+        tasks=TASKS,
+        held_tasks=TASKS,
+        autocast=None,
+        progress=SilentProgress(),
+        journal=SimpleNamespace(run=SimpleNamespace(file=lambda name: folder / name)),
+    )
+    return RlvrLesson(work, 0, "")
+
+
+def test_the_reward_is_the_hardened_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fooled = Verdict("", VerdictStatus.RESOLVED, True, False, "the tests were tampered with")
+    row = lesson(tmp_path / "fooled", monkeypatch, fooled).validate(Clock())
+    assert row["validation_resolved"] == 0.0 and row["validation_official_only"] == 1.0
+    honest = Verdict("", VerdictStatus.RESOLVED, True, True)
+    assert lesson(tmp_path / "honest", monkeypatch, honest).validate(Clock())["validation_resolved"] == 1.0
+
+
+def test_a_validation_that_lost_episodes_is_not_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = Verdict("", VerdictStatus.RESOLVED, True, True)
+    row = lesson(tmp_path, monkeypatch, honest, fail="t3").validate(Clock())
+    assert row == {"validation_failed": 1}
+
+
+def test_a_failed_grading_is_no_failure_of_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lost = Verdict("", VerdictStatus.INFRASTRUCTURE, False, False, "the engine is gone")
+    made = lesson(tmp_path, monkeypatch, lost)
+    with pytest.raises(TrainingError, match="the engine is gone"):
+        made.update(1, Clock())
+    assert not made.store.load(1)  # they are sampled again
+
+
+def test_contexts_that_are_too_long_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = lesson(tmp_path, monkeypatch, Verdict("", VerdictStatus.RESOLVED, True, True), max_context_tokens=2)
+    with pytest.raises(TrainingError, match=r"first context of each of 24 episodes is too long"):
+        made.update(1, Clock())
+
+
+def test_log_probabilities_are_those_of_the_sampling_temperature(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also of groups that wait: the policy that sampled them is gone when they are trained on."""
+    half = Verdict("", VerdictStatus.RESOLVED, True, True)
+    made = lesson(tmp_path, monkeypatch, half, stage={"temperature": 0.5, "dynamic_sampling": True})
+    use_grouped(made.work.model)
+    groups = [EpisodeGroup(name, (episode(name, 0, 0.0), episode(name, 1, 1.0))) for name in ("t2", "t3", "t4")]
+    batch = EpisodeBatch(groups[:2])
+    made.sampler.waiting = groups[2:]
+    made._rescore(batch)
+    for group in (*batch.kept, *made.sampler.waiting):
+        assert group.rescored
+        for one in group.episodes:
+            turn = one.turns[0]
+            with torch.no_grad():
+                new = score(made.work.model, [TokenGroup(turn.context, (turn.token_ids,))], 0.5).logprob_NT[0]
+            assert turn.logprobs == pytest.approx(new.tolist(), rel=1e-4)
+    before = made.sampler.waiting[0]
+    made._rescore(EpisodeBatch([]))
+    assert made.sampler.waiting[0] is before
+
+
+def test_an_interruption_loses_no_ended_episode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = lesson(tmp_path, monkeypatch, Verdict("", VerdictStatus.RESOLVED, True, True))
+
+    def stopped(task: Task, *rest: Any) -> Verdict:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runner_module, "grade", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        made.update(1, Clock())
+    kept = made.store.load(1)
+    assert kept and not any(one.status for one in kept.values())
+    assert all(one.turns[0].token_ids == (7, 2) for one in kept.values())
+
+
+def test_a_recorder_refuses_long_contexts() -> None:
+    recorder = Recorder(Plain(), lambda messages: [1] * len(messages[0].content), 3)
+    chats = [(Message("user", "four"),), (Message("user", "two"),)]
+    long, short = recorder.generate(chats, 1, Sampling(), [1, 2])
+    assert long[0].refusal is not None and long[0].refusal.stop is StopReason.TOKEN_LIMIT
+    assert short[0].refusal is None and list(recorder.recorded) == [2]
+
+
+def test_a_folder_that_was_begun_before_there_were_tasks_goes_on(tmp_path: Path) -> None:
+    from swe_srl.runs import RunFolder
+
+    RunFolder.start(tmp_path / "run", "train", {"seed": 0}, {}).close()
+    assert RunFolder.check(tmp_path / "run", "train", {"seed": 0, "tasks": ""}, {}, defaults={"seed": 0, "tasks": ""})
+    with pytest.raises(ConfigError, match="tasks: was '', is 'lite'"):
+        RunFolder.check(tmp_path / "run", "train", {"seed": 0, "tasks": "lite"}, {}, defaults={"seed": 0, "tasks": ""})
+
+
+@pytest.mark.parametrize("extra", [{"environment": "nosuch"}, {"agent": "nosuch"}])
+def test_definitions_are_looked_for_before_the_start(tmp_path: Path, extra: dict[str, str]) -> None:
+    settings = settings_of(tmp_path, tasks=two_tasks(tmp_path), **extra)
+    with pytest.raises(DefinitionNotFoundError, match="nosuch"):
+        train(settings)
+    assert not settings.output.exists()

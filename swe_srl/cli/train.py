@@ -25,7 +25,7 @@ def plan(settings: TrainSettings, console: Console) -> None:
     from swe_srl.generation.source import is_hub_id
     from swe_srl.training.data import load_steps
     from swe_srl.training.run import check_start
-    from swe_srl.training.tasks import load_task_data
+    from swe_srl.training.tasks import load_task_data, runnable
 
     data, tasks = load_steps(settings), load_task_data(settings)
     resumes = check_start(settings, data, tasks)[2]
@@ -33,9 +33,10 @@ def plan(settings: TrainSettings, console: Console) -> None:
         console.say(f"{len(data.training)} training steps, {len(data.validation)} held out")
         tell_report(data.report, console)
     if settings.needs_tasks:
+        tasks, unavailable = runnable(tasks, settings)
         console.say(f"{len(tasks.training)} training tasks, {len(tasks.validation)} held out")
-        for _, reason in tasks.unavailable:
-            console.say(f"not run: {reason}")
+        for reason in unavailable.values():
+            console.say(f"cannot be run here: {reason}")
     for number, stage in enumerate(settings.stages):
         console.say(f"stage {number}: {stage_summary(stage)}")
     exists = " (exists: would go on)" if resumes else ""

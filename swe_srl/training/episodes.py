@@ -9,74 +9,15 @@ import math
 import statistics
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from swe_srl.agents import EpisodeJob
-from swe_srl.files import append_jsonl, read_jsonl
 from swe_srl.training.data import StepStream
 from swe_srl.training.rollouts import RATE_MEMORY, SLOWEST_RATE
+from swe_srl.training.sampled import EpisodeStore, Key, SampledEpisode
 from swe_srl.training.settings import StageSettings
 from swe_srl.types import Task, VerdictStatus
-
-Key = tuple[str, int]  # task and sample
-
-
-@dataclass(frozen=True)
-class SampledTurn:
-    """One turn of an episode as the model saw and wrote it.
-
-    Args:
-        context: token ids.
-        token_ids: of the completion, as sampled.
-        logprobs: of these tokens when they were sampled, at temperature 1; at the sampling temperature once `rescored`.
-        malformed: why it is no action, or "".
-    """
-
-    context: tuple[int, ...]
-    token_ids: tuple[int, ...]
-    logprobs: tuple[float, ...]
-    text: str
-    malformed: str = ""
-
-
-@dataclass(frozen=True)
-class SampledEpisode:
-    """One episode with its verdict. `error` is not empty when the infrastructure failed: then it counts for nothing."""
-
-    task_id: str
-    sample: int
-    reward: float
-    status: str  # a VerdictStatus
-    official: bool
-    stop: str  # a StopReason, or ""
-    patch: str
-    turns: tuple[SampledTurn, ...]
-    error: str = ""
-
-    @property
-    def key(self) -> Key:
-        """Task and sample."""
-        return self.task_id, self.sample
-
-    @property
-    def tokens(self) -> int:
-        """Of all completions."""
-        return sum(len(turn.token_ids) for turn in self.turns)
-
-    def row(self) -> dict[str, Any]:
-        """As JSON data; `from_row` reads it back."""
-        return asdict(self)
-
-    @classmethod
-    def from_row(cls, row: dict[str, Any]) -> SampledEpisode:
-        """An episode from `row`."""
-        turns = tuple(
-            SampledTurn(tuple(t["context"]), tuple(t["token_ids"]), tuple(t["logprobs"]), t["text"], t["malformed"])
-            for t in row["turns"]
-        )
-        return cls(**{**row, "turns": turns})
 
 
 @dataclass(frozen=True)
@@ -104,7 +45,8 @@ class EpisodeGroup:
 
     def row(self) -> dict[str, Any]:
         """As JSON data; `from_row` reads it back."""
-        return {**asdict(self), "episodes": [episode.row() for episode in self.episodes]}
+        episodes = [episode.row() for episode in self.episodes]
+        return {"task_id": self.task_id, "episodes": episodes, "rescored": self.rescored}
 
     @classmethod
     def from_row(cls, row: dict[str, Any]) -> EpisodeGroup:
@@ -119,6 +61,7 @@ class EpisodeBatch:
     kept: list[EpisodeGroup]
     drawn: list[EpisodeGroup] = field(default_factory=list)
     failed: list[SampledEpisode] = field(default_factory=list)
+    too_long: int = 0  # episodes whose first context was refused
     rounds: int = 0
 
     def metrics(self, epsilon: float) -> dict[str, float]:
@@ -130,6 +73,7 @@ class EpisodeBatch:
             "sampling_rounds": self.rounds,
             "episodes": len(episodes),
             "failed_episodes": len(self.failed),
+            "too_long_episodes": self.too_long,
         }
         if not episodes:
             return row
@@ -157,37 +101,7 @@ def episode_metrics(episodes: Sequence[SampledEpisode]) -> dict[str, float]:
     return row | {f"stop/{stop}": count / len(episodes) for stop, count in sorted(stops.items()) if stop}
 
 
-class EpisodeStore:
-    """The finished episodes of the updates since the last checkpoint, one file per update.
-
-    Args:
-        folder: of the stage; made when needed.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def keep(self, update: int, episode: SampledEpisode) -> None:
-        """Keep an episode that was sampled for this update."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        append_jsonl(self._file(update), episode.row())
-
-    def load(self, update: int) -> dict[Key, SampledEpisode]:
-        """The episodes kept for an update."""
-        found = map(SampledEpisode.from_row, read_jsonl(self._file(update)))
-        return {episode.key: episode for episode in found}
-
-    def forget(self, update: int) -> None:
-        """Remove the episodes of this and of earlier updates: a checkpoint holds what came of them."""
-        for file in self.folder.glob("*.jsonl"):
-            if int(file.stem) <= update:
-                file.unlink()
-
-    def _file(self, update: int) -> Path:
-        return self.folder / f"{update:06d}.jsonl"
-
-
-RunJobs = Callable[[Sequence[EpisodeJob], Callable[[SampledEpisode], None]], None]
+RunJobs = Callable[[Sequence[EpisodeJob], Sequence[SampledEpisode], Callable[[SampledEpisode], None]], None]
 
 
 class EpisodeSampler:
@@ -197,7 +111,8 @@ class EpisodeSampler:
         tasks: the training tasks.
         stage: group size and dynamic sampling; `batch_steps` counts tasks.
         seed: of the order of the tasks.
-        run: runs episodes and hands each one over when it is graded.
+        run: runs and grades episodes, and grades episodes that have ended; hands each one over when it ends and when it
+            is graded.
         store: where finished episodes are kept.
     """
 
@@ -248,15 +163,17 @@ class EpisodeSampler:
             jobs += [EpisodeJob(self.tasks[index], sample) for sample in range(epoch * size, (epoch + 1) * size)]
 
         def keep(episode: SampledEpisode) -> None:
+            self.store.keep(update, episode)
             known[episode.key] = episode
-            if not episode.error:
-                self.store.keep(update, episode)
 
-        self.run([job for job in jobs if (job.task.instance_id, job.sample) not in known], keep)
+        keys = [(job.task.instance_id, job.sample) for job in jobs]
+        ungraded = [known[key] for key in keys if key in known and not known[key].status]
+        self.run([job for job, key in zip(jobs, keys, strict=True) if key not in known], ungraded, keep)
         groups = []
         for start in range(0, len(jobs), size):
-            episodes = [known[job.task.instance_id, job.sample] for job in jobs[start : start + size]]
+            episodes = [known[key] for key in keys[start : start + size]]
             batch.failed += [episode for episode in episodes if episode.error]
+            batch.too_long += sum(not episode.error and not episode.turns for episode in episodes)
             counted = tuple(episode for episode in episodes if not episode.error and episode.turns)
             if len(counted) > 1:
                 groups.append(EpisodeGroup(jobs[start].task.instance_id, counted))

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
+import torch
 from transformers import PreTrainedModel
 
 from swe_srl.errors import TrainingError
@@ -15,6 +16,7 @@ from swe_srl.seeds import derive_seed
 from swe_srl.training.data import StepStream, shuffle_targets
 from swe_srl.training.forward import TokenGroup
 from swe_srl.training.journal import Clock, sampled
+from swe_srl.training.objective import group_advantages
 from swe_srl.training.rollouts import Logprobs, Rollouts, Sampler, mean_similarity
 from swe_srl.training.selfcheck import self_check
 from swe_srl.training.settings import StageSettings
@@ -32,6 +34,7 @@ class Lesson(Protocol):
     watch: Watch
     updates: int  # of the stage
     criterion: str  # metric of `validate` that chooses the best update
+    later_on_ties: bool  # whether the later one of equally good updates is the best
 
     def update(self, number: int, clock: Clock) -> dict[str, Any]:
         """The update with this number, from 1; returns its metrics."""
@@ -60,6 +63,7 @@ class Teacher:
     """
 
     criterion = "validation_similarity"
+    later_on_ties = False
 
     def __init__(self, work: Workplace, index: int, start: Path | str, count: int) -> None:
         self.work, self.index, self.start = work, index, start
@@ -222,8 +226,13 @@ class SrlLesson(StepLesson):
         if shown is not None and number % self.work.settings.samples_every == 0:
             place = {"stage": self.index, "update": number}
             self.work.journal.samples(place, shown, self.steps[shown.index], self.stage.std_scaling)
-        scaled = self.stage.std_scaling
-        units = [[PolicyGroup.rewarded(self._tokens(one), one.old, one.rewards, scaled)] for one in batch.kept]
+        advantages = group_advantages(
+            torch.tensor([one.rewards for one in batch.kept]), self.stage.std_scaling
+        ).tolist()
+        units = [
+            [PolicyGroup(self._tokens(one), one.old, tuple(row))]
+            for one, row in zip(batch.kept, advantages, strict=True)
+        ]
         with clock.phase("update"):
             totals = self.updater.policy(units, derive_seed(self.seed, "minibatches", number - 1))
         return row | self.guarded(totals, number)

@@ -9,12 +9,13 @@ from typing import Any
 
 import torch
 
+from swe_srl.agents import AgentDefinition
+from swe_srl.envs.definition import EnvironmentDefinition
 from swe_srl.errors import SweSrlError
 from swe_srl.files import write_atomic
 from swe_srl.generation.loading import DTYPES, load_model, pick_device
 from swe_srl.generation.local import TransformersGenerator
 from swe_srl.generation.source import check_model_source
-from swe_srl.grading import check_sandboxes
 from swe_srl.progress import Progress, SilentProgress
 from swe_srl.runs import RunFolder
 from swe_srl.settings import as_mapping
@@ -24,7 +25,7 @@ from swe_srl.training.journal import Journal
 from swe_srl.training.random_model import make_random_model
 from swe_srl.training.settings import QUICKSTART, RANDOM, TrainSettings
 from swe_srl.training.stage import StageTrainer
-from swe_srl.training.tasks import TaskData, load_task_data
+from swe_srl.training.tasks import TaskData, load_task_data, runnable
 from swe_srl.training.workplace import Workplace
 
 FREE_SETTINGS = (
@@ -51,11 +52,14 @@ def train(settings: TrainSettings, progress: Progress | None = None) -> Path:
     progress = progress or SilentProgress()
     data, tasks = load_steps(settings), load_task_data(settings)
     recorded, fingerprints, _ = check_start(settings, data, tasks)
-    with RunFolder.start(settings.output, "train", recorded, fingerprints, FREE_SETTINGS) as run:
+    defaults = as_mapping(TrainSettings())
+    with RunFolder.start(settings.output, "train", recorded, fingerprints, FREE_SETTINGS, defaults) as run:
         if run.file("result.json").exists():
             progress.note(f"{run.path} is finished: nothing to do")
             return run.path
-        _describe(run, data, tasks, progress)
+        tasks, unavailable = runnable(tasks, settings)
+        _describe(run, data, progress)
+        _describe_tasks(run, tasks, unavailable, progress)
         if settings.threads:
             torch.set_num_threads(settings.threads)
         start = _start_model(settings, run, data)
@@ -95,19 +99,28 @@ def _stages(work: Workplace, run: RunFolder, start: Path | str) -> None:
     write_atomic(run.file("result.json"), json.dumps({"stages": ends}, indent=2) + "\n")
 
 
-def _describe(run: RunFolder, data: StepData, tasks: TaskData, progress: Progress) -> None:
-    """Write what became of every turn and task, and which contaminated steps were let in."""
-    if tasks.training:
-        progress.note(f"{len(tasks.training)} training tasks, {len(tasks.validation)} held out")
-        counts = {"training": len(tasks.training), "validation": len(tasks.validation)}
-        write_atomic(
-            run.file("tasks.json"), json.dumps({**counts, "unavailable": dict(tasks.unavailable)}, indent=2) + "\n"
-        )
-    if tasks.unavailable:
+def _describe_tasks(run: RunFolder, tasks: TaskData, unavailable: dict[str, str], progress: Progress) -> None:
+    """Write which tasks rlvr has, why others cannot be run here, and which contaminated ones were let in."""
+    if not tasks.training:
+        return
+    progress.note(f"{len(tasks.training)} training tasks, {len(tasks.validation)} held out")
+    report = {
+        "training": len(tasks.training),
+        "validation": len(tasks.validation),
+        "unavailable": unavailable,
+        "contaminated": [asdict(match) for match in tasks.contaminated],
+    }
+    write_atomic(run.file("tasks.json"), json.dumps(report, indent=2) + "\n")
+    for reason in list(unavailable.values())[:1]:
         progress.note(
-            f"{len(tasks.unavailable)} tasks cannot be run here (reasons in {run.file('tasks.json')}); the first: "
-            f"{tasks.unavailable[0][1]}"
+            f"{len(unavailable)} tasks cannot be run here (reasons in {run.file('tasks.json')}); the first: {reason}"
         )
+    if tasks.contaminated:
+        progress.note(f"warning: {len(tasks.contaminated)} tasks of rlvr are evaluation tasks")
+
+
+def _describe(run: RunFolder, data: StepData, progress: Progress) -> None:
+    """Write what became of every turn, and which contaminated steps were let in."""
     if not data.training:
         return
     report = data.report.as_dict() | {"training": len(data.training), "validation": len(data.validation)}
@@ -147,12 +160,17 @@ def check_start(
     """
     recorded, fingerprints = as_mapping(settings), data.fingerprints() | tasks.fingerprints()
     fingerprints |= _model_fingerprint(settings)
-    resumes = RunFolder.check(settings.output, "train", recorded, fingerprints, FREE_SETTINGS)
+    defaults = as_mapping(TrainSettings())
+    resumes = RunFolder.check(settings.output, "train", recorded, fingerprints, FREE_SETTINGS, defaults)
     if not (settings.output / "result.json").exists():  # of a finished run, nothing is needed any more
         if settings.model not in (QUICKSTART, RANDOM):
             check_model_source(settings.model, (QUICKSTART, RANDOM))
         pick_device(settings.device)
-        check_sandboxes(tasks.training, settings.sandbox)
+        if settings.needs_tasks:
+            AgentDefinition.load(settings.agent_name)
+            if settings.environment:
+                EnvironmentDefinition.load(settings.environment)
+            runnable(tasks, settings)
     return recorded, fingerprints, resumes
 
 

@@ -11,6 +11,7 @@ from swe_srl.definitions import load_definition
 from swe_srl.errors import ConfigError, suggest
 from swe_srl.rewards import get_similarity
 from swe_srl.settings import Draft, check_at_least, setting, settings_of
+from swe_srl.tasks.sources import BUNDLED
 from swe_srl.trajectories.steps import StepSettings
 
 DTYPES = ("auto", "float32", "bfloat16")
@@ -209,7 +210,7 @@ class TrainSettings:
     @property
     def bundled_tasks(self) -> bool:
         """Whether the tasks of rlvr stages are the quickstart's."""
-        return self.task_source.startswith(QUICKSTART)
+        return self.task_source in BUNDLED
 
     @property
     def agent_name(self) -> str:

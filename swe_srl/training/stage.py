@@ -107,7 +107,11 @@ class StageTrainer:
     def _choose(self, row: dict[str, Any]) -> bool:
         """Note the update as the best one when it is; returns whether it is."""
         value = row.get(self.lesson.criterion)
-        if value is None or (self.best and value <= self.best["value"]):
+        if value is None:
+            return False
+        if self.best and (
+            value < self.best["value"] or (value == self.best["value"] and not self.lesson.later_on_ties)
+        ):
             return False
         self.best = {"update": self.update, "value": value}
         return True

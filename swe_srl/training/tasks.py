@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from swe_srl.errors import ConfigError, ContaminationError, SweSrlError
-from swe_srl.grading import GradingSettings, obstacle
+from swe_srl.grading import GradingSettings, check_sandboxes, obstacle
 from swe_srl.seeds import derive_seed
 from swe_srl.tasks import load_tasks
 from swe_srl.training.settings import QUICKSTART, TrainSettings
-from swe_srl.trajectories import ContaminationIndex
+from swe_srl.trajectories import Contamination, ContaminationIndex
 from swe_srl.types import Task
 
 SHOWN = 10  # tasks named in a message
@@ -25,15 +25,15 @@ class TaskData:
     Args:
         training: what is trained on.
         validation: held out.
-        unavailable: why each of the others cannot be run here, by instance.
+        contaminated: tasks of the evaluation split, kept because contamination was allowed.
     """
 
     training: tuple[Task, ...] = ()
     validation: tuple[Task, ...] = ()
-    unavailable: tuple[tuple[str, str], ...] = ()
+    contaminated: tuple[Contamination, ...] = ()
 
     def fingerprints(self) -> dict[str, str]:
-        """Of the rows of all tasks that are used; empty when there are none."""
+        """Of the rows of all tasks; empty when there are none."""
         parts = {"tasks": self.training, "validation_tasks": self.validation}
         return {name: _fingerprint(tasks) for name, tasks in parts.items() if tasks}
 
@@ -44,7 +44,6 @@ def load_task_data(settings: TrainSettings) -> TaskData:
     Raises:
         TaskError: they cannot be read.
         ContaminationError: some belong to the evaluation split; the message lists them.
-        SweSrlError: none of them can be run here.
     """
     if not settings.needs_tasks:
         return TaskData()
@@ -61,8 +60,31 @@ def load_task_data(settings: TrainSettings) -> TaskData:
             )
     else:
         training, validation = _hold_out(training, settings.validation_share, settings.seed)
-    _guard(training, settings)
-    return _available(training, validation, settings)
+    found = _guard((*training, *validation), settings)
+    return TaskData(tuple(training), tuple(validation), tuple(found))
+
+
+def runnable(data: TaskData, settings: TrainSettings) -> tuple[TaskData, dict[str, str]]:
+    """The tasks that can be run here, and why each of the others cannot, by instance.
+
+    Raises:
+        SweSrlError: none of the training tasks can be run, or the sandbox that they need is missing.
+    """
+    if not data.training:
+        return data, {}
+    grading = GradingSettings(settings.sandbox, settings.grading_timeout)
+    found = {task.instance_id: obstacle(task, grading) for task in (*data.training, *data.validation)}
+    left = replace(
+        data,
+        training=tuple(task for task in data.training if not found[task.instance_id]),
+        validation=tuple(task for task in data.validation if not found[task.instance_id]),
+    )
+    unavailable = {name: reason for name, reason in found.items() if reason}
+    if not left.training:
+        first = next(iter(unavailable.values()))
+        raise SweSrlError(f"none of the tasks of {settings.task_source} can be run here. The first reason: {first}")
+    check_sandboxes((*left.training, *left.validation), settings.sandbox)
+    return left, unavailable
 
 
 def _hold_out(tasks: Sequence[Task], share: float, seed: int) -> tuple[list[Task], list[Task]]:
@@ -73,32 +95,20 @@ def _hold_out(tasks: Sequence[Task], share: float, seed: int) -> tuple[list[Task
     return [t for t in tasks if t.instance_id not in held], [t for t in tasks if t.instance_id in held]
 
 
-def _guard(tasks: Sequence[Task], settings: TrainSettings) -> None:
-    if not settings.evaluation_split or settings.allow_contamination:
-        return
+def _guard(tasks: Sequence[Task], settings: TrainSettings) -> list[Contamination]:
+    """The tasks, trained on or held out (those choose the model), that belong to the evaluation split."""
+    if not settings.evaluation_split:
+        return []
     index = ContaminationIndex(load_tasks(settings.evaluation_split))
     found = [match for match in map(index.match_task, tasks) if match is not None]
-    if found:
+    if found and not settings.allow_contamination:
         named = ", ".join(f"{match.task_id} (by {match.by})" for match in found[:SHOWN])
         more = f", and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
         raise ContaminationError(
-            f"{len(found)} training tasks belong to {settings.evaluation_split!r}: {named}{more}. Leave them out, or set "
-            "allow_contamination"
+            f"{len(found)} of the tasks of rlvr belong to {settings.evaluation_split!r}: {named}{more}. Leave them out, or "
+            "set allow_contamination"
         )
-
-
-def _available(training: Sequence[Task], validation: Sequence[Task], settings: TrainSettings) -> TaskData:
-    grading = GradingSettings(settings.sandbox, settings.grading_timeout)
-    obstacles = {task.instance_id: obstacle(task, grading) for task in (*training, *validation)}
-    data = TaskData(
-        tuple(task for task in training if not obstacles[task.instance_id]),
-        tuple(task for task in validation if not obstacles[task.instance_id]),
-        tuple((name, reason) for name, reason in obstacles.items() if reason),
-    )
-    if not data.training:
-        reason = data.unavailable[0][1] if data.unavailable else "there is none"
-        raise SweSrlError(f"none of the tasks of {settings.task_source} can be run here. The first reason: {reason}")
-    return data
+    return found
 
 
 def _fingerprint(tasks: Sequence[Task]) -> str:

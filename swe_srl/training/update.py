@@ -18,7 +18,7 @@ from transformers import PreTrainedModel
 from swe_srl.errors import TrainingError
 from swe_srl.generation.decoding import device_of
 from swe_srl.training.forward import Scored, TokenGroup, micro_batches, score
-from swe_srl.training.objective import completion_weights, group_advantages, likelihood_loss, policy_loss
+from swe_srl.training.objective import completion_weights, likelihood_loss, policy_loss
 from swe_srl.training.optimiser import Optimiser
 from swe_srl.training.rollouts import Logprobs
 from swe_srl.training.settings import StageSettings
@@ -39,11 +39,6 @@ class PolicyGroup:
     old: Logprobs
     advantages: tuple[float, ...]
     wholes: tuple[int, ...] = ()
-
-    @classmethod
-    def rewarded(cls, tokens: TokenGroup, old: Logprobs, rewards: Sequence[float], std_scaling: bool) -> PolicyGroup:
-        """A group whose advantages are those of its rewards."""
-        return cls(tokens, old, tuple(group_advantages(torch.tensor([list(rewards)]), std_scaling)[0].tolist()))
 
 
 @dataclass
