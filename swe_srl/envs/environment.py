@@ -191,8 +191,12 @@ class SweEnv(gymnasium.Env[str, str], EzPickle):
     def _choose(self, wanted: Any) -> Task:
         if wanted is None:
             return list(self.tasks.values())[int(self.np_random.integers(len(self.tasks)))]
+        if not isinstance(wanted, str):
+            raise ConfigError(
+                f"options: task is one id (several environments draw theirs, or get one task each), not {wanted!r}"
+            )
         if wanted not in self.tasks:
-            raise TaskError(suggest(str(wanted), self.tasks, "task"))
+            raise TaskError(suggest(wanted, self.tasks, "task"))
         return self.tasks[wanted]
 
     def _limit_reached(self, turns: int) -> StopReason | None:

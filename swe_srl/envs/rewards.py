@@ -70,6 +70,7 @@ class ExpertSimilarity(gymnasium.Wrapper[str, str, str, str]):
         if not self._targets:
             raise TrajectoryError(
                 f"none of the {len(given)} trajectories is of one of the environment's {len(known)} tasks"
+                + (' (the bundled ones are of tasks="quickstart-train")' if trajectories == "quickstart" else "")
             )
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
