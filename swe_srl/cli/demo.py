@@ -26,7 +26,7 @@ class DemoSettings:
     updates: int | None = setting(None, "Updates of the training; none takes the recipe's.")
     split: str = setting("quickstart-test", "Held-out tasks.")
     limit: int = setting(0, "Only the first so many tasks; 0 takes all.")
-    samples: int = setting(2, "Episodes per task, before and after.")
+    samples: int = setting(1, "Episodes per task, before and after.")
     workers: int = setting(16, "Episodes at a time.")
     seed: int = setting(0, "Seed of training and evaluation.")
 
