@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from swe_srl.errors import ConfigError, DefinitionNotFoundError, suggest
+from swe_srl.types import Task
 
 SINGULAR = {"envs": "environment", "agents": "agent", "recipes": "recipe", "docker": "docker"}
 KINDS = tuple(SINGULAR)
@@ -84,3 +85,15 @@ def load_definition(kind: str, name: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: a definition is a mapping of keys to values, this is {type(content).__name__}")
     return content
+
+
+def environment_for(task: Task, sandbox: str, bundled: bool) -> str:
+    """The packaged environment definition that a task is worked on in when none is named.
+
+    Args:
+        sandbox: "local", "docker" or "auto".
+        bundled: whether it is one of the quickstart tasks.
+    """
+    if task.image and sandbox != "local":
+        return "swebench"
+    return "quickstart" if bundled else "default"

@@ -100,7 +100,7 @@ def test_every_kind_of_change(fresh: SweEnv, tasks: list[Task], tmp_path: Path) 
         "export GIT_DIR=/nowhere GIT_INDEX_FILE=/nowhere PATH=/nowhere; cd /; git() { /bin/true; }; set -eu",
         "trap 'echo noise' DEBUG; exec 2>/dev/null; readonly LC_ALL",
         "ulimit -n 30",
-        "shopt -s extdebug; trap 'echo mine >/tmp/.swe-srl-patch/patch; false' DEBUG",
+        "shopt -s extdebug; trap '[[ $BASH_COMMAND != */bin/env* ]] || { echo MINE >/tmp/.swe-srl-patch/patch; false; }' DEBUG",
         "export BASH_ENV=/tmp/evil LD_PRELOAD=/nowhere.so",
         "git config filter.f.clean 'echo SMUGGLED'; echo '*.md filter=f' > .git/info/attributes; chmod 500 .git/objects",
         "(while :; do pkill -9 git; done) &",

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from swe_srl.definitions import load_definition
 from swe_srl.errors import ConfigError, suggest
-from swe_srl.types import Limits, Task
+from swe_srl.types import Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,18 +56,6 @@ class EnvironmentDefinition:
         own = _checked(cls, values, f"envs/{name}")
         pairs = tuple((str(key), str(value)) for key, value in variables.items())
         return cls(**{**own, "name": name, "variables": pairs, "limits": limits})
-
-
-def environment_for(task: Task, sandbox: str, bundled: bool) -> str:
-    """The packaged definition that a task is worked on in when none is named.
-
-    Args:
-        sandbox: "local", "docker" or "auto".
-        bundled: whether it is one of the quickstart tasks.
-    """
-    if task.image and sandbox != "local":
-        return "swebench"
-    return "quickstart" if bundled else "default"
 
 
 def _build(kind: type[Limits], values: Any, where: str) -> Limits:

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from swe_srl.envs.definition import environment_for
+from swe_srl.definitions import environment_for
 from swe_srl.errors import ConfigError
 from swe_srl.settings import as_mapping, check_at_least, setting
 from swe_srl.types import Task

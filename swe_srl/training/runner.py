@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from swe_srl.agents import AgentDefinition, Episode, EpisodeJob, ModelPolicy, run_episodes
-from swe_srl.envs.definition import environment_for
+from swe_srl.definitions import environment_for
 from swe_srl.errors import GradingError, TaskError
 from swe_srl.generation.loading import encode_chat
 from swe_srl.grading import GradingSettings, OpenSandboxes, VerdictCache, grade
