@@ -17,9 +17,9 @@ from swe_srl.files import read_jsonl
 from swe_srl.progress import SilentProgress
 from swe_srl.training import train
 from swe_srl.training.checkpoints import Checkpoints, Place
-from swe_srl.training.lessons import SrlLesson
 from swe_srl.training.settings import StageSettings
 from swe_srl.training.stage import StageTrainer
+from swe_srl.training.step_methods import SrlMethod
 from swe_srl.types import Step
 
 pytestmark = pytest.mark.timeout(900)
@@ -112,7 +112,7 @@ def test_named_validation_steps_that_are_all_too_long_are_an_error(tmp_path: Pat
 
 
 def test_a_target_longer_than_a_completion_must_fit_too() -> None:
-    trainer = object.__new__(SrlLesson)
+    trainer = object.__new__(SrlMethod)
     trainer.stage = StageSettings(max_new_tokens=2)
     work: Any = SimpleNamespace(
         encode=lambda context: (0,) * 500,

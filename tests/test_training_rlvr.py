@@ -26,7 +26,7 @@ from swe_srl.training.episodes import EpisodeBatch, EpisodeGroup, EpisodeSampler
 from swe_srl.training.forward import TokenGroup, score
 from swe_srl.training.journal import Clock
 from swe_srl.training.optimiser import Optimiser
-from swe_srl.training.rlvr import RlvrLesson, unit_of
+from swe_srl.training.rlvr import RlvrMethod, unit_of
 from swe_srl.training.runner import EpisodeRunner, Recorder
 from swe_srl.training.sampled import EpisodeStore, SampledEpisode, SampledTurn
 from swe_srl.training.settings import StageSettings
@@ -125,7 +125,7 @@ def test_ended_episodes_are_not_sampled_again(grades: int, tmp_path: Path) -> No
     state, expected = whole.state(), [whole.batch(1), whole.batch(2)]
     killed = sampler(tmp_path / "killed", Runs(fail))
     killed.batch(1)
-    killed.run = Runs(fail, grades)
+    last = killed.run = Runs(fail, grades)
     with pytest.raises(KeyboardInterrupt):
         killed.batch(2)
     healthy = Runs()  # what failed before would not fail now: the same tasks must be drawn all the same
@@ -133,8 +133,9 @@ def test_ended_episodes_are_not_sampled_again(grades: int, tmp_path: Path) -> No
     again.restore(json.loads(json.dumps(state)))
     found = [again.batch(1), again.batch(2)]
     assert [(batch.kept, batch.drawn) for batch in found] == [(batch.kept, batch.drawn) for batch in expected]
-    assert len(healthy.graded) + grades + 2 * len(found[0].drawn) >= 2 * len(found[0].drawn + found[1].drawn) - 1
-    assert not set(healthy.jobs) & {one.key for one in killed.store.load(1).values()}
+    ran = {one.key for one in killed.store.load(1).values()} | set(last.jobs)
+    assert last.jobs and not set(healthy.jobs) & ran
+    assert not set(healthy.graded) & set(last.graded) and len(last.graded) == grades
     assert again.state() == whole.state()
     again.store.forget(1)
     assert again.store.load(1) == {} and again.store.load(2)
@@ -341,8 +342,8 @@ class StillEnv:
         pass
 
 
-def lesson(folder: Path, monkeypatch: pytest.MonkeyPatch, verdict: Verdict, fail: str = "", **extra: Any) -> RlvrLesson:
-    """A lesson without model and sandboxes: every patch gets the same verdict, the episodes of task `fail` fail."""
+def method(folder: Path, monkeypatch: pytest.MonkeyPatch, verdict: Verdict, fail: str = "", **extra: Any) -> RlvrMethod:
+    """A method without model and sandboxes: every patch gets the same verdict, the episodes of task `fail` fail."""
     monkeypatch.setattr(
         runner_module, "grade", lambda task, *rest: dataclasses.replace(verdict, task_id=task.instance_id)
     )
@@ -360,33 +361,33 @@ def lesson(folder: Path, monkeypatch: pytest.MonkeyPatch, verdict: Verdict, fail
         progress=SilentProgress(),
         journal=SimpleNamespace(run=SimpleNamespace(file=lambda name: folder / name)),
     )
-    return RlvrLesson(work, 0, "")
+    return RlvrMethod(work, 0, "")
 
 
 def test_the_reward_is_the_hardened_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fooled = Verdict("", VerdictStatus.RESOLVED, True, False, "the tests were tampered with")
-    row = lesson(tmp_path / "fooled", monkeypatch, fooled).validate(Clock())
+    row = method(tmp_path / "fooled", monkeypatch, fooled).validate(Clock())
     assert row["validation_resolved"] == 0.0 and row["validation_official_only"] == 1.0
     honest = Verdict("", VerdictStatus.RESOLVED, True, True)
-    assert lesson(tmp_path / "honest", monkeypatch, honest).validate(Clock())["validation_resolved"] == 1.0
+    assert method(tmp_path / "honest", monkeypatch, honest).validate(Clock())["validation_resolved"] == 1.0
 
 
 def test_a_validation_that_lost_episodes_is_not_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     honest = Verdict("", VerdictStatus.RESOLVED, True, True)
-    row = lesson(tmp_path, monkeypatch, honest, fail="t3").validate(Clock())
+    row = method(tmp_path, monkeypatch, honest, fail="t3").validate(Clock())
     assert row == {"validation_failed": 1}
 
 
 def test_a_failed_grading_is_no_failure_of_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lost = Verdict("", VerdictStatus.INFRASTRUCTURE, False, False, "the engine is gone")
-    made = lesson(tmp_path, monkeypatch, lost)
+    made = method(tmp_path, monkeypatch, lost)
     with pytest.raises(TrainingError, match="the engine is gone"):
         made.update(1, Clock())
     assert not made.store.load(1)  # they are sampled again
 
 
 def test_contexts_that_are_too_long_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = lesson(tmp_path, monkeypatch, Verdict("", VerdictStatus.RESOLVED, True, True), max_context_tokens=2)
+    made = method(tmp_path, monkeypatch, Verdict("", VerdictStatus.RESOLVED, True, True), max_context_tokens=2)
     with pytest.raises(TrainingError, match=r"first context of each of 24 episodes is too long"):
         made.update(1, Clock())
 
@@ -396,7 +397,7 @@ def test_log_probabilities_are_those_of_the_sampling_temperature(
 ) -> None:
     """Also of groups that wait: the policy that sampled them is gone when they are trained on."""
     half = Verdict("", VerdictStatus.RESOLVED, True, True)
-    made = lesson(tmp_path, monkeypatch, half, stage={"temperature": 0.5, "dynamic_sampling": True})
+    made = method(tmp_path, monkeypatch, half, stage={"temperature": 0.5, "dynamic_sampling": True})
     use_grouped(made.work.model)
     groups = [EpisodeGroup(name, (episode(name, 0, 0.0), episode(name, 1, 1.0))) for name in ("t2", "t3", "t4")]
     batch = EpisodeBatch(groups[:2])
@@ -415,7 +416,7 @@ def test_log_probabilities_are_those_of_the_sampling_temperature(
 
 
 def test_an_interruption_loses_no_ended_episode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = lesson(tmp_path, monkeypatch, Verdict("", VerdictStatus.RESOLVED, True, True))
+    made = method(tmp_path, monkeypatch, Verdict("", VerdictStatus.RESOLVED, True, True))
 
     def stopped(task: Task, *rest: Any) -> Verdict:
         raise KeyboardInterrupt

@@ -5,7 +5,6 @@ A finished episode is kept on disk with its exact tokens at once, so that a kill
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -13,9 +12,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from swe_srl.agents import EpisodeJob
-from swe_srl.training.data import StepStream
-from swe_srl.training.rollouts import RATE_MEMORY, SLOWEST_RATE
-from swe_srl.training.sampled import EpisodeStore, Key, SampledEpisode
+from swe_srl.training.dynamic import GroupSampler
+from swe_srl.training.sampled import EpisodeStore, Keep, Key, SampledEpisode
 from swe_srl.training.settings import StageSettings
 from swe_srl.types import Task, VerdictStatus
 
@@ -101,10 +99,10 @@ def episode_metrics(episodes: Sequence[SampledEpisode]) -> dict[str, float]:
     return row | {f"stop/{stop}": count / len(episodes) for stop, count in sorted(stops.items()) if stop}
 
 
-RunJobs = Callable[[Sequence[EpisodeJob], Sequence[SampledEpisode], Callable[[SampledEpisode], None]], None]
+RunJobs = Callable[[Sequence[EpisodeJob], Sequence[SampledEpisode], Keep], None]
 
 
-class EpisodeSampler:
+class EpisodeSampler(GroupSampler[EpisodeGroup]):
     """Draws the batches of an rlvr stage.
 
     Args:
@@ -119,39 +117,13 @@ class EpisodeSampler:
     def __init__(
         self, tasks: Sequence[Task], stage: StageSettings, seed: int, run: RunJobs, store: EpisodeStore
     ) -> None:
-        self.tasks, self.stage, self.seed, self.run, self.store = tasks, stage, seed, run, store
-        self.stream = StepStream(len(tasks), seed)
-        self.rate = 1.0  # running share of drawn groups that are kept
-        self.waiting: list[EpisodeGroup] = []  # usable groups beyond the last batch: the first of the next one
-
-    def state(self) -> dict[str, Any]:
-        """What resuming needs, as JSON data."""
-        return {"drawn": self.stream.drawn, "rate": self.rate, "waiting": [group.row() for group in self.waiting]}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go on from `state`."""
-        self.stream = StepStream(len(self.tasks), self.seed, state["drawn"])
-        self.rate = state["rate"]
-        self.waiting = [EpisodeGroup.from_row(row) for row in state["waiting"]]
+        super().__init__(len(tasks), stage, seed, EpisodeGroup.from_row)
+        self.tasks, self.run, self.store = tasks, run, store
 
     def batch(self, update: int) -> EpisodeBatch:
         """The groups of this update: `batch_steps` of them, or fewer when the bound on resampling is reached first."""
-        wanted, bound = self.stage.batch_steps, math.ceil(self.stage.max_resampling * self.stage.batch_steps)
-        known = self.store.load(update)
-        batch, drawn = EpisodeBatch(self.waiting), 0
-        while len(batch.kept) < wanted and drawn < bound:
-            missing = wanted - len(batch.kept)
-            ask = min(bound - drawn, math.ceil(missing / max(self.rate, SLOWEST_RATE)))
-            drawn += ask
-            groups = self._groups(batch, ask, update, known)
-            if not self.stage.dynamic_sampling:
-                batch.kept = batch.kept + groups
-                continue
-            usable = [group for group in groups if group.spread > self.stage.epsilon]
-            if groups:
-                self.rate = RATE_MEMORY * self.rate + (1 - RATE_MEMORY) * len(usable) / len(groups)
-            batch.kept = batch.kept + usable
-        batch.kept, self.waiting = batch.kept[:wanted], batch.kept[wanted:]
+        known, batch = self.store.load(update), EpisodeBatch([])
+        batch.kept = self.fill(lambda count: self._groups(batch, count, update, known))
         return batch
 
     def _groups(

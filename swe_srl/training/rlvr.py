@@ -6,21 +6,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from swe_srl.agents import EpisodeJob
 from swe_srl.errors import TrainingError
 from swe_srl.seeds import derive_seed
 from swe_srl.training.episodes import EpisodeBatch, EpisodeGroup, EpisodeSampler, episode_metrics, with_logprobs
 from swe_srl.training.forward import TokenGroup
 from swe_srl.training.journal import Clock
-from swe_srl.training.lessons import Teacher
+from swe_srl.training.method import BaseMethod
 from swe_srl.training.objective import group_advantages
-from swe_srl.training.runner import EpisodeRunner, Keep
-from swe_srl.training.sampled import EpisodeStore, Key, SampledEpisode, SampledTurn
+from swe_srl.training.runner import EpisodeRunner
+from swe_srl.training.sampled import EpisodeStore, Keep, Key, SampledEpisode, SampledTurn
 from swe_srl.training.update import PolicyGroup
 from swe_srl.training.workplace import Workplace
 
 
-class RlvrLesson(Teacher):
+class RlvrMethod(BaseMethod):
     """Sampled episodes of the training tasks, rewarded 1 when the hidden tests pass by the hardened rules, else 0."""
 
     criterion = "validation_resolved"
@@ -29,7 +31,7 @@ class RlvrLesson(Teacher):
     def __init__(self, work: Workplace, index: int, start: Path | str) -> None:
         super().__init__(work, index, start, len(work.tasks))
         self.runner = EpisodeRunner(work, index, derive_seed(self.seed, "episodes"))
-        self.judge = EpisodeRunner(work, index, derive_seed(self.seed, "validation"))
+        self.validator = EpisodeRunner(work, index, derive_seed(self.seed, "validation"))
         self.store = EpisodeStore(work.journal.run.file("rollouts") / str(index))
         self.sampler = EpisodeSampler(work.tasks, self.stage, self.seed, self._run, self.store)
 
@@ -76,7 +78,7 @@ class RlvrLesson(Teacher):
         jobs = [EpisodeJob(task) for task in tasks[: self.stage.validation_steps]]
         found: dict[Key, SampledEpisode] = {}
         with clock.phase("validate"), self.updater.context():
-            self.judge.run(jobs, (), lambda episode: found.update({episode.key: episode}), "validation")
+            self.validator.run(jobs, (), lambda episode: found.update({episode.key: episode}), "validation")
         ended = [found[key] for key in sorted(found)]
         failed = [episode for episode in ended if episode.error]
         if failed:
@@ -126,7 +128,7 @@ class RlvrLesson(Teacher):
 
 def unit_of(group: EpisodeGroup, std_scaling: bool) -> list[PolicyGroup]:
     """All turns of a task's episodes: those with the same context share it; each has its episode's advantage."""
-    advantages = _advantages(group.rewards, std_scaling)
+    advantages = group_advantages(torch.tensor([group.rewards]), std_scaling)[0].tolist()
     members: dict[tuple[int, ...], list[tuple[SampledTurn, float, int]]] = {}
     for episode, advantage in zip(group.episodes, advantages, strict=True):
         for turn in episode.turns:
@@ -140,9 +142,3 @@ def unit_of(group: EpisodeGroup, std_scaling: bool) -> list[PolicyGroup]:
         )
         for context, rows in members.items()
     ]
-
-
-def _advantages(rewards: Sequence[float], std_scaling: bool) -> list[float]:
-    import torch
-
-    return [float(one) for one in group_advantages(torch.tensor([list(rewards)]), std_scaling)[0]]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -13,14 +12,12 @@ from swe_srl.errors import TrainingError
 from swe_srl.protocols import Generator
 from swe_srl.rewards import get_similarity, step_reward
 from swe_srl.seeds import derive_seed
-from swe_srl.training.data import StepStream
+from swe_srl.training.dynamic import GroupSampler
 from swe_srl.training.settings import StageSettings
 from swe_srl.trajectories.action_format import parse_action
 from swe_srl.types import Action, Completion, FormatError, Sampling, Score, Step
 
 Logprobs = tuple[tuple[float, ...], ...]  # by completion and token
-SLOWEST_RATE = 0.25  # a round draws at most 1 / this many steps for each group that is missing
-RATE_MEMORY = 0.8  # weight of the past in the running share of groups kept
 
 
 @dataclass(frozen=True)
@@ -102,7 +99,7 @@ class Batch:
         return row | {f"reward_part/{name}": statistics.fmean(values) for name, values in sorted(parts.items())}
 
 
-class Sampler:
+class Sampler(GroupSampler[Rollouts]):
     """Draws the batches of one stage.
 
     Args:
@@ -121,41 +118,15 @@ class Sampler:
         seed: int,
         fits: Callable[[Step], bool] = lambda step: True,
     ) -> None:
-        self.generator, self.steps, self.stage, self.seed, self.fits = generator, steps, stage, seed, fits
+        super().__init__(len(steps), stage, seed, Rollouts.from_row)
+        self.generator, self.steps, self.fits = generator, steps, fits
         self.similarity = get_similarity(stage.similarity)
         self.sampling = Sampling(stage.temperature, max_new_tokens=stage.max_new_tokens)
-        self.stream = StepStream(len(steps), seed)
-        self.rate = 1.0  # running share of drawn groups that are kept
-        self.waiting: list[Rollouts] = []  # usable groups beyond the last batch: the first of the next one
-
-    def state(self) -> dict[str, Any]:
-        """What resuming needs, as JSON data."""
-        return {"drawn": self.stream.drawn, "rate": self.rate, "waiting": [group.row() for group in self.waiting]}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go on from `state`."""
-        self.stream = StepStream(len(self.steps), self.seed, state["drawn"])
-        self.rate = state["rate"]
-        self.waiting = [Rollouts.from_row(row) for row in state["waiting"]]
 
     def batch(self) -> Batch:
         """The next `batch_steps` groups; fewer when the bound on resampling is reached first."""
-        wanted, bound = self.stage.batch_steps, math.ceil(self.stage.max_resampling * self.stage.batch_steps)
-        batch = Batch(self.waiting)
-        drawn = 0
-        while len(batch.kept) < wanted and drawn < bound:
-            missing = wanted - len(batch.kept)
-            ask = min(bound - drawn, math.ceil(missing / max(self.rate, SLOWEST_RATE)))
-            drawn += ask
-            groups = self._draw(batch, ask)
-            if not self.stage.dynamic_sampling:
-                batch.kept += groups
-                continue
-            usable = [group for group in groups if group.spread > self.stage.epsilon]
-            if groups:
-                self.rate = RATE_MEMORY * self.rate + (1 - RATE_MEMORY) * len(usable) / len(groups)
-            batch.kept += usable
-        batch.kept, self.waiting = batch.kept[:wanted], batch.kept[wanted:]
+        batch = Batch([])
+        batch.kept = self.fill(lambda count: self._draw(batch, count))
         return batch
 
     def rescore(self, batch: Batch, logprobs: Callable[[Sequence[Rollouts]], Sequence[Logprobs]]) -> None:

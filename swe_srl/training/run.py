@@ -52,12 +52,12 @@ def train(settings: TrainSettings, progress: Progress | None = None) -> Path:
     progress = progress or SilentProgress()
     data, tasks = load_steps(settings), load_task_data(settings)
     recorded, fingerprints, _ = check_start(settings, data, tasks)
+    tasks, unavailable = (tasks, {}) if _finished(settings) else runnable(tasks, settings)
     defaults = as_mapping(TrainSettings())
     with RunFolder.start(settings.output, "train", recorded, fingerprints, FREE_SETTINGS, defaults) as run:
-        if run.file("result.json").exists():
+        if _finished(settings):
             progress.note(f"{run.path} is finished: nothing to do")
             return run.path
-        tasks, unavailable = runnable(tasks, settings)
         _describe(run, data, progress)
         _describe_tasks(run, tasks, unavailable, progress)
         if settings.threads:
@@ -162,7 +162,7 @@ def check_start(
     fingerprints |= _model_fingerprint(settings)
     defaults = as_mapping(TrainSettings())
     resumes = RunFolder.check(settings.output, "train", recorded, fingerprints, FREE_SETTINGS, defaults)
-    if not (settings.output / "result.json").exists():  # of a finished run, nothing is needed any more
+    if not _finished(settings):  # of a finished run, nothing is needed any more
         if settings.model not in (QUICKSTART, RANDOM):
             check_model_source(settings.model, (QUICKSTART, RANDOM))
         pick_device(settings.device)
@@ -170,8 +170,11 @@ def check_start(
             AgentDefinition.load(settings.agent_name)
             if settings.environment:
                 EnvironmentDefinition.load(settings.environment)
-            runnable(tasks, settings)
     return recorded, fingerprints, resumes
+
+
+def _finished(settings: TrainSettings) -> bool:
+    return (settings.output / "result.json").exists()
 
 
 def _model_fingerprint(settings: TrainSettings) -> dict[str, str]:

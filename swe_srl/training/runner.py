@@ -16,7 +16,7 @@ from swe_srl.generation.loading import encode_chat
 from swe_srl.grading import GradingSettings, OpenSandboxes, VerdictCache, grade
 from swe_srl.protocols import Generator
 from swe_srl.seeds import derive_seed
-from swe_srl.training.sampled import SampledEpisode, SampledTurn
+from swe_srl.training.sampled import Keep, SampledEpisode, SampledTurn
 from swe_srl.training.workplace import Workplace
 from swe_srl.types import (
     Completion,
@@ -31,7 +31,6 @@ from swe_srl.types import (
 )
 
 Recorded = tuple[tuple[int, ...], Completion]  # the context's tokens
-Keep = Callable[[SampledEpisode], None]
 
 
 class Recorder:

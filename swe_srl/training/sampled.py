@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,9 @@ class SampledEpisode:
     def verdict_row(self) -> dict[str, Any]:
         """What grading added, as JSON data."""
         return {name: getattr(self, name) for name in ("task_id", "sample", *VERDICT)}
+
+
+Keep = Callable[[SampledEpisode], None]
 
 
 class EpisodeStore:

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from swe_srl.training.checkpoints import Place, load_weights
 from swe_srl.training.journal import Clock
-from swe_srl.training.lessons import LESSONS, Lesson
+from swe_srl.training.method import Method
+from swe_srl.training.rlvr import RlvrMethod
 from swe_srl.training.settings import StageSettings
+from swe_srl.training.step_methods import SftMethod, SrlMethod
 from swe_srl.training.workplace import Workplace
+
+METHODS: dict[str, Callable[[Workplace, int, Path | str], Method]] = {
+    "srl": SrlMethod,
+    "sft": SftMethod,
+    "rlvr": RlvrMethod,
+}
 
 
 @dataclass
@@ -31,8 +40,8 @@ class StageTrainer:
 
     def __post_init__(self) -> None:
         self.stage: StageSettings = self.work.settings.stages[self.index]
-        self.lesson: Lesson = LESSONS[self.stage.method](self.work, self.index, self.start)
-        self.updates = self.lesson.updates
+        self.method: Method = METHODS[self.stage.method](self.work, self.index, self.start)
+        self.updates = self.method.updates
 
     @property
     def name(self) -> str:
@@ -45,9 +54,9 @@ class StageTrainer:
         self.work.progress.track(self.name, total=self.updates, done=self.update)
         if not resumed:
             self._begin()
-        updater = self.lesson.updater
+        updater = self.method.updater
         while self.update < self.updates:
-            state, journals = self.lesson.state(), dict(self.work.journal.lengths)
+            state, journals = self.method.state(), dict(self.work.journal.lengths)
             mark = (self.update, updater.optimiser.steps, False)
             try:
                 self._one_update()
@@ -55,7 +64,7 @@ class StageTrainer:
                 if mark == (self.update, updater.optimiser.steps, updater.stepping):
                     self._checkpoint(state, journals)  # the model is still that of the last complete update
                 raise
-        if said := self.lesson.watch.unlearnt():
+        if said := self.method.watch.unlearnt():
             self.work.progress.note(f"{self.name}: {said}")
 
     def finish(self) -> Place:
@@ -74,43 +83,43 @@ class StageTrainer:
             self.work.journal.rewind(self.work.journal.lengths)  # rows of this stage before its first checkpoint
             return False
         state = self.work.checkpoints.state(places[-1])
-        self.lesson.updater.optimiser.restore(self.work.checkpoints.restore(places[-1], self.work.model)["optimiser"])
+        self.method.updater.optimiser.restore(self.work.checkpoints.restore(places[-1], self.work.model)["optimiser"])
         self.update, self.best = state["update"], state["best"]
-        self.lesson.restore(state["sampler"], self.update)
+        self.method.restore(state["sampler"], self.update)
         self.work.journal.rewind(state["journals"])
-        self.lesson.watch.learnt = state.get("learnt", self.update > 0)
+        self.method.watch.learnt = state.get("learnt", self.update > 0)
         return True
 
     def _begin(self) -> None:
         clock = Clock()
-        row = self.lesson.validate(clock) if self.stage.eval_every else {}
+        row = self.method.validate(clock) if self.stage.eval_every else {}
         self._choose(row)
         self._write(row, clock)
-        self._checkpoint(self.lesson.state(), self.work.journal.lengths)
+        self._checkpoint(self.method.state(), self.work.journal.lengths)
 
     def _one_update(self) -> None:
         clock = Clock()
-        row = self.lesson.update(self.update + 1, clock)
+        row = self.method.update(self.update + 1, clock)
         self.update += 1
         improved = False
         if self.stage.eval_every and (self.update % self.stage.eval_every == 0 or self.update == self.updates):
-            row |= self.lesson.validate(clock)
+            row |= self.method.validate(clock)
             improved = self._choose(row)
         self._write(row, clock)
         due = self.stage.save_every and self.update % self.stage.save_every == 0
         if due or improved or self.update == self.updates:
-            self._checkpoint(self.lesson.state(), self.work.journal.lengths)
+            self._checkpoint(self.method.state(), self.work.journal.lengths)
         info = " · ".join(f"{name} {row[name]:.3f}" for name in ("reward_mean", "loss") if name in row)
         best = f" · best {self.best['value']:.3f}" if self.best else ""
         self.work.progress.advance(self.name, 1, info + best)
 
     def _choose(self, row: dict[str, Any]) -> bool:
         """Note the update as the best one when it is; returns whether it is."""
-        value = row.get(self.lesson.criterion)
+        value = row.get(self.method.criterion)
         if value is None:
             return False
         if self.best and (
-            value < self.best["value"] or (value == self.best["value"] and not self.lesson.later_on_ties)
+            value < self.best["value"] or (value == self.best["value"] and not self.method.later_on_ties)
         ):
             return False
         self.best = {"update": self.update, "value": value}
@@ -121,8 +130,8 @@ class StageTrainer:
         self.work.journal.metrics({**head, **row}, clock, self.work.position + self.update)
 
     def _checkpoint(self, sampler: dict[str, Any], journals: dict[str, int]) -> None:
-        state = {"sampler": sampler, "journals": journals, "best": self.best, "learnt": self.lesson.watch.learnt}
-        trainer = {"optimiser": self.lesson.updater.optimiser.state()}
+        state = {"sampler": sampler, "journals": journals, "best": self.best, "learnt": self.method.watch.learnt}
+        trainer = {"optimiser": self.method.updater.optimiser.state()}
         place = Place(self.index, self.update)
         self.work.checkpoints.write(place, self.work.model, self.work.tokenizer, trainer, state)
-        self.lesson.saved(self.update)
+        self.method.saved(self.update)

@@ -1,0 +1,122 @@
+"""What `srl`, `sft` and `rlvr` have in common: what a stage asks of them, and what they share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from transformers import PreTrainedModel
+
+from swe_srl.errors import TrainingError
+from swe_srl.generation.attention import use_grouped
+from swe_srl.generation.loading import load_model
+from swe_srl.seeds import derive_seed
+from swe_srl.training.forward import TokenGroup
+from swe_srl.training.journal import Clock
+from swe_srl.training.rollouts import Logprobs
+from swe_srl.training.selfcheck import self_check
+from swe_srl.training.settings import StageSettings
+from swe_srl.training.update import Totals, Updater
+from swe_srl.training.watch import Watch
+from swe_srl.training.workplace import Workplace
+
+
+class Method(Protocol):
+    """How a stage trains: what `StageTrainer` needs of `srl`, `sft` and `rlvr`."""
+
+    updater: Updater
+    watch: Watch
+    updates: int  # of the stage
+    criterion: str  # metric of `validate` that chooses the best update
+    later_on_ties: bool  # whether the later one of equally good updates is the best
+
+    def update(self, number: int, clock: Clock) -> dict[str, Any]:
+        """The update with this number, from 1; returns its metrics."""
+
+    def validate(self, clock: Clock) -> dict[str, Any]:
+        """Metrics on what is held out: the same, with the same random numbers, every time."""
+
+    def state(self) -> dict[str, Any]:
+        """What resuming needs, as JSON data."""
+
+    def restore(self, state: dict[str, Any], updates: int) -> None:
+        """Go on from `state`, taken after `updates` updates."""
+
+    def saved(self, updates: int) -> None:
+        """A checkpoint was written after so many updates: what only served to get there may go."""
+
+
+class BaseMethod:
+    """What the methods share: the updater, the self-check, the guard against divergence.
+
+    Args:
+        work: what the stages share; its model is changed in place.
+        index: of the stage.
+        start: model folder that the stage starts from: the reference of the KL divergence.
+        count: what an epoch passes over: steps, or tasks.
+    """
+
+    criterion = "validation_similarity"
+    later_on_ties = False
+
+    def __init__(self, work: Workplace, index: int, start: Path | str, count: int) -> None:
+        self.work, self.index, self.start = work, index, start
+        self.stage: StageSettings = work.settings.stages[index]
+        self.seed = derive_seed(work.settings.seed, "stage", index)
+        self.updates = self.stage.updates or math.ceil(self.stage.epochs * count / self.stage.batch_steps)
+        sampled = self.stage.method != "sft"
+        self.updater = Updater(
+            work.model,
+            self.stage,
+            self.updates * (self.stage.inner_epochs * self.stage.minibatches if sampled else 1),
+            work.settings.update_tokens,
+            work.autocast,
+            self._reference() if self.stage.kl and sampled else None,
+            plain=not work.settings.shared_contexts,
+        )
+        self.checked = False
+        self.watch = Watch()
+
+    @property
+    def name(self) -> str:
+        """Of the stage, for people."""
+        return f"stage {self.index + 1} of {len(self.work.settings.stages)} ({self.stage.method})"
+
+    def saved(self, updates: int) -> None:
+        """Nothing: all that is needed is in the checkpoint."""
+
+    def has_room(self, context: int, tokens: int) -> bool:
+        """Whether so many tokens have room after a context of so many."""
+        limit = self.work.settings.max_context_tokens
+        positions = getattr(self.work.model.config.get_text_config(decoder=True), "max_position_embeddings", None)
+        if limit and context > limit:
+            return False
+        return positions is None or context + tokens <= int(positions)
+
+    def guarded(self, totals: Totals, number: int) -> dict[str, float]:
+        """The metrics of an update.
+
+        Raises:
+            TrainingError: the loss is not finite.
+        """
+        row = totals.metrics()
+        if not math.isfinite(row["loss"]):
+            raise TrainingError(f"the loss of update {number} is {row['loss']}: lower the learning_rate")
+        return row
+
+    def check(self, groups: Sequence[TokenGroup], clock: Clock, sampled: Sequence[Logprobs] | None = None) -> None:
+        """On the first batch: whether shared contexts give what separate sequences give (see `self_check`)."""
+        if self.checked or not self.work.settings.shared_contexts or not self.work.generator.grouped:
+            return
+        with clock.phase("self_check"), self.updater.context():
+            self_check(self.work.model, groups, self.work.autocast or self.work.model.dtype, sampled)
+        self.checked = True
+
+    def _reference(self) -> PreTrainedModel:
+        """A frozen copy of the model that the stage started with."""
+        reference, _ = load_model(self.start, self.work.model.device, self.work.model.dtype)
+        reference.requires_grad_(False)
+        use_grouped(reference)
+        return reference
