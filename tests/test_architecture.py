@@ -19,7 +19,9 @@ DATA = PACKAGE / "data"
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"types", "errors"}),
     frozenset({"protocols"}),
-    frozenset({"definitions", "settings", "files", "progress", "seeds", "provenance", "runs", "testing"}),
+    frozenset(
+        {"definitions", "settings", "files", "progress", "seeds", "provenance", "python_source", "runs", "testing"}
+    ),
     frozenset({"rewards"}),
     frozenset({"sandboxes"}),
     frozenset({"trajectories"}),

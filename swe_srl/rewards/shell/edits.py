@@ -7,6 +7,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from swe_srl.python_source import parse_python
+
 _SUBSTITUTION = re.compile(r"\A(?P<where>[^s]*)s(?P<mark>[^\w\s\\])")
 _WRITES = re.compile(r"\.write\(|write_text\(|write_bytes\(|writelines\(")
 _SUFFIX = re.compile(r"\A[\w./~@+-]+\Z")
@@ -100,8 +102,8 @@ def _python(code: str) -> Edit:
 
 def _literals(code: str) -> list[str] | None:
     try:
-        tree = ast.parse(code)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        tree = parse_python(code)
+    except SyntaxError:
         return None
     nodes = [node for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
     return [str(node.value) for node in sorted(nodes, key=lambda node: (node.lineno, node.col_offset))]

@@ -6,6 +6,8 @@ import ast
 import random
 from dataclasses import dataclass
 
+from swe_srl.python_source import parse_expression
+
 MAX_CHARACTERS = 250
 _TEMPLATES = (
     "`{function}` returns the wrong result.\n\n`{example}` {outcome}, expected `{expected}`.",
@@ -53,7 +55,7 @@ def double_quoted(text: str) -> str:
         return text
     changed = text.replace("'", '"')
     try:
-        same = ast.literal_eval(changed) == ast.literal_eval(text)
+        same = ast.literal_eval(parse_expression(changed)) == ast.literal_eval(parse_expression(text))
     except (ValueError, SyntaxError):
         return text
     return changed if same else text

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from swe_srl.python_source import parse_python
 from swe_srl.tasks.synthesis.rewrites import Rewrite, rewrites
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -43,7 +44,7 @@ def mutations(source: str) -> list[Mutation]:
     [('boundary', 'return a <= b'), ('direction', 'return a > b')]
     """
     try:
-        tree = ast.parse(source)
+        tree = parse_python(source)
     except SyntaxError:
         return []
     lines = source.splitlines(keepends=True)
@@ -106,7 +107,7 @@ def _apply(rewrite: Rewrite, lines: list[str], function: str) -> Mutation | None
 
 def _parses(source: str) -> bool:
     try:
-        ast.parse(source)
+        parse_python(source)
     except SyntaxError:
         return False
     return True

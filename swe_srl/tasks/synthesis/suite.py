@@ -7,6 +7,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from swe_srl.python_source import parse_expression, parse_python
+
 TEST_COMMAND = "python3 -m unittest -v"
 TEST_SECONDS = 30  # bound of a suite that takes a fraction of a second: an agent's edit may loop for ever
 _RESULT = re.compile(r"^(.+?) \.\.\. .*?(ok|FAIL|ERROR|skipped\b.*)$", re.MULTILINE)
@@ -49,7 +51,7 @@ class TestMethod:
         """Whether the expression calls a function or method of that plain name."""
         if not self.expression:
             return False
-        called = [node.func for node in ast.walk(ast.parse(self.expression, mode="eval")) if isinstance(node, ast.Call)]
+        called = [node.func for node in ast.walk(parse_expression(self.expression)) if isinstance(node, ast.Call)]
         names = {f.id if isinstance(f, ast.Name) else f.attr for f in called if isinstance(f, ast.Name | ast.Attribute)}
         return function in names
 
@@ -73,7 +75,7 @@ def methods_of(path: str, text: str) -> list[TestMethod]:
     >>> methods_of("tests/test_a.py", text)[0].expression
     'f(1)'
     """
-    tree = ast.parse(text)
+    tree = parse_python(text)
     importing = "; ".join(ast.unparse(node) for node in tree.body if _is_plain_import(node))
     return [
         _test_method(path, owner.name, method, text, importing)

@@ -6,6 +6,7 @@ import ast
 import difflib
 from collections.abc import Collection, Mapping
 
+from swe_srl.python_source import parse_python
 from swe_srl.tasks.synthesis.suite import methods_of
 
 
@@ -42,7 +43,7 @@ def _blank_lines_before(line: int, lines: list[str]) -> set[int]:
 
 def _empty_classes(text: str, gone: set[int]) -> set[int]:
     """First body lines of the classes of which nothing is left."""
-    classes = [node for node in ast.parse(text).body if isinstance(node, ast.ClassDef)]
+    classes = [node for node in parse_python(text).body if isinstance(node, ast.ClassDef)]
     return {
         min(gone & set(range(node.body[0].lineno, (node.end_lineno or 0) + 1)))
         for node in classes

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from swe_srl.python_source import parse_expression
 from swe_srl.trajectories.action_format import SUBMIT
 from swe_srl.trajectories.calls import SHELL_TOOL, Call
 from swe_srl.trajectories.tools import editor, windowed
@@ -98,11 +99,11 @@ def _python_call(name: str, command: str, scene: Scene) -> str | Untranslatable:
     if long := _LONG_TEXT.search(command):  # a text whose newlines stand unescaped between single quotation marks
         command = f"{command[: long.start(1) - 1]}{long.group(1)!r})"
     try:
-        node = ast.parse(command, mode="eval").body
+        node = parse_expression(command)
         if not isinstance(node, ast.Call) or node.args:
             return Untranslatable(f"unparsable: {name} with positional arguments")
         arguments = {str(word.arg): ast.literal_eval(word.value) for word in node.keywords}
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # ValueError, …: of literal_eval
         return Untranslatable(f"unparsable: {name} is not a call with literal arguments")
     if name in windowed.NAMES:
         return windowed.translate_windowed(name, arguments, scene)

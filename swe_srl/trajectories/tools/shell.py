@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import shlex
 
+from swe_srl.python_source import parse_expression
+
 quote = shlex.quote
 
 
@@ -89,6 +91,6 @@ def literal(text: str) -> str:
 
 def _means(candidate: str, text: str) -> bool:
     try:
-        return bool(ast.literal_eval(candidate) == text)
+        return bool(ast.literal_eval(parse_expression(candidate)) == text)
     except (SyntaxError, ValueError):
         return False
