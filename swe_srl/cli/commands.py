@@ -110,6 +110,13 @@ COMMANDS = (
         positionals=("path",),
     ),
     Command(
+        "trajectories collect",
+        "let a policy work on tasks and keep the episodes that resolved them, to train on",
+        "swe_srl.evaluation.collection:CollectSettings",
+        "swe_srl.cli.collect:run",
+        plan="swe_srl.cli.collect:plan",
+    ),
+    Command(
         "trajectories replay",
         "run the commands of trajectories again and compare what they show",
         "swe_srl.cli.replay:ReplaySettings",

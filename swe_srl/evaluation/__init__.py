@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from swe_srl.evaluation.collection import Collection, CollectSettings, collect
     from swe_srl.evaluation.comparison import Comparison, compare
     from swe_srl.evaluation.logs import judge_again
     from swe_srl.evaluation.predictions import grade_predictions, read_predictions
@@ -14,9 +15,12 @@ if TYPE_CHECKING:
     from swe_srl.evaluation.settings import EvalSettings
 
 _HOMES = {
+    "CollectSettings": "collection",
+    "Collection": "collection",
     "Comparison": "comparison",
     "EvalSettings": "settings",
     "Report": "report",
+    "collect": "collection",
     "compare": "comparison",
     "evaluate": "running",
     "grade_predictions": "predictions",
@@ -24,9 +28,12 @@ _HOMES = {
     "read_predictions": "predictions",
 }
 __all__ = [
+    "CollectSettings",
+    "Collection",
     "Comparison",
     "EvalSettings",
     "Report",
+    "collect",
     "compare",
     "evaluate",
     "grade_predictions",

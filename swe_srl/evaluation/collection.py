@@ -1,0 +1,128 @@
+"""Trajectories from a policy's own episodes: those that resolved their task become demonstrations (rejection sampling)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+from swe_srl.evaluation.pipeline import Attempt, Journal
+from swe_srl.evaluation.report import Report
+from swe_srl.evaluation.running import evaluate
+from swe_srl.evaluation.settings import EvalSettings
+from swe_srl.files import write_jsonl
+from swe_srl.progress import Progress
+from swe_srl.protocols import Policy
+from swe_srl.runs import RunFolder
+from swe_srl.settings import check_at_least, setting
+from swe_srl.trajectories.rows import trajectory_to_row
+from swe_srl.types import FormatError, Trajectory
+
+FILE = "trajectories.jsonl"
+
+
+@dataclass(frozen=True)
+class CollectSettings(EvalSettings):
+    """Let a policy work on tasks and keep the episodes that resolved them, as trajectories to train on."""
+
+    split: str = setting(
+        "quickstart-train", "Tasks to work on: a training split by name, a file or folder of rows, or a hub id."
+    )
+    samples: int = setting(4, "Episodes per task.")
+    keep: int = setting(1, "Resolved episodes to keep of one task at most, the best first; 0 keeps all.")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_at_least(self, keep=0)
+
+    @property
+    def evaluation(self) -> EvalSettings:
+        """The evaluation run that the episodes come from: what is kept of them is not part of it."""
+        return EvalSettings(**{field.name: getattr(self, field.name) for field in fields(EvalSettings)})
+
+    @property
+    def folder(self) -> Path:
+        """That of the evaluation run."""
+        return self.evaluation.folder
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """What was kept of a run's episodes, and why not the others.
+
+    Args:
+        trajectories: the kept ones, by task id, the best of a task first.
+        episodes: how many were graded.
+        unresolved: did not resolve their task by the rules that decide.
+        fooled: resolved it by the official rules but not by the hardened ones; they are among `unresolved`.
+        duplicates: ran the same commands as a better one of the same task.
+        beyond: resolved, but more than `keep` of their task.
+    """
+
+    trajectories: tuple[Trajectory, ...] = ()
+    episodes: int = 0
+    unresolved: int = 0
+    fooled: int = 0
+    duplicates: int = 0
+    beyond: int = 0
+
+    @property
+    def tasks(self) -> int:
+        """Tasks with at least one kept trajectory."""
+        return len({trajectory.task_id for trajectory in self.trajectories})
+
+
+def collect(
+    settings: CollectSettings, progress: Progress | None = None, policy: Policy | None = None
+) -> tuple[Collection, Report]:
+    """Run the evaluation, or go on with it, and write what is kept to `trajectories.jsonl` in its folder.
+
+    Raises:
+        SweSrlError: as `evaluate` does.
+    """
+    report = evaluate(settings.evaluation, progress, policy)
+    journal = Journal(RunFolder.read(settings.folder, ("eval",)), settings.policy)
+    journal.load([("", sample) for sample in range(settings.samples)])
+    attempts = journal.attempts(journal.episodes)
+    collection = choose(attempts, settings.keep, settings.hardened)
+    write_jsonl(settings.folder / FILE, map(trajectory_to_row, collection.trajectories))
+    return collection, report
+
+
+def choose(attempts: Iterable[Attempt], keep: int, hardened: bool) -> Collection:
+    """The resolved attempts, without duplicates, at most `keep` of a task: few malformed turns first, then few turns.
+
+    Args:
+        attempts: episodes with their verdicts.
+        keep: of one task at most; 0 for all.
+        hardened: whether the hardened rules decide; else the official ones.
+    """
+    by_task: dict[str, list[Attempt]] = {}
+    episodes = unresolved = fooled = 0
+    for attempt in attempts:
+        resolved = attempt.verdict.hardened if hardened else attempt.verdict.official
+        episodes += 1
+        unresolved += not resolved
+        fooled += hardened and attempt.verdict.official and not resolved
+        by_task.setdefault(attempt.task_id, []).extend([attempt] if resolved else [])
+    kept: list[Trajectory] = []
+    duplicates = beyond = 0
+    for _, several in sorted(by_task.items()):
+        different: dict[tuple[str, ...], Attempt] = {}
+        for attempt in sorted(several, key=_rank):
+            different.setdefault(_commands(attempt.trajectory), attempt)
+        duplicates += len(several) - len(different)
+        best = list(different.values())[: keep or None]
+        beyond += len(different) - len(best)
+        kept += [replace(attempt.trajectory, resolved=True) for attempt in best]
+    return Collection(tuple(kept), episodes, unresolved, fooled, duplicates, beyond)
+
+
+def _rank(attempt: Attempt) -> tuple[int, int, int]:
+    turns = attempt.trajectory.turns
+    return sum(isinstance(turn.action, FormatError) for turn in turns), len(turns), attempt.sample
+
+
+def _commands(trajectory: Trajectory) -> tuple[str, ...]:
+    actions: Sequence[object] = [turn.action for turn in trajectory.turns]
+    return tuple(str(getattr(action, "command", "")).strip() for action in actions)
