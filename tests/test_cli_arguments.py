@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from swe_srl.cli.arguments import parse
-from swe_srl.cli.commands import Command
+from swe_srl.cli.commands import Command, find
 from swe_srl.errors import ConfigError
 from swe_srl.settings import setting
 
@@ -113,6 +113,13 @@ def test_a_missing_positional_is_named_with_its_help() -> None:
     with pytest.raises(ConfigError, match=r"PATH is missing: What to read\."):
         parse(JOB, [])
     assert parse(JOB, ["--print-config"]).print_config
+
+
+def test_usage_tells_needed_arguments_from_optional_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    for name, shown in (("compare", "compare BEFORE AFTER [flags]"), ("tasks list", "tasks list [SPLIT] [flags]")):
+        with pytest.raises(SystemExit):
+            parse(find(name.split())[0], ["--help"])
+        assert f"usage: swe-srl {shown}" in capsys.readouterr().out
 
 
 def test_help_shows_every_setting_with_its_default(capsys: pytest.CaptureFixture[str]) -> None:

@@ -125,7 +125,9 @@ def _positional(name: str) -> str:
 
 
 def _parser(command: Command, kind: type[Any], flags: list[_Flag]) -> argparse.ArgumentParser:
-    shown = " ".join(f"[{name.upper()}]" for name in command.positionals)
+    settings = settings_of(kind)
+    needed = {name for name in command.positionals if settings[name].default() in ("", None)}
+    shown = " ".join(name.upper() if name in needed else f"[{name.upper()}]" for name in command.positionals)
     parser = _Parser(
         prog=f"swe-srl {command.name}",
         usage=f"swe-srl {command.name} {f'{shown} ' if shown else ''}[flags] [KEY=VALUE ...]",
@@ -134,7 +136,6 @@ def _parser(command: Command, kind: type[Any], flags: list[_Flag]) -> argparse.A
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    settings = settings_of(kind)
     for name in command.positionals:
         parser.add_argument(_positional(name), metavar=name.upper(), nargs="?", help=_help(settings[name]))
     group = parser.add_argument_group("settings")
