@@ -109,7 +109,7 @@ def test_a_policy_with_nothing_more_to_do_ends_its_episode() -> None:
     assert len(episode.trajectory.turns) == 1
 
 
-@pytest.mark.parametrize("name", ["shell", "shell-last-two", "smoke", "quickstart"])
+@pytest.mark.parametrize("name", ["shell", "shell-last-two", "shell-tools", "smoke", "quickstart"])
 @pytest.mark.parametrize(("info", "shown"), [({}, "[killed]\nran ls"), ({"exit_code": 0}, "ran ls")])
 def test_what_an_acting_agent_sees_is_what_is_rendered_of_its_recorded_turn(
     name: str, info: dict[str, Any], shown: str
@@ -368,6 +368,12 @@ def test_a_models_completions_become_actions() -> None:
     assert (output.prompt_tokens, output.completion_tokens) == (5, 10)
     assert 0 < output.thought_tokens < 10
     assert policy.act([]) == []
+
+
+@pytest.mark.parametrize("form", ["plain", "tool"])
+def test_a_models_completions_are_read_in_the_agents_form(form: str) -> None:
+    policy = ModelPolicy(Parrot(format_action(Action("ls", "Look."), form=form)), Sampling(), form)
+    assert policy.act([Context("t", 0, ())])[0].action == Action("ls", "Look.")
 
 
 def test_a_completion_cut_by_the_token_limit_says_so() -> None:

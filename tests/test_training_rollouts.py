@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from training_data import make_trajectory
 from swe_srl.errors import ConfigError, TrainingError
 from swe_srl.training.rollouts import Rollouts, Sampler, mean_similarity, sharpened
 from swe_srl.training.settings import StageSettings
+from swe_srl.training.targets import target_tokens
 from swe_srl.training.watch import Watch
 from swe_srl.trajectories import make_steps
 from swe_srl.trajectories.action_format import format_action
@@ -62,6 +64,27 @@ def test_groups_without_spread_are_replaced_until_the_batch_is_full() -> None:
     assert len(generator.seeds) == len(set(generator.seeds)) == len(drawn)
     row = batches[0].metrics(0.01)
     assert row["skipped_share"] == sum(g.spread <= 0.01 for g in batches[0].drawn) / row["drawn_groups"]
+
+
+def test_completions_are_read_and_targets_written_in_the_agents_form() -> None:
+    steps = list(make_steps([make_trajectory(0)], Prompting(action_format="plain")))
+
+    def groups(form: str) -> list[Rollouts]:
+        generator = FakeGenerator()
+        generator._one = lambda seed, j: Completion(f"<think>Hm.</think>{steps[0].target}", (1,), (-0.5,), True, 10)
+        return Sampler(generator, steps, StageSettings(similarity="sequence"), 0, form=form).sample([(0, 0)], 2)
+
+    assert groups("plain")[0].rewards == (1.0, 1.0)
+    assert groups("bash")[0].reasons == ("no fenced bash command",) * 2
+    seen: list[str] = []
+
+    def tokenizer(text: str, add_special_tokens: bool) -> Any:
+        seen.append(text)
+        return SimpleNamespace(input_ids=[1])
+
+    tokenizer.eos_token_id = 0  # type: ignore[attr-defined]
+    assert target_tokens(tokenizer, steps[0], True, "tool") == (1, 0)  # type: ignore[arg-type]
+    assert seen == [format_action(Action(steps[0].target, steps[0].thought), bool(steps[0].thought), "tool")]
 
 
 def test_the_bound_on_resampling_holds() -> None:

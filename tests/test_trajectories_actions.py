@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 from trajectory_strategies import PATIENT
 
 from swe_srl.trajectories import ReadReport, make_steps
-from swe_srl.trajectories.action_format import format_action, parse_action
+from swe_srl.trajectories.action_format import FORMS, format_action, parse_action, unwritable
 from swe_srl.trajectories.calls import find_call
-from swe_srl.trajectories.prompting import Prompting
+from swe_srl.trajectories.prompting import Prompting, render_messages
 from swe_srl.types import Action, FormatError, Trajectory, Turn
 
 PIECES = st.sampled_from(
@@ -30,11 +30,73 @@ def test_what_is_written_is_read(command, thought):
     assert parse_action(format_action(action, thought=False)) == Action(command)
 
 
+@settings(PATIENT, max_examples=200)
+@given(COMMANDS, THOUGHTS, st.sampled_from(FORMS))
+@example("grep -n '</think>' a.py", "", "tool")
+@example("echo '</tool_call>'", "Hm.", "tool")
+def test_every_form_is_read_back_or_said_to_be_unwritable(command, thought, form):
+    action = Action(command, thought)
+    meant = Action(command.strip() if form == "plain" else command, thought)
+    if not unwritable(action, form):
+        assert parse_action(format_action(action, bool(thought), form), form) == meant
+    else:
+        assert (form == "bash" and "</think>" in thought) or (form != "bash" and "<" in command + thought)
+
+
 @settings(PATIENT, max_examples=300)
-@given(TEXT)
-def test_any_text_is_an_action_or_says_why_not(text):
-    read = parse_action(text)
+@given(TEXT, st.sampled_from(FORMS))
+def test_any_text_is_an_action_or_says_why_not(text, form):
+    read = parse_action(text, form)
     assert isinstance(read, Action) or (read.reason and read.text == text)
+
+
+CALL = '<tool_call>{"name": "bash", "arguments": {"command": "ls"}}</tool_call>'
+
+
+@pytest.mark.parametrize(
+    ("form", "text", "action"),
+    [
+        ("plain", "ls -la", Action("ls -la")),
+        ("plain", "<think>Look.</think>\n\nls\n", Action("ls", "Look.")),
+        ("plain", "Look.</think>ls", Action("ls", "Look.")),
+        ("plain", "<think>Look.", "<think> is not closed, or does not come first"),
+        ("plain", "<think>Look.</think>\n", "the command is empty"),
+        ("plain", "```bash\nls\n```", Action("```bash\nls\n```")),
+        ("tool", CALL, Action("ls")),
+        ("tool", f"<think>Look.</think>\n{CALL}", Action("ls", "Look.")),
+        ("tool", f"Look.\n{CALL}", Action("ls", "Look.")),
+        ("tool", f"{CALL}\n{CALL}", "2 commands: give exactly one"),
+        ("tool", "ls", "no tool call"),
+        ("tool", "```bash\nls\n```", "no tool call"),
+        ("tool", CALL[:-3], "the tool call is not closed"),
+        ("tool", "<tool_call>ls</tool_call>", 'a tool call is not {"name": "bash", "arguments": {"command": …}}'),
+        ("tool", "<tool_call>[1]</tool_call>", 'a tool call is not {"name": "bash", "arguments": {"command": …}}'),
+        (
+            "tool",
+            CALL.replace("bash", "view"),
+            "a call of 'view' with a command of type str: the tool is bash, with a text",
+        ),
+        (
+            "tool",
+            CALL.replace('"ls"', "3"),
+            "a call of 'bash' with a command of type int: the tool is bash, with a text",
+        ),
+        ("tool", CALL.replace("ls", " "), "the command is empty"),
+    ],
+)
+def test_other_forms(form, text, action):
+    read = parse_action(text, form)
+    assert read == action if isinstance(action, Action) else (read.reason == action)
+
+
+def test_steps_and_histories_are_written_in_the_agents_form():
+    prompting = Prompting(action_format="tool")
+    trajectory = Trajectory("t", "task", (Turn(Action("ls", "Look.")), Turn(Action("echo '</tool_call>'"))), "Fix it.")
+    report = ReadReport()
+    assert [step.target for step in make_steps([trajectory], prompting, report)] == ["ls"]
+    assert report.reported == 1
+    context = render_messages(prompting, "Fix it.", trajectory.turns)
+    assert context[1].content == CALL.replace("<tool_call>", "<tool_call>\n").replace("</tool_call>", "\n</tool_call>")
 
 
 @pytest.mark.parametrize("command", ["ls", "echo `date`", "echo ``"])

@@ -7,7 +7,7 @@ import pytest
 from swe_srl.agents import AgentDefinition
 from swe_srl.trajectories import make_steps, read_trajectories
 
-AGENTS = ("shell", "shell-last-two", "smoke", "quickstart")
+AGENTS = ("shell", "shell-last-two", "shell-tools", "smoke", "quickstart")
 SAID = "Look.\n```bash\nls\n```"
 
 
@@ -53,5 +53,5 @@ def test_an_exit_code_that_was_not_recorded_shows_nothing(tmp_path, agent, recor
     path.write_text(json.dumps(record) + "\n")
     steps = list(make_steps(read_trajectories(path), AgentDefinition.load(agent).prompting))
     seen = steps[-1].context[-1].content
-    code = {"shell": "[exit code 2]\n", "shell-last-two": "[exit code 2]\n"}.get(agent, "[exit 2]\n") if failed else ""
+    code = ("[exit code 2]\n" if agent.startswith("shell") else "[exit 2]\n") if failed else ""
     assert seen.rstrip() == f"{code}a.py"

@@ -82,11 +82,13 @@ class ModelPolicy:
     Args:
         generator: a local model or an endpoint.
         sampling: how completions are drawn; the seed is the context's.
+        form: how a completion holds its command: the agent definition's `action_format`.
     """
 
-    def __init__(self, generator: Generator, sampling: Sampling) -> None:
+    def __init__(self, generator: Generator, sampling: Sampling, form: str = "bash") -> None:
         self._generator = generator
         self._sampling = sampling
+        self._form = form
 
     def act(self, contexts: Sequence[Context]) -> list[PolicyOutput]:
         """One completion for each context, generated as one batch."""
@@ -95,17 +97,17 @@ class ModelPolicy:
         groups = self._generator.generate(
             [context.messages for context in contexts], 1, self._sampling, [context.seed for context in contexts]
         )
-        return [answer(group[0]) for group in groups]
+        return [answer(group[0], self._form) for group in groups]
 
 
-def answer(completion: Completion) -> PolicyAnswer:
+def answer(completion: Completion, form: str = "bash") -> PolicyAnswer:
     """A completion as a policy's answer. A malformed completion that the token limit cut says so.
 
     `thought_tokens` is the thought's share of the characters, rounded: the tokenizer's own count is not known here.
     """
     if completion.refusal is not None:
         return PolicyAnswer(completion.refusal, prompt_tokens=completion.prompt_tokens)
-    action = parse_action(completion.text)
+    action = parse_action(completion.text, form)
     if not completion.finished and isinstance(action, FormatError):
         action = FormatError(f"cut by the token limit; {action.reason}", completion.text)
     count = completion.completion_tokens or len(completion.token_ids)

@@ -57,7 +57,7 @@ def make_policy(settings: EvalSettings, agent: AgentDefinition, tasks: Sequence[
                 f"policy expert: no expert trajectory of {missing[0]} ({len(missing)} tasks have none): give --trajectories"
             )
         return ExpertPolicy(experts.values())
-    return ModelPolicy(make_generator(settings), agent.sampling)
+    return ModelPolicy(make_generator(settings), agent.sampling, agent.prompting.action_format)
 
 
 def check_policy(settings: EvalSettings) -> None:

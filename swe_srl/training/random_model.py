@@ -44,9 +44,9 @@ def train_tokenizer(texts: Iterator[str], vocabulary: int = VOCABULARY) -> PreTr
     return fast
 
 
-def make_random_model(folder: Path, steps: Sequence[Step], seed: int) -> None:
+def make_random_model(folder: Path, steps: Sequence[Step], seed: int, form: str = "bash") -> None:
     """Write a model folder: about a million parameters of the Qwen2 kind, and a tokenizer of these steps' texts."""
-    tokenizer = train_tokenizer(_texts(steps, seed))
+    tokenizer = train_tokenizer(_texts(steps, seed, form))
     config = Qwen2Config(
         vocab_size=len(tokenizer),
         hidden_size=128,
@@ -66,14 +66,14 @@ def make_random_model(folder: Path, steps: Sequence[Step], seed: int) -> None:
     save_model(folder, model, tokenizer)
 
 
-def _texts(steps: Sequence[Step], seed: int) -> Iterator[str]:
+def _texts(steps: Sequence[Step], seed: int, form: str) -> Iterator[str]:
     """Contexts and targets of steps in random order, up to a bound."""
     order = list(range(len(steps)))
     random.Random(derive_seed(seed, "tokenizer texts")).shuffle(order)
     room = TEXT_CHARACTERS
     for index in order:
         step = steps[index]
-        yield format_action(Action(step.target, step.thought))
+        yield format_action(Action(step.target, step.thought), form=form)
         for message in step.context[-2:]:
             yield message.content[: max(0, room)]
             room -= len(message.content)

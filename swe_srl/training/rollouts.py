@@ -108,6 +108,7 @@ class Sampler(GroupSampler[Rollouts]):
         stage: group size, sampling, reward, dynamic sampling.
         seed: of the stage; a group's completions depend on (seed, epoch, step) alone.
         fits: whether a step's context is short enough to be used.
+        form: how a completion holds its command (see `action_format`).
     """
 
     def __init__(
@@ -117,9 +118,10 @@ class Sampler(GroupSampler[Rollouts]):
         stage: StageSettings,
         seed: int,
         fits: Callable[[Step], bool] = lambda step: True,
+        form: str = "bash",
     ) -> None:
         super().__init__(len(steps), stage, seed, Rollouts.from_row)
-        self.generator, self.steps, self.fits = generator, steps, fits
+        self.generator, self.steps, self.fits, self.form = generator, steps, fits, form
         self.similarity = get_similarity(stage.similarity)
         self.sampling = Sampling(stage.temperature, max_new_tokens=stage.max_new_tokens)
 
@@ -170,7 +172,7 @@ class Sampler(GroupSampler[Rollouts]):
                 "the generator gave completions without token ids and log-probabilities: train with a local model"
             )
         target = self.steps[index].target
-        actions = [_action(one, self.stage.max_new_tokens) for one in completions]
+        actions = [_action(one, self.stage.max_new_tokens, self.form) for one in completions]
         scores = [step_reward(action, target, self.similarity, self.stage.format_penalty) for action in actions]
         return Rollouts(
             index,
@@ -196,10 +198,10 @@ def sharpened(value: float, sharpness: float) -> float:
     return value**sharpness if value > 0 else value
 
 
-def _action(completion: Completion, limit: int) -> Action | FormatError:
+def _action(completion: Completion, limit: int, form: str) -> Action | FormatError:
     if not completion.finished:  # whole as it may look, the policy did not end there
         return FormatError(f"did not end within {limit} tokens", completion.text)
-    return parse_action(completion.text)
+    return parse_action(completion.text, form)
 
 
 def _numbers(score: Score) -> dict[str, float]:

@@ -160,6 +160,8 @@ def check_start(
     """
     recorded, fingerprints = as_mapping(settings), data.fingerprints() | tasks.fingerprints()
     fingerprints |= _model_fingerprint(settings)
+    if (form := _action_format(settings)) != "bash":
+        fingerprints["action_format"] = form
     defaults = as_mapping(TrainSettings())
     resumes = RunFolder.check(settings.output, "train", recorded, fingerprints, FREE_SETTINGS, defaults)
     if not _finished(settings):  # of a finished run, nothing is needed any more
@@ -198,8 +200,13 @@ def _start_model(settings: TrainSettings, run: RunFolder, data: StepData) -> Pat
         return settings.model
     folder = run.file("random-model")
     if not folder.exists():
-        write_folder(folder, lambda hidden: make_random_model(hidden, data.training, settings.seed))
+        form = _action_format(settings)
+        write_folder(folder, lambda hidden: make_random_model(hidden, data.training, settings.seed, form))
     return folder
+
+
+def _action_format(settings: TrainSettings) -> str:
+    return AgentDefinition.load(settings.agent_name).prompting.action_format
 
 
 def _workplace(
@@ -229,4 +236,5 @@ def _workplace(
         journal,
         progress,
         DTYPES["bfloat16"] if half else None,
+        _action_format(settings),
     )

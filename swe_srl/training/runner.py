@@ -100,7 +100,7 @@ class EpisodeRunner:
         settings = self.work.settings
         grading = GradingSettings(settings.sandbox, settings.grading_timeout, open=OpenSandboxes())
         recorder = Recorder(self.work.generator, self._encode, settings.max_context_tokens)
-        policy = ModelPolicy(recorder, self.agent.sampling)
+        policy = ModelPolicy(recorder, self.agent.sampling, self.agent.prompting.action_format)
         episodes = run_episodes(jobs, policy, self._environment, self.agent, self.seed, settings.workers)
         pool = ThreadPoolExecutor(settings.grading_workers, thread_name_prefix="grading")
         lock, track = threading.Lock(), f"{doing} episodes"

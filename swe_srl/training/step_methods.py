@@ -36,7 +36,8 @@ class StepMethod(BaseMethod):
         if not steps:
             return {}
         with clock.phase("validate"), self.updater.context():
-            judge = Sampler(self.work.generator, steps, self.stage, derive_seed(self.seed, "validation"))
+            seed = derive_seed(self.seed, "validation")
+            judge = Sampler(self.work.generator, steps, self.stage, seed, form=self.work.action_format)
             groups = judge.sample([(0, index) for index in range(len(steps))], 1)
             loss = self.updater.loss([self.target(step) for step in steps])
         malformed = sum(bool(reason) for group in groups for reason in group.reasons)
@@ -68,7 +69,8 @@ class StepMethod(BaseMethod):
 
     def target(self, step: Step) -> TokenGroup:
         """The step's target as tokens."""
-        tokens = target_tokens(self.work.tokenizer, step, self.stage.sft_target == "thought+command")
+        thought = self.stage.sft_target == "thought+command"
+        tokens = target_tokens(self.work.tokenizer, step, thought, self.work.action_format)
         return TokenGroup(self.work.encode(step.context), (tokens,))
 
     def fits(self, step: Step, target: bool = False) -> bool:
@@ -84,7 +86,7 @@ class SrlMethod(StepMethod):
 
     def __init__(self, work: Workplace, index: int, start: Path | str) -> None:
         super().__init__(work, index, start)
-        self.sampler = Sampler(work.generator, self.steps, self.stage, self.seed, self.fits)
+        self.sampler = Sampler(work.generator, self.steps, self.stage, self.seed, self.fits, work.action_format)
 
     def state(self) -> dict[str, Any]:
         """Of the sampler."""

@@ -8,13 +8,14 @@ from swe_srl.trajectories.action_format import format_action
 from swe_srl.types import Action, Step
 
 
-def target_tokens(tokenizer: PreTrainedTokenizerBase, step: Step, thought: bool) -> tuple[int, ...]:
+def target_tokens(tokenizer: PreTrainedTokenizerBase, step: Step, thought: bool, form: str = "bash") -> tuple[int, ...]:
     """Token ids of the expert's action and the end token.
 
     Args:
         thought: write the expert's thought too, where there is one.
+        form: how a completion holds its command (see `action_format`).
     """
-    text = format_action(Action(step.target, step.thought), thought=thought and bool(step.thought))
+    text = format_action(Action(step.target, step.thought), thought and bool(step.thought), form)
     ids = tokenizer(text, add_special_tokens=False).input_ids
     end = tokenizer.eos_token_id
     assert end is not None

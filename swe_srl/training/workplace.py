@@ -36,6 +36,7 @@ class Workplace:
     journal: Journal
     progress: Progress
     autocast: torch.dtype | None
+    action_format: str = "bash"  # how a completion holds its command
     position: int = 0  # updates of the stages before
 
     def __post_init__(self) -> None:

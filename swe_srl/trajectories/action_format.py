@@ -1,52 +1,74 @@
-"""The text form of an action: `<think>…</think>`, then one fenced `bash` command.
+"""The text form of an action: `<think>…</think>`, then the command in one of three forms.
+
+    bash    one fenced `bash` command
+    plain   the rest of the completion, whatever it is: for models without a format, and for other domains
+    tool    one `<tool_call>` with JSON inside, as the chat templates of Qwen and Hermes write it
 
 Parsing is strict on what matters for training (exactly one command) and says why a completion is malformed.
 """
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Callable
 
 from swe_srl.types import Action, FormatError
 
+FORMS = ("bash", "plain", "tool")
 SUBMIT = "submit"  # the reserved command that ends an episode, in trajectories of every format
 
 _THINK = re.compile(r"\A\s*<think>(.*?)</think>", re.DOTALL)
 _FENCE = re.compile(r"^(?P<mark>`{3,})(?P<language>[^\n`]*)\n(?P<body>.*?)^(?P=mark)[ \t]*$", re.DOTALL | re.MULTILINE)
 _BACKTICKS = re.compile(r"`{3,}")
+_TOOL_CALL = re.compile(r"<tool_call>(.*?)</tool_call>", re.DOTALL)
+_BLOCKS = {"bash": _FENCE, "tool": _TOOL_CALL}
 _SHELL_LANGUAGES = frozenset({"bash", "sh", "shell"})
 
 
-def format_action(action: Action, thought: bool = True) -> str:
+def format_action(action: Action, thought: bool = True, form: str = "bash") -> str:
     """The completion that holds `action`. The fence is longer than any run of backticks in the command, and at least three.
 
     >>> format_action(Action("ls", "Look around."))
     '<think>Look around.</think>\\n```bash\\nls\\n```'
     >>> format_action(Action("ls", "Look around."), thought=False)
     '```bash\\nls\\n```'
+    >>> format_action(Action("ls", "Look around."), form="tool")
+    '<think>Look around.</think>\\n<tool_call>\\n{"name": "bash", "arguments": {"command": "ls"}}\\n</tool_call>'
     """
-    mark = "`" * max([3, *(len(run) + 1 for run in _BACKTICKS.findall(action.command))])
-    fence = f"{mark}bash\n{action.command}\n{mark}"
-    return f"<think>{action.thought}</think>\n{fence}" if thought else fence
+    said = _written(action.command, form)
+    return f"<think>{action.thought}</think>\n{said}" if thought else said
 
 
-def unwritable(action: Action) -> str:
+def _written(command: str, form: str) -> str:
+    if form == "plain":
+        return command
+    if form == "tool":
+        call = {"name": "bash", "arguments": {"command": command}}
+        return f"<tool_call>\n{json.dumps(call, ensure_ascii=False)}\n</tool_call>"
+    mark = "`" * max([3, *(len(run) + 1 for run in _BACKTICKS.findall(command))])
+    return f"{mark}bash\n{command}\n{mark}"
+
+
+def unwritable(action: Action, form: str = "bash") -> str:
     """Why the completion of `format_action` would not be read as this action; "" when it would.
 
     >>> unwritable(Action("ls", "It prints </think>."))
     'cannot be written: more than one thought'
     """
-    read = parse_action(format_action(action, thought=bool(action.thought)))
+    read = parse_action(format_action(action, bool(action.thought), form), form)
     if isinstance(read, FormatError):
         return f"cannot be written: {read.reason}"
-    return "" if read.command == action.command.rstrip("\n") else "cannot be written: read back as another command"
+    meant = action.command.strip() if form == "plain" else action.command.rstrip("\n")
+    return "" if read.command == meant else "cannot be written: read back as another command"
 
 
-def parse_action(text: str) -> Action | FormatError:
+def parse_action(text: str, form: str = "bash") -> Action | FormatError:
     """The action in a completion, or why there is none.
 
-    A thought is optional, but an opened one must be closed; after it there is exactly one fenced bash command. A thought that
-    is closed but not opened is one too: chat templates of reasoning models open it in the prompt.
+    A thought is optional, but an opened one must be closed; after it there is exactly one command, in its form. A thought that
+    is closed but not opened is one too: chat templates of reasoning models open it in the prompt. Text around a fenced
+    command or a tool call is the thought when there is no other, or is ignored.
 
     >>> parse_action("<think>Look around.</think>\\n```bash\\nls\\n```")
     Action(command='ls', thought='Look around.')
@@ -54,32 +76,65 @@ def parse_action(text: str) -> Action | FormatError:
     Action(command='ls', thought='Look around.')
     >>> parse_action("ls").reason
     'no fenced bash command'
+    >>> parse_action("<think>Half of 8.</think> 4", form="plain")
+    Action(command='4', thought='Half of 8.')
     """
     think = _THINK.match(text)
-    thought, rest = (think.group(1), text[think.end() :]) if think else _opened_before(text)
-    said = _FENCE.sub("", rest)  # what a command holds is its own business
+    thought, rest = (think.group(1), text[think.end() :]) if think else _opened_before(text, form)
+    said = _BLOCKS[form].sub("", rest) if form in _BLOCKS else rest
     if "<think>" in said or (thought is not None and think is None and "<think>" in thought):
         return FormatError(
             "<think> is not closed, or does not come first" if think is None else "more than one thought", text
         )
     if "</think>" in said:
         return FormatError("more than one thought", text)
-    commands = [found["body"] for found in _FENCE.finditer(rest) if found["language"].strip() in _SHELL_LANGUAGES]
-    if not commands:
-        reason = "the fenced command is not closed" if "```" in rest else "no fenced bash command"
-        return FormatError(reason, text)
+    commands = _READERS[form](rest)
+    if isinstance(commands, str):
+        return FormatError(commands, text)
     if len(commands) > 1:
         return FormatError(f"{len(commands)} commands: give exactly one", text)
     if not commands[0].strip():
         return FormatError("the command is empty", text)
     if thought is None:
-        thought = rest[: rest.index("```")]
+        thought = "" if form == "plain" else rest[: rest.index(_OPENINGS[form])]
     return Action(command=commands[0].rstrip("\n"), thought=thought.strip())
 
 
-def _opened_before(text: str) -> tuple[str | None, str]:
+def _fenced(rest: str) -> list[str] | str:
+    """The commands of a completion's rest after the thought, or why it is malformed."""
+    commands = [found["body"] for found in _FENCE.finditer(rest) if found["language"].strip() in _SHELL_LANGUAGES]
+    return commands or ("the fenced command is not closed" if "```" in rest else "no fenced bash command")
+
+
+def _called(rest: str) -> list[str] | str:
+    calls = _TOOL_CALL.findall(rest)
+    if not calls:
+        return "the tool call is not closed" if "<tool_call>" in rest else "no tool call"
+    commands = []
+    for call in calls:
+        try:
+            read = json.loads(call)
+            name, command = read["name"], read["arguments"]["command"]
+        except (ValueError, TypeError, KeyError, RecursionError):
+            return 'a tool call is not {"name": "bash", "arguments": {"command": …}}'
+        if name != "bash" or not isinstance(command, str):
+            return f"a call of {name!r} with a command of type {type(command).__name__}: the tool is bash, with a text"
+        commands.append(command)
+    return commands
+
+
+_READERS: dict[str, Callable[[str], list[str] | str]] = {
+    "bash": _fenced,
+    "plain": lambda rest: [rest.strip()],
+    "tool": _called,
+}
+_OPENINGS = {"bash": "```", "tool": "<tool_call>"}
+
+
+def _opened_before(text: str, form: str) -> tuple[str | None, str]:
     """The thought that the prompt opened (None when there is none) and what follows it."""
     end = text.find("</think>")
-    if end < 0 or any(found.start() < end < found.end() for found in _FENCE.finditer(text)):
+    blocks = _BLOCKS[form].finditer(text) if form in _BLOCKS else ()
+    if end < 0 or any(found.start() < end < found.end() for found in blocks):
         return None, text
     return text[:end], text[end + len("</think>") :]

@@ -11,7 +11,7 @@ from typing import Any
 import jinja2
 
 from swe_srl.errors import ConfigError
-from swe_srl.trajectories.action_format import format_action
+from swe_srl.trajectories.action_format import FORMS, format_action
 from swe_srl.types import Action, Message, Turn
 
 CONTEXT_POLICIES = ("full", "last_k")
@@ -31,6 +31,7 @@ class Prompting:
         rounds: k of `last_k`.
         history_thoughts: whether earlier assistant messages keep their thoughts.
         observation_chars: longer observations lose their middle, and the text says so.
+        action_format: how a completion holds its command: `bash` (fenced), `plain` or `tool` (see `action_format`).
     """
 
     system: str = ""
@@ -40,8 +41,11 @@ class Prompting:
     rounds: int = 2
     history_thoughts: bool = False
     observation_chars: int = 10_000
+    action_format: str = "bash"
 
     def __post_init__(self) -> None:
+        if self.action_format not in FORMS:
+            raise ConfigError(f"action_format must be one of {', '.join(FORMS)}, not {self.action_format!r}")
         if self.context not in CONTEXT_POLICIES:
             raise ConfigError(f"context must be one of {', '.join(CONTEXT_POLICIES)}, not {self.context!r}")
         if self.rounds < 0:
@@ -113,7 +117,8 @@ def _opening(prompting: Prompting, problem_statement: str) -> list[Message]:
 
 def _round(prompting: Prompting, turn: Turn) -> tuple[Message, Message]:
     if isinstance(turn.action, Action):
-        said = format_action(turn.action, thought=prompting.history_thoughts and bool(turn.action.thought))
+        thought = prompting.history_thoughts and bool(turn.action.thought)
+        said = format_action(turn.action, thought, prompting.action_format)
     else:
         said = turn.action.text
     seen = render_observation(prompting, turn.observation, turn.exit_code, turn.killed)

@@ -66,7 +66,8 @@ def make_steps(
                 report.report(turn.action.reason, trajectory, index, turn.action.text)
                 continue
             step = _step(trajectory, index, turn.action, context)
-            reason = refused or chooser.step(step, last=index == len(turns) - 1) or unwritable(turn.action)
+            reason = refused or chooser.step(step, last=index == len(turns) - 1)
+            reason = reason or unwritable(turn.action, prompting.action_format)
             if reason:
                 report.report(reason, trajectory, index, turn.action.command)
             else:
