@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -116,6 +116,15 @@ def _task(row: Mapping[str, Any], where: str) -> Task:
 
 
 def _hub_tasks(hub_id: str, revision: str, split: str) -> list[Task]:
+    return [_task(row, where) for where, row in hub_rows(hub_id, revision, split)]
+
+
+def hub_rows(hub_id: str, revision: str, split: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The rows of a data set on the hub, each with its place for messages.
+
+    Raises:
+        TaskError: it cannot be loaded; the message says how to use a local file.
+    """
     import datasets
     from datasets.exceptions import DatasetsError
 
@@ -128,4 +137,5 @@ def _hub_tasks(hub_id: str, revision: str, split: str) -> list[Task]:
             f"{reason}. Without the hub, download the data set's .parquet or .jsonl file elsewhere and give its path "
             f"instead of the name; a filled cache is used with HF_HUB_OFFLINE=1"
         ) from error
-    return [_task(row, f"{hub_id}, row {number}") for number, row in enumerate(rows)]
+    for number, row in enumerate(rows):
+        yield f"{hub_id}, row {number}", row

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,7 +15,8 @@ from swe_srl.errors import ConfigError
 from swe_srl.trajectories.action_format import FORMS, format_action
 from swe_srl.types import Action, Message, Turn
 
-CONTEXT_POLICIES = ("full", "last_k")
+_TITLE = re.compile(r"\A\*\*(?P<title>[^*\n]+?):?\*\*:?\s*")
+CONTEXT_POLICIES = ("full", "last_k", "inline")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +25,16 @@ class Prompting:
 
     Args:
         system: system message, or "" for none.
-        instance: jinja2 template of the first user message; variable `problem_statement`.
+        instance: jinja2 template of the first user message; variables `problem_statement` and, when `context` is `inline`,
+            `steps` (the commands so far) and `title` (of the step that comes next, where that is known and `titles` is on).
         observation: jinja2 template of an observation; variables `output`, `killed`, and `exit_code` (None when the command
             was killed, and in trajectories of tools that do not record it).
         context: `full` shows every round; `last_k` shows the issue and the last `rounds` action–observation rounds (the
-            paper's software setting has 2).
+            paper's software setting has 2); `inline` is one user message, in which `instance` shows what was done so far.
         rounds: k of `last_k`.
         history_thoughts: whether earlier assistant messages keep their thoughts.
         observation_chars: longer observations lose their middle, and the text says so.
+        titles: whether a demonstrated step's title is part of its context instead of its target (`n. **TITLE** ACTION`).
         action_format: how a completion holds its command: `bash` (fenced), `plain` or `tool` (see `action_format`).
     """
 
@@ -41,6 +45,7 @@ class Prompting:
     rounds: int = 2
     history_thoughts: bool = False
     observation_chars: int = 10_000
+    titles: bool = False
     action_format: str = "bash"
 
     def __post_init__(self) -> None:
@@ -90,6 +95,8 @@ def render_messages(prompting: Prompting, problem_statement: str, turns: Sequenc
     Observations in `turns` are raw terminal texts. A malformed turn keeps its text as the assistant's message, so that the
     policy sees what it wrote and why it was refused.
     """
+    if prompting.context == "inline":
+        return tuple(_opening(prompting, problem_statement, _done(turns)))
     rounds = [_round(prompting, turn) for turn in _shown(prompting, turns)]
     return (*_opening(prompting, problem_statement), *chain.from_iterable(rounds))
 
@@ -98,6 +105,10 @@ def render_contexts(
     prompting: Prompting, problem_statement: str, turns: Sequence[Turn]
 ) -> Iterator[tuple[Message, ...]]:
     """`render_messages` before every turn in order, each turn rendered once: contexts 0 to `len(turns) - 1`."""
+    if prompting.context == "inline":
+        for index, turn in enumerate(turns):
+            yield tuple(_opening(prompting, problem_statement, _done(turns[:index]), _title(prompting, turn)))
+        return
     opening = _opening(prompting, problem_statement)
     rounds: list[tuple[Message, Message]] = []
     for turn in turns:
@@ -109,9 +120,30 @@ def _shown(prompting: Prompting, turns: Sequence[Any]) -> Sequence[Any]:
     return turns[max(0, len(turns) - prompting.rounds) :] if prompting.context == "last_k" else turns
 
 
-def _opening(prompting: Prompting, problem_statement: str) -> list[Message]:
+def split_title(prompting: Prompting, command: str) -> tuple[str, str]:
+    """The title of a demonstrated step, when it is shown in the context, and what is left for the target.
+
+    >>> split_title(Prompting(titles=True), "**Add the terms:** So 2 + 2 = 4.")
+    ('Add the terms', 'So 2 + 2 = 4.')
+    >>> split_title(Prompting(), "**Add the terms:** So 2 + 2 = 4.")
+    ('', '**Add the terms:** So 2 + 2 = 4.')
+    """
+    found = _TITLE.match(command) if prompting.titles else None
+    return (found["title"].strip(), command[found.end() :]) if found else ("", command)
+
+
+def _title(prompting: Prompting, turn: Turn) -> str:
+    return split_title(prompting, turn.action.command)[0] if isinstance(turn.action, Action) else ""
+
+
+def _done(turns: Sequence[Turn]) -> list[str]:
+    return [turn.action.command for turn in turns if isinstance(turn.action, Action)]
+
+
+def _opening(prompting: Prompting, problem_statement: str, steps: Sequence[str] = (), title: str = "") -> list[Message]:
     messages = [Message("system", prompting.system)] if prompting.system else []
-    issue = _render("instance", prompting.instance, problem_statement=problem_statement)
+    inline = {"steps": list(steps), "title": title} if prompting.context == "inline" else {}
+    issue = _render("instance", prompting.instance, problem_statement=problem_statement, **inline)
     return [*messages, Message("user", issue)]
 
 

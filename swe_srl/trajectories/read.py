@@ -12,7 +12,17 @@ from typing import Any
 
 from swe_srl.errors import TrajectoryError, suggest
 from swe_srl.trajectories.metadata import restored
-from swe_srl.trajectories.readers import adp, atif, messages, mini_swe_agent, openhands, own, r2e_gym, swe_agent
+from swe_srl.trajectories.readers import (
+    adp,
+    atif,
+    messages,
+    mini_swe_agent,
+    numbered,
+    openhands,
+    own,
+    r2e_gym,
+    swe_agent,
+)
 from swe_srl.trajectories.records import Record, is_record_file, read_records
 from swe_srl.trajectories.report import ReadReport
 from swe_srl.types import Trajectory
@@ -63,6 +73,7 @@ READERS = (
     Reader(r2e_gym.NAME, r2e_gym.recognises, r2e_gym.convert),
     Reader(swe_agent.NAME, swe_agent.recognises, swe_agent.convert),
     Reader(openhands.NAME, openhands.recognises, openhands.convert, openhands.is_event, "history"),
+    Reader(numbered.NAME, numbered.recognises, numbered.convert),
     Reader(messages.NAME, messages.recognises, messages.convert, messages.is_message, "messages"),
 )
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from swe_srl.settings import check_at_least, setting
 from swe_srl.trajectories.action_format import SUBMIT, unwritable
 from swe_srl.trajectories.contamination import ContaminationIndex
-from swe_srl.trajectories.prompting import Prompting, render_contexts
+from swe_srl.trajectories.prompting import Prompting, render_contexts, split_title
 from swe_srl.trajectories.report import ReadReport
 from swe_srl.types import Action, Message, Step, Trajectory, Turn
 
@@ -65,9 +65,10 @@ def make_steps(
             if not isinstance(turn.action, Action):
                 report.report(turn.action.reason, trajectory, index, turn.action.text)
                 continue
-            step = _step(trajectory, index, turn.action, context)
+            _, target = split_title(prompting, turn.action.command)
+            step = _step(trajectory, index, replace(turn.action, command=target), context)
             reason = refused or chooser.step(step, last=index == len(turns) - 1)
-            reason = reason or unwritable(turn.action, prompting.action_format)
+            reason = reason or unwritable(replace(turn.action, command=target), prompting.action_format)
             if reason:
                 report.report(reason, trajectory, index, turn.action.command)
             else:

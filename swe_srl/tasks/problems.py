@@ -1,0 +1,97 @@
+"""Problems with a final answer: tasks that need no repository. The published mathematics sets, or a file of rows.
+
+A row has `problem` (or `question`) and `answer`, or a `solution` whose last `\\boxed{}` holds the answer.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from swe_srl.errors import TaskError
+from swe_srl.tasks.files import read_rows
+from swe_srl.tasks.sources import HubSet, hub_rows
+from swe_srl.types import Task
+
+PROBLEM_SETS: Mapping[str, HubSet] = {
+    "aime24": HubSet("HuggingFaceH4/aime_2024", "", split="train"),
+    "aime25": HubSet("math-ai/aime25", ""),
+    "amc23": HubSet("math-ai/amc23", ""),
+    "minerva": HubSet("math-ai/minervamath", ""),
+    "math500": HubSet("HuggingFaceH4/MATH-500", ""),
+}
+_NAMES = ("unique_id", "id", "idx", "problem_idx")
+
+
+def load_problems(name: str, path: str = "", revision: str = "") -> list[Task]:
+    """The problems of a named set, in order; the answer is in `extra`, as text.
+
+    Args:
+        name: one of `PROBLEM_SETS`; the problems are named after it.
+        path: a file of rows that stands in for the hub (.json, .jsonl, .parquet).
+        revision: commit, branch or tag of the hub's data set; "" for the newest.
+
+    Raises:
+        TaskError: the rows cannot be had, a row has no problem or answer, or two have the same name.
+    """
+    known = PROBLEM_SETS[name]
+    rows = read_rows(Path(path)) if path else hub_rows(known.hub_id, revision or known.revision, known.split)
+    problems: dict[str, Task] = {}
+    for number, (where, row) in enumerate(rows, 1):
+        problem = _problem(name, number, row, where)
+        if problem.instance_id in problems:
+            raise TaskError(f"{where}: {problem.instance_id} occurs twice")
+        problems[problem.instance_id] = problem
+    if not problems:
+        raise TaskError(f"{path or name}: no problem in it")
+    return list(problems.values())
+
+
+def answer_of(task: Task) -> str:
+    """The answer of a problem."""
+    return str(json.loads(task.extra)["answer"])
+
+
+def last_boxed(text: str) -> str:
+    """What the last `\\boxed{…}` of a text holds, braces matched; "" when there is none.
+
+    >>> last_boxed(r"First \\boxed{1}, so \\boxed{\\frac{1}{2}}.")
+    '\\\\frac{1}{2}'
+    """
+    start = text.rfind("\\boxed{")
+    if start < 0:
+        return ""
+    depth, begin = 0, start + len("\\boxed")
+    for index in range(begin, len(text)):
+        depth += {"{": 1, "}": -1}.get(text[index], 0)
+        if depth == 0:
+            return text[begin + 1 : index].strip()
+    return ""
+
+
+def _problem(name: str, number: int, row: Mapping[str, Any], where: str) -> Task:
+    statement = next((row[key] for key in ("problem", "question") if isinstance(row.get(key), str)), "")
+    answer = _text(row["answer"]) if row.get("answer") is not None else last_boxed(str(row.get("solution", "")))
+    if not statement.strip() or not answer:
+        raise TaskError(
+            f"{where}: a problem needs `problem` and `answer` (or a `solution` with the answer in \\boxed{{}})"
+        )
+    label = str(next((row[key] for key in _NAMES if row.get(key) is not None), number))
+    field = next((str(row[key]) for key in ("subject", "type") if row.get(key)), "")
+    return Task(
+        instance_id=f"{name}-{re.sub(r'[^A-Za-z0-9_.-]+', '-', label)}",
+        repo=f"{name}/{field}" if field else name,
+        base_commit="",
+        problem_statement=statement.strip(),
+        extra=json.dumps({"answer": answer}),
+    )
+
+
+def _text(answer: object) -> str:
+    """27.0 is written 27, as people write answers."""
+    if isinstance(answer, float) and answer.is_integer():
+        return str(int(answer))
+    return str(answer).strip()
