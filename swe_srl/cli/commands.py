@@ -61,6 +61,13 @@ COMMANDS = (
         positionals=("predictions",),
     ),
     Command(
+        "merge",
+        "make one run of the parts of an evaluation (eval --shard)",
+        "swe_srl.cli.merge:MergeSettings",
+        "swe_srl.cli.merge:run",
+        positionals=("parts",),
+    ),
+    Command(
         "compare",
         "compare two evaluation runs, task by task",
         "swe_srl.cli.compare:CompareSettings",

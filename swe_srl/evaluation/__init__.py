@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from swe_srl.evaluation.comparison import Comparison, compare
     from swe_srl.evaluation.logs import judge_again
+    from swe_srl.evaluation.merging import merge
     from swe_srl.evaluation.predictions import grade_predictions, read_predictions
     from swe_srl.evaluation.report import Report
     from swe_srl.evaluation.running import evaluate
@@ -21,6 +22,7 @@ _HOMES = {
     "evaluate": "running",
     "grade_predictions": "predictions",
     "judge_again": "logs",
+    "merge": "merging",
     "read_predictions": "predictions",
 }
 __all__ = [
@@ -31,6 +33,7 @@ __all__ = [
     "evaluate",
     "grade_predictions",
     "judge_again",
+    "merge",
     "read_predictions",
 ]
 

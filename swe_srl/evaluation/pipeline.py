@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import Any
 
 from swe_srl.agents import AgentDefinition, Episode, EpisodeJob, run_episodes
@@ -101,9 +102,16 @@ class Journal:
             row = {"task_id": failure.task_id, "sample": failure.sample, "stage": failure.stage}
             self.run.append("failures", {**row, "reason": failure.reason})
 
-    def keep_log(self, task_id: str, sample: int, run: TestRun) -> None:
-        """Keep what the tests left behind."""
-        save_test_run(self.run.file("logs") / task_id / str(sample), run)
+    def keep_log(self, task_id: str, sample: int, run: TestRun, number: int = 0) -> None:
+        """Keep what the tests left behind; `number` counts the gradings of one patch."""
+        folder = self.run.file("logs") / task_id / str(sample)
+        save_test_run(folder / f"regrade-{number}" if number else folder, run)
+
+    def past_failures(self) -> dict[Key, Failure]:
+        """What the infrastructure broke in earlier starts, the latest of each sample. Later starts may have mended it."""
+        rows = self.run.rows("failures")
+        found = [Failure(str(row["task_id"]), int(row["sample"]), row["stage"], row["reason"]) for row in rows]
+        return {(failure.task_id, failure.sample): failure for failure in found}
 
     def attempts(self, wanted: Iterable[Key]) -> list[Attempt]:
         """The finished ones among the wanted samples."""
@@ -180,8 +188,10 @@ class Pipeline:
     def _grade(self, task: Task, sample: int, cache: VerdictCache | None) -> None:
         trajectory, _ = self.journal.episodes[task.instance_id, sample]
 
+        numbers = count()
+
         def keep(run: TestRun) -> None:
-            self.journal.keep_log(task.instance_id, sample, run)
+            self.journal.keep_log(task.instance_id, sample, run, next(numbers))
 
         try:
             verdict = grade(task, trajectory.patch, self.grading, cache, keep, self.settings.retries)

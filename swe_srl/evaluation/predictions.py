@@ -95,9 +95,14 @@ def grade_predictions(
     jobs = [EpisodeJob(task) for task in selection.tasks]
     keys = [(job.task.instance_id, 0) for job in jobs]
     settings = EvalSettings(policy=str(predictions), grading_workers=workers, cache=cache)
-    recorded = {"sandbox": chosen.sandbox, "timeout": chosen.timeout, "hardened": chosen.hardened}
+    recorded = {
+        "sandbox": chosen.sandbox,
+        "timeout": chosen.timeout,
+        "hardened": chosen.hardened,
+        "regrade": chosen.times,
+    }
     data = {"predictions": fingerprint(predictions)}
-    with RunFolder.start(output, "grade", recorded, data) as run:
+    with RunFolder.start(output, "grade", recorded, data, defaults={"regrade": 1}) as run:
         journal = Journal(run, next((row.model for row in rows.values() if row.model), "unknown"))
         journal.load(keys)
         left = [job for job in jobs if (job.task.instance_id, 0) not in journal.episodes]
@@ -112,6 +117,7 @@ def grade_predictions(
             experts={},
             similarity=None,
             hardened=chosen.hardened,
+            tasks=known,
         )
         write_report(run.path, report)
     told.note(denominator(report))

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from swe_srl.agents import AgentDefinition, EpisodeJob
 from swe_srl.errors import SweSrlError
 from swe_srl.evaluation.markdown import denominator, report_markdown
-from swe_srl.evaluation.pipeline import Journal, Pipeline, missing_episodes
+from swe_srl.evaluation.pipeline import Journal, Key, Pipeline, missing_episodes
 from swe_srl.evaluation.policies import agent_of, check_policy, expert_trajectories, make_policy
 from swe_srl.evaluation.report import Report, make_report
-from swe_srl.evaluation.selection import Selection, check_tasks, select_tasks
+from swe_srl.evaluation.selection import Selection, check_tasks, excluded_ids, select_tasks
 from swe_srl.evaluation.settings import RUNTIME, SCRIPTED, EvalSettings
 from swe_srl.files import write_atomic
 from swe_srl.grading import GradingSettings, OpenSandboxes, check_sandboxes
@@ -45,16 +47,14 @@ def evaluate(settings: EvalSettings, progress: Progress | None = None, policy: P
     """
     told = progress or SilentProgress()
     tasks = select_tasks(settings)
-    grading = GradingSettings(
-        settings.sandbox, settings.grading_timeout, hardened=settings.hardened, open=OpenSandboxes()
-    )
+    grading = grading_settings(settings)
     selection = check_tasks(tasks, grading)
     for reason in selection.unavailable.values():
         told.note(f"not run: {reason}")
     agent = agent_of(settings)
     jobs = [EpisodeJob(task, sample) for sample in range(settings.samples) for task in selection.tasks]
     keys = [(job.task.instance_id, job.sample) for job in jobs]
-    with RunFolder.start(settings.folder, "eval", as_mapping(settings), _data(settings), free=RUNTIME) as run:
+    with RunFolder.start(settings.folder, "eval", as_mapping(settings), _data(settings), RUNTIME, usual()) as run:
         journal = Journal(run, settings.policy)
         journal.load(keys)
         left = [key for key in keys if key not in journal.episodes]
@@ -67,19 +67,45 @@ def evaluate(settings: EvalSettings, progress: Progress | None = None, policy: P
             raise
         episodes = missing_episodes(jobs, journal, acting, agent, settings) if acting is not None else iter(())
         Pipeline(settings, journal, grading, told).work(jobs, episodes)
-        report = make_report(
-            title=f"{settings.policy} on {settings.split}",
-            attempts=journal.attempts(keys),
-            failures=list(journal.failures.values()),
-            unavailable=selection.unavailable,
-            asked=len(jobs),
-            experts=expert_trajectories(settings, selection.tasks),
-            similarity=get_similarity("sequence"),
-            hardened=settings.hardened,
-        )
+        report = report_of(settings, journal, selection, keys)
         write_report(run.path, report)
     told.note(denominator(report))
     return report
+
+
+def grading_settings(settings: EvalSettings) -> GradingSettings:
+    """How a run's patches are graded."""
+    return GradingSettings(
+        settings.sandbox,
+        settings.grading_timeout,
+        hardened=settings.hardened,
+        times=settings.regrade,
+        open=OpenSandboxes(),
+    )
+
+
+def report_of(settings: EvalSettings, journal: Journal, selection: Selection, keys: Sequence[Key]) -> Report:
+    """The report of what a run's journal holds.
+
+    Args:
+        settings: of the run.
+        journal: its results so far.
+        selection: its tasks.
+        keys: the samples it was asked for.
+    """
+    return make_report(
+        title=f"{settings.policy} on {settings.split}{f', part {settings.shard}' if settings.shard else ''}",
+        attempts=journal.attempts(keys),
+        failures=list(journal.failures.values()),
+        unavailable=selection.unavailable,
+        asked=len(keys),
+        experts=expert_trajectories(settings, selection.tasks),
+        similarity=get_similarity("sequence"),
+        hardened=settings.hardened,
+        tasks={task.instance_id: task for task in selection.tasks},
+        prices=(settings.price_prompt, settings.price_completion),
+        excluded=excluded_ids(settings),
+    )
 
 
 def check_run(settings: EvalSettings) -> tuple[Selection, AgentDefinition, bool]:
@@ -91,14 +117,19 @@ def check_run(settings: EvalSettings) -> tuple[Selection, AgentDefinition, bool]
     Raises:
         SweSrlError: as `evaluate` would.
     """
-    selection = check_tasks(select_tasks(settings), GradingSettings(settings.sandbox, settings.grading_timeout))
+    selection = check_tasks(select_tasks(settings), grading_settings(settings))
     agent = agent_of(settings)
-    resumes = RunFolder.check(settings.folder, "eval", as_mapping(settings), _data(settings), free=RUNTIME)
+    resumes = RunFolder.check(settings.folder, "eval", as_mapping(settings), _data(settings), RUNTIME, usual())
     check_policy(settings)
     if settings.policy in SCRIPTED:
         make_policy(settings, agent, selection.tasks)
     check_sandboxes(selection.tasks, settings.sandbox)
     return selection, agent, resumes
+
+
+def usual() -> dict[str, Any]:
+    """What counts for settings that an older run folder does not know."""
+    return as_mapping(EvalSettings())
 
 
 def write_report(folder: Path, report: Report) -> None:
