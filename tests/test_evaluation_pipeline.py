@@ -25,7 +25,7 @@ from swe_srl.sandboxes import Capability
 from swe_srl.trajectories import read_trajectories
 from swe_srl.types import Action, StopReason, Task, TestRun, Trajectory, Turn, Verdict, VerdictStatus
 
-LATER_LINES = ("exclude:", "shard:", "regrade:", "images:", "pull:", "pulls:", "disk_budget:", "price_")
+LATER_LINES = ("exclude:", "shard:", "regrade:", "images:", "pull:", "pulls:", "disk_budget:", "platform:", "price_")
 NAMES = ("tiny__calc-1", "tiny__calc-2", "tiny__calc-3")
 
 

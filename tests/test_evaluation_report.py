@@ -87,10 +87,10 @@ def test_tokens_and_cost_of_an_episode() -> None:
         Turn(Action("submit"), prompt_tokens=2000, completion_tokens=10, thought_tokens=0),
     )
     attempts = [attempt("a", 0, True, turns=turns), attempt("b", 0, False, turns=turns[:1])]
-    report = report_of(attempts, prices=(2.0, 10.0))
-    assert report.per_episode == {"context": 2000, "thought": 20, "command": 15, "cost": pytest.approx(0.00435)}
+    report = report_of(attempts, prices=(2.0, 20.0))
+    assert report.per_episode == {"context": 2000, "thought": 20, "command": 15, "cost": pytest.approx(0.0047)}
     text = report_markdown(report)
-    assert "| context tokens per episode | 2000 |" in text and "| cost per episode | 0.0044 |" in text
+    assert "| context tokens per episode | 2000 |" in text and "| cost per episode | 0.0047 |" in text
     assert "cost" not in report_of(attempts).per_episode
     assert "cost per episode" not in report_markdown(report_of(attempts))
 

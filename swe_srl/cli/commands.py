@@ -75,6 +75,28 @@ COMMANDS = (
         positionals=("before", "after"),
     ),
     Command(
+        "images list",
+        "the container images of a task set: which are here, and what they take",
+        "swe_srl.cli.images:ListSettings",
+        "swe_srl.cli.images:list_images",
+        positionals=("split",),
+    ),
+    Command(
+        "images pull",
+        "pull the images of a task set ahead",
+        "swe_srl.cli.images:PullSettings",
+        "swe_srl.cli.images:pull_images",
+        plan="swe_srl.cli.images:plan_pull",
+        positionals=("split",),
+    ),
+    Command(
+        "images prune",
+        "remove the images that swe-srl pulled and nobody uses",
+        "swe_srl.cli.images:PruneSettings",
+        "swe_srl.cli.images:prune_images",
+        plan="swe_srl.cli.images:plan_prune",
+    ),
+    Command(
         "tasks list",
         "list the tasks of a split",
         "swe_srl.cli.tasks:ListSettings",

@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from swe_srl.evaluation.checking import CheckReport, check
     from swe_srl.evaluation.comparison import Comparison, compare
     from swe_srl.evaluation.logs import judge_again
     from swe_srl.evaluation.merging import merge
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
     from swe_srl.evaluation.settings import EvalSettings
 
 _HOMES = {
+    "CheckReport": "checking",
     "Comparison": "comparison",
+    "check": "checking",
     "EvalSettings": "settings",
     "Report": "report",
     "compare": "comparison",
@@ -26,9 +29,11 @@ _HOMES = {
     "read_predictions": "predictions",
 }
 __all__ = [
+    "CheckReport",
     "Comparison",
     "EvalSettings",
     "Report",
+    "check",
     "compare",
     "evaluate",
     "grade_predictions",

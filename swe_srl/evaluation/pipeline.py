@@ -10,9 +10,11 @@ from itertools import count
 from typing import Any
 
 from swe_srl.agents import AgentDefinition, Episode, EpisodeJob, run_episodes
-from swe_srl.errors import GradingError, TaskError
+from swe_srl.errors import GradingError, SandboxError, TaskError
+from swe_srl.evaluation.holding import HoldingEnv
 from swe_srl.evaluation.logs import save_test_run
 from swe_srl.evaluation.settings import EvalSettings
+from swe_srl.evaluation.store import ImageStore
 from swe_srl.grading import GradingSettings, VerdictCache, grade
 from swe_srl.grading.cache import verdict_from_row, verdict_row
 from swe_srl.progress import Progress
@@ -134,13 +136,16 @@ class Pipeline:
         journal: what is there already, and where results go.
         grading: how patches are graded.
         progress: tracks "episodes" and "grading".
+        store: gives out the images that gradings need.
     """
 
     settings: EvalSettings
     journal: Journal
     grading: GradingSettings
     progress: Progress
+    store: ImageStore = field(default_factory=ImageStore)
     _told: threading.Lock = field(default_factory=threading.Lock)
+    _stopped: threading.Event = field(default_factory=threading.Event)
 
     def work(self, jobs: Sequence[EpisodeJob], episodes: Iterator[Episode]) -> None:
         """Grade the episodes that are there, then every episode as it ends.
@@ -171,6 +176,7 @@ class Pipeline:
             for future in pending:
                 future.result()
         except KeyboardInterrupt:
+            self._stopped.set()
             if self.grading.open:
                 self.grading.open.end()
             raise
@@ -194,8 +200,9 @@ class Pipeline:
             self.journal.keep_log(task.instance_id, sample, run, next(numbers))
 
         try:
-            verdict = grade(task, trajectory.patch, self.grading, cache, keep, self.settings.retries)
-        except (TaskError, GradingError) as error:  # a source that has gone meanwhile: of this task, not of the run
+            with self.store.holding(image_of(task, self.grading.sandbox), self._stopped):
+                verdict = grade(task, trajectory.patch, self.grading, cache, keep, self.settings.retries)
+        except (TaskError, GradingError, SandboxError) as error:  # a source or image that has gone: of this task alone
             verdict = Verdict(task.instance_id, VerdictStatus.INFRASTRUCTURE, False, False, str(error))
         if self.grading.open and self.grading.open.ended:
             return
@@ -208,21 +215,34 @@ class Pipeline:
 
 
 def missing_episodes(
-    jobs: Sequence[EpisodeJob], journal: Journal, policy: Policy, agent: AgentDefinition, settings: EvalSettings
+    jobs: Sequence[EpisodeJob],
+    journal: Journal,
+    policy: Policy,
+    agent: AgentDefinition,
+    settings: EvalSettings,
+    store: ImageStore | None = None,
 ) -> Iterator[Episode]:
     """Run the jobs whose episodes are not in the journal."""
     from swe_srl.envs import SweEnv
 
+    images = store or ImageStore()
+
     def make_env(task: Task) -> Any:
-        return SweEnv(
+        env = SweEnv(
             tasks=[task],
             definition=settings.environment_name(task),
             sandbox=settings.sandbox,
             max_turns=agent.max_turns,
         )
+        return HoldingEnv(env, images, image_of(task, settings.sandbox))
 
     left = [job for job in jobs if (job.task.instance_id, job.sample) not in journal.episodes]
     return run_episodes(left, policy, make_env, agent, settings.seed, settings.workers, settings.retries)
+
+
+def image_of(task: Task, sandbox: str) -> str:
+    """The image that a task's sandboxes are made of; "" for none."""
+    return "" if sandbox == "local" else task.image
 
 
 def _predictions(sample: int) -> str:

@@ -12,9 +12,11 @@ from swe_srl.errors import SweSrlError
 from swe_srl.evaluation.markdown import denominator, report_markdown
 from swe_srl.evaluation.pipeline import Journal, Key, Pipeline, missing_episodes
 from swe_srl.evaluation.policies import agent_of, check_policy, expert_trajectories, make_policy
+from swe_srl.evaluation.pulling import BackOff
 from swe_srl.evaluation.report import Report, make_report
 from swe_srl.evaluation.selection import Selection, check_tasks, excluded_ids, select_tasks
-from swe_srl.evaluation.settings import RUNTIME, SCRIPTED, EvalSettings
+from swe_srl.evaluation.settings import RUNTIME, SCRIPTED, EvalSettings, parse_size
+from swe_srl.evaluation.store import ImageStore
 from swe_srl.files import write_atomic
 from swe_srl.grading import GradingSettings, OpenSandboxes, check_sandboxes
 from swe_srl.progress import Progress, SilentProgress
@@ -48,13 +50,14 @@ def evaluate(settings: EvalSettings, progress: Progress | None = None, policy: P
     told = progress or SilentProgress()
     tasks = select_tasks(settings)
     grading = grading_settings(settings)
-    selection = check_tasks(tasks, grading)
+    selection = check_tasks(tasks, grading, settings.pull)
+    store = image_store(settings, told)
     for reason in selection.unavailable.values():
         told.note(f"not run: {reason}")
     agent = agent_of(settings)
     jobs = [EpisodeJob(task, sample) for sample in range(settings.samples) for task in selection.tasks]
     keys = [(job.task.instance_id, job.sample) for job in jobs]
-    with RunFolder.start(settings.folder, "eval", as_mapping(settings), _data(settings), RUNTIME, usual()) as run:
+    with RunFolder.start(settings.folder, "eval", as_mapping(settings), data_of(settings), RUNTIME, usual()) as run:
         journal = Journal(run, settings.policy)
         journal.load(keys)
         left = [key for key in keys if key not in journal.episodes]
@@ -65,8 +68,8 @@ def evaluate(settings: EvalSettings, progress: Progress | None = None, policy: P
         except SweSrlError:
             run.abandon()  # a model that does not load must not keep the folder from a second, better start
             raise
-        episodes = missing_episodes(jobs, journal, acting, agent, settings) if acting is not None else iter(())
-        Pipeline(settings, journal, grading, told).work(jobs, episodes)
+        episodes = missing_episodes(jobs, journal, acting, agent, settings, store) if acting is not None else iter(())
+        Pipeline(settings, journal, grading, told, store).work(jobs, episodes)
         report = report_of(settings, journal, selection, keys)
         write_report(run.path, report)
     told.note(denominator(report))
@@ -81,6 +84,17 @@ def grading_settings(settings: EvalSettings) -> GradingSettings:
         hardened=settings.hardened,
         times=settings.regrade,
         open=OpenSandboxes(),
+    )
+
+
+def image_store(settings: EvalSettings, progress: Progress) -> ImageStore:
+    """Where a run's images come from."""
+    return ImageStore(
+        pull=settings.pull,
+        pulls=settings.pulls,
+        budget=parse_size(settings.disk_budget),
+        platform=settings.platform,
+        back_off=BackOff(note=progress.note),
     )
 
 
@@ -117,9 +131,9 @@ def check_run(settings: EvalSettings) -> tuple[Selection, AgentDefinition, bool]
     Raises:
         SweSrlError: as `evaluate` would.
     """
-    selection = check_tasks(select_tasks(settings), grading_settings(settings))
+    selection = check_tasks(select_tasks(settings), grading_settings(settings), settings.pull)
     agent = agent_of(settings)
-    resumes = RunFolder.check(settings.folder, "eval", as_mapping(settings), _data(settings), RUNTIME, usual())
+    resumes = RunFolder.check(settings.folder, "eval", as_mapping(settings), data_of(settings), RUNTIME, usual())
     check_policy(settings)
     if settings.policy in SCRIPTED:
         make_policy(settings, agent, selection.tasks)
@@ -138,7 +152,7 @@ def write_report(folder: Path, report: Report) -> None:
     write_atomic(folder / "report.md", report_markdown(report))
 
 
-def _data(settings: EvalSettings) -> dict[str, str]:
+def data_of(settings: EvalSettings) -> dict[str, str]:
     """Fingerprints of the files that decide the run's results."""
     files = {name: getattr(settings, name) for name in ("tasks", "split", "policy", "trajectories")}
     return {name: fingerprint(path) for name, path in files.items() if path and Path(path).exists()}

@@ -85,8 +85,8 @@ def excluded_ids(settings: EvalSettings) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
-def check_tasks(tasks: Sequence[Task], settings: GradingSettings) -> Selection:
-    """Sort out the tasks that cannot be run here, each with the reason.
+def check_tasks(tasks: Sequence[Task], settings: GradingSettings, pull: bool = False) -> Selection:
+    """Sort out the tasks that cannot be run here, each with the reason. With `pull`, a missing image is no reason.
 
     Raises:
         ConfigError: there is no task.
@@ -96,7 +96,7 @@ def check_tasks(tasks: Sequence[Task], settings: GradingSettings) -> Selection:
         raise ConfigError("there is no task to run")
     unavailable: dict[str, str] = {}
     for task in tasks:
-        reason = _reason(task, settings)
+        reason = _reason(task, settings, pull)
         if reason:
             unavailable[task.instance_id] = reason
     left = tuple(task for task in tasks if task.instance_id not in unavailable)
@@ -106,9 +106,9 @@ def check_tasks(tasks: Sequence[Task], settings: GradingSettings) -> Selection:
     return Selection(left, unavailable)
 
 
-def _reason(task: Task, settings: GradingSettings) -> str:
+def _reason(task: Task, settings: GradingSettings, pull: bool) -> str:
     """Why a task cannot be run here, with the way to make its image where the project knows one; or ""."""
-    reason = obstacle(task, settings)
+    reason = obstacle(task, settings, pull)
     if reason and task.instance_id in recipe_names():
         return f"{reason}, or make it with docker/make-swebench-images.sh ({task.instance_id} has a recipe)"
     return reason

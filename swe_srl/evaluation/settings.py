@@ -20,9 +20,15 @@ SCRIPTED = ("expert", "gold", "empty")
 # what may change when a run is resumed
 RUNTIME = (
     "workers", "grading_workers", "output", "device", "retries", "cache", "pull", "pulls", "disk_budget",
-    "price_prompt", "price_completion",
+    "price_prompt", "price_completion", "check", "check_sample",
 )  # fmt: skip
-LATER = ("exclude", "shard", "regrade", "images")  # came later: at their defaults they do not change a folder's name
+LATER = (
+    "exclude",
+    "shard",
+    "regrade",
+    "images",
+    "platform",
+)  # came later: at their defaults they do not change a folder's name
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)i?B?\Z", re.IGNORECASE)
 
 
@@ -38,7 +44,7 @@ class EvalSettings:
     instances: tuple[str, ...] = setting((), "Only these instances.")
     filter: str = setting("", "Only instances whose id matches this regular expression.")
     exclude: tuple[str, ...] = setting(
-        (), "Not these instances, or those in a .txt file (`swe-srl eval-check` writes one). The report names them."
+        (), "Not these instances, or those in a .txt file (--check writes one). The report names them."
     )
     limit: int = setting(0, "Only the first so many instances; 0 takes all.")
     shard: str = setting(
@@ -63,6 +69,11 @@ class EvalSettings:
         "Environment definition; empty: swebench for tasks with an image, quickstart for quickstart's, else default.",
     )
     sandbox: str = setting("auto", "Where episodes and tests run.", ("auto", "local", "docker"))
+    check: bool = setting(
+        False,
+        "Only check: grade the gold and the empty patch on a sample of the tasks, and list those that are broken.",
+    )
+    check_sample: int = setting(20, "Tasks that --check draws; 0 takes all.")
     samples: int = setting(1, "Episodes per task.")
     temperature: float | None = setting(None, "Sampling temperature; none takes the agent definition's.")
     max_new_tokens: int | None = setting(None, "Tokens a completion may have; none takes the agent definition's.")
@@ -81,6 +92,9 @@ class EvalSettings:
     disk_budget: str = setting(
         "", "Room for container images, as 60GB: images that --pull brought and nobody uses make room. Empty: no bound."
     )
+    platform: str = setting(
+        "", "Take images of this platform (linux/amd64) although the engine's own is another: emulated."
+    )
     price_prompt: float = setting(0.0, "Price of a million prompt tokens, for the report's cost per task.")
     price_completion: float = setting(0.0, "Price of a million completion tokens.")
     workers: int = setting(4, "Episodes at a time.")
@@ -92,7 +106,7 @@ class EvalSettings:
 
     def __post_init__(self) -> None:
         check_at_least(self, limit=0, samples=1, workers=1, grading_workers=1, retries=0)
-        check_at_least(self, regrade=1, pulls=1, price_prompt=0, price_completion=0)
+        check_at_least(self, check_sample=0, regrade=1, pulls=1, price_prompt=0, price_completion=0)
         parse_shard(self.shard)
         parse_size(self.disk_budget)
         check_at_least(self, max_turns=1, max_new_tokens=1, max_tokens=0, temperature=0)
