@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -147,7 +147,7 @@ class Pipeline:
     _told: threading.Lock = field(default_factory=threading.Lock)
     _stopped: threading.Event = field(default_factory=threading.Event)
 
-    def work(self, jobs: Sequence[EpisodeJob], episodes: Iterator[Episode]) -> None:
+    def work(self, jobs: Sequence[EpisodeJob], episodes: Generator[Episode, None, None]) -> None:
         """Grade the episodes that are there, then every episode as it ends.
 
         Raises:
@@ -181,6 +181,7 @@ class Pipeline:
                 self.grading.open.end()
             raise
         finally:
+            episodes.close()  # ends those on their way, whatever went wrong
             pool.shutdown(wait=True, cancel_futures=True)
 
     def _take(self, episode: Episode) -> None:
@@ -221,7 +222,7 @@ def missing_episodes(
     agent: AgentDefinition,
     settings: EvalSettings,
     store: ImageStore | None = None,
-) -> Iterator[Episode]:
+) -> Generator[Episode, None, None]:
     """Run the jobs whose episodes are not in the journal."""
     from swe_srl.envs import SweEnv
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -124,7 +124,7 @@ def grade_predictions(
     return report
 
 
-def _episodes(jobs: Sequence[EpisodeJob], rows: Mapping[str, Prediction]) -> Iterator[Episode]:
+def _episodes(jobs: Sequence[EpisodeJob], rows: Mapping[str, Prediction]) -> Generator[Episode, None, None]:
     """Predictions as finished episodes without turns."""
     for job in jobs:
         task, patch = job.task, rows[job.task.instance_id].patch

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
-from swe_srl.agents import AgentDefinition, EpisodeJob
+from swe_srl.agents import AgentDefinition, Episode, EpisodeJob
 from swe_srl.errors import SweSrlError
 from swe_srl.evaluation.markdown import denominator, report_markdown
 from swe_srl.evaluation.pipeline import Journal, Key, Pipeline, missing_episodes
@@ -68,7 +68,9 @@ def evaluate(settings: EvalSettings, progress: Progress | None = None, policy: P
         except SweSrlError:
             run.abandon()  # a model that does not load must not keep the folder from a second, better start
             raise
-        episodes = missing_episodes(jobs, journal, acting, agent, settings, store) if acting is not None else iter(())
+        episodes = (
+            missing_episodes(jobs, journal, acting, agent, settings, store) if acting is not None else _no_episodes()
+        )
         Pipeline(settings, journal, grading, told, store).work(jobs, episodes)
         report = report_of(settings, journal, selection, keys)
         write_report(run.path, report)
@@ -144,6 +146,10 @@ def check_run(settings: EvalSettings) -> tuple[Selection, AgentDefinition, bool]
 def usual() -> dict[str, Any]:
     """What counts for settings that an older run folder does not know."""
     return as_mapping(EvalSettings())
+
+
+def _no_episodes() -> Generator[Episode, None, None]:
+    yield from ()
 
 
 def write_report(folder: Path, report: Report) -> None:
