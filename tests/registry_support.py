@@ -16,7 +16,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -180,31 +180,30 @@ class Engine:
         self.socket = f"unix://{place}/docker.sock"
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
+    def start(self, tries: int = 4) -> None:
+        """Start the daemon and wait until it answers. On a busy machine its containerd may need another try."""
+        space = self.place.name.replace("_", "0")
         words = ["dockerd", "-H", self.socket, "--data-root", f"{self.place}/data", "--exec-root", f"{self.place}/exec"]
         words += ["--pidfile", f"{self.place}/pid", "--bridge", "none", "--iptables=false", "--ip-forward=false"]
-        words += [
-            "--containerd-namespace",
-            self.place.name,
-            "--containerd-plugins-namespace",
-            f"{self.place.name}-plugins",
-        ]
-        with (self.place / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                words, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
-            )
-        for _ in range(600):
-            if self._process.poll() is not None:
-                break
-            try:
-                client = docker.DockerClient(base_url=self.socket)
-                client.ping()
-                client.close()
-            except docker.errors.DockerException:
+        words += ["--containerd-namespace", f"x{space}", "--containerd-plugins-namespace", f"y{space}"]
+        for _ in range(tries):
+            with (self.place / "log").open("ab") as log:
+                pipes = {"stdout": log, "stderr": log, "stdin": subprocess.DEVNULL}
+                self._process = subprocess.Popen(words, start_new_session=True, **pipes)  # type: ignore[call-overload]
+            while self._process.poll() is None:
+                if self.answers():
+                    return
                 time.sleep(0.1)
-            else:
-                return
         raise RuntimeError(f"the engine did not start: {(self.place / 'log').read_text()[-2000:]}")
+
+    def answers(self) -> bool:
+        try:
+            client = docker.DockerClient(base_url=self.socket)
+            client.ping()
+            client.close()
+        except docker.errors.DockerException:
+            return False
+        return True
 
     def stop(self, number: int = signal.SIGTERM) -> None:
         """End the daemon, as a restart of the service does; by SIGKILL its containers go on."""
@@ -217,24 +216,31 @@ class Engine:
 @contextmanager
 def own_engine() -> Iterator[Engine]:
     """An engine that is gone afterwards, with everything in it."""
-    place = Path(tempfile.mkdtemp(prefix="swe-srl-engine-"))
+    place = Path(tempfile.mkdtemp(prefix="swe-srl-engine-x"))
     engine = Engine(place)
     try:
         engine.start()
         yield engine
     finally:
-        client = docker.DockerClient(base_url=engine.socket)
-        try:
+        if engine.answers():
+            client = docker.DockerClient(base_url=engine.socket)
             for container in client.containers.list(all=True):
                 container.remove(force=True)
-        except (docker.errors.DockerException, OSError):
-            pass
-        client.close()
+            client.close()
         engine.stop()
-        for mount in sorted((line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()), reverse=True):
-            if mount.startswith(str(place)):
-                subprocess.run(["umount", "-l", mount], check=False)
-        shutil.rmtree(place, ignore_errors=True)
+        _clean(place)
+
+
+def _clean(place: Path) -> None:
+    """End what the daemon left behind (its containerd, when it was killed), and remove its folder."""
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            if str(place).encode() in file.read_bytes():
+                os.kill(int(file.parent.name), signal.SIGKILL)
+    for mount in sorted((line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()), reverse=True):
+        if mount.startswith(str(place)):
+            subprocess.run(["umount", "-l", mount], check=False)
+    shutil.rmtree(place, ignore_errors=True)
 
 
 def load_image(engine: Engine, image: str) -> None:

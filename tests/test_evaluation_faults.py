@@ -21,8 +21,13 @@ from grading_support import GOLD, named, tiny_task
 from registry_support import load_image, own_engine
 
 import docker
+from swe_srl.agents import ModelPolicy
 from swe_srl.agents.policies import apply_command
+from swe_srl.errors import GenerationError
+from swe_srl.evaluation import EvalSettings, evaluate
 from swe_srl.files import read_jsonl, write_jsonl
+from swe_srl.generation import EndpointGenerator
+from swe_srl.types import Sampling
 
 pytestmark = [pytest.mark.slow, pytest.mark.sandbox]
 ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="mounts a file system, or starts a Docker daemon: needs root")
@@ -159,16 +164,21 @@ def endpoint(answers: int, port: int = 0) -> Iterator[int]:
 
 def test_a_dead_endpoint(rows: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
+
+    def work(port: int) -> None:
+        url = f"http://127.0.0.1:{port}/v1"
+        settings = EvalSettings(
+            tasks=str(rows), policy=url, endpoint_model="m", agent="shell", output=run, workers=2, grading_workers=1
+        )
+        evaluate(settings, policy=ModelPolicy(EndpointGenerator(url, "m", retries=0), Sampling()))
+
     with endpoint(answers=7) as port:
-        flags = ["--policy", f"http://127.0.0.1:{port}/v1", "--endpoint-model", "m", "--agent", "shell"]
-        program = start(rows, run, *flags)
-        code, text = finish(program)
-        assert code == 1 and "Traceback" not in text and f"127.0.0.1:{port}" in text
-        assert_nothing_runs(program)
+        with pytest.raises(GenerationError, match=f"127.0.0.1:{port}"):
+            work(port)
         assert 1 <= count(run, "episodes") < TASKS
         before = kept(run)
     with endpoint(answers=10**6, port=port):
-        assert finish(start(rows, run, *flags))[0] == 0
+        work(port)
     assert_whole(run, before)
 
 

@@ -224,6 +224,7 @@ def missing_episodes(
     store: ImageStore | None = None,
 ) -> Generator[Episode, None, None]:
     """Run the jobs whose episodes are not in the journal."""
+    from swe_srl.agents.showing import showing
     from swe_srl.envs import SweEnv
 
     images = store or ImageStore()
@@ -235,7 +236,7 @@ def missing_episodes(
             sandbox=settings.sandbox,
             max_turns=agent.max_turns,
         )
-        return HoldingEnv(env, images, image_of(task, settings.sandbox))
+        return HoldingEnv(showing(env, agent), images, image_of(task, settings.sandbox))
 
     left = [job for job in jobs if (job.task.instance_id, job.sample) not in journal.episodes]
     return run_episodes(left, policy, make_env, agent, settings.seed, settings.workers, settings.retries)

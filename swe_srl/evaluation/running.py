@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from swe_srl.agents import AgentDefinition, Episode, EpisodeJob
+from swe_srl.agents.definition import GOLD_FILES
 from swe_srl.errors import SweSrlError
 from swe_srl.evaluation.markdown import denominator, report_markdown
 from swe_srl.evaluation.pipeline import Journal, Key, Pipeline, missing_episodes
@@ -89,6 +90,14 @@ def grading_settings(settings: EvalSettings) -> GradingSettings:
     )
 
 
+def title_of(settings: EvalSettings) -> str:
+    """Who worked on what; an oracle is said."""
+    oracle = (
+        " (oracle: shown the files to change)" if AgentDefinition.load(settings.agent_name).show == GOLD_FILES else ""
+    )
+    return f"{settings.policy}{oracle} on {settings.split}{f', part {settings.shard}' if settings.shard else ''}"
+
+
 def image_store(settings: EvalSettings, progress: Progress) -> ImageStore:
     """Where a run's images come from."""
     return ImageStore(
@@ -110,7 +119,7 @@ def report_of(settings: EvalSettings, journal: Journal, selection: Selection, ke
         keys: the samples it was asked for.
     """
     return make_report(
-        title=f"{settings.policy} on {settings.split}{f', part {settings.shard}' if settings.shard else ''}",
+        title=title_of(settings),
         attempts=journal.attempts(keys),
         failures=list(journal.failures.values()),
         unavailable=selection.unavailable,
