@@ -17,6 +17,7 @@ from swe_srl.evaluation import EvalSettings, compare, evaluate, grade_prediction
 from swe_srl.evaluation import pipeline as pipeline_module
 from swe_srl.evaluation import running as running_module
 from swe_srl.evaluation.policies import agent_of
+from swe_srl.evaluation.selection import part_of, select_tasks
 from swe_srl.files import read_jsonl, write_jsonl
 from swe_srl.grading import GradingSettings
 from swe_srl.progress import Progress
@@ -24,6 +25,7 @@ from swe_srl.sandboxes import Capability
 from swe_srl.trajectories import read_trajectories
 from swe_srl.types import Action, StopReason, Task, TestRun, Trajectory, Turn, Verdict, VerdictStatus
 
+LATER_LINES = ("exclude:", "shard:", "regrade:", "images:", "pull:", "pulls:", "disk_budget:", "platform:", "price_")
 NAMES = ("tiny__calc-1", "tiny__calc-2", "tiny__calc-3")
 
 
@@ -241,6 +243,47 @@ def test_selection(world: World, rows: Path) -> None:
         evaluate(settings_for(rows, instances=("tiny__calc1",), output=rows.parent / "d"))
     with pytest.raises(ConfigError, match="no task"):
         evaluate(settings_for(rows, filter="nothing", output=rows.parent / "e"))
+
+
+def test_shards_are_even_stable_and_whole(rows: Path) -> None:
+    names = [f"tiny__calc-{number}" for number in range(10)]
+    tasks = [named(tiny_task(rows.parent, prepare=False), name) for name in names]
+    parts = [[task.instance_id for task in part_of(tasks, f"{i}/3")] for i in (1, 2, 3)]
+    assert sorted(name for part in parts for name in part) == sorted(names)
+    assert sorted(map(len, parts)) == [3, 3, 4]
+    again = [[task.instance_id for task in part_of(tasks[::-1], f"{i}/3")] for i in (1, 2, 3)]
+    assert [sorted(part) for part in again] == [sorted(part) for part in parts]
+    assert part_of(tasks, "") == tasks
+    for wrong in ("0/3", "4/3", "1", "a/b", "1/0"):
+        with pytest.raises(ConfigError, match="part i of n"):
+            EvalSettings(shard=wrong)
+    with pytest.raises(ConfigError, match="shard 4/4 is empty: there are only 3 tasks"):
+        select_tasks(settings_for(rows, shard="4/4"))
+
+
+def test_tasks_are_excluded_by_name_and_the_report_says_so(world: World, rows: Path) -> None:
+    report = evaluate(settings_for(rows, exclude=(NAMES[0],)))
+    assert report.asked == 2 and report.excluded == (NAMES[0],)
+    text = (rows.parent / "run" / "report.md").read_text()
+    assert "1 tasks were excluded by name" in text and "## Excluded by name (not counted): 1" in text
+    listed = rows.parent / "broken.txt"
+    listed.write_text(f"{NAMES[1]}\n{NAMES[2]}\n")
+    assert evaluate(settings_for(rows, exclude=(str(listed),), output=rows.parent / "x")).excluded == NAMES[1:]
+    with pytest.raises(ConfigError, match="did you mean 'tiny__calc-1'"):
+        evaluate(settings_for(rows, exclude=("tiny__calc1",), output=rows.parent / "y"))
+
+
+def test_new_settings_change_neither_old_folders_nor_their_names(world: World, rows: Path) -> None:
+    settings = settings_for(rows)
+    evaluate(settings)
+    file = settings.folder / "settings.yaml"
+    old = [line for line in file.read_text().splitlines() if not line.startswith(LATER_LINES)]
+    file.write_text("\n".join(old) + "\n")
+    assert evaluate(settings).samples == 3
+    plain = EvalSettings(policy="gold").folder
+    assert plain == Path("runs/eval/quickstart-gold-394211a8"), "the same settings find the folder of an older start"
+    assert EvalSettings(policy="gold", shard="1/2").folder != plain
+    assert EvalSettings(policy="gold", pull=True, disk_budget="5GB").folder == plain
 
 
 def test_a_file_of_ids_narrows_the_split(world: World, rows: Path) -> None:

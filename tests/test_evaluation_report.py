@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
+from grading_support import GOLD
 
 from swe_srl.evaluation.markdown import report_markdown
 from swe_srl.evaluation.pipeline import Attempt, Failure
 from swe_srl.evaluation.report import Report, make_report
 from swe_srl.rewards import get_similarity
+from swe_srl.tasks import task_from_row
 from swe_srl.types import Action, FormatError, StopReason, Trajectory, Turn, Verdict, VerdictStatus
 
 
@@ -76,6 +79,47 @@ def test_tokens_turns_and_format_errors() -> None:
     assert report.tokens == {"prompt": 150, "completion": 20, "thought": 10, "command": 10}
     assert report.exit_reasons == {"submitted": 2}
     assert report_of([attempt("a", 0, True)]).tokens == {}
+
+
+def test_tokens_and_cost_of_an_episode() -> None:
+    turns = (
+        Turn(Action("ls"), prompt_tokens=1000, completion_tokens=30, thought_tokens=20),
+        Turn(Action("submit"), prompt_tokens=2000, completion_tokens=10, thought_tokens=0),
+    )
+    attempts = [attempt("a", 0, True, turns=turns), attempt("b", 0, False, turns=turns[:1])]
+    report = report_of(attempts, prices=(2.0, 20.0))
+    assert report.per_episode == {"context": 2000, "thought": 20, "command": 15, "cost": pytest.approx(0.0047)}
+    text = report_markdown(report)
+    assert "| context tokens per episode | 2000 |" in text and "| cost per episode | 0.0047 |" in text
+    assert "cost" not in report_of(attempts).per_episode
+    assert "cost per episode" not in report_markdown(report_of(attempts))
+
+
+def test_rates_by_difficulty_and_what_patches_touch() -> None:
+    row = {"problem_statement": "x", "repo": "o/r", "patch": GOLD}
+    tasks = {
+        name: task_from_row({**row, "instance_id": name, "difficulty": difficulty})
+        for name, difficulty in (("a", "<15 min fix"), ("b", "1-4 hours"), ("c", ""))
+    }
+    attempts = [attempt(name, 0, name == "a", turns=(Turn(Action("sed -i s/a/b/ x.py")),)) for name in tasks]
+    attempts = [replace(a, trajectory=replace(a.trajectory, patch=GOLD)) for a in attempts]
+    report = report_of(attempts, tasks=tasks)
+    assert report.by_difficulty == {"1-4 hours": (0, 1), "<15 min fix": (1, 1)}
+    assert report.patches.touched_gold == 1.0
+    text = report_markdown(report)
+    assert "## By difficulty" in text and "| edits verified by a run | 0 of 3 (0.0%) |" in text
+    assert (
+        "3 read, 0 empty, 0 unreadable; 1.0 files, 1.0 hunks, +1.0 -1.0 lines; 100.0% touch a file of the gold" in text
+    )
+    json.dumps(report.as_dict())
+
+
+def test_flaky_samples_have_their_own_list() -> None:
+    shaky = attempt("a", 0, True)
+    shaky = replace(shaky, verdict=replace(shaky.verdict, flags=("flaky:official 2/3", "flaky-test:t", "conftest:x")))
+    report = report_of([shaky])
+    assert report.flaky == {"a": ("flaky:official 2/3", "flaky-test:t")} and report.flagged == {"a": ("conftest:x",)}
+    assert "## Flaky: gradings differ: 1" in report_markdown(report)
 
 
 def test_similarity_to_the_expert_is_by_turn() -> None:

@@ -11,6 +11,9 @@ from swe_srl.errors import ConfigError, suggest
 from swe_srl.trajectories.prompting import Prompting
 from swe_srl.types import Sampling
 
+GOLD_FILES, FILES = "gold_files", "files"
+SHOWN = ("", GOLD_FILES, FILES)
+
 
 @dataclass(frozen=True, slots=True)
 class AgentDefinition:
@@ -24,6 +27,9 @@ class AgentDefinition:
         max_format_errors: malformed completions in a row after which the episode stops.
         max_tokens: completion tokens per episode; 0 is unlimited.
         max_seconds: wall time per episode; 0 is unlimited.
+        show: what stands behind the issue at the start: "gold_files" (the files that the gold patch changes: an oracle),
+            "files" (the names of the repository's files), or "" for nothing.
+        shown_chars: of what is shown; longer texts lose their middle.
         sampling: how completions are drawn.
     """
 
@@ -35,7 +41,13 @@ class AgentDefinition:
     max_format_errors: int = 3
     max_tokens: int = 0
     max_seconds: float = 0.0
+    show: str = ""
+    shown_chars: int = 200_000
     sampling: Sampling = field(default_factory=Sampling)
+
+    def __post_init__(self) -> None:
+        if self.show not in SHOWN:
+            raise ConfigError(f"show must be one of {', '.join(SHOWN[1:])}, or empty, not {self.show!r}")
 
     @classmethod
     def load(cls, name: str) -> Self:

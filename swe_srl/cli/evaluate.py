@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 
 
 def run(settings: EvalSettings, console: Console) -> int:
-    """Evaluate; the exit code is 1 when not a single sample could be graded."""
+    """Evaluate; the exit code is 1 when not a single sample could be graded, or when `--check` finds broken tasks."""
+    if settings.check:
+        return run_check(settings, console)
     from swe_srl.evaluation import evaluate
     from swe_srl.evaluation.markdown import report_markdown
 
@@ -21,6 +23,29 @@ def run(settings: EvalSettings, console: Console) -> int:
     console.markdown(report_markdown(report))
     console.say(f"run folder: {settings.folder}")
     return 0 if report.samples else 1
+
+
+def run_check(settings: EvalSettings, console: Console) -> int:
+    """Check a sample of the tasks."""
+    from swe_srl.evaluation.checking import BROKEN, check
+
+    folder = settings.folder.with_name(f"{settings.folder.name}-check")
+    console.resumable(folder)
+    console.sweep()
+    report = check(settings, settings.check_sample, console.progress())
+    for one in report.checked:
+        for text in (*one.problems, *(f"(only a warning) {warning}" for warning in one.warnings)):
+            console.say(f"{one.task_id}: {text}")
+    for reason in report.unavailable.values():
+        console.say(f"cannot be run here: {reason}")
+    sound = len(report.checked) - len(report.broken) - len(report.lost)
+    console.say(
+        f"{sound} of {len(report.checked)} checked tasks are sound, {len(report.broken)} are broken, nothing is known of "
+        f"{len(report.lost)}; the sample is of {report.tasks} tasks"
+    )
+    if report.broken:
+        console.say(f"leave the broken ones out: --exclude {folder / BROKEN}")
+    return 1 if report.broken or report.lost else 0
 
 
 def plan(settings: EvalSettings, console: Console) -> None:

@@ -26,6 +26,7 @@ class GradeSettings:
     sandbox: str = setting("auto", "Where the tests run.", choices=("auto", "local", "docker"))
     timeout: float = setting(1800.0, "Seconds that a task's tests may take.")
     hardened: bool = setting(True, "Run the tests of every officially resolved patch a second time, hardened.")
+    regrade: int = setting(1, "Gradings of every patch: the majority decides, and what differs is named as flaky.")
     workers: int = setting(2, "Patches graded at a time.")
     cache: str = setting("", "Folder of verdicts known already, shared between runs; empty grades everything anew.")
     output: Path | None = setting(None, "Run folder; none: runs/grade/, named by the predictions file.")
@@ -33,7 +34,7 @@ class GradeSettings:
     def __post_init__(self) -> None:
         if self.timeout <= 0:
             raise ConfigError(f"timeout must be positive, not {self.timeout}")
-        check_at_least(self, workers=1)
+        check_at_least(self, workers=1, regrade=1)
 
     @property
     def folder(self) -> Path:
@@ -61,7 +62,7 @@ def grade_file(settings: GradeSettings, tasks: list[Task], console: Console) -> 
 
     console.resumable(settings.folder)
     console.sweep()
-    grading = GradingSettings(settings.sandbox, settings.timeout, hardened=settings.hardened)
+    grading = GradingSettings(settings.sandbox, settings.timeout, hardened=settings.hardened, times=settings.regrade)
     report = grade_predictions(
         settings.predictions, tasks, settings.folder, grading, settings.workers, settings.cache, console.progress()
     )

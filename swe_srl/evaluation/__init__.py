@@ -6,18 +6,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from swe_srl.evaluation.checking import CheckReport, check
     from swe_srl.evaluation.collection import Collection, CollectSettings, collect
     from swe_srl.evaluation.comparison import Comparison, compare
     from swe_srl.evaluation.logs import judge_again
+    from swe_srl.evaluation.merging import merge
     from swe_srl.evaluation.predictions import grade_predictions, read_predictions
     from swe_srl.evaluation.report import Report
     from swe_srl.evaluation.running import evaluate
     from swe_srl.evaluation.settings import EvalSettings
 
 _HOMES = {
+    "CheckReport": "checking",
     "CollectSettings": "collection",
     "Collection": "collection",
     "Comparison": "comparison",
+    "check": "checking",
     "EvalSettings": "settings",
     "Report": "report",
     "collect": "collection",
@@ -25,19 +29,23 @@ _HOMES = {
     "evaluate": "running",
     "grade_predictions": "predictions",
     "judge_again": "logs",
+    "merge": "merging",
     "read_predictions": "predictions",
 }
 __all__ = [
+    "CheckReport",
     "CollectSettings",
     "Collection",
     "Comparison",
     "EvalSettings",
     "Report",
+    "check",
     "collect",
     "compare",
     "evaluate",
     "grade_predictions",
     "judge_again",
+    "merge",
     "read_predictions",
 ]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from swe_srl.errors import SweSrlError
 from swe_srl.files import write_atomic
-from swe_srl.grading import judge
+from swe_srl.grading import combine, judge
 from swe_srl.runs import RunFolder
 from swe_srl.trajectories.rows import trajectory_from_row
 from swe_srl.types import Task, TestRun, Verdict
@@ -53,7 +53,19 @@ def judge_again(folder: str | Path, tasks: Sequence[Task]) -> list[tuple[int, Ve
     again: list[tuple[int, Verdict]] = []
     for row in run.rows("episodes"):
         task, sample = known.get(str(row["task_id"])), int(row["sample"])
-        logs = run.file("logs") / str(row["task_id"]) / str(sample)
-        if task is not None and logs.is_dir():
-            again.append((sample, judge(task, trajectory_from_row(row).patch, load_test_run(logs))))
+        if task is None:
+            continue
+        patch = trajectory_from_row(row).patch
+        found = [judge(task, patch, load_test_run(logs)) for logs in log_folders(run, task.instance_id, sample)]
+        if found:
+            again.append((sample, combine(found) if len(found) > 1 else found[0]))
     return again
+
+
+def log_folders(run: RunFolder, task_id: str, sample: int) -> list[Path]:
+    """The folders of a sample's saved test runs: `logs/TASK/SAMPLE`, and `regrade-1` and so on in it."""
+    first = run.file("logs") / task_id / str(sample)
+    if not first.is_dir():
+        return []
+    more = [entry for entry in first.iterdir() if entry.name.startswith("regrade-")]
+    return [first, *sorted(more, key=lambda entry: int(entry.name.removeprefix("regrade-")))]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
+from swe_srl.evaluation.patches import PatchStatistics
 from swe_srl.evaluation.report import Report
 from swe_srl.evaluation.statistics import Estimate
 
@@ -21,22 +22,52 @@ def report_markdown(report: Report) -> str:
         ("turns per episode", f"{report.turns:.1f}"),
         ("format errors", f"{report.format_error_rate:.1%} of the turns"),
         *((f"{kind} tokens per turn", f"{value:.1f}") for kind, value in report.tokens.items()),
+        *(
+            (f"{kind} tokens per episode", f"{value:.0f}")
+            for kind, value in report.per_episode.items()
+            if kind != "cost"
+        ),
+        *((("cost per episode", f"{report.per_episode['cost']:.4f}"),) if "cost" in report.per_episode else ()),
+        ("edits verified by a run", _share(report.behaviour.verified, report.behaviour.edits, "edits")),
+        (
+            "failed checks that lead to another edit",
+            _share(report.behaviour.revised, report.behaviour.failed_checks, "failed checks"),
+        ),
+        ("patches", _patches(report.patches)),
         ("similarity to the expert", "unknown" if report.similarity is None else f"{report.similarity:.3f}"),
         ("exit reasons", _counts(report.exit_reasons)),
         ("verdicts", _counts(report.statuses)),
         ("seconds per episode / grading", f"{report.seconds:.1f} / {report.grading_seconds:.1f}"),
     ]
     parts = [f"# {report.title}", _table(("figure", "value"), rows)]
-    repositories = [(name, f"{a} of {b}", f"{a / b:.1%}") for name, (a, b) in report.by_repository.items()]
-    parts += ["## By repository", _table(("repository", "resolved", "rate"), repositories)] if repositories else []
+    for group, counts in (("repository", report.by_repository), ("difficulty", report.by_difficulty)):
+        lines = [(name, f"{a} of {b}", f"{a / b:.1%}") for name, (a, b) in counts.items()]
+        parts += [f"## By {group}", _table((group, "resolved", "rate"), lines)] if lines else []
     parts += _listing("Official and hardened verdicts differ", report.differing.items())
     parts += _listing("Flagged", ((name, ", ".join(flags)) for name, flags in report.flagged.items()))
+    parts += _listing("Flaky: gradings differ", ((name, ", ".join(flags)) for name, flags in report.flaky.items()))
     failures = (
         (f"{failure.task_id}#{failure.sample} ({failure.stage})", failure.reason) for failure in report.failures
     )
     parts += _listing("Infrastructure failures (not counted)", failures)
     parts += _listing("Not run here (not counted)", report.unavailable.items())
+    parts += _listing("Excluded by name (not counted)", ((name, "by --exclude") for name in report.excluded))
     return "\n\n".join(parts) + "\n"
+
+
+def _share(part: int, whole: int, what: str) -> str:
+    return f"{part} of {whole} ({part / whole:.1%})" if whole else f"no {what}"
+
+
+def _patches(found: PatchStatistics) -> str:
+    """Sizes of the patches and what they touch, in words."""
+    words = f"{found.patches} read, {found.empty} empty, {found.unreadable} unreadable"
+    if not found.patches:
+        return words
+    words += f"; {found.files:.1f} files, {found.hunks:.1f} hunks, +{found.added:.1f} -{found.removed:.1f} lines"
+    if found.touched_gold is not None:
+        words += f"; {found.touched_gold:.1%} touch a file of the gold patch"
+    return f"{words}; {found.touched_tests:.1%} touch tests"
 
 
 def _hardened(report: Report) -> str:
@@ -53,6 +84,8 @@ def denominator(report: Report) -> str:
     words = f"{report.samples} graded samples of {report.tasks} tasks; {report.asked} samples asked for"
     if report.failures:
         words += f", {len(report.failures)} lost to infrastructure failures"
+    if report.excluded:
+        words += f"; {len(report.excluded)} tasks were excluded by name"
     if report.unavailable:
         words += f"; {len(report.unavailable)} tasks were not run"
     return words

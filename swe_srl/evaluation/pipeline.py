@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import Any
 
 from swe_srl.agents import AgentDefinition, Episode, EpisodeJob, run_episodes
-from swe_srl.errors import GradingError, TaskError
+from swe_srl.errors import GradingError, SandboxError, TaskError
+from swe_srl.evaluation.holding import HoldingEnv
 from swe_srl.evaluation.logs import save_test_run
 from swe_srl.evaluation.settings import EvalSettings
+from swe_srl.evaluation.store import ImageStore
 from swe_srl.grading import GradingSettings, VerdictCache, grade
 from swe_srl.grading.cache import verdict_from_row, verdict_row
 from swe_srl.progress import Progress
@@ -101,9 +104,16 @@ class Journal:
             row = {"task_id": failure.task_id, "sample": failure.sample, "stage": failure.stage}
             self.run.append("failures", {**row, "reason": failure.reason})
 
-    def keep_log(self, task_id: str, sample: int, run: TestRun) -> None:
-        """Keep what the tests left behind."""
-        save_test_run(self.run.file("logs") / task_id / str(sample), run)
+    def keep_log(self, task_id: str, sample: int, run: TestRun, number: int = 0) -> None:
+        """Keep what the tests left behind; `number` counts the gradings of one patch."""
+        folder = self.run.file("logs") / task_id / str(sample)
+        save_test_run(folder / f"regrade-{number}" if number else folder, run)
+
+    def past_failures(self) -> dict[Key, Failure]:
+        """What the infrastructure broke in earlier starts, the latest of each sample. Later starts may have mended it."""
+        rows = self.run.rows("failures")
+        found = [Failure(str(row["task_id"]), int(row["sample"]), row["stage"], row["reason"]) for row in rows]
+        return {(failure.task_id, failure.sample): failure for failure in found}
 
     def attempts(self, wanted: Iterable[Key]) -> list[Attempt]:
         """The finished ones among the wanted samples."""
@@ -126,15 +136,18 @@ class Pipeline:
         journal: what is there already, and where results go.
         grading: how patches are graded.
         progress: tracks "episodes" and "grading".
+        store: gives out the images that gradings need.
     """
 
     settings: EvalSettings
     journal: Journal
     grading: GradingSettings
     progress: Progress
+    store: ImageStore = field(default_factory=ImageStore)
     _told: threading.Lock = field(default_factory=threading.Lock)
+    _stopped: threading.Event = field(default_factory=threading.Event)
 
-    def work(self, jobs: Sequence[EpisodeJob], episodes: Iterator[Episode]) -> None:
+    def work(self, jobs: Sequence[EpisodeJob], episodes: Generator[Episode, None, None]) -> None:
         """Grade the episodes that are there, then every episode as it ends.
 
         Raises:
@@ -163,10 +176,12 @@ class Pipeline:
             for future in pending:
                 future.result()
         except KeyboardInterrupt:
+            self._stopped.set()
             if self.grading.open:
                 self.grading.open.end()
             raise
         finally:
+            episodes.close()  # ends those on their way, whatever went wrong
             pool.shutdown(wait=True, cancel_futures=True)
 
     def _take(self, episode: Episode) -> None:
@@ -180,12 +195,15 @@ class Pipeline:
     def _grade(self, task: Task, sample: int, cache: VerdictCache | None) -> None:
         trajectory, _ = self.journal.episodes[task.instance_id, sample]
 
+        numbers = count()
+
         def keep(run: TestRun) -> None:
-            self.journal.keep_log(task.instance_id, sample, run)
+            self.journal.keep_log(task.instance_id, sample, run, next(numbers))
 
         try:
-            verdict = grade(task, trajectory.patch, self.grading, cache, keep, self.settings.retries)
-        except (TaskError, GradingError) as error:  # a source that has gone meanwhile: of this task, not of the run
+            with self.store.holding(image_of(task, self.grading.sandbox), self._stopped):
+                verdict = grade(task, trajectory.patch, self.grading, cache, keep, self.settings.retries)
+        except (TaskError, GradingError, SandboxError) as error:  # a source or image that has gone: of this task alone
             verdict = Verdict(task.instance_id, VerdictStatus.INFRASTRUCTURE, False, False, str(error))
         if self.grading.open and self.grading.open.ended:
             return
@@ -198,21 +216,35 @@ class Pipeline:
 
 
 def missing_episodes(
-    jobs: Sequence[EpisodeJob], journal: Journal, policy: Policy, agent: AgentDefinition, settings: EvalSettings
-) -> Iterator[Episode]:
+    jobs: Sequence[EpisodeJob],
+    journal: Journal,
+    policy: Policy,
+    agent: AgentDefinition,
+    settings: EvalSettings,
+    store: ImageStore | None = None,
+) -> Generator[Episode, None, None]:
     """Run the jobs whose episodes are not in the journal."""
+    from swe_srl.agents.showing import showing
     from swe_srl.envs import SweEnv
 
+    images = store or ImageStore()
+
     def make_env(task: Task) -> Any:
-        return SweEnv(
+        env = SweEnv(
             tasks=[task],
             definition=settings.environment_name(task),
             sandbox=settings.sandbox,
             max_turns=agent.max_turns,
         )
+        return HoldingEnv(showing(env, agent), images, image_of(task, settings.sandbox))
 
     left = [job for job in jobs if (job.task.instance_id, job.sample) not in journal.episodes]
     return run_episodes(left, policy, make_env, agent, settings.seed, settings.workers, settings.retries)
+
+
+def image_of(task: Task, sandbox: str) -> str:
+    """The image that a task's sandboxes are made of; "" for none."""
+    return "" if sandbox == "local" else task.image
 
 
 def _predictions(sample: int) -> str:

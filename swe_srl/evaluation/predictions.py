@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -95,9 +95,14 @@ def grade_predictions(
     jobs = [EpisodeJob(task) for task in selection.tasks]
     keys = [(job.task.instance_id, 0) for job in jobs]
     settings = EvalSettings(policy=str(predictions), grading_workers=workers, cache=cache)
-    recorded = {"sandbox": chosen.sandbox, "timeout": chosen.timeout, "hardened": chosen.hardened}
+    recorded = {
+        "sandbox": chosen.sandbox,
+        "timeout": chosen.timeout,
+        "hardened": chosen.hardened,
+        "regrade": chosen.times,
+    }
     data = {"predictions": fingerprint(predictions)}
-    with RunFolder.start(output, "grade", recorded, data) as run:
+    with RunFolder.start(output, "grade", recorded, data, defaults={"regrade": 1}) as run:
         journal = Journal(run, next((row.model for row in rows.values() if row.model), "unknown"))
         journal.load(keys)
         left = [job for job in jobs if (job.task.instance_id, 0) not in journal.episodes]
@@ -112,13 +117,14 @@ def grade_predictions(
             experts={},
             similarity=None,
             hardened=chosen.hardened,
+            tasks=known,
         )
         write_report(run.path, report)
     told.note(denominator(report))
     return report
 
 
-def _episodes(jobs: Sequence[EpisodeJob], rows: Mapping[str, Prediction]) -> Iterator[Episode]:
+def _episodes(jobs: Sequence[EpisodeJob], rows: Mapping[str, Prediction]) -> Generator[Episode, None, None]:
     """Predictions as finished episodes without turns."""
     for job in jobs:
         task, patch = job.task, rows[job.task.instance_id].patch

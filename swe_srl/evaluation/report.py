@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
 
+from swe_srl.evaluation.behaviour import Behaviour, behaviour_of
+from swe_srl.evaluation.patches import PatchStatistics, patch_statistics
 from swe_srl.evaluation.pipeline import Attempt, Failure
 from swe_srl.evaluation.statistics import Estimate, bootstrap_mean, pass_at_k, wilson
+from swe_srl.grading import flaky_flags
 from swe_srl.protocols import Similarity
-from swe_srl.types import Action, Trajectory, VerdictStatus
+from swe_srl.types import Action, Task, Trajectory, VerdictStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,13 @@ class Report:
         seconds: mean wall time of an episode.
         grading_seconds: mean time of a grading.
         by_repository: resolved and graded samples of each repository.
+        by_difficulty: the same by the rows' `difficulty` (Verified has it); empty where no row has one.
+        per_episode: mean tokens of an episode by kind ("context" is all its prompts together), and its "cost" at the
+            prices given; empty when no tokens were counted.
+        behaviour: edits, how many of them are verified by a run, and how often a failed check leads to another edit.
+        patches: sizes of the patches, and which files they touch.
+        flaky: samples whose gradings differ, with the votes and the tests that differ.
+        excluded: instances left out by name: they count for nothing.
         differing: samples where the official and the hardened verdict differ, with the reason.
         flagged: samples whose patch or run was flagged, with the flags.
         failures: samples that the infrastructure kept from a result: they count for nothing.
@@ -64,6 +75,12 @@ class Report:
     seconds: float
     grading_seconds: float
     by_repository: Mapping[str, tuple[int, int]]
+    behaviour: Behaviour
+    patches: PatchStatistics
+    by_difficulty: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    per_episode: Mapping[str, float] = field(default_factory=dict)
+    flaky: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    excluded: tuple[str, ...] = ()
     differing: Mapping[str, str] = field(default_factory=dict)
     flagged: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     failures: tuple[Failure, ...] = ()
@@ -84,6 +101,9 @@ def make_report(
     experts: Mapping[str, Trajectory],
     similarity: Similarity | None,
     hardened: bool = True,
+    tasks: Mapping[str, Task] | None = None,
+    prices: tuple[float, float] = (0.0, 0.0),
+    excluded: Sequence[str] = (),
 ) -> Report:
     """The figures of a run.
 
@@ -96,7 +116,11 @@ def make_report(
         experts: expert trajectories by task.
         similarity: compares a command with the expert's; None leaves the figure out.
         hardened: whether hardened runs were made; otherwise nothing is told of the hardened rules.
+        tasks: by instance: their gold patches and difficulties.
+        prices: of a million prompt tokens and of a million completion tokens.
+        excluded: instances that were left out by name.
     """
+    known = tasks or {}
     official = _by_task(attempts, lambda attempt: attempt.verdict.official)
     kept = _by_task(attempts, lambda attempt: attempt.verdict.hardened)
     turns = [turn for attempt in attempts for turn in attempt.trajectory.turns]
@@ -119,7 +143,13 @@ def make_report(
         similarity=fmean(scores) if scores else None,
         seconds=_mean([attempt.seconds for attempt in attempts]),
         grading_seconds=_mean([attempt.verdict.seconds for attempt in attempts if attempt.verdict.seconds]),
-        by_repository=_by_repository(attempts),
+        by_repository=_by(attempts, lambda attempt: attempt.trajectory.repo),
+        behaviour=behaviour_of(attempt.trajectory.turns for attempt in attempts),
+        patches=patch_statistics(((a.task_id, a.trajectory.patch) for a in attempts), known),
+        by_difficulty=_by(attempts, lambda attempt: _difficulty(known.get(attempt.task_id))),
+        per_episode=_per_episode(attempts, prices),
+        flaky={_name(a): found for a in attempts if (found := flaky_flags(a.verdict.flags))},
+        excluded=tuple(sorted(excluded)),
         differing={
             _name(a): a.verdict.reason for a in attempts if hardened and a.verdict.official != a.verdict.hardened
         },
@@ -178,17 +208,38 @@ def _similarity_of(attempt: Attempt, experts: Mapping[str, Trajectory], similari
     return fmean(scores) if scores else None
 
 
-def _by_repository(attempts: Sequence[Attempt]) -> dict[str, tuple[int, int]]:
+def _per_episode(attempts: Sequence[Attempt], prices: tuple[float, float]) -> dict[str, float]:
+    turns = [turn for attempt in attempts for turn in attempt.trajectory.turns]
+    if not any(turn.completion_tokens for turn in turns):
+        return {}
+    prompt, completion, thought = (
+        sum(getattr(turn, f"{kind}_tokens") for turn in turns) / len(attempts)
+        for kind in ("prompt", "completion", "thought")
+    )
+    found = {"context": prompt, "thought": thought, "command": completion - thought}
+    if any(prices):
+        found["cost"] = (prompt * prices[0] + completion * prices[1]) / 1e6
+    return found
+
+
+def _by(attempts: Sequence[Attempt], group: Callable[[Attempt], str]) -> dict[str, tuple[int, int]]:
+    """Resolved and graded samples of each group, sorted; those of no group ("") are left out."""
     found: dict[str, tuple[int, int]] = {}
     for attempt in attempts:
-        resolved, graded = found.get(attempt.trajectory.repo, (0, 0))
-        found[attempt.trajectory.repo] = (resolved + attempt.verdict.official, graded + 1)
-    return dict(sorted(found.items()))
+        resolved, graded = found.get(group(attempt), (0, 0))
+        found[group(attempt)] = (resolved + attempt.verdict.official, graded + 1)
+    return {name: found[name] for name in sorted(found) if name}
+
+
+def _difficulty(task: Task | None) -> str:
+    return str(json.loads(task.extra).get("difficulty") or "") if task is not None else ""
 
 
 def _telling(flags: Sequence[str]) -> tuple[str, ...]:
-    """Flags about the patch or the log; what only tells how the hardened run was made is left to the verdict."""
-    return tuple(flag for flag in flags if flag not in ("same-user", "no-canaries"))
+    """Flags about the patch or the log; what only tells how the hardened run was made is left to the verdict, what tells of
+    flaky tests to its own list."""
+    flaky = flaky_flags(flags)
+    return tuple(flag for flag in flags if flag not in ("same-user", "no-canaries", *flaky))
 
 
 def _exit_reason(attempt: Attempt) -> str:

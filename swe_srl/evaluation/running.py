@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Generator, Sequence
 from pathlib import Path
+from typing import Any
 
-from swe_srl.agents import AgentDefinition, EpisodeJob
+from swe_srl.agents import AgentDefinition, Episode, EpisodeJob
+from swe_srl.agents.definition import GOLD_FILES
 from swe_srl.errors import SweSrlError
 from swe_srl.evaluation.markdown import denominator, report_markdown
-from swe_srl.evaluation.pipeline import Journal, Pipeline, missing_episodes
+from swe_srl.evaluation.pipeline import Journal, Key, Pipeline, missing_episodes
 from swe_srl.evaluation.policies import agent_of, check_policy, expert_trajectories, make_policy
+from swe_srl.evaluation.pulling import BackOff
 from swe_srl.evaluation.report import Report, make_report
-from swe_srl.evaluation.selection import Selection, check_tasks, select_tasks
-from swe_srl.evaluation.settings import RUNTIME, SCRIPTED, EvalSettings
+from swe_srl.evaluation.selection import Selection, check_tasks, excluded_ids, select_tasks
+from swe_srl.evaluation.settings import RUNTIME, SCRIPTED, EvalSettings, parse_size
+from swe_srl.evaluation.store import ImageStore
 from swe_srl.files import write_atomic
 from swe_srl.grading import GradingSettings, OpenSandboxes, check_sandboxes
 from swe_srl.progress import Progress, SilentProgress
@@ -45,16 +50,15 @@ def evaluate(settings: EvalSettings, progress: Progress | None = None, policy: P
     """
     told = progress or SilentProgress()
     tasks = select_tasks(settings)
-    grading = GradingSettings(
-        settings.sandbox, settings.grading_timeout, hardened=settings.hardened, open=OpenSandboxes()
-    )
-    selection = check_tasks(tasks, grading)
+    grading = grading_settings(settings)
+    selection = check_tasks(tasks, grading, settings.pull)
+    store = image_store(settings, told)
     for reason in selection.unavailable.values():
         told.note(f"not run: {reason}")
     agent = agent_of(settings)
     jobs = [EpisodeJob(task, sample) for sample in range(settings.samples) for task in selection.tasks]
     keys = [(job.task.instance_id, job.sample) for job in jobs]
-    with RunFolder.start(settings.folder, "eval", as_mapping(settings), _data(settings), free=RUNTIME) as run:
+    with RunFolder.start(settings.folder, "eval", as_mapping(settings), data_of(settings), RUNTIME, usual()) as run:
         journal = Journal(run, settings.policy)
         journal.load(keys)
         left = [key for key in keys if key not in journal.episodes]
@@ -65,21 +69,68 @@ def evaluate(settings: EvalSettings, progress: Progress | None = None, policy: P
         except SweSrlError:
             run.abandon()  # a model that does not load must not keep the folder from a second, better start
             raise
-        episodes = missing_episodes(jobs, journal, acting, agent, settings) if acting is not None else iter(())
-        Pipeline(settings, journal, grading, told).work(jobs, episodes)
-        report = make_report(
-            title=f"{settings.policy} on {settings.split}",
-            attempts=journal.attempts(keys),
-            failures=list(journal.failures.values()),
-            unavailable=selection.unavailable,
-            asked=len(jobs),
-            experts=expert_trajectories(settings, selection.tasks),
-            similarity=get_similarity("sequence"),
-            hardened=settings.hardened,
+        episodes = (
+            missing_episodes(jobs, journal, acting, agent, settings, store) if acting is not None else _no_episodes()
         )
+        Pipeline(settings, journal, grading, told, store).work(jobs, episodes)
+        report = report_of(settings, journal, selection, keys)
         write_report(run.path, report)
     told.note(denominator(report))
     return report
+
+
+def grading_settings(settings: EvalSettings) -> GradingSettings:
+    """How a run's patches are graded."""
+    return GradingSettings(
+        settings.sandbox,
+        settings.grading_timeout,
+        hardened=settings.hardened,
+        times=settings.regrade,
+        open=OpenSandboxes(),
+    )
+
+
+def title_of(settings: EvalSettings) -> str:
+    """Who worked on what; an oracle is said."""
+    oracle = (
+        " (oracle: shown the files to change)" if AgentDefinition.load(settings.agent_name).show == GOLD_FILES else ""
+    )
+    return f"{settings.policy}{oracle} on {settings.split}{f', part {settings.shard}' if settings.shard else ''}"
+
+
+def image_store(settings: EvalSettings, progress: Progress) -> ImageStore:
+    """Where a run's images come from."""
+    return ImageStore(
+        pull=settings.pull,
+        pulls=settings.pulls,
+        budget=parse_size(settings.disk_budget),
+        platform=settings.platform,
+        back_off=BackOff(note=progress.note),
+    )
+
+
+def report_of(settings: EvalSettings, journal: Journal, selection: Selection, keys: Sequence[Key]) -> Report:
+    """The report of what a run's journal holds.
+
+    Args:
+        settings: of the run.
+        journal: its results so far.
+        selection: its tasks.
+        keys: the samples it was asked for.
+    """
+    return make_report(
+        title=title_of(settings),
+        attempts=journal.attempts(keys),
+        failures=list(journal.failures.values()),
+        unavailable=selection.unavailable,
+        asked=len(keys),
+        experts=expert_trajectories(settings, selection.tasks),
+        similarity=get_similarity("sequence"),
+        hardened=settings.hardened,
+        tasks={task.instance_id: task for task in selection.tasks},
+        prices=(settings.price_prompt, settings.price_completion),
+        excluded=excluded_ids(settings),
+    )
 
 
 def check_run(settings: EvalSettings) -> tuple[Selection, AgentDefinition, bool]:
@@ -91,14 +142,23 @@ def check_run(settings: EvalSettings) -> tuple[Selection, AgentDefinition, bool]
     Raises:
         SweSrlError: as `evaluate` would.
     """
-    selection = check_tasks(select_tasks(settings), GradingSettings(settings.sandbox, settings.grading_timeout))
+    selection = check_tasks(select_tasks(settings), grading_settings(settings), settings.pull)
     agent = agent_of(settings)
-    resumes = RunFolder.check(settings.folder, "eval", as_mapping(settings), _data(settings), free=RUNTIME)
+    resumes = RunFolder.check(settings.folder, "eval", as_mapping(settings), data_of(settings), RUNTIME, usual())
     check_policy(settings)
     if settings.policy in SCRIPTED:
         make_policy(settings, agent, selection.tasks)
     check_sandboxes(selection.tasks, settings.sandbox)
     return selection, agent, resumes
+
+
+def usual() -> dict[str, Any]:
+    """What counts for settings that an older run folder does not know."""
+    return as_mapping(EvalSettings())
+
+
+def _no_episodes() -> Generator[Episode, None, None]:
+    yield from ()
 
 
 def write_report(folder: Path, report: Report) -> None:
@@ -107,7 +167,7 @@ def write_report(folder: Path, report: Report) -> None:
     write_atomic(folder / "report.md", report_markdown(report))
 
 
-def _data(settings: EvalSettings) -> dict[str, str]:
+def data_of(settings: EvalSettings) -> dict[str, str]:
     """Fingerprints of the files that decide the run's results."""
     files = {name: getattr(settings, name) for name in ("tasks", "split", "policy", "trajectories")}
     return {name: fingerprint(path) for name, path in files.items() if path and Path(path).exists()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,9 +10,10 @@ from pathlib import Path
 
 from swe_srl.errors import ConfigError, SweSrlError, suggest
 from swe_srl.evaluation.images import recipe_names
-from swe_srl.evaluation.settings import EvalSettings
+from swe_srl.evaluation.settings import EvalSettings, parse_shard
 from swe_srl.grading import GradingSettings, obstacle
 from swe_srl.tasks import load_tasks
+from swe_srl.tasks.images import with_image
 from swe_srl.types import Task
 
 
@@ -29,7 +31,7 @@ class Selection:
 
 
 def select_tasks(settings: EvalSettings) -> list[Task]:
-    """The tasks that the settings name, in the order of their source.
+    """The tasks that the settings name, in the order of their source: `instances`, `filter`, `exclude`, `limit`, then `shard`.
 
     Raises:
         TaskError: the source cannot be read.
@@ -48,14 +50,43 @@ def select_tasks(settings: EvalSettings) -> list[Task]:
         tasks = [task for task in tasks if task.instance_id in settings.instances]
     if settings.filter:
         tasks = [task for task in tasks if re.search(settings.filter, task.instance_id)]
-    tasks = tasks[: settings.limit or None]
+    gone = excluded_ids(settings)
+    for name in gone:
+        if name not in known:
+            raise ConfigError(f"exclude: {source}: {suggest(name, known, 'instance')[:2000]}")
+    tasks = [task for task in tasks if task.instance_id not in gone][: settings.limit or None]
     if not tasks:
-        raise ConfigError(f"no task of {source} is left by --instances, --filter and --tasks")
-    return tasks
+        raise ConfigError(f"no task of {source} is left by --instances, --filter, --exclude and --tasks")
+    part = part_of(tasks, settings.shard)
+    if not part:
+        raise ConfigError(f"shard {settings.shard} is empty: there are only {len(tasks)} tasks")
+    return [with_image(task, settings.images) for task in part]
 
 
-def check_tasks(tasks: Sequence[Task], settings: GradingSettings) -> Selection:
-    """Sort out the tasks that cannot be run here, each with the reason.
+def part_of(tasks: Sequence[Task], shard: str) -> list[Task]:
+    """One part of the tasks, in their order.
+
+    Tasks are dealt out in the order of a hash of their ids: parts differ in size by one at most, mix the repositories, and
+    do not depend on the order of the rows.
+    """
+    index, count = parse_shard(shard)
+    dealt = sorted(tasks, key=lambda task: hashlib.sha256(task.instance_id.encode()).hexdigest())
+    mine = {task.instance_id for task in dealt[index - 1 :: count]}
+    return [task for task in tasks if task.instance_id in mine]
+
+
+def excluded_ids(settings: EvalSettings) -> tuple[str, ...]:
+    """The instances that are left out by name, sorted.
+
+    Raises:
+        ConfigError: a file of them cannot be read.
+    """
+    names = {name for entry in settings.exclude for name in _listed_ids(entry) or (entry,)}
+    return tuple(sorted(names))
+
+
+def check_tasks(tasks: Sequence[Task], settings: GradingSettings, pull: bool = False) -> Selection:
+    """Sort out the tasks that cannot be run here, each with the reason. With `pull`, a missing image is no reason.
 
     Raises:
         ConfigError: there is no task.
@@ -65,7 +96,7 @@ def check_tasks(tasks: Sequence[Task], settings: GradingSettings) -> Selection:
         raise ConfigError("there is no task to run")
     unavailable: dict[str, str] = {}
     for task in tasks:
-        reason = _reason(task, settings)
+        reason = _reason(task, settings, pull)
         if reason:
             unavailable[task.instance_id] = reason
     left = tuple(task for task in tasks if task.instance_id not in unavailable)
@@ -75,9 +106,9 @@ def check_tasks(tasks: Sequence[Task], settings: GradingSettings) -> Selection:
     return Selection(left, unavailable)
 
 
-def _reason(task: Task, settings: GradingSettings) -> str:
+def _reason(task: Task, settings: GradingSettings, pull: bool) -> str:
     """Why a task cannot be run here, with the way to make its image where the project knows one; or ""."""
-    reason = obstacle(task, settings)
+    reason = obstacle(task, settings, pull)
     if reason and task.instance_id in recipe_names():
         return f"{reason}, or make it with docker/make-swebench-images.sh ({task.instance_id} has a recipe)"
     return reason
@@ -90,5 +121,5 @@ def _listed_ids(path: str) -> frozenset[str] | None:
     try:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
     except OSError as error:
-        raise ConfigError(f"tasks: {path} cannot be read: {error.strerror}") from error
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
     return frozenset(line.strip() for line in lines if line.strip() and not line.startswith("#"))

@@ -11,12 +11,25 @@ from pathlib import Path
 from swe_srl.definitions import environment_for
 from swe_srl.errors import ConfigError
 from swe_srl.settings import as_mapping, check_at_least, setting
+from swe_srl.tasks.images import IMAGE_RULES
 from swe_srl.types import Task
 
 QUICKSTART = "quickstart"
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 SCRIPTED = ("expert", "gold", "empty")
-RUNTIME = ("workers", "grading_workers", "output", "device", "retries", "cache")  # may change when a run is resumed
+# what may change when a run is resumed
+RUNTIME = (
+    "workers", "grading_workers", "output", "device", "retries", "cache", "pull", "pulls", "disk_budget",
+    "price_prompt", "price_completion", "check", "check_sample",
+)  # fmt: skip
+LATER = (
+    "exclude",
+    "shard",
+    "regrade",
+    "images",
+    "platform",
+)  # came later: at their defaults they do not change a folder's name
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)i?B?\Z", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -30,7 +43,13 @@ class EvalSettings:
     revision: str = setting("", "Commit, branch or tag of a hub data set; empty for the pinned or newest one.")
     instances: tuple[str, ...] = setting((), "Only these instances.")
     filter: str = setting("", "Only instances whose id matches this regular expression.")
+    exclude: tuple[str, ...] = setting(
+        (), "Not these instances, or those in a .txt file (--check writes one). The report names them."
+    )
     limit: int = setting(0, "Only the first so many instances; 0 takes all.")
+    shard: str = setting(
+        "", "Only part i of n, as 2/4: for several machines. `swe-srl merge` makes one run of the parts."
+    )
     policy: str = setting(
         QUICKSTART,
         "Who acts: a model folder or hub id, quickstart (the bundled model), the URL of an OpenAI-compatible endpoint, "
@@ -50,6 +69,11 @@ class EvalSettings:
         "Environment definition; empty: swebench for tasks with an image, quickstart for quickstart's, else default.",
     )
     sandbox: str = setting("auto", "Where episodes and tests run.", ("auto", "local", "docker"))
+    check: bool = setting(
+        False,
+        "Only check: grade the gold and the empty patch on a sample of the tasks, and list those that are broken.",
+    )
+    check_sample: int = setting(20, "Tasks that --check draws; 0 takes all.")
     samples: int = setting(1, "Episodes per task.")
     temperature: float | None = setting(None, "Sampling temperature; none takes the agent definition's.")
     max_new_tokens: int | None = setting(None, "Tokens a completion may have; none takes the agent definition's.")
@@ -58,7 +82,21 @@ class EvalSettings:
     seed: int = setting(0, "Seed of the sampling.")
     hardened: bool = setting(True, "Run the tests of every officially resolved patch a second time, hardened.")
     grading_timeout: float = setting(1800.0, "Seconds that a task's tests may take.")
+    regrade: int = setting(1, "Gradings of every patch: the majority decides, and what differs is named as flaky.")
     cache: str = setting("", "Folder of verdicts known already, shared between runs; empty grades everything anew.")
+    images: str = setting(
+        "auto", "How the images of rows that name none are called; auto: by the data set's own rule.", IMAGE_RULES
+    )
+    pull: bool = setting(False, "Pull images that are not here when a task needs them.")
+    pulls: int = setting(2, "Images pulled at a time.")
+    disk_budget: str = setting(
+        "", "Room for container images, as 60GB: images that --pull brought and nobody uses make room. Empty: no bound."
+    )
+    platform: str = setting(
+        "", "Take images of this platform (linux/amd64) although the engine's own is another: emulated."
+    )
+    price_prompt: float = setting(0.0, "Price of a million prompt tokens, for the report's cost per task.")
+    price_completion: float = setting(0.0, "Price of a million completion tokens.")
     workers: int = setting(4, "Episodes at a time.")
     grading_workers: int = setting(2, "Patches graded at a time.")
     retries: int = setting(1, "Further tries of an episode or grading that the infrastructure broke.")
@@ -68,6 +106,9 @@ class EvalSettings:
 
     def __post_init__(self) -> None:
         check_at_least(self, limit=0, samples=1, workers=1, grading_workers=1, retries=0)
+        check_at_least(self, check_sample=0, regrade=1, pulls=1, price_prompt=0, price_completion=0)
+        parse_shard(self.shard)
+        parse_size(self.disk_budget)
         check_at_least(self, max_turns=1, max_new_tokens=1, max_tokens=0, temperature=0)
         if self.grading_timeout <= 0:
             raise ConfigError(f"grading_timeout must be positive, not {self.grading_timeout}")
@@ -100,9 +141,46 @@ class EvalSettings:
         """The run folder: the same settings give the same one, so that the same command resumes."""
         if self.output is not None:
             return self.output
-        content = {key: value for key, value in as_mapping(self).items() if key not in RUNTIME}
+        usual = as_mapping(EvalSettings())
+        content = {
+            key: value
+            for key, value in as_mapping(self).items()
+            if key not in RUNTIME and (key not in LATER or value != usual[key])
+        }
         digest = hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:8]
         return Path("runs/eval") / "-".join([_word(self.split), _word(self.policy), digest])
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """Part and number of parts; "" is the whole.
+
+    Raises:
+        ConfigError: not of the form i/n with 1 <= i <= n.
+
+    >>> parse_shard("2/4"), parse_shard("")
+    ((2, 4), (1, 1))
+    """
+    match = re.fullmatch(r"(\d+)/(\d+)", text or "1/1")
+    if match is None or not 1 <= int(match[1]) <= int(match[2]):
+        raise ConfigError(f"shard: part i of n is written i/n with 1 <= i <= n, as 2/4, not {text!r}")
+    return int(match[1]), int(match[2])
+
+
+def parse_size(text: str) -> int:
+    """Bytes in a size such as 60GB (decimal, as Docker counts); "" is 0.
+
+    Raises:
+        ConfigError: no size.
+
+    >>> parse_size("1.5 GB"), parse_size("200M"), parse_size("")
+    (1500000000, 200000000, 0)
+    """
+    if not text:
+        return 0
+    match = _SIZE.match(text.strip())
+    if match is None or float(match[1]) <= 0:
+        raise ConfigError(f"disk_budget: a size such as 60GB was expected, not {text!r}")
+    return int(float(match[1]) * 1000 ** " KMGT".index(match[2].upper() or " "))
 
 
 def _word(text: str) -> str:

@@ -58,13 +58,15 @@ class VerdictCache:
         environment = environment_id(task, settings)
         if not environment:
             return None
-        key = {
+        key: dict[str, Any] = {
             "patch": patch,
             "row": task.row(),
             "environment": environment,
             "settings": [settings.sandbox, settings.timeout, asdict(settings.limits or Limits()), settings.hardened],
             "rules": [RULES, metadata.version("swebench")],
         }
+        if settings.times > 1:
+            key["times"] = settings.times
         digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
         return self.folder / digest[:2] / f"{digest}.json"
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from swe_srl.grading.cache import VerdictCache
+from swe_srl.grading.flaky import combine
 from swe_srl.grading.judge import judge
 from swe_srl.grading.runner import GradingSettings, run_tests
 from swe_srl.grading.workshop import HardenedReport
@@ -21,14 +22,15 @@ def grade(
     keep: Callable[[TestRun], None] | None = None,
     retries: int = 1,
 ) -> Verdict:
-    """The verdict on one patch.
+    """The verdict on one patch; with `settings.times` above 1 that of several gradings.
 
     Args:
         task: a row with `eval_script`, `log_parser`, and an image or a source.
         patch: a diff against the base commit; an empty one is not run.
         settings: sandbox and limits.
         cache: verdicts known already, by patch, row, image and settings; None grades anew.
-        keep: is handed what the tests left behind, to save the log; not called for an empty or remembered patch.
+        keep: is handed what the tests left behind, to save the log; called for each grading, and not for an empty or
+            remembered patch.
         retries: further tries after an infrastructure failure.
 
     Returns:
@@ -43,17 +45,29 @@ def grade(
     known = cache.get(task, patch, chosen) if cache else None
     if known is not None:
         return known
+    verdicts: list[Verdict] = []
+    lasting = True
+    for _ in range(chosen.times):
+        run, verdict = _once(task, patch, chosen, retries)
+        if keep is not None:
+            keep(run)
+        verdicts.append(verdict)
+        lasting = lasting and is_lasting(run, verdict)
+        if verdict.status is VerdictStatus.PATCH_FAILED:
+            break
+    combined = combine(verdicts) if len(verdicts) > 1 else verdicts[0]
+    if cache is not None and lasting:
+        cache.put(task, patch, chosen, combined)
+    return combined
+
+
+def _once(task: Task, patch: str, settings: GradingSettings, retries: int) -> tuple[TestRun, Verdict]:
     begun = time.monotonic()
     for _ in range(1 + retries):
-        run = run_tests(task, patch, chosen)
+        run = run_tests(task, patch, settings)
         if not run.error:
             break
-    if keep is not None:
-        keep(run)
-    verdict = replace(judge(task, patch, run), seconds=time.monotonic() - begun)
-    if cache is not None and is_lasting(run, verdict):
-        cache.put(task, patch, chosen, verdict)
-    return verdict
+    return run, replace(judge(task, patch, run), seconds=time.monotonic() - begun)
 
 
 def is_lasting(run: TestRun, verdict: Verdict) -> bool:

@@ -13,8 +13,8 @@ from swe_srl.sandboxes.repository import prepare_repository
 from swe_srl.types import Task
 
 
-def obstacle(task: Task, settings: GradingSettings) -> str:
-    """Why a task cannot be run here, or ""."""
+def obstacle(task: Task, settings: GradingSettings, pull: bool = False) -> str:
+    """Why a task cannot be run here, or "". With `pull`, a missing image is no obstacle."""
     try:
         script_lines(task)
         log_parser(task)
@@ -27,11 +27,11 @@ def obstacle(task: Task, settings: GradingSettings) -> str:
         return f"{task.instance_id}: the row has neither an image nor a source: there is nothing to run in"
     if settings.sandbox == "local":
         return f"{task.instance_id}: the row has an image and no source, which needs --sandbox docker"
-    if image_id(task.image):
+    if pull or image_id(task.image):
         return ""
     return (
         f"{task.instance_id}: the image {task.image} is not on this machine, or no Docker engine answers: "
-        f"docker pull {task.image}"
+        f"docker pull {task.image}, or --pull"
     )
 
 

@@ -67,6 +67,7 @@ class GradingSettings:
             own `test_seconds` counts when it is less.
         limits: of the grading sandbox; None: the defaults, with more memory and processes in a container.
         hardened: whether a patch that the official rules accept is run a second time, hardened.
+        times: gradings of a patch; of several the majority decides (see `swe_srl.grading.flaky`).
         make_sandbox: makes the sandbox; None for `swe_srl.sandboxes.make_sandbox`.
         open: knows the sandboxes in use, so that they can be ended from outside; None where nobody will.
     """
@@ -75,6 +76,7 @@ class GradingSettings:
     timeout: float = 1800.0
     limits: Limits | None = None
     hardened: bool = True
+    times: int = 1
     make_sandbox: MakeSandbox | None = None
     open: OpenSandboxes | None = None
 

@@ -11,17 +11,20 @@ from typing import Any
 
 from swe_srl.errors import TaskError, suggest
 from swe_srl.tasks.files import DATA_SUFFIXES, read_rows
+from swe_srl.tasks.images import with_image
 from swe_srl.tasks.rows import task_from_row
 from swe_srl.types import Task
 
 
 @dataclass(frozen=True, slots=True)
 class HubSet:
-    """A data set of the hub: its id, the commit that is read unless another revision is asked for, and its usual split."""
+    """A data set of the hub: its id, the commit that is read unless another revision is asked for, its usual split, and the
+    rule by which its images are called (see `swe_srl.tasks.images`)."""
 
     hub_id: str
     revision: str
     split: str = "test"
+    images: str = "swe-bench"
 
 
 HUB_SETS: Mapping[str, HubSet] = {
@@ -29,9 +32,10 @@ HUB_SETS: Mapping[str, HubSet] = {
     "verified": HubSet("SWE-bench/SWE-bench_Verified", "78f471bf655a3137b2e8a75af1501690ec009ec3"),
     "full": HubSet("SWE-bench/SWE-bench", "c6fe717fd7a4c3ac1daa4055a4fd082c6a1d28a2"),
     "multilingual": HubSet("SWE-bench/SWE-bench_Multilingual", "846e647b9f33c0b51b739d005d13d85493c9af09"),
-    "swe-gym": HubSet("SWE-Gym/SWE-Gym", "bb94ed9e39bbeb96a7fcbfb533b80f25a7fd59cb", split="train"),
-    "swe-gym-lite": HubSet("SWE-Gym/SWE-Gym-Lite", "f70b1a29ab120eb0a0ee7a1deb029825e735b2b0", split="train"),
-    "swe-smith": HubSet("SWE-bench/SWE-smith", "ea6d7173829c7ec8fa16c22055699ff2e9188091", split="train"),
+    "swe-gym": HubSet("SWE-Gym/SWE-Gym", "bb94ed9e39bbeb96a7fcbfb533b80f25a7fd59cb", "train", "swe-gym"),
+    "swe-gym-lite": HubSet("SWE-Gym/SWE-Gym-Lite", "f70b1a29ab120eb0a0ee7a1deb029825e735b2b0", "train", "swe-gym"),
+    "swe-smith": HubSet("SWE-bench/SWE-smith", "ea6d7173829c7ec8fa16c22055699ff2e9188091", "train", "auto"),
+    "swe-rebench": HubSet("nebius/SWE-rebench", "89cdfbab4ab1bd8f5a658bb212d1b63624f4f881", "filtered", "swe-rebench"),
 }
 BUNDLED: Mapping[str, str] = {
     "quickstart": "tasks-test.jsonl",
@@ -68,7 +72,8 @@ def load_tasks(name_or_path: str, revision: str = "", split: str = "") -> list[T
             return _tasks([local])
     if name_or_path in HUB_SETS:
         known = HUB_SETS[name_or_path]
-        return _hub_tasks(known.hub_id, revision or known.revision, split or known.split)
+        found = _hub_tasks(known.hub_id, revision or known.revision, split or known.split)
+        return [with_image(task, known.images) for task in found]
     if path.is_dir():
         return _tasks(_folder_files(path, split))
     if path.is_file():
@@ -76,7 +81,8 @@ def load_tasks(name_or_path: str, revision: str = "", split: str = "") -> list[T
     if path.suffix in DATA_SUFFIXES or name_or_path.startswith((".", "/")):
         raise TaskError(f"{name_or_path}: no such file")
     if _HUB_ID.match(name_or_path):
-        return _hub_tasks(name_or_path, revision, split or "test")
+        rule = next((known.images for known in HUB_SETS.values() if known.hub_id == name_or_path), "auto")
+        return [with_image(task, rule) for task in _hub_tasks(name_or_path, revision, split or "test")]
     raise TaskError(suggest(name_or_path, split_names(), "task set"))
 
 

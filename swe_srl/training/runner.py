@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from swe_srl.agents import AgentDefinition, Episode, EpisodeJob, ModelPolicy, run_episodes
+from swe_srl.agents.showing import showing
 from swe_srl.definitions import environment_for
 from swe_srl.errors import GradingError, TaskError
 from swe_srl.generation.loading import encode_chat
@@ -144,7 +145,7 @@ class EpisodeRunner:
 
         settings = self.work.settings
         name = settings.environment or environment_for(task, settings.sandbox, settings.bundled_tasks)
-        return SweEnv([task], name, settings.sandbox, max_turns=self.agent.max_turns)
+        return showing(SweEnv([task], name, settings.sandbox, max_turns=self.agent.max_turns), self.agent)
 
     def _graded(self, episode: SampledEpisode, grading: GradingSettings) -> SampledEpisode:
         task = self.tasks[episode.task_id]

@@ -1,0 +1,56 @@
+"""Environments whose container image is there as long as they live."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import ExitStack
+from typing import Any
+
+from swe_srl.agents.episode import EpisodeEnv
+from swe_srl.evaluation.store import ImageStore
+
+
+class HoldingEnv:
+    """An environment that gets its image when it is reset, and gives it back when it is closed.
+
+    Args:
+        env: the environment.
+        store: where the image comes from.
+        image: its name; "" for none.
+    """
+
+    def __init__(self, env: EpisodeEnv, store: ImageStore, image: str) -> None:
+        self._env = env
+        self._store = store
+        self._image = image
+        self._held = ExitStack()
+        self._closed = threading.Event()
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
+        """Wait for the image, then start an episode.
+
+        Raises:
+            SandboxError: there is no image, or the sandbox did not start; or it was closed meanwhile.
+        """
+        self._held.enter_context(self._store.holding(self._image, self._closed))
+        try:
+            return self._env.reset(seed=seed, options=options)
+        except BaseException:
+            self._held.close()
+            raise
+
+    def step(self, action: str) -> tuple[str, Any, bool, bool, dict[str, Any]]:
+        """Run a command."""
+        return self._env.step(action)
+
+    def patch(self) -> str:
+        """The agent's changes."""
+        return self._env.patch()
+
+    def close(self) -> None:
+        """Free the sandbox and the image, also while `reset` still waits in another thread. Idempotent."""
+        self._closed.set()
+        try:
+            self._env.close()
+        finally:
+            self._held.close()

@@ -1,0 +1,256 @@
+"""Container images on this machine: pulled when a task needs them, removed when the room for them is spent.
+
+Only what this program pulled is ever removed, and never what is in use. Both are told by files in a folder that all processes
+of this user share, one pair for each image: `NAME.json` says that we pulled it (its time is that of the last use), and
+`NAME.lock` is locked, shared, as long as somebody uses it: a lock goes with the process that holds it, however that ends.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from swe_srl.errors import SandboxUnavailableError
+from swe_srl.evaluation.locks import POLL, alone, lock, locked, unlock
+from swe_srl.evaluation.pulling import BackOff, PullStoppedError, pull
+from swe_srl.files import write_atomic
+from swe_srl.sandboxes.container_transport import engine, engine_errors
+
+_ROOM_POLL = 1.0  # seconds between looks for room
+
+
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    """An image that this program pulled.
+
+    Args:
+        name: as it was asked for.
+        size: bytes that the images of the engine took more after it was pulled.
+        used: when it was last used, seconds since the epoch.
+    """
+
+    name: str
+    size: int
+    used: float
+
+
+def images_folder() -> Path:
+    """Where the files about images are: `$XDG_CACHE_HOME/swe-srl/images`, by default below `~/.cache`."""
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "swe-srl" / "images"
+
+
+@dataclass
+class ImageStore:
+    """Gives out images to use. Safe for threads; several processes may share the engine and the folder.
+
+    Args:
+        pull: whether an image that is not here is pulled.
+        pulls: pulls at a time.
+        budget: bytes that all images of the engine may take; 0 is unlimited. Images in use stay, so those used at once must
+            fit, or they take more while they are.
+        platform: images of this platform are wanted, whatever the engine's own is; "" for the engine's.
+        back_off: of the pulls.
+        folder: see `images_folder`.
+    """
+
+    pull: bool = False
+    pulls: int = 2
+    budget: int = 0
+    platform: str = ""
+    back_off: BackOff = field(default_factory=BackOff)
+    folder: Path = field(default_factory=images_folder)
+
+    def __post_init__(self) -> None:
+        self._slots = threading.BoundedSemaphore(self.pulls)
+        self._room = threading.Lock()
+
+    @contextmanager
+    def holding(self, image: str, stopped: threading.Event | None = None) -> Iterator[None]:
+        """Use an image: it is here, and stays, until the block ends. "" is no image, and always here.
+
+        Args:
+            image: its name.
+            stopped: set by another thread to give up waiting for it.
+
+        Raises:
+            SandboxUnavailableError: it is not here and is not pulled; no engine answers; it is of another platform; or images of
+                others take up the whole budget.
+            PullError: it cannot be pulled.
+        """
+        if not image:
+            yield
+            return
+        given_up = stopped or threading.Event()
+        client = engine()
+        try:
+            with locked(self._file(client, image, "lock"), fcntl.LOCK_SH, given_up) as handle:
+                while not self._here(client, image):
+                    self._fetch(client, image, handle, given_up)
+                self._check_platform(client, image)
+                with suppress(FileNotFoundError):
+                    os.utime(self._file(client, image, "json"))
+                yield
+        finally:
+            client.close()
+
+    def pulled(self) -> list[Pulled]:
+        """What this program pulled and is still here, the longest unused first."""
+        client = engine()
+        try:
+            return self._pulled(client)
+        finally:
+            client.close()
+
+    def total(self) -> int:
+        """Bytes that all images of the engine take."""
+        client = engine()
+        try:
+            return self._total(client)
+        finally:
+            client.close()
+
+    def has_room(self) -> bool:
+        """Whether one more image, as large as the largest known one, fits into the budget."""
+        if not self.budget:
+            return True
+        client = engine()
+        try:
+            largest = max((one.size for one in self._pulled(client)), default=0)
+            return self._total(client) + largest < self.budget
+        finally:
+            client.close()
+
+    def remove(self, image: str) -> bool:
+        """Remove an image that this program pulled; False when it is in use, or not one of them."""
+        client = engine()
+        try:
+            return self._evict(client, image)
+        finally:
+            client.close()
+
+    def _fetch(self, client: Any, image: str, handle: int, stopped: threading.Event) -> None:
+        """Pull with the lock held alone, so that no two processes pull the same; afterwards it is held shared again."""
+        if not self.pull:
+            raise SandboxUnavailableError(f"the image {image} is not on this machine: docker pull {image}, or --pull")
+        unlock(handle)
+        while not self._slots.acquire(timeout=POLL):
+            if stopped.is_set():
+                raise PullStoppedError(f"waiting for the image {image} was interrupted")
+        try:
+            self._make_room(client, image, stopped)
+            lock(handle, fcntl.LOCK_EX, stopped)
+            if not self._here(client, image):
+                before = self._total(client)
+                pull(client, image, self.back_off, stopped, self.platform)
+                size = max(0, self._total(client) - before)
+                record = {"name": image, "size": size}
+                write_atomic(self._file(client, image, "json"), json.dumps(record) + "\n")
+        finally:
+            self._slots.release()
+            unlock(handle)
+        lock(handle, fcntl.LOCK_SH, stopped)
+        if self.budget:
+            self._free(client, self.budget)
+
+    def _make_room(self, client: Any, image: str, stopped: threading.Event) -> None:
+        """Remove what nobody uses until an image as large as the largest known one fits; wait while others use them."""
+        if not self.budget:
+            return
+        while True:
+            known = self._pulled(client)
+            wanted = self.budget - max((one.size for one in known), default=0)
+            if self._free(client, max(0, wanted)):
+                return
+            if not any(self._held(client, one.name) for one in self._pulled(client)):  # nothing will be given back
+                total = self._total(client)
+                if total >= self.budget:
+                    raise SandboxUnavailableError(
+                        f"disk_budget: images that swe-srl did not pull, or that have containers, take {total / 1e9:.2f} GB, and "
+                        f"{self.budget / 1e9:.2f} GB are for images: remove some (docker rmi), or allow more"
+                    )
+                return
+            if stopped.wait(_ROOM_POLL):
+                raise PullStoppedError(f"pulling {image} was interrupted")
+
+    def _free(self, client: Any, most: int) -> bool:
+        """Remove images, the longest unused first, until all together take at most so many bytes; whether they do."""
+        with self._room:
+            for one in self._pulled(client):
+                if self._total(client) <= most:
+                    return True
+                self._evict(client, one.name)
+            return self._total(client) <= most
+
+    def _held(self, client: Any, image: str) -> bool:
+        """Whether somebody uses the image."""
+        with alone(self._file(client, image, "lock")) as free:
+            return not free
+
+    def _evict(self, client: Any, image: str) -> bool:
+        from docker.errors import APIError, ImageNotFound
+
+        file = self._file(client, image, "json")
+        with alone(self._file(client, image, "lock")) as free:
+            if not free or not file.is_file():
+                return False
+            try:
+                client.images.remove(image)  # not forced: the engine refuses while a container is made of it
+            except ImageNotFound:
+                pass
+            except APIError:
+                return False
+            file.unlink(missing_ok=True)
+            return True
+
+    def _pulled(self, client: Any) -> list[Pulled]:
+        found = []
+        for file in self._place(client).glob("*.json"):
+            with suppress(OSError, ValueError, KeyError):
+                record = json.loads(file.read_text(encoding="utf-8"))
+                if self._here(client, record["name"]):
+                    found.append(Pulled(record["name"], int(record["size"]), file.stat().st_mtime))
+                else:  # removed by somebody else
+                    file.unlink(missing_ok=True)
+        return sorted(found, key=lambda one: one.used)
+
+    def _check_platform(self, client: Any, image: str) -> None:
+        with engine_errors(f"looking at the image {image}"):
+            found, own = client.images.get(image).attrs.get("Architecture", ""), client.version().get("Arch", "")
+        wanted = self.platform.rpartition("/")[2] or own
+        if found and wanted and found != wanted:
+            raise SandboxUnavailableError(
+                f"the image {image} is for {found}, this machine's engine is for {own}: it would be emulated, slowly and not "
+                f"always rightly, where the kernel can. Give the row an image for {own}, or allow it: --platform linux/{found}"
+            )
+
+    def _here(self, client: Any, image: str) -> bool:
+        from docker.errors import ImageNotFound
+
+        with engine_errors(f"looking for the image {image}"):
+            try:
+                client.images.get(image)
+            except ImageNotFound:
+                return False
+        return True
+
+    def _total(self, client: Any) -> int:
+        with engine_errors("asking what the images take"):
+            return int(client.df().get("LayersSize") or 0)
+
+    def _place(self, client: Any) -> Path:
+        with engine_errors("asking the engine for its name"):
+            place = self.folder / hashlib.sha256(str(client.info()["ID"]).encode()).hexdigest()[:16]
+        place.mkdir(parents=True, exist_ok=True)
+        return place
+
+    def _file(self, client: Any, image: str, kind: str) -> Path:
+        return self._place(client) / f"{hashlib.sha256(image.encode()).hexdigest()[:24]}.{kind}"

@@ -1,0 +1,92 @@
+"""Gold and empty on a sample, before anything is spent."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from grading_support import named, tiny_task
+
+from swe_srl.cli import main
+from swe_srl.evaluation import EvalSettings, check, evaluate
+from swe_srl.evaluation import checking as module
+from swe_srl.evaluation.checking import Checked, draw
+from swe_srl.files import read_jsonl, write_jsonl
+from swe_srl.types import Task, TestRun
+
+SOUND, EARLY, UNFIXED, NOWHERE = (f"tiny__calc-{number}" for number in range(1, 5))
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Path:
+    """A sound task, one whose bug is fixed already, one whose gold patch does not help, and one without a place to run."""
+    task = tiny_task(tmp_path / "calc")
+    tests = [*task.fail_to_pass, *task.pass_to_pass]
+    early = replace(named(task, EARLY), fail_to_pass=tuple(tests[1:2]), pass_to_pass=tuple(tests[2:]))
+    unfixed = replace(named(task, UNFIXED), patch=task.patch.replace("+    return a + b", "+    return a * b"))
+    nowhere = replace(named(task, NOWHERE), source="", image="")
+    write_jsonl(tmp_path / "rows.jsonl", [one.row() for one in (named(task, SOUND), early, unfixed, nowhere)])
+    return tmp_path / "rows.jsonl"
+
+
+def settings_for(rows: Path, **more: object) -> EvalSettings:
+    values = {"tasks": str(rows), "policy": "gold", "output": rows.parent / "run", "hardened": False, **more}
+    return EvalSettings(**values)  # type: ignore[arg-type]
+
+
+@pytest.mark.sandbox
+def test_broken_tasks_are_found_and_can_be_left_out(rows: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [
+        "eval",
+        "--check",
+        "--tasks",
+        str(rows),
+        "--policy",
+        "gold",
+        "--no-hardened",
+        "--output",
+        str(rows.parent / "run"),
+    ]
+    assert main(words) == 1
+    shown = capsys.readouterr().out
+    assert "1 of 3 checked tasks are sound, 2 are broken, nothing is known of 0; the sample is of 4 tasks" in shown
+    assert f"{EARLY}: 1 FAIL_TO_PASS tests pass without the gold patch" in shown
+    assert f"{UNFIXED}: the gold patch is not resolved" in shown
+    assert "neither an image nor a source" in shown
+    listed = rows.parent / "run-check" / "broken.txt"
+    assert listed.read_text().split() == [EARLY, UNFIXED] and f"--exclude {listed}" in shown
+    report = evaluate(settings_for(rows, exclude=(str(listed),)))
+    assert (report.resolved, report.samples, report.excluded) == (1, 1, (EARLY, UNFIXED))
+
+
+def test_a_check_goes_on_and_tries_again_what_was_lost(rows: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def found(task: Task, grading: object) -> Checked:
+        asked.append(task.instance_id)
+        lost = task.instance_id == UNFIXED and asked.count(UNFIXED) == 1
+        return Checked(task.instance_id, ("no daemon",) if lost else (), lost=lost)
+
+    monkeypatch.setattr(module, "check_task", found)
+    monkeypatch.setattr(module, "check_sandboxes", lambda tasks, sandbox: None)
+    first = check(settings_for(rows))
+    assert first.lost == (UNFIXED,) and first.broken == ()
+    second = check(settings_for(rows))
+    assert second.lost == () and asked == [SOUND, EARLY, UNFIXED, UNFIXED]
+    assert len(list(read_jsonl(rows.parent / "run-check" / "checks.jsonl"))) == 4
+
+
+def test_tests_that_cannot_be_run_tell_nothing_of_the_task(rows: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "run_tests", lambda task, patch, grading: TestRun("", None, False, error="daemon gone"))
+    (task,) = [task for task in module.select_tasks(settings_for(rows)) if task.instance_id == SOUND]
+    found = module.check_task(task, module.grading_settings(settings_for(rows)))
+    assert found.lost and "daemon gone" in found.problems[0]
+
+
+def test_the_sample_is_the_same_for_the_same_seed() -> None:
+    tasks = [Task(f"t-{number}", "r", "c", "p") for number in range(50)]
+    first = {task.instance_id for task in draw(tasks, 10, seed=0)}
+    assert len(first) == 10 and first == {task.instance_id for task in draw(tasks[::-1], 10, seed=0)}
+    assert first != {task.instance_id for task in draw(tasks, 10, seed=1)}
+    assert draw(tasks, 0, seed=0) == tasks == draw(tasks, 99, seed=0)
