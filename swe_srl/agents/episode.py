@@ -16,6 +16,11 @@ from swe_srl.seeds import derive_seed
 from swe_srl.trajectories.prompting import render_messages
 from swe_srl.types import Context, FormatError, Refusal, StopReason, Task, Trajectory, Turn
 
+ASKED = {
+    "bash": "Give exactly one command in a ```bash block.",
+    "plain": "Close the thought, then write the answer.",
+    "tool": "Call the tool bash exactly once.",
+}  # what a policy is told after a malformed completion, by the form it has to keep
 logger = logging.getLogger(__name__)
 
 
@@ -121,7 +126,7 @@ class LiveEpisode:
             self.error = action.reason if action.stop is StopReason.INFRASTRUCTURE else ""
             return
         if isinstance(action, FormatError):
-            observation = f"Not run: {action.reason}. Give exactly one command in a ```bash block."
+            observation = f"Not run: {action.reason}. {ASKED[agent.prompting.action_format]}"
             exit_code: int | None = 0
             killed = False
         else:

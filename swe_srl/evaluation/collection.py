@@ -84,7 +84,7 @@ def collect(
     journal = Journal(RunFolder.read(settings.folder, ("eval",)), settings.policy)
     journal.load([("", sample) for sample in range(settings.samples)])
     attempts = journal.attempts(journal.episodes)
-    collection = choose(attempts, settings.keep, settings.hardened)
+    collection = choose(attempts, settings.keep, settings.hardened and not settings.asks_problems)
     write_jsonl(settings.folder / FILE, map(trajectory_to_row, collection.trajectories))
     return collection, report
 

@@ -13,6 +13,7 @@ from swe_srl.errors import SweSrlError
 from swe_srl.evaluation.markdown import denominator, report_markdown
 from swe_srl.evaluation.pipeline import Journal, Key, Pipeline, missing_episodes
 from swe_srl.evaluation.policies import agent_of, check_policy, expert_trajectories, make_policy
+from swe_srl.evaluation.problems import check_problems, work_on_problems
 from swe_srl.evaluation.pulling import BackOff
 from swe_srl.evaluation.report import Report, make_report
 from swe_srl.evaluation.selection import Selection, check_tasks, excluded_ids, select_tasks
@@ -26,6 +27,7 @@ from swe_srl.provenance import fingerprint
 from swe_srl.rewards import get_similarity
 from swe_srl.runs import RunFolder
 from swe_srl.settings import as_mapping
+from swe_srl.types import Task
 
 
 def evaluate(settings: EvalSettings, progress: Progress | None = None, policy: Policy | None = None) -> Report:
@@ -50,6 +52,8 @@ def evaluate(settings: EvalSettings, progress: Progress | None = None, policy: P
     """
     told = progress or SilentProgress()
     tasks = select_tasks(settings)
+    if settings.asks_problems:
+        return _evaluate_problems(settings, tasks, told, policy)
     grading = grading_settings(settings)
     selection = check_tasks(tasks, grading, settings.pull)
     store = image_store(settings, told)
@@ -76,6 +80,19 @@ def evaluate(settings: EvalSettings, progress: Progress | None = None, policy: P
         report = report_of(settings, journal, selection, keys)
         write_report(run.path, report)
     told.note(denominator(report))
+    return report
+
+
+def _evaluate_problems(
+    settings: EvalSettings, tasks: Sequence[Task], progress: Progress, policy: Policy | None
+) -> Report:
+    if policy is None:
+        check_problems(settings)
+    with RunFolder.start(settings.folder, "eval", as_mapping(settings), data_of(settings), RUNTIME, usual()) as run:
+        journal, keys = work_on_problems(settings, run, tasks, policy, progress)
+        report = report_of(settings, journal, Selection(tuple(tasks), {}), keys)
+        write_report(run.path, report)
+    progress.note(denominator(report))
     return report
 
 
@@ -124,9 +141,9 @@ def report_of(settings: EvalSettings, journal: Journal, selection: Selection, ke
         failures=list(journal.failures.values()),
         unavailable=selection.unavailable,
         asked=len(keys),
-        experts=expert_trajectories(settings, selection.tasks),
+        experts={} if settings.asks_problems else expert_trajectories(settings, selection.tasks),
         similarity=get_similarity("sequence"),
-        hardened=settings.hardened,
+        hardened=settings.hardened and not settings.asks_problems,
         tasks={task.instance_id: task for task in selection.tasks},
         prices=(settings.price_prompt, settings.price_completion),
         excluded=excluded_ids(settings),
@@ -142,9 +159,12 @@ def check_run(settings: EvalSettings) -> tuple[Selection, AgentDefinition, bool]
     Raises:
         SweSrlError: as `evaluate` would.
     """
-    selection = check_tasks(select_tasks(settings), grading_settings(settings), settings.pull)
-    agent = agent_of(settings)
+    tasks, agent = select_tasks(settings), agent_of(settings)
     resumes = RunFolder.check(settings.folder, "eval", as_mapping(settings), data_of(settings), RUNTIME, usual())
+    if settings.asks_problems:
+        check_problems(settings)
+        return Selection(tuple(tasks), {}), agent, resumes
+    selection = check_tasks(tasks, grading_settings(settings), settings.pull)
     check_policy(settings)
     if settings.policy in SCRIPTED:
         make_policy(settings, agent, selection.tasks)

@@ -14,6 +14,7 @@ from swe_srl.evaluation.settings import EvalSettings, parse_shard
 from swe_srl.grading import GradingSettings, obstacle
 from swe_srl.tasks import load_tasks
 from swe_srl.tasks.images import with_image
+from swe_srl.tasks.problems import load_problems
 from swe_srl.types import Task
 
 
@@ -39,7 +40,10 @@ def select_tasks(settings: EvalSettings) -> list[Task]:
     """
     ids = _listed_ids(settings.tasks)
     source = settings.tasks if settings.tasks and ids is None else settings.split
-    tasks = load_tasks(source, revision=settings.revision if source == settings.split else "")
+    if settings.asks_problems:
+        tasks = load_problems(settings.split, settings.tasks if ids is None else "", settings.revision)
+    else:
+        tasks = load_tasks(source, revision=settings.revision if source == settings.split else "")
     known = {task.instance_id for task in tasks}
     for name in (*settings.instances, *(ids or ())):
         if name not in known:

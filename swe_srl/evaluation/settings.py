@@ -12,6 +12,7 @@ from swe_srl.definitions import environment_for
 from swe_srl.errors import ConfigError
 from swe_srl.settings import as_mapping, check_at_least, setting
 from swe_srl.tasks.images import IMAGE_RULES
+from swe_srl.tasks.problems import PROBLEM_SETS
 from swe_srl.types import Task
 
 QUICKSTART = "quickstart"
@@ -36,7 +37,11 @@ _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)i?B?\Z", re.IGNORECASE)
 class EvalSettings:
     """An evaluation run: an agent works on tasks, its patches are graded, a report is written."""
 
-    split: str = setting(QUICKSTART, "Tasks: lite, verified, quickstart, …, a file or folder of rows, or a hub id.")
+    split: str = setting(
+        QUICKSTART,
+        "Tasks: lite, verified, quickstart, …, a file or folder of rows, or a hub id; or problems with an answer: aime24, "
+        "aime25, amc23, minerva, math500.",
+    )
     tasks: str = setting(
         "", "File of task rows that stands in for the split (no hub needed), or a .txt file of instance ids to keep."
     )
@@ -116,6 +121,8 @@ class EvalSettings:
             re.compile(self.filter)
         except re.error as error:
             raise ConfigError(f"filter: {self.filter!r} is no regular expression: {error}") from error
+        if self.check and self.asks_problems:
+            raise ConfigError(f"check: the problems of {self.split} have no environment to check; try --policy gold")
         if self.is_endpoint and not self.endpoint_model:
             raise ConfigError("endpoint_model: an endpoint needs the name of the model to ask for")
 
@@ -127,7 +134,13 @@ class EvalSettings:
     @property
     def agent_name(self) -> str:
         """The agent definition that shows tasks to the policy."""
-        return self.agent or (QUICKSTART if self.split.startswith(QUICKSTART) else "shell")
+        usual = "math-answer" if self.asks_problems else "shell"
+        return self.agent or (QUICKSTART if self.split.startswith(QUICKSTART) else usual)
+
+    @property
+    def asks_problems(self) -> bool:
+        """Whether the tasks are problems with a final answer, without repository and sandbox."""
+        return self.split in PROBLEM_SETS
 
     def environment_name(self, task: Task) -> str:
         """The environment definition that a task is worked on in."""

@@ -38,6 +38,8 @@ def load_problems(name: str, path: str = "", revision: str = "") -> list[Task]:
         TaskError: the rows cannot be had, a row has no problem or answer, or two have the same name.
     """
     known = PROBLEM_SETS[name]
+    if path and not Path(path).is_file():
+        raise TaskError(f"{path}: no such file")
     rows = read_rows(Path(path)) if path else hub_rows(known.hub_id, revision or known.revision, known.split)
     problems: dict[str, Task] = {}
     for number, (where, row) in enumerate(rows, 1):

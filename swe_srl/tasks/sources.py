@@ -48,7 +48,9 @@ _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+\Z")
 
 def split_names() -> list[str]:
     """The names that `load_tasks` knows without a path, sorted."""
-    return sorted([*HUB_SETS, *BUNDLED])
+    from swe_srl.tasks.problems import PROBLEM_SETS
+
+    return sorted([*HUB_SETS, *BUNDLED, *PROBLEM_SETS])
 
 
 def load_tasks(name_or_path: str, revision: str = "", split: str = "") -> list[Task]:
@@ -65,7 +67,11 @@ def load_tasks(name_or_path: str, revision: str = "", split: str = "") -> list[T
         TaskError: unknown name (the nearest is suggested), a row that is no task, an instance that occurs twice, or a
             data set that cannot be had here (the message says how to use a local file).
     """
+    from swe_srl.tasks.problems import PROBLEM_SETS, load_problems
+
     path = Path(name_or_path)
+    if name_or_path in PROBLEM_SETS:
+        return load_problems(name_or_path, revision=revision)
     if name_or_path in BUNDLED:
         file = resources.files("swe_srl") / "data" / "quickstart" / BUNDLED[name_or_path]
         with resources.as_file(file) as local:

@@ -1,0 +1,144 @@
+"""An evaluation on problems with a final answer, from the command line to the report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from swe_srl.agents.policies import PolicyAnswer
+from swe_srl.cli import main
+from swe_srl.errors import ConfigError, GenerationError
+from swe_srl.evaluation import EvalSettings, collect, compare, evaluate
+from swe_srl.evaluation.collection import CollectSettings
+from swe_srl.protocols import PolicyOutput
+from swe_srl.types import Action, Context, FormatError
+
+ROWS = [{"problem": f"What is {number} + {number}?", "answer": str(2 * number)} for number in range(1, 7)]
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Path:
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    return path
+
+
+def settings_for(rows: Path, name: str, **more: object) -> EvalSettings:
+    return EvalSettings(split="aime24", tasks=str(rows), policy=name, output=rows.parent / name, **more)  # type: ignore[arg-type]
+
+
+class Adds:
+    """Adds right up to 2 times `until`, malformed beyond; in two steps when asked again."""
+
+    def __init__(self, until: int, fail: str = "") -> None:
+        self.until, self.fail = until, fail
+        self.asked: list[Context] = []
+
+    def act(self, contexts: Sequence[Context]) -> list[PolicyOutput]:
+        self.asked += contexts
+        return [self._answer(context) for context in contexts]
+
+    def _answer(self, context: Context) -> PolicyOutput:
+        number = int(context.messages[-1].content.split("What is ")[1].split()[0])
+        if context.task_id == self.fail:
+            raise GenerationError("gone")
+        if number > self.until:
+            return PolicyAnswer(FormatError("<think> is not closed", "<think>"), "<think>")
+        if "1. Let me see." in context.messages[-1].content:
+            return PolicyAnswer(Action(f"It is \\boxed{{{2 * number}.0}}"), completion_tokens=5)
+        return PolicyAnswer(Action("Let me see." if number % 2 else f"\\boxed{{{2 * number}}}"), completion_tokens=3)
+
+
+def test_gold_is_right_and_empty_is_not(rows: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["eval", "--split", "math500", "--tasks", str(rows), "--output"]
+    assert main([*command, str(rows.parent / "g"), "--policy", "gold"]) == 0
+    assert "6 of 6: 100.0%" in " ".join(capsys.readouterr().out.split())
+    assert main([*command, str(rows.parent / "e"), "--policy", "empty"]) == 0
+    assert "0 of 6: 0.0%" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_solution_may_take_several_steps(rows: Path) -> None:
+    policy = Adds(until=4)
+    report = evaluate(settings_for(rows, "adds", agent="math", samples=2), policy=policy)
+    assert (report.tasks, report.samples, report.resolved) == (6, 12, 8)
+    assert report.exit_reasons == {"submitted": 8, "format_errors": 4}
+    assert report.hardened is None and report.similarity is None
+    assert max(context.turn for context in policy.asked) == 2  # the third malformed answer in a row ends an episode
+    comparison = compare(rows.parent / "adds", _run(rows, "less", 2))
+    assert comparison.difference.value == pytest.approx(-2 / 6)
+
+
+def _run(rows: Path, name: str, until: int) -> Path:
+    evaluate(settings_for(rows, name, agent="math", samples=2), policy=Adds(until))
+    return rows.parent / name
+
+
+def test_an_answer_in_one_completion_is_the_default(rows: Path) -> None:
+    policy = Adds(until=6)
+    report = evaluate(settings_for(rows, "one"), policy=policy)
+    assert report.resolved == 3 and {context.turn for context in policy.asked} == {0}
+    assert report.exit_reasons == {"submitted": 3, "turn_limit": 3}
+
+
+def test_an_interrupted_run_goes_on(rows: Path) -> None:
+    settings = settings_for(rows, "cut", agent="math", workers=1)
+    with pytest.raises(GenerationError):
+        evaluate(settings, policy=Adds(6, fail="aime24-4"))
+    healthy = Adds(6)
+    report = evaluate(settings, policy=healthy)
+    assert report.resolved == 6
+    assert {context.task_id for context in healthy.asked} == {"aime24-4", "aime24-5", "aime24-6"}
+    (rows.parent / "cut" / "verdicts.jsonl").unlink()  # as after a kill between an episode and its verdict
+    assert evaluate(settings, policy=Adds(0)).resolved == 6
+
+
+def test_right_solutions_can_be_collected(rows: Path) -> None:
+    settings = CollectSettings(split="aime24", tasks=str(rows), agent="math", output=rows.parent / "c", samples=2)
+    collection, _ = collect(settings, policy=Adds(4))
+    assert len(collection.trajectories) == 4 and collection.duplicates == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--policy", "expert"], "problems have no expert here"),
+        (["--policy", "nobody/"], "nobody"),
+        (["--check"], "have no environment to check"),
+        (["--instances", "aime24-9"], "did you mean"),
+        (["--tasks", "nowhere.jsonl"], "nowhere.jsonl"),
+    ],
+)
+def test_what_cannot_be_is_said(
+    rows: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for more in ([], ["--dry-run"]):
+        command = ["eval", "--split", "aime24", "--tasks", str(rows), "--output", str(rows.parent / "x")]
+        assert main([*command, *arguments, *more]) == 2
+        assert message in capsys.readouterr().err
+        assert not (rows.parent / "x").exists()
+
+
+def test_the_plan_names_the_problems(rows: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = [
+        "eval",
+        "--split",
+        "aime24",
+        "--tasks",
+        str(rows),
+        "--policy",
+        "gold",
+        "--output",
+        str(rows.parent / "x"),
+    ]
+    assert main([*command, "--dry-run"]) == 0
+    assert "6 tasks" in capsys.readouterr().out
+
+
+def test_a_model_of_the_quickstart_answers(rows: Path) -> None:
+    report = evaluate(settings_for(rows, "quickstart", limit=2, max_new_tokens=8, temperature=0.0))
+    assert report.samples == 2 and report.tokens["completion"] <= 8
+    with pytest.raises(ConfigError):
+        evaluate(settings_for(rows, "quickstart", limit=2, max_new_tokens=9, temperature=0.0))
