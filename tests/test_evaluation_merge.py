@@ -51,6 +51,9 @@ def test_parts_make_the_whole(rows: Path) -> None:
         assert counted == {f"tiny__calc-{number}": 1 for number in range(TASKS)}, journal
     assert compare(folder / "whole", folder / "merged").difference.value == 0
     assert len(judge_again(folder / "merged", load_tasks(str(rows)))) == TASKS, "the logs came along"
+    compared = compare(folder / "whole", folder / "merged")
+    assert compared.figures["share of edits verified by a run"] == (0.0, 0.0), "gold edits and submits"
+    assert "| turns per episode | 2 | 2 |" in compared.as_markdown()
     before = (folder / "merged" / "verdicts.jsonl").read_bytes()
     assert evaluate(settings(folder, "merged")).samples == TASKS, "the command without --shard goes on there"
     assert (folder / "merged" / "verdicts.jsonl").read_bytes() == before

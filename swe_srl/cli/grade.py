@@ -8,6 +8,7 @@ from pathlib import Path
 from swe_srl.cli.console import Console
 from swe_srl.cli.tasks import REVISION, SPLIT
 from swe_srl.errors import ConfigError
+from swe_srl.evaluation.settings import parse_size
 from swe_srl.settings import check_at_least, setting
 from swe_srl.types import Task
 
@@ -28,13 +29,19 @@ class GradeSettings:
     hardened: bool = setting(True, "Run the tests of every officially resolved patch a second time, hardened.")
     regrade: int = setting(1, "Gradings of every patch: the majority decides, and what differs is named as flaky.")
     workers: int = setting(2, "Patches graded at a time.")
+    pull: bool = setting(False, "Pull images that are not here when a task needs them.")
+    pulls: int = setting(2, "Images pulled at a time.")
+    disk_budget: str = setting(
+        "", "Room for container images, as 60GB: images that --pull brought and nobody uses make room. Empty: no bound."
+    )
     cache: str = setting("", "Folder of verdicts known already, shared between runs; empty grades everything anew.")
     output: Path | None = setting(None, "Run folder; none: runs/grade/, named by the predictions file.")
 
     def __post_init__(self) -> None:
         if self.timeout <= 0:
             raise ConfigError(f"timeout must be positive, not {self.timeout}")
-        check_at_least(self, workers=1, regrade=1)
+        check_at_least(self, workers=1, regrade=1, pulls=1)
+        parse_size(self.disk_budget)
 
     @property
     def folder(self) -> Path:
@@ -58,13 +65,19 @@ def grade_file(settings: GradeSettings, tasks: list[Task], console: Console) -> 
     """Run the tests of every prediction."""
     from swe_srl.evaluation import grade_predictions
     from swe_srl.evaluation.markdown import report_markdown
+    from swe_srl.evaluation.pulling import BackOff
+    from swe_srl.evaluation.store import ImageStore
     from swe_srl.grading import GradingSettings
 
     console.resumable(settings.folder)
     console.sweep()
     grading = GradingSettings(settings.sandbox, settings.timeout, hardened=settings.hardened, times=settings.regrade)
+    progress = console.progress()
+    images = ImageStore(
+        settings.pull, settings.pulls, parse_size(settings.disk_budget), back_off=BackOff(note=progress.note)
+    )
     report = grade_predictions(
-        settings.predictions, tasks, settings.folder, grading, settings.workers, settings.cache, console.progress()
+        settings.predictions, tasks, settings.folder, grading, settings.workers, settings.cache, progress, images
     )
     console.markdown(report_markdown(report))
     console.say(f"run folder: {settings.folder}")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -29,6 +31,8 @@ class Comparison:
         gained: tasks with a higher resolve rate in B.
         lost: tasks with a lower one.
         only_a, only_b: tasks that only one of the runs graded: left out.
+        figures: how the agents work, of A and of B, by name; of the runs' own reports, so over all their tasks. None where a
+            run does not tell.
     """
 
     a: str
@@ -42,6 +46,7 @@ class Comparison:
     lost: tuple[str, ...]
     only_a: tuple[str, ...] = ()
     only_b: tuple[str, ...] = ()
+    figures: Mapping[str, tuple[float | None, float | None]] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -59,6 +64,10 @@ class Comparison:
         if self.p_value is not None:
             lines.append(
                 f"McNemar's exact test: p = {self.p_value:.3g} ({len(self.gained)} gained, {len(self.lost)} lost)"
+            )
+        if self.figures:
+            lines.append(
+                "| over all tasks of each run | A | B |\n| --- | --- | --- |\n" + "\n".join(_figure_lines(self.figures))
             )
         for title, names in (
             ("Better in B", self.gained),
@@ -109,6 +118,7 @@ def compare(run_a: str | Path, run_b: str | Path, common: bool = False, hardened
         lost=lost,
         only_a=only_a,
         only_b=only_b,
+        figures=_figures(run_a, run_b),
     )
 
 
@@ -131,3 +141,45 @@ def outcomes(folder: str | Path, hardened: bool = False) -> dict[str, list[float
     for (task, _), value in sorted(found.items()):
         by_task.setdefault(task, []).append(value)
     return by_task
+
+
+def _figures(run_a: str | Path, run_b: str | Path) -> dict[str, tuple[float | None, float | None]]:
+    """Those figures that at least one of the runs' reports has."""
+    a, b = _work_of(run_a), _work_of(run_b)
+    return {
+        name: (a.get(name), b.get(name))
+        for name in dict.fromkeys((*a, *b))
+        if (a.get(name), b.get(name)) != (None, None)
+    }
+
+
+def _work_of(folder: str | Path) -> dict[str, float | None]:
+    """Turns, tokens and habits of a run, of its report.json; nothing when there is none yet, or no turns in it."""
+    try:
+        report = json.loads((Path(folder) / "report.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    if not report.get("turns"):
+        return {}
+    habits = report.get("behaviour") or {}
+    return {
+        "turns per episode": report["turns"],
+        "format errors per turn": report.get("format_error_rate"),
+        "edits per episode": _ratio(habits.get("edits"), habits.get("episodes")),
+        "share of edits verified by a run": _ratio(habits.get("verified"), habits.get("edits")),
+        "share of failed checks that lead to another edit": _ratio(habits.get("revised"), habits.get("failed_checks")),
+        **{
+            f"{kind} tokens per episode": value
+            for kind, value in (report.get("per_episode") or {}).items()
+            if kind != "cost"
+        },
+    }
+
+
+def _ratio(part: float | None, whole: float | None) -> float | None:
+    return part / whole if part is not None and whole else None
+
+
+def _figure_lines(figures: Mapping[str, tuple[float | None, float | None]]) -> list[str]:
+    shown = {name: ["" if value is None else f"{value:.3g}" for value in pair] for name, pair in figures.items()}
+    return [f"| {name} | {a} | {b} |" for name, (a, b) in shown.items()]

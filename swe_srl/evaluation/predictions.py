@@ -16,6 +16,7 @@ from swe_srl.evaluation.report import Report, make_report
 from swe_srl.evaluation.running import write_report
 from swe_srl.evaluation.selection import check_tasks
 from swe_srl.evaluation.settings import EvalSettings
+from swe_srl.evaluation.store import ImageStore
 from swe_srl.grading import GradingSettings, OpenSandboxes
 from swe_srl.progress import Progress, SilentProgress
 from swe_srl.provenance import fingerprint
@@ -67,6 +68,7 @@ def grade_predictions(
     workers: int = 2,
     cache: str = "",
     progress: Progress | None = None,
+    images: ImageStore | None = None,
 ) -> Report:
     """Grade a predictions file. The same call on the same folder goes on where a killed one stopped.
 
@@ -78,12 +80,14 @@ def grade_predictions(
         workers: patches graded at a time.
         cache: folder of verdicts known already; "" grades anew.
         progress: is told of every verdict.
+        images: gives out container images; None for those that are here.
 
     Raises:
         ConfigError: a prediction of an instance that is not among the tasks, or the folder holds another run.
         SweSrlError: the file cannot be read, or no task can be run here.
     """
     told, chosen = progress or SilentProgress(), replace(grading or GradingSettings(), open=OpenSandboxes())
+    store = images or ImageStore()
     rows = {prediction.instance_id: prediction for prediction in read_predictions(predictions)}
     known = {task.instance_id: task for task in tasks}
     strange = sorted(rows.keys() - known.keys())
@@ -91,7 +95,7 @@ def grade_predictions(
         raise ConfigError(f"{predictions}: {strange[0]} is not among the {len(known)} tasks ({len(strange)} such rows)")
     if not rows:
         raise ConfigError(f"{predictions}: there is no prediction in it")
-    selection = check_tasks([known[name] for name in rows], chosen)
+    selection = check_tasks([known[name] for name in rows], chosen, store.pull)
     jobs = [EpisodeJob(task) for task in selection.tasks]
     keys = [(job.task.instance_id, 0) for job in jobs]
     settings = EvalSettings(policy=str(predictions), grading_workers=workers, cache=cache)
@@ -106,7 +110,7 @@ def grade_predictions(
         journal = Journal(run, next((row.model for row in rows.values() if row.model), "unknown"))
         journal.load(keys)
         left = [job for job in jobs if (job.task.instance_id, 0) not in journal.episodes]
-        Pipeline(settings, journal, chosen, told).work(jobs, _episodes(left, rows))
+        Pipeline(settings, journal, chosen, told, store).work(jobs, _episodes(left, rows))
         unpredicted = {name: "no prediction of this task" for name in known if name not in rows}
         report = make_report(
             title=f"predictions of {journal.name}",
