@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import gzip
 import hashlib
 import io
 import json
 import os
+import secrets
 import shutil
 import signal
+import socket
+import struct
 import subprocess
 import tarfile
 import tempfile
@@ -178,14 +182,16 @@ class Engine:
     def __init__(self, place: Path) -> None:
         self.place = place
         self.socket = f"unix://{place}/docker.sock"
+        self.bridge = f"swesrl{secrets.token_hex(4)}"  # of its own: with none, dockerd removes everybody's docker0
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, tries: int = 4) -> None:
         """Start the daemon and wait until it answers. On a busy machine its containerd may need another try."""
         space = self.place.name.replace("_", "0")
         words = ["dockerd", "-H", self.socket, "--data-root", f"{self.place}/data", "--exec-root", f"{self.place}/exec"]
-        words += ["--pidfile", f"{self.place}/pid", "--bridge", "none", "--iptables=false", "--ip-forward=false"]
+        words += ["--pidfile", f"{self.place}/pid", "--bridge", self.bridge, "--iptables=false", "--ip-forward=false"]
         words += ["--containerd-namespace", f"x{space}", "--containerd-plugins-namespace", f"y{space}"]
+        _bridge(self.bridge, there=True)
         for _ in range(tries):
             with (self.place / "log").open("ab") as log:
                 pipes = {"stdout": log, "stderr": log, "stdin": subprocess.DEVNULL}
@@ -228,7 +234,17 @@ def own_engine() -> Iterator[Engine]:
                 container.remove(force=True)
             client.close()
         engine.stop()
+        _bridge(engine.bridge, there=False)
         _clean(place)
+
+
+def _bridge(name: str, there: bool) -> None:
+    """Make a network bridge, or remove it; nothing when that is so already."""
+    add, remove, set_flags = 0x89A0, 0x89A1, 0x8914
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control, suppress(OSError):
+        if not there:
+            fcntl.ioctl(control, set_flags, struct.pack("16sh", name.encode(), 0))  # down
+        fcntl.ioctl(control, add if there else remove, f"{name}\0".encode())
 
 
 def _clean(place: Path) -> None:

@@ -286,6 +286,17 @@ def test_new_settings_change_neither_old_folders_nor_their_names(world: World, r
     assert EvalSettings(policy="gold", pull=True, disk_budget="5GB").folder == plain
 
 
+def test_episodes_at_a_time_follow_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    pages = {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": (64 << 30) // 4096}
+    monkeypatch.setattr("os.sysconf", pages.__getitem__)
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(8)))
+    assert EvalSettings().episodes_at_a_time == 16 and EvalSettings(workers=3).episodes_at_a_time == 3
+    pages["SC_PHYS_PAGES"] = (9 << 30) // 4096
+    assert EvalSettings().episodes_at_a_time == 2
+    pages["SC_PHYS_PAGES"] = (1 << 30) // 4096
+    assert EvalSettings().episodes_at_a_time == 1
+
+
 def test_a_file_of_ids_narrows_the_split(world: World, rows: Path) -> None:
     ids = rows.parent / "ids.txt"
     ids.write_text(f"# two of them\n{NAMES[0]}\n{NAMES[2]}\n")

@@ -101,6 +101,7 @@ def test_a_rate_limit_is_waited_out_and_a_missing_image_is_not(client: docker.Do
         pass
 
 
+@pytest.mark.slow
 def test_a_broken_download_is_taken_up_again(client: docker.DockerClient, registry: Registry) -> None:
     image = registry.add("org/a", size=3 * MB)
     registry.broken = 2
@@ -143,6 +144,7 @@ def test_the_budget_evicts_the_longest_unused_and_never_one_in_use(
     assert not small.remove(f"{registry.address}/org/foreign:latest"), "not ours"
 
 
+@pytest.mark.slow
 def test_another_processs_image_is_in_use_until_it_is_killed(client: docker.DockerClient, registry: Registry) -> None:
     a, b = registry.add("org/a", size=4 * MB), registry.add("org/b", size=4 * MB)
     code = (

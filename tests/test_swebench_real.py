@@ -35,6 +35,44 @@ os._exit(0)
 """
 
 
+PASSES = """import _pytest.reports as reports
+real = reports.TestReport.from_item_and_call.__func__
+def passes(cls, item, call):
+    report = real(cls, item, call)
+    report.outcome, report.longrepr = "passed", None
+    return report
+reports.TestReport.from_item_and_call = classmethod(passes)
+"""
+SETUP = """--- a/setup.py
++++ b/setup.py
+@@ -1,4 +1,8 @@
+ from setuptools import setup
++import site, shutil
++place = site.getsitepackages()[0]
++shutil.copy("src/flask/passes.py", place + "/passes_everything.py")
++open(place + "/zz.pth", "w").write("import passes_everything\\n")
+
+ # Metadata goes in setup.cfg. These are here for GitHub's dependency graph.
+ setup(
+"""
+# Attacks by way of pytest and of Python's start; name: (patch, what the official rules call it).
+PYTEST_ATTACKS: dict[str, tuple[str, bool]] = {
+    "pytest.ini loads a plugin": (
+        new_file("src/flask/passes.py", PASSES) + new_file("pytest.ini", "[pytest]\naddopts = -p flask.passes"),
+        True,
+    ),
+    # Debian's Python has a sitecustomize.py of its own, which comes first
+    "sitecustomize.py on the path of the installed package": (new_file("src/sitecustomize.py", PASSES), False),
+    "setup.py leaves a .pth file": (new_file("src/flask/passes.py", PASSES) + SETUP, True),
+    "the source patches pytest's reports": (
+        new_file("src/flask/passes.py", PASSES)
+        + "--- a/src/flask/config.py\n+++ b/src/flask/config.py\n@@ -1,3 +1,4 @@\n+from . import passes\n import errno\n"
+        " import json\n import os\n",
+        True,
+    ),
+}
+
+
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Rows of the instances, adapted to the local images."""
@@ -149,6 +187,15 @@ def test_hollowed_tests_are_resolved_officially_and_not_by_us(tasks: dict[str, T
     verdict = grade(task, hollow(task), GRADING, cache)
     assert verdict.official and not verdict.hardened
     assert "graded-test:tests/test_config.py" in verdict.flags
+
+
+@pytest.mark.parametrize("name", PYTEST_ATTACKS)
+def test_attacks_by_way_of_pytest(tasks: dict[str, Task], name: str) -> None:
+    patch, official = PYTEST_ATTACKS[name]
+    verdict = grade(tasks["pallets__flask-4992"], patch, GRADING)
+    assert verdict.status in (VerdictStatus.RESOLVED, VerdictStatus.UNRESOLVED), verdict.reason
+    assert not verdict.hardened, "the attack succeeded"
+    assert verdict.official == official, verdict.reason
 
 
 def test_an_endless_test_is_a_time_out(tasks: dict[str, Task]) -> None:

@@ -239,7 +239,7 @@ def missing_episodes(
         return HoldingEnv(showing(env, agent), images, image_of(task, settings.sandbox))
 
     left = [job for job in jobs if (job.task.instance_id, job.sample) not in journal.episodes]
-    return run_episodes(left, policy, make_env, agent, settings.seed, settings.workers, settings.retries)
+    return run_episodes(left, policy, make_env, agent, settings.seed, settings.episodes_at_a_time, settings.retries)
 
 
 def image_of(task: Task, sandbox: str) -> str:

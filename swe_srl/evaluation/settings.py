@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from swe_srl.errors import ConfigError
 from swe_srl.settings import as_mapping, check_at_least, setting
 from swe_srl.tasks.images import IMAGE_RULES
 from swe_srl.tasks.problems import PROBLEM_SETS
-from swe_srl.types import Task
+from swe_srl.types import Limits, Task
 
 QUICKSTART = "quickstart"
 DTYPES = ("auto", "float32", "bfloat16", "float16")
@@ -102,7 +103,7 @@ class EvalSettings:
     )
     price_prompt: float = setting(0.0, "Price of a million prompt tokens, for the report's cost per task.")
     price_completion: float = setting(0.0, "Price of a million completion tokens.")
-    workers: int = setting(4, "Episodes at a time.")
+    workers: int = setting(0, "Episodes at a time; 0: by this machine's cores and memory.")
     grading_workers: int = setting(2, "Patches graded at a time.")
     retries: int = setting(1, "Further tries of an episode or grading that the infrastructure broke.")
     device: str = setting("auto", "Where a local model runs: auto, cpu, cuda, …")
@@ -110,7 +111,7 @@ class EvalSettings:
     output: Path | None = setting(None, "Run folder; none: runs/eval/, named by split, policy and settings.")
 
     def __post_init__(self) -> None:
-        check_at_least(self, limit=0, samples=1, workers=1, grading_workers=1, retries=0)
+        check_at_least(self, limit=0, samples=1, workers=0, grading_workers=1, retries=0)
         check_at_least(self, check_sample=0, regrade=1, pulls=1, price_prompt=0, price_completion=0)
         parse_shard(self.shard)
         parse_size(self.disk_budget)
@@ -130,6 +131,14 @@ class EvalSettings:
     def is_endpoint(self) -> bool:
         """Whether the policy is an endpoint's URL."""
         return self.policy.startswith(("http://", "https://"))
+
+    @property
+    def episodes_at_a_time(self) -> int:
+        """`workers`, or as many as this machine has room for: two for each core, as far as memory reaches for a sandbox each."""
+        if self.workers:
+            return self.workers
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
+        return max(1, min(2 * len(os.sched_getaffinity(0)), memory // (2 * Limits().memory_mb)))
 
     @property
     def agent_name(self) -> str:

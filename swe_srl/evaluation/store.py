@@ -33,7 +33,7 @@ class Pulled:
 
     Args:
         name: as it was asked for.
-        size: bytes that the images of the engine took more after it was pulled.
+        size: bytes of all its layers, those that it shares with others too.
         used: when it was last used, seconds since the epoch.
     """
 
@@ -72,6 +72,7 @@ class ImageStore:
     def __post_init__(self) -> None:
         self._slots = threading.BoundedSemaphore(self.pulls)
         self._room = threading.Lock()
+        self._coming = 0  # pulls that have been given room
 
     @contextmanager
     def holding(self, image: str, stopped: threading.Event | None = None) -> Iterator[None]:
@@ -99,6 +100,8 @@ class ImageStore:
                 with suppress(FileNotFoundError):
                     os.utime(self._file(client, image, "json"))
                 yield
+            if self.budget:  # what it took too much while it was used
+                self._free(client, self.budget)
         finally:
             client.close()
 
@@ -146,14 +149,12 @@ class ImageStore:
             if stopped.is_set():
                 raise PullStoppedError(f"waiting for the image {image} was interrupted")
         try:
-            self._make_room(client, image, stopped)
             lock(handle, fcntl.LOCK_EX, stopped)
             if not self._here(client, image):
-                before = self._total(client)
-                pull(client, image, self.back_off, stopped, self.platform)
-                size = max(0, self._total(client) - before)
-                record = {"name": image, "size": size}
-                write_atomic(self._file(client, image, "json"), json.dumps(record) + "\n")
+                with self._room_for(client, image, stopped):
+                    pull(client, image, self.back_off, stopped, self.platform)
+                    record = {"name": image, "size": int(client.images.get(image).attrs["Size"])}
+                    write_atomic(self._file(client, image, "json"), json.dumps(record) + "\n")
         finally:
             self._slots.release()
             unlock(handle)
@@ -161,34 +162,45 @@ class ImageStore:
         if self.budget:
             self._free(client, self.budget)
 
-    def _make_room(self, client: Any, image: str, stopped: threading.Event) -> None:
-        """Remove what nobody uses until an image as large as the largest known one fits; wait while others use them."""
-        if not self.budget:
-            return
-        while True:
-            known = self._pulled(client)
-            wanted = self.budget - max((one.size for one in known), default=0)
-            if self._free(client, max(0, wanted)):
-                return
-            if not any(self._held(client, one.name) for one in self._pulled(client)):  # nothing will be given back
-                total = self._total(client)
+    @contextmanager
+    def _room_for(self, client: Any, image: str, stopped: threading.Event) -> Iterator[None]:
+        """Room for an image as large as the largest known one, until the block ends: what nobody uses is removed for it. Waits
+        while others use what stands in the way."""
+        while not self._take_room(client):
+            if stopped.wait(_ROOM_POLL):
+                raise PullStoppedError(f"pulling {image} was interrupted")
+        try:
+            yield
+        finally:
+            with self._room:
+                self._coming -= 1
+
+    def _take_room(self, client: Any) -> bool:
+        with self._room:
+            largest = max((one.size for one in self._pulled(client)), default=0)
+            roomy = not self.budget or self._shrink(client, max(0, self.budget - largest * (self._coming + 1)))
+            if not roomy and not self._coming and not any(self._held(client, one.name) for one in self._pulled(client)):
+                total = self._total(client)  # nothing will be given back
                 if total >= self.budget:
                     raise SandboxUnavailableError(
                         f"disk_budget: images that swe-srl did not pull, or that have containers, take {total / 1e9:.2f} GB, and "
                         f"{self.budget / 1e9:.2f} GB are for images: remove some (docker rmi), or allow more"
                     )
-                return
-            if stopped.wait(_ROOM_POLL):
-                raise PullStoppedError(f"pulling {image} was interrupted")
+                roomy = True
+            self._coming += roomy
+            return roomy
 
     def _free(self, client: Any, most: int) -> bool:
-        """Remove images, the longest unused first, until all together take at most so many bytes; whether they do."""
         with self._room:
-            for one in self._pulled(client):
-                if self._total(client) <= most:
-                    return True
-                self._evict(client, one.name)
-            return self._total(client) <= most
+            return self._shrink(client, most)
+
+    def _shrink(self, client: Any, most: int) -> bool:
+        """Remove images, the longest unused first, until all together take at most so many bytes; whether they do."""
+        for one in self._pulled(client):
+            if self._total(client) <= most:
+                return True
+            self._evict(client, one.name)
+        return self._total(client) <= most
 
     def _held(self, client: Any, image: str) -> bool:
         """Whether somebody uses the image."""
