@@ -61,7 +61,7 @@ def test_a_demo_without_a_common_task_says_where_the_reasons_are(
     [
         ({"timeout": 0.0}, "timeout must be positive"),
         ({"timeout": -3.0}, "timeout must be positive"),
-        ({"workers": -1}, "workers must be at least 0"),
+        ({"workers": 0}, "workers must be at least 1"),
     ],
 )
 def test_grade_refuses_limits_that_cannot_be(values: dict[str, Any], words: str) -> None:

@@ -25,7 +25,18 @@ from swe_srl.sandboxes import Capability
 from swe_srl.trajectories import read_trajectories
 from swe_srl.types import Action, StopReason, Task, TestRun, Trajectory, Turn, Verdict, VerdictStatus
 
-LATER_LINES = ("exclude:", "shard:", "regrade:", "images:", "pull:", "pulls:", "disk_budget:", "platform:", "price_")
+LATER_LINES = (
+    "exclude:",
+    "shard:",
+    "regrade:",
+    "images:",
+    "pull:",
+    "pulls:",
+    "disk_budget:",
+    "platform:",
+    "max_seconds:",
+    "price_",
+)
 NAMES = ("tiny__calc-1", "tiny__calc-2", "tiny__calc-3")
 
 
@@ -284,6 +295,14 @@ def test_new_settings_change_neither_old_folders_nor_their_names(world: World, r
     assert plain == Path("runs/eval/quickstart-gold-394211a8"), "the same settings find the folder of an older start"
     assert EvalSettings(policy="gold", shard="1/2").folder != plain
     assert EvalSettings(policy="gold", pull=True, disk_budget="5GB").folder == plain
+
+
+def test_an_episodes_limits_are_the_settings_or_the_agents() -> None:
+    limits = agent_of(EvalSettings(max_turns=3, max_tokens=70, max_seconds=1.5))
+    assert (limits.max_turns, limits.max_tokens, limits.max_seconds) == (3, 70, 1.5)
+    assert agent_of(EvalSettings(max_seconds=0.0)).max_seconds == 0.0
+    with pytest.raises(ConfigError, match="max_seconds must be at least 0"):
+        EvalSettings(max_seconds=-1.0)
 
 
 def test_episodes_at_a_time_follow_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:

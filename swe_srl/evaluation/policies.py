@@ -32,7 +32,7 @@ def agent_of(settings: EvalSettings) -> AgentDefinition:
         sampling = replace(agent.sampling, **{name: value for name, value in given.items() if value is not None})
     except ValueError as error:
         raise ConfigError(str(error)) from error
-    limits: dict[str, Any] = {"max_turns": settings.max_turns, "max_tokens": settings.max_tokens}
+    limits: dict[str, Any] = {name: getattr(settings, name) for name in ("max_turns", "max_tokens", "max_seconds")}
     if settings.policy in SCRIPTED and settings.max_turns is None:
         limits["max_turns"] = 1000  # a script ends by itself
     return replace(agent, sampling=sampling, **{name: value for name, value in limits.items() if value is not None})

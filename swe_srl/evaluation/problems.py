@@ -87,7 +87,7 @@ def work_on_problems(
         if (task_id, sample) in journal.episodes and (task_id, sample) not in journal.verdicts:
             journal.keep_verdict(sample, grade_answer(known[task_id], text_of(journal.episodes[task_id, sample][0])))
     with closing(
-        run_episodes(left, acting, AnswerEnv, agent, settings.seed, settings.workers, settings.retries)
+        run_episodes(left, acting, AnswerEnv, agent, settings.seed, settings.episodes_at_a_time, settings.retries)
     ) as episodes:
         for episode in episodes:
             if episode.error:

@@ -24,13 +24,8 @@ RUNTIME = (
     "workers", "grading_workers", "output", "device", "retries", "cache", "pull", "pulls", "disk_budget",
     "price_prompt", "price_completion", "check", "check_sample",
 )  # fmt: skip
-LATER = (
-    "exclude",
-    "shard",
-    "regrade",
-    "images",
-    "platform",
-)  # came later: at their defaults they do not change a folder's name
+# came later: at their defaults they do not change a folder's name
+LATER = ("exclude", "shard", "regrade", "images", "platform", "max_seconds")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)i?B?\Z", re.IGNORECASE)
 
 
@@ -85,6 +80,9 @@ class EvalSettings:
     max_new_tokens: int | None = setting(None, "Tokens a completion may have; none takes the agent definition's.")
     max_turns: int | None = setting(None, "Turns an episode may take; none takes the agent definition's.")
     max_tokens: int | None = setting(None, "Completion tokens an episode may take; none takes the agent definition's.")
+    max_seconds: float | None = setting(
+        None, "Wall time an episode may take; none takes the agent definition's, 0 is no limit."
+    )
     seed: int = setting(0, "Seed of the sampling.")
     hardened: bool = setting(True, "Run the tests of every officially resolved patch a second time, hardened.")
     grading_timeout: float = setting(1800.0, "Seconds that a task's tests may take.")
@@ -115,7 +113,7 @@ class EvalSettings:
         check_at_least(self, check_sample=0, regrade=1, pulls=1, price_prompt=0, price_completion=0)
         parse_shard(self.shard)
         parse_size(self.disk_budget)
-        check_at_least(self, max_turns=1, max_new_tokens=1, max_tokens=0, temperature=0)
+        check_at_least(self, max_turns=1, max_new_tokens=1, max_tokens=0, max_seconds=0, temperature=0)
         if self.grading_timeout <= 0:
             raise ConfigError(f"grading_timeout must be positive, not {self.grading_timeout}")
         try:
