@@ -280,6 +280,8 @@ def test_tasks_are_excluded_by_name_and_the_report_says_so(world: World, rows: P
     listed = rows.parent / "broken.txt"
     listed.write_text(f"{NAMES[1]}\n{NAMES[2]}\n")
     assert evaluate(settings_for(rows, exclude=(str(listed),), output=rows.parent / "x")).excluded == NAMES[1:]
+    listed.write_text("")
+    assert evaluate(settings_for(rows, exclude=(str(listed),), output=rows.parent / "none")).excluded == ()
     with pytest.raises(ConfigError, match="did you mean 'tiny__calc-1'"):
         evaluate(settings_for(rows, exclude=("tiny__calc1",), output=rows.parent / "y"))
 

@@ -85,7 +85,10 @@ def excluded_ids(settings: EvalSettings) -> tuple[str, ...]:
     Raises:
         ConfigError: a file of them cannot be read.
     """
-    names = {name for entry in settings.exclude for name in _listed_ids(entry) or (entry,)}
+    names: set[str] = set()
+    for entry in settings.exclude:
+        listed = _listed_ids(entry)
+        names |= {entry} if listed is None else listed
     return tuple(sorted(names))
 
 
