@@ -30,6 +30,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"envs"}),
     frozenset({"agents"}),
     frozenset({"training", "evaluation"}),
+    frozenset({"viewer"}),
     frozenset({"cli"}),
 )
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
@@ -102,7 +103,7 @@ def test_torch_is_used_by_training_and_generation_alone() -> None:
 LIGHT = (
     "swe_srl", "swe_srl.agents", "swe_srl.cli", "swe_srl.envs", "swe_srl.evaluation", "swe_srl.generation",
     "swe_srl.grading", "swe_srl.rewards", "swe_srl.sandboxes", "swe_srl.tasks", "swe_srl.testing", "swe_srl.training",
-    "swe_srl.trajectories",
+    "swe_srl.trajectories", "swe_srl.viewer",
 )  # fmt: skip
 
 

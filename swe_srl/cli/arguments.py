@@ -58,9 +58,11 @@ def parse(command: Command, arguments: Sequence[str]) -> Parsed:
     given = [values[_positional(name)] for name in command.positionals]
     words = [value for value in given if value is not None] + rest
     plain = [word for word in words if not word.startswith("-") and not _is_override(kind, word)]
-    for name, value in zip(command.positionals, plain, strict=False):
-        draft.set(name, value, name.upper())
-        words.remove(value)
+    for position, (name, value) in enumerate(zip(command.positionals, plain, strict=False)):
+        taken = plain[position:] if _takes_all(kind, name) else [value]
+        draft.set(name, taken if _takes_all(kind, name) else value, name.upper())
+        for word in taken:
+            words.remove(word)
     for flag in flags:
         if values.get(flag.name) is not None:
             draft.set(flag.key, values[flag.name], flag.name)
@@ -80,7 +82,7 @@ def _is_override(kind: type[Any], argument: str) -> bool:
 
 def _check_positionals(command: Command, settings: Any) -> None:
     for name in command.positionals:
-        if getattr(settings, name) in ("", None):
+        if getattr(settings, name) in ("", None, ()):
             item = settings_of(type(settings))[name]
             raise ConfigError(f"{name.upper()} is missing: {item.help}")
 
@@ -120,14 +122,20 @@ def _flags(kind: type[Any], key: str = "", prefix: str = "--") -> list[_Flag]:
     return flags
 
 
+def _takes_all(kind: type[Any], name: str) -> bool:
+    """Whether a positional setting is a list: it takes all words that are left."""
+    return element_of(settings_of(kind)[name].annotation) is not None
+
+
 def _positional(name: str) -> str:
     return f"positional {name}"
 
 
 def _parser(command: Command, kind: type[Any], flags: list[_Flag]) -> argparse.ArgumentParser:
     settings = settings_of(kind)
-    needed = {name for name in command.positionals if settings[name].default() in ("", None)}
-    shown = " ".join(name.upper() if name in needed else f"[{name.upper()}]" for name in command.positionals)
+    needed = {name for name in command.positionals if settings[name].default() in ("", None, ())}
+    words = {name: f"{name.upper()}{' ...' if _takes_all(kind, name) else ''}" for name in command.positionals}
+    shown = " ".join(words[name] if name in needed else f"[{words[name]}]" for name in command.positionals)
     parser = _Parser(
         prog=f"swe-srl {command.name}",
         usage=f"swe-srl {command.name} {f'{shown} ' if shown else ''}[flags] [KEY=VALUE ...]",
@@ -141,7 +149,7 @@ def _parser(command: Command, kind: type[Any], flags: list[_Flag]) -> argparse.A
     group = parser.add_argument_group("settings")
     for flag in flags:
         if flag.key not in command.positionals:
-            _add_flag(group, flag)
+            _add_flag(group, flag, [f"-{letter}" for letter, key in command.letters if key == flag.key])
     common = parser.add_argument_group("common")
     what = "FILE|NAME" if command.recipes else "FILE"
     by_name = f", or the name of a packaged definition of {command.recipes}" if command.recipes else ""
@@ -154,12 +162,12 @@ def _parser(command: Command, kind: type[Any], flags: list[_Flag]) -> argparse.A
     return parser
 
 
-def _add_flag(group: Any, flag: _Flag) -> None:
+def _add_flag(group: Any, flag: _Flag, letters: Sequence[str]) -> None:
     if bool in (flag.item.annotation, optional_of(flag.item.annotation)):
         group.add_argument(flag.name, dest=flag.name, action=argparse.BooleanOptionalAction, help=_help(flag.item))
         return
     metavar = flag.item.name.upper() if not flag.item.choices else "{" + ",".join(flag.item.choices) + "}"
-    group.add_argument(flag.name, dest=flag.name, metavar=metavar, help=_help(flag.item))
+    group.add_argument(*letters, flag.name, dest=flag.name, metavar=metavar, help=_help(flag.item))
 
 
 def _help(item: Setting) -> str:

@@ -20,8 +20,10 @@ class Command:
         settings: `module:Class` of the settings dataclass.
         handler: `module:function` that gets (settings, console) and returns the exit code, or None for 0.
         plan: `module:function` for `--dry-run`: it gets (settings, console) and runs nothing; "" for none.
-        positionals: settings that are given without a flag, in order; each is needed unless it has a default.
+        positionals: settings that are given without a flag, in order; each is needed unless it has a default. A list, which
+            can only be the last, takes all words that are left.
         recipes: kind of definition that `--config` finds by name, or "".
+        letters: settings that have a flag of one letter too: (letter, setting).
     """
 
     name: str
@@ -31,6 +33,7 @@ class Command:
     plan: str = ""
     positionals: tuple[str, ...] = ()
     recipes: str = ""
+    letters: tuple[tuple[str, str], ...] = ()
 
     def settings_class(self) -> type[Any]:
         loaded: type[Any] = load(self.settings)
@@ -95,6 +98,21 @@ COMMANDS = (
         "swe_srl.cli.images:PruneSettings",
         "swe_srl.cli.images:prune_images",
         plan="swe_srl.cli.images:plan_prune",
+    ),
+    Command(
+        "view",
+        "write runs as a folder of web pages that a browser opens without a server",
+        "swe_srl.cli.view:ViewSettings",
+        "swe_srl.cli.view:run",
+        positionals=("runs",),
+    ),
+    Command(
+        "fork",
+        "open a recorded turn in a live sandbox and try another command from there",
+        "swe_srl.cli.fork:ForkSettings",
+        "swe_srl.cli.fork:run",
+        positionals=("episode",),
+        letters=(("c", "command"),),
     ),
     Command(
         "tasks list",
