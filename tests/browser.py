@@ -60,7 +60,12 @@ class Browser:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            env={**os.environ, "HOME": self._profile, "XDG_CACHE_HOME": self._profile, "XDG_CONFIG_HOME": self._profile},
+            env={
+                **os.environ,
+                "HOME": self._profile,
+                "XDG_CACHE_HOME": self._profile,
+                "XDG_CONFIG_HOME": self._profile,
+            },
         )
         os.close(commands)
         os.close(answers)
@@ -130,7 +135,9 @@ class Browser:
         deadline = time.monotonic() + SECONDS
         while not self.js(f"Boolean({condition})"):
             if time.monotonic() > deadline:
-                raise RuntimeError(f"never came true: {condition}; the page says {self.js('document.body.innerText')[:500]}")
+                raise RuntimeError(
+                    f"never came true: {condition}; the page says {self.js('document.body.innerText')[:500]}"
+                )
             time.sleep(0.02)
 
     def settle(self) -> None:
@@ -144,7 +151,9 @@ class Browser:
 
     def count(self, selector: str) -> int:
         """How many such elements can be seen."""
-        found = self.js(f"[...document.querySelectorAll({json.dumps(selector)})].filter((e) => e.getClientRects().length).length")
+        found = self.js(
+            f"[...document.querySelectorAll({json.dumps(selector)})].filter((e) => e.getClientRects().length).length"
+        )
         return int(found)
 
     def click(self, selector: str) -> None:
@@ -180,9 +189,7 @@ class Browser:
 
     def size(self, width: int, height: int, mobile: bool = False) -> None:
         """The size of the window, or of a phone's screen."""
-        self.call(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=mobile
-        )
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=mobile)
 
     def scheme(self, name: str) -> None:
         """What the system prefers: "light" or "dark"."""

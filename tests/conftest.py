@@ -17,6 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import pytest
+from browser import browser_path
 
 ROOT = Path(__file__).resolve().parent.parent
 BASE_IMAGE = os.environ.get("SWE_SRL_BASE_IMAGE", "swe-srl-base:bookworm")
@@ -69,6 +70,13 @@ def _missing_hub() -> str:
     return "" if os.environ.get("SWE_SRL_HUB") else "the hub is asked only when SWE_SRL_HUB is set"
 
 
+def _missing_browser() -> str:
+    path = browser_path()
+    if not path:
+        return "no Chromium is installed (apt-get install chromium)"
+    return _run(path, "--version")
+
+
 def _missing_shared() -> str:
     return "" if shared_root().is_dir() else f"no real-input data at {shared_root()} (set SWE_SRL_SHARED)"
 
@@ -79,6 +87,7 @@ MISSING: dict[str, Callable[[], str]] = {
     "gpu": lru_cache(_missing_gpu),
     "hub": lru_cache(_missing_hub),
     "shared": lru_cache(_missing_shared),
+    "browser": lru_cache(_missing_browser),
 }
 
 

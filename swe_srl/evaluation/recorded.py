@@ -70,7 +70,9 @@ class RecordedRun:
             ConfigError: the folder of a `grade` run, which records no tasks; or a recorded value that does not fit any more.
         """
         if self.run.kind != "eval":
-            raise ConfigError(f"{self.run.path}: a run of kind {self.run.kind!r} does not record which tasks it is about")
+            raise ConfigError(
+                f"{self.run.path}: a run of kind {self.run.kind!r} does not record which tasks it is about"
+            )
         known = settings_of(EvalSettings)
         recorded = {name: value for name, value in self.run.settings.items() if name in known}
         return from_mapping(EvalSettings, recorded, str(self.run.file("settings.yaml")))

@@ -70,7 +70,7 @@ def episode_page(recorded: RecordedRun, key: tuple[str, int], expertise: Experti
         "patch": trajectory.patch,
         "gold": task.patch if task else "",
         "verdict": _verdict(verdict) if verdict else None,
-        "logs": _logs(recorded.run.file("logs") / task_id / str(sample)),
+        "logs": _logs(recorded.run.file("logs"), task_id, sample),
         "fork": f"{recorded.run.path}:{task_id}#{sample}",
     }
 
@@ -152,9 +152,10 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def _logs(folder: Path) -> dict[str, str]:
-    """The ends of the test logs; none when the patch was never run."""
-    if not folder.is_dir():
+def _logs(logs: Path, task_id: str, sample: int) -> dict[str, str]:
+    """The ends of the test logs; none when the patch was never run, or the task's name leads out of the run's folder."""
+    folder = logs / task_id / str(sample)
+    if not folder.is_dir() or logs.resolve() not in folder.resolve().parents:
         return {}
     try:
         run = load_test_run(folder)

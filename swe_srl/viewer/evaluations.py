@@ -26,7 +26,9 @@ from swe_srl.viewer.settings import ViewSettings
 COMPARED = 12  # pairs of runs whose difference is computed
 
 
-def write_evaluation(data: Path, name: str, run: RunFolder, settings: ViewSettings, progress: Progress) -> dict[str, Any]:
+def write_evaluation(
+    data: Path, name: str, run: RunFolder, settings: ViewSettings, progress: Progress
+) -> dict[str, Any]:
     """Write the scripts of a run's episodes below `data`, and return what the index says of the run.
 
     Args:

@@ -91,7 +91,11 @@ def _chosen(run: RunFolder, stages: list[dict[str, Any]]) -> list[int]:
 
 def _planned(run: RunFolder) -> list[str]:
     stages = run.settings.get("stages")
-    return [str(stage.get("method", "")) for stage in stages if isinstance(stage, Mapping)] if isinstance(stages, list) else []
+    return (
+        [str(stage.get("method", "")) for stage in stages if isinstance(stage, Mapping)]
+        if isinstance(stages, list)
+        else []
+    )
 
 
 def _sample(row: Mapping[str, Any]) -> dict[str, Any]:

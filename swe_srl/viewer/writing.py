@@ -106,7 +106,12 @@ def _write_pages(made: Path, runs: Sequence[RunFolder], settings: ViewSettings, 
 
 def _provenance(run: RunFolder) -> dict[str, Any]:
     sessions = list(run.rows("sessions"))
-    return {"created": _created(run), "settings": run.settings, "starts": len(sessions), "session": (sessions or [{}])[-1]}
+    return {
+        "created": _created(run),
+        "settings": run.settings,
+        "starts": len(sessions),
+        "session": (sessions or [{}])[-1],
+    }
 
 
 def _created(run: RunFolder) -> Any:

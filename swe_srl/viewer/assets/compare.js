@@ -43,13 +43,13 @@ function comparePage(a, b) {
   const names = { gained: "better", lost: "worse", same: "unchanged", only: "only in one" };
   const pair = measured(a, b);
   const head = pair ? el("p", { class: "verdictline" }, el("b", { class: pair.difference.value > 0 ? "plus" : pair.difference.value < 0 ? "minus" : null }, points(pair.difference.value)),
-    ` from ${percent(pair.rate_a.value)} to ${percent(pair.rate_b.value)} over ${count(pair.tasks, "task")}; 95% interval ${points(pair.difference.low)} to ${points(pair.difference.high)}, paired by task`,
+    ` from ${percent(pair.rate_a.value)} to ${percent(pair.rate_b.value)} over ${count(pair.tasks, "task")}; 95% interval ${signed(pair.difference.low)} to ${points(pair.difference.high)}, paired by task`,
     pair.p_value === null ? "" : `; McNemar's exact test p = ${decimal(pair.p_value)}`, ".") : null;
   const chosen = new Set(["gained", "lost"]);
   if (!rows.some((row) => chosen.has(row.kind))) chosen.add("same").add("only");
   const list = el("ol", { class: "changes" }, rows.map((row) => el("li", { "data-kind": row.kind }, el("a", { href: address("compare", a.name, b.name, row.task) },
     el("span", { class: "name" }, visible(row.task)), dots(row.one), el("span", { class: "arrow", "aria-hidden": "true" }, "→"), dots(row.other),
-    el("span", { class: row.kind === "gained" ? "plus" : row.kind === "lost" ? "minus" : "muted" }, row.change ? `${names[row.kind]} by ${percent(Math.abs(row.change), 0)}` : names[row.kind])))));
+    el("span", { class: row.kind === "gained" ? "plus" : row.kind === "lost" ? "minus" : "muted" }, row.change ? points(row.change, 0) : names[row.kind])))));
   const show = () => { for (const item of list.children) item.hidden = !chosen.has(item.dataset.kind); };
   const boxes = Object.keys(names).map((kind) => {
     const box = el("input", { type: "checkbox", "data-kind": kind });

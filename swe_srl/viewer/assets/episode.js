@@ -67,7 +67,7 @@ function targetView(turn, page, index) {
   const same = turn.command === turn.target;
   const thought = page.expert && page.expert[index] && page.expert[index].thought;
   return el("aside", { class: "expert" },
-    el("p", { class: "label" }, same ? "the same as the expert" : "the expert"),
+    el("p", { class: same ? "label agree" : "label" }, same ? "the same as the expert" : "the expert"),
     !same && thought ? el("div", { class: "thought" }, terminal(thought)) : null,
     same ? null : el("pre", { class: "command" }, turn.command !== undefined && turn.target.length < 4000 && turn.command.length < 4000 ? marked(turn.target, turn.command, "other") : terminal(turn.target)),
     same ? null : turn.scores.map(scoreView));

@@ -87,7 +87,7 @@ function episodeTable(run) {
   const counted = el("p", { class: "counted", "aria-live": "polite" });
   const lines = run.rows.map((row) => {
     const bar = row.similarity === null || row.similarity === undefined ? el("span")
-      : meter(row.similarity, `mean similarity to the expert: ${decimal(row.similarity)}`);
+      : el("span", { class: "alike", title: "mean similarity to the expert's commands" }, meter(row.similarity), row.similarity.toFixed(2));
     const about = [verdictMark(row), differs(row) ? el("span", { class: "mark differ", title: row.reason }, "not hardened") : null,
       flagged(row) ? el("span", { class: "mark flag", title: row.flags.join(", ") }, "flagged") : null];
     const inside = [el("span", { class: "marks" }, about), el("span", { class: "name" }, episodeName(run, row)),

@@ -36,14 +36,15 @@ function homePage() {
   const pairs = comparisons.map((pair) => el("li", {}, el("a", { href: address("compare", pair.a, pair.b) },
     el("b", { class: pair.difference.value > 0 ? "plus" : pair.difference.value < 0 ? "minus" : null }, points(pair.difference.value)),
     el("span", {}, visible(pair.a), " → ", visible(pair.b)),
-    el("span", { class: "muted" }, `${points(pair.difference.low)} to ${points(pair.difference.high)}, ${count(pair.tasks, "task")}`))));
+    el("span", { class: "muted" }, `${signed(pair.difference.low)} to ${points(pair.difference.high)}, ${count(pair.tasks, "task")}`))));
   return el("div", { class: "home" }, el("h1", {}, runs.length === 1 ? "One run" : `${runs.length} runs`), tools,
     el("div", { class: "cards" }, cards),
     pairs.length ? el("section", {}, el("h2", {}, "Comparisons"), el("ol", { class: "pairs" }, pairs)) : null,
     el("footer", { class: "muted" }, `Written ${moment(sweSrl.index.written)} by swe-srl ${sweSrl.index.version}.`));
 }
 
-const points = (value) => `${value > 0 ? "+" : value < 0 ? "−" : "±"}${Math.abs(100 * value).toFixed(1)} points`;
+const signed = (value, digits = 1) => `${value > 0 ? "+" : value < 0 ? "−" : "±"}${Math.abs(100 * value).toFixed(digits)}`;
+const points = (value, digits = 1) => `${signed(value, digits)} points`;
 
 function evaluationCard(run) {
   const rate = run.rates.official;

@@ -3,7 +3,7 @@
 
 const GROUPS = [
   ["Reward", /^(reward_mean|reward_std|group_spread|skipped_share|resolved|hardened|solved)/],
-  ["Validation", /^validation_/],
+  ["Validation", /^(validation_reward|validation_similarity|validation_resolved|validation_)/],
   ["Policy", /^(entropy|kl|clip_share|ratio_mean|logprob_gap|loss|grad_norm|learning_rate)/],
   ["Completions", /^(format_errors|unfinished|completion_tokens|turns|thought)/],
   ["Parts of the reward", /^reward_part\//],
