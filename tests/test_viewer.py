@@ -56,9 +56,7 @@ def test_an_evaluation(tmp_path: Path) -> None:
     )
     assert (first["turns"], first["format_errors"], first["changed"]) == (5, 1, 1)
     page = data(tmp_path / "pages", first["data"])
-    assert [turn.get("command") for turn in page["turns"]][0] == "ls -la" and page["turns"][1][
-        "error"
-    ] == "two commands"
+    assert page["turns"][0]["command"] == "ls -la" and page["turns"][1]["error"] == "two commands"
     assert page["turns"][3]["exit_code"] == 1
     assert page["gold"].startswith("diff --git") and page["patch"].startswith("diff --git a/cart.py")
     assert page["verdict"]["tests"]["pass_to_pass_passed"] == ["test_a", "test_b"]
