@@ -37,6 +37,11 @@ expert = sum(1 for _ in read_trajectories(str(data / "trajectories-train.jsonl")
 assert sizes[0] >= 200 and sizes[1] > 0 and sizes[2] >= 50 and expert >= 200, (sizes, expert)
 assert (data / "model" / "config.json").is_file()
 """
+RUN = """
+from swe_srl.runs import RunFolder
+with RunFolder.start("run", "train", {"model": "quickstart"}) as run:
+    run.append("metrics", {"stage": 0, "method": "srl", "update": 1, "reward_mean": 0.5})
+"""
 MAKE = """
 import gymnasium, swe_srl
 env = gymnasium.make("swe_srl/Repo-v0", tasks="quickstart")
@@ -102,6 +107,8 @@ def test_the_wheel_brings_one_import_name(wheel: Path) -> None:
     assert {name.split("/")[0] for name in names} - {"swe_srl"} == {f"{wheel.name.rsplit('-', 3)[0]}.dist-info"}
     assert "swe_srl/py.typed" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
+    assets = {f"swe_srl/viewer/assets/{path.name}" for path in (ROOT / "swe_srl/viewer/assets").iterdir()}
+    assert "swe_srl/viewer/assets/index.html" in assets and assets <= set(names)
 
 
 def test_commands(installed: Installed) -> None:
@@ -114,6 +121,13 @@ def test_every_definition_is_found(installed: Installed) -> None:
     found = set(installed.run("python", "-c", DEFINITIONS).split())
     assert found == {f"{kind}/{path.name}" for kind in KINDS for path in (ROOT / kind).iterdir()}
     assert {"agents/shell.yaml", "envs/default.yaml", "recipes/quickstart.yaml"} <= found
+
+
+def test_pages_are_written(installed: Installed) -> None:
+    installed.run("python", "-c", RUN)
+    assert "index.html in a browser" in installed.run("swe-srl", "view", "run", "--output", "pages")
+    there = {path.name for path in (installed.folder / "pages").rglob("*")}
+    assert {"index.html", "app.js", "base.css", "index.js"} <= there
 
 
 def test_quickstart_data_is_found(installed: Installed) -> None:

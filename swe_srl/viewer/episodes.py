@@ -159,10 +159,10 @@ def _logs(logs: Path, task_id: str, sample: int) -> dict[str, str]:
         return {}
     try:
         run = load_test_run(folder)
-        logs = {"official": run.log, "hardened": HardenedReport.from_text(run.report).log if run.report else ""}
+        found = {"official": run.log, "hardened": HardenedReport.from_text(run.report).log if run.report else ""}
     except SweSrlError as error:
         return {"official": f"the saved log cannot be read: {error}"}
-    return {name: _end_of(log) for name, log in logs.items() if log}
+    return {name: _end_of(log) for name, log in found.items() if log}
 
 
 def _end_of(log: str) -> str:
