@@ -145,3 +145,23 @@ def test_a_command_without_a_plan_has_no_dry_run() -> None:
     plain = Command("job", "a job", f"{__name__}:Job", "builtins:print", positionals=("path",))
     with pytest.raises(ConfigError, match="unknown flag '--dry-run'"):
         parse(plain, ["input", "--dry-run"])
+
+
+def test_a_list_of_positionals_takes_the_words_that_are_left() -> None:
+    several = Command("job", "a job", f"{__name__}:Job", "builtins:print", positionals=("path", "names"))
+
+    def names(*arguments: str) -> tuple[str, tuple[str, ...]]:
+        settings = parse(several, arguments).settings
+        return settings.path, settings.names
+
+    assert names("input", "a", "b,c") == ("input", ("a", "b,c"))
+    assert names("--seed", "1", "input", "a", "--no-shuffle", "b", "seed=2") == ("input", ("a", "b"))
+    with pytest.raises(ConfigError, match="NAMES is missing"):
+        names("input")
+
+
+def test_a_flag_of_one_letter() -> None:
+    lettered = Command("job", "a job", f"{__name__}:Job", "builtins:print", letters=(("s", "seed"),))
+    assert parse(lettered, ["-s", "3"]).settings.seed == parse(lettered, ["--seed", "3"]).settings.seed == 3
+    with pytest.raises(ConfigError, match="unknown flag '-x'"):
+        parse(lettered, ["-x", "3"])

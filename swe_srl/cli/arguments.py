@@ -145,7 +145,7 @@ def _parser(command: Command, kind: type[Any], flags: list[_Flag]) -> argparse.A
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     for name in command.positionals:
-        parser.add_argument(_positional(name), metavar=name.upper(), nargs="?", help=_help(settings[name]))
+        parser.add_argument(_positional(name), metavar=name.upper(), nargs="?", help=_positional_help(settings[name]))
     group = parser.add_argument_group("settings")
     for flag in flags:
         if flag.key not in command.positionals:
@@ -176,6 +176,11 @@ def _help(item: Setting) -> str:
     tail = "" if shown in ("", None) or (item.annotation is bool and not default) else f" (default: {shown})"
     kind = expectation(item.annotation) if element_of(item.annotation) else ""
     return f"{item.help}{f' [{kind}, with commas]' if kind else ''}{tail}".replace("%", "%%")
+
+
+def _positional_help(item: Setting) -> str:
+    """A list's elements are words of their own here, and not joined with commas."""
+    return item.help.replace("%", "%%") if element_of(item.annotation) else _help(item)
 
 
 def _epilog(kind: type[Any]) -> str:

@@ -34,8 +34,8 @@ class ForkSettings:
     )
     command: str = setting("", "Run this command from there, and stop; without it there is a prompt.")
     split: str = setting("", f"Where the episode's task is, when the run does not say. {SPLIT}")
-    sandbox: str = setting(
-        "", "Where the commands run; empty: as in the run, or auto.", choices=("", "auto", "local", "docker")
+    sandbox: str | None = setting(
+        None, "Where the commands run; none: as in the run, or auto.", choices=("auto", "local", "docker")
     )
     timeout: float = setting(0.0, "Seconds a command may take; 0 for the sandbox's own limit.")
     full: bool = setting(False, "Show the turns that were run again, and whole differences.")
@@ -50,7 +50,7 @@ def run(settings: ForkSettings, console: Console) -> int:
 
     point = find_fork_point(settings.episode, settings.split)
     console.sweep()
-    with opened(point, settings.sandbox) as (env, sandbox):
+    with opened(point, settings.sandbox or point.sandbox) as (env, sandbox):
         replay_beginning(point, sandbox, settings, console)
         if settings.command:
             return 0 if run_command(settings.command, sandbox, settings, console) else 1

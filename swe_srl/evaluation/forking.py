@@ -74,13 +74,17 @@ def find_fork_point(name: str, split: str = "") -> ForkPoint:
 
 
 @contextmanager
-def opened(point: ForkPoint, sandbox: str = "") -> Iterator[tuple[SweEnv, Sandbox]]:
+def opened(point: ForkPoint, sandbox: str) -> Iterator[tuple[SweEnv, Sandbox]]:
     """A fresh environment of the point's task with its sandbox, freed at the end whatever happens. Nothing was run in it yet.
+
+    Args:
+        point: which task.
+        sandbox: kind of sandbox.
 
     Raises:
         SandboxError: the sandbox did not start.
     """
-    env = SweEnv(tasks=[point.task], definition=point.definition, sandbox=sandbox or point.sandbox, max_turns=0)
+    env = SweEnv(tasks=[point.task], definition=point.definition, sandbox=sandbox, max_turns=0)
     try:
         env.reset(seed=0, options={"task": point.task.instance_id})
         if env.sandbox is None:
