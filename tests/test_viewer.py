@@ -13,12 +13,14 @@ from viewer_support import episode, make_run, quickstart_run, training_run, verd
 
 from swe_srl.cli import main
 from swe_srl.errors import ConfigError, SweSrlError, TrajectoryError
+from swe_srl.evaluation.logs import save_test_run
 from swe_srl.files import write_jsonl
+from swe_srl.grading.workshop import HardenedReport
 from swe_srl.provenance import fingerprint
 from swe_srl.rewards import get_similarity
 from swe_srl.runs import RunFolder
 from swe_srl.trajectories import write_trajectories
-from swe_srl.types import Verdict, VerdictStatus
+from swe_srl.types import TestRun, Verdict, VerdictStatus
 from swe_srl.viewer import ViewSettings, write_view
 from swe_srl.viewer.scripts import script_text
 from swe_srl.viewer.trainings import read_curves
@@ -188,7 +190,22 @@ def test_task_ids_choose_no_file_names(tmp_path: Path) -> None:
     (logs / "test_output.txt").write_text("not of this run")
     (shown,) = view(tmp_path / "a" / "pages", run)["runs"]
     assert shown["rows"][0]["data"] == "run0/0"
-    assert data(tmp_path / "a" / "pages", "run0/0")["logs"] == {}
+    assert data(tmp_path / "a" / "pages", "run0/0")["logs"] == []
+
+
+def test_logs_are_shown_by_their_ends(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", [(episode("shop__cart-1"), 0)], tasks="gone.jsonl")
+    logs = run / "logs" / "shop__cart-1" / "0"
+    save_test_run(logs, TestRun("x" * 30_000 + "the end", 0, True, report=HardenedReport(log="hidden").as_text()))
+    save_test_run(logs / "regrade-1", TestRun("again", 0, True))
+    (shown,) = view(tmp_path / "pages", run)["runs"]
+    first, hidden, again = data(tmp_path / "pages", shown["rows"][0]["data"])["logs"]
+    assert first["text"].endswith("xthe end") and "10007 characters are left out" in first["text"]
+    assert hidden == {"title": "Log of the hardened run", "text": "hidden"}
+    assert again == {"title": "Test log of grading 2", "text": "again"}
+    (logs / "hardened.json").write_text("no JSON")
+    (shown,) = view(tmp_path / "pages", run)["runs"]
+    assert "cannot be read" in data(tmp_path / "pages", shown["rows"][0]["data"])["logs"][0]["text"]
 
 
 def test_folders_of_runs_and_alike_names(tmp_path: Path) -> None:

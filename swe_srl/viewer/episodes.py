@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from swe_srl.errors import SweSrlError
-from swe_srl.evaluation.logs import load_test_run
+from swe_srl.evaluation.logs import load_test_run, log_folders
 from swe_srl.evaluation.recorded import RecordedRun, verdict_tests
 from swe_srl.grading.workshop import HardenedReport
 from swe_srl.protocols import Similarity
+from swe_srl.runs import RunFolder
 from swe_srl.types import Action, FormatError, Task, Trajectory, Turn, Verdict
 
 LOG_CHARACTERS = 20_000  # of a test log: its end
@@ -70,7 +70,7 @@ def episode_page(recorded: RecordedRun, key: tuple[str, int], expertise: Experti
         "patch": trajectory.patch,
         "gold": task.patch if task else "",
         "verdict": _verdict(verdict) if verdict else None,
-        "logs": _logs(recorded.run.file("logs"), task_id, sample),
+        "logs": _logs(recorded.run, task_id, sample),
         "fork": f"{recorded.run.path}:{task_id}#{sample}",
     }
 
@@ -152,17 +152,23 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def _logs(logs: Path, task_id: str, sample: int) -> dict[str, str]:
+def _logs(run: RunFolder, task_id: str, sample: int) -> list[dict[str, str]]:
     """The ends of the test logs; none when the patch was never run, or the task's name leads out of the run's folder."""
-    folder = logs / task_id / str(sample)
-    if not folder.is_dir() or logs.resolve() not in folder.resolve().parents:
-        return {}
-    try:
-        run = load_test_run(folder)
-        found = {"official": run.log, "hardened": HardenedReport.from_text(run.report).log if run.report else ""}
-    except SweSrlError as error:
-        return {"official": f"the saved log cannot be read: {error}"}
-    return {name: _end_of(log) for name, log in found.items() if log}
+    found = []
+    inside = run.file("logs").resolve()
+    for number, folder in enumerate(log_folders(run, task_id, sample)):
+        if inside not in folder.resolve().parents:
+            return []
+        of = f" of grading {number + 1}" if number else ""
+        try:
+            saved = load_test_run(folder)
+            hardened = HardenedReport.from_text(saved.report).log if saved.report else ""
+        except SweSrlError as error:
+            found.append({"title": f"Test log{of}", "text": f"the saved log cannot be read: {error}"})
+            continue
+        found.append({"title": f"Test log{of}", "text": _end_of(saved.log)})
+        found.append({"title": f"Log of the hardened run{of}", "text": _end_of(hardened)})
+    return [log for log in found if log["text"]]
 
 
 def _end_of(log: str) -> str:

@@ -119,8 +119,8 @@ function testsView(page) {
 }
 
 function logsView(logs) {
-  const made = Object.entries(logs).map(([name, text]) => {
-    const folded = el("details", { class: "log" }, el("summary", {}, `${name === "hardened" ? "Log of the hardened run" : "Test log"}`));
+  const made = logs.map(({ title, text }) => {
+    const folded = el("details", { class: "log" }, el("summary", {}, title));
     folded.addEventListener("toggle", () => { if (folded.open && folded.children.length === 1) folded.append(outputBlock(text)); });
     return folded;
   });
