@@ -6,6 +6,7 @@ import shlex
 from dataclasses import dataclass
 
 from swe_srl.envs.definition import EnvironmentDefinition
+from swe_srl.envs.image_places import Place, unpacked_place
 from swe_srl.envs.patch import untracked_files
 from swe_srl.errors import SandboxError, TaskError
 from swe_srl.protocols import Sandbox
@@ -14,20 +15,6 @@ from swe_srl.sandboxes.repository import PreparedRepository, prepare_repository,
 from swe_srl.types import SandboxSpec, Task
 
 STRIP_SECONDS = 600.0
-
-
-@dataclass
-class Place:
-    """Where one episode happens: a sandbox, and what its patch is taken against.
-
-    Args:
-        base_commit: the repository's commit at the start.
-        untracked: files that the repository did not track at the start, each ended by NUL.
-    """
-
-    sandbox: Sandbox
-    base_commit: str
-    untracked: bytes = b""
 
 
 @dataclass
@@ -64,23 +51,30 @@ class PlaceMaker:
         return Place(make_sandbox(self.kind, self._spec(repository=str(prepared.path))), prepared.base_commit)
 
     def _from_image(self, task: Task) -> Place:
-        sandbox = make_sandbox(self.kind, self._spec(image=task.image))
+        spec = self._spec(image=task.image)
+        if self.kind == "local":
+            return unpacked_place(spec, self.definition.strip_history, lambda sandbox: self._prepared_place(task, sandbox))
+        sandbox = make_sandbox(self.kind, spec)
         try:
-            workdir = shlex.quote(self.definition.workdir)
-            script = f"git -C {workdir} rev-parse --verify HEAD"
-            if self.definition.strip_history:
-                script = strip_history_script(self.definition.workdir)
-            done = sandbox.run(f"bash -c {shlex.quote(script)}", STRIP_SECONDS)
-            if done.exit_code != 0 or not done.output.strip():
-                raise SandboxError(
-                    f"{task.instance_id}: image {task.image} has no usable git repository at {self.definition.workdir}: "
-                    f"{done.output.strip()[-500:]}"
-                )
-            commit = done.output.strip().splitlines()[-1]
-            return Place(sandbox, commit, untracked_files(sandbox, self.definition.workdir))
+            return self._prepared_place(task, sandbox)
         except BaseException:
             sandbox.close()
             raise
+
+    def _prepared_place(self, task: Task, sandbox: Sandbox) -> Place:
+        """The place in a fresh sandbox of an image: its repository's history is stripped when the definition says so."""
+        workdir = shlex.quote(self.definition.workdir)
+        script = f"git -C {workdir} rev-parse --verify HEAD"
+        if self.definition.strip_history:
+            script = strip_history_script(self.definition.workdir)
+        done = sandbox.run(f"bash -c {shlex.quote(script)}", STRIP_SECONDS)
+        if done.exit_code != 0 or not done.output.strip():
+            raise SandboxError(
+                f"{task.instance_id}: image {task.image} has no usable git repository at {self.definition.workdir}: "
+                f"{done.output.strip()[-500:]}"
+            )
+        commit = done.output.strip().splitlines()[-1]
+        return Place(sandbox, commit, untracked_files(sandbox, self.definition.workdir))
 
     def _spec(self, image: str = "", repository: str = "") -> SandboxSpec:
         definition = self.definition
