@@ -53,7 +53,9 @@ class PlaceMaker:
     def _from_image(self, task: Task) -> Place:
         spec = self._spec(image=task.image)
         if self.kind == "local":
-            return unpacked_place(spec, self.definition.strip_history, lambda sandbox: self._prepared_place(task, sandbox))
+            return unpacked_place(
+                spec, self.definition.strip_history, lambda sandbox: self._prepared_place(task, sandbox)
+            )
         sandbox = make_sandbox(self.kind, spec)
         try:
             return self._prepared_place(task, sandbox)

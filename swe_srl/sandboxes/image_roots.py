@@ -237,6 +237,5 @@ def size_of(root: ImageRoot) -> int:
     """Bytes that an unpacked image takes on the disk."""
     total = 0
     for folder, _, files in os.walk(root.folder):
-        total += sum(os.lstat(os.path.join(folder, file)).st_blocks * 512 for file in files)
+        total += sum(Path(folder, file).lstat().st_blocks * 512 for file in files)
     return total
-

@@ -186,7 +186,18 @@ def _contained(script: str, tree: Path, chunks: Iterable[bytes], what: str) -> b
     if os.geteuid() == 0:  # as the host's root, who alone can give files their owners
         command = [part if part != "--unshare-all" else "--unshare-pid" for part in command]
         command += ["--unshare-net", "--unshare-ipc", *(part for right in _RIGHTS for part in ("--cap-add", right))]
-    command += [*system_files(), "--bind", str(tree), "/tree", "--chdir", "/tree", "--", "bash", "-c", f"set -e\n{script}"]
+    command += [
+        *system_files(),
+        "--bind",
+        str(tree),
+        "/tree",
+        "--chdir",
+        "/tree",
+        "--",
+        "bash",
+        "-c",
+        f"set -e\n{script}",
+    ]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdin is not None and process.stdout is not None and process.stderr is not None
     said: list[bytes] = []

@@ -115,7 +115,9 @@ def make_layer(request: dict[str, Any], owner: int, namespace: int) -> None:
             show_shifted(lower, folders["lower"], namespace if request["idmap"] else 0, owner)
         else:
             mount(lower, folders["lower"], None, MS_BIND | MS_REC)
-        below = [*_kept_layers(layer, request["layers"], owner), folders["lower"]] if name == "root" else [folders["lower"]]
+        below = (
+            [*_kept_layers(layer, request["layers"], owner), folders["lower"]] if name == "root" else [folders["lower"]]
+        )
         xattr = "" if namespace >= 0 else "userxattr,"
         options = f"{xattr}lowerdir={':'.join(below)},upperdir={folders['upper']},workdir={folders['work']}"
         mount("overlay", folders["merged"], "overlay", MS_NOSUID | MS_NODEV, options)

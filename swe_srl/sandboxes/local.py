@@ -82,7 +82,9 @@ class LocalSandbox(SessionSandbox):
 def check_spec(spec: SandboxSpec) -> None:
     """Raises ConfigError for a spec that a local sandbox cannot serve."""
     if spec.image:
-        raise ConfigError(f"a local sandbox runs no container image ({spec.image}): unpack it (image_root) and set `root`")
+        raise ConfigError(
+            f"a local sandbox runs no container image ({spec.image}): unpack it (image_root) and set `root`"
+        )
     if not spec.workdir.startswith("/") or spec.workdir == "/":
         raise ConfigError(f"workdir must be an absolute path below /, not {spec.workdir!r}")
     for name in ("root", "repository"):
