@@ -126,8 +126,8 @@ class SweEnv(gymnasium.Env[str, str], EzPickle):
                 raise ConfigError(suggest(str(name), ["task"], "option of reset"))
         task = self._choose((options or {}).get("task"))
         begun = time.monotonic()
-        self.close()
-        self._place = self._maker.make(task)
+        place, self._place = self._place, None
+        self._place = self._maker.replace(place, task)
         self._task, self.turns, self._started, self._ended = task, [], time.monotonic(), None
         observation = clean_text(task.problem_statement)
         if self.render_mode == "human":
@@ -183,10 +183,21 @@ class SweEnv(gymnasium.Env[str, str], EzPickle):
         return head + "".join(_transcript(turn) for turn in self.turns)
 
     def close(self) -> None:
-        """Free the sandbox. Idempotent; `reset` may follow."""
+        """Free the sandbox, and the pool when no other environment uses it. Idempotent; `reset` may follow."""
         place, self._place = self._place, None
-        if place is not None:
-            place.sandbox.close()
+        try:
+            if place is not None:
+                place.sandbox.close()
+        finally:
+            self._maker.close()
+
+    def fill_pool(self, seconds: float = 600.0) -> int:
+        """Wait until the definition's pool of ready sandboxes is full: the next resets take one of them.
+
+        Returns:
+            How many are ready: 0 before the first `reset`, or without a pool.
+        """
+        return self._maker.fill_pool(seconds)
 
     def _choose(self, wanted: Any) -> Task:
         if wanted is None:
