@@ -12,8 +12,9 @@ from gymnasium.utils import EzPickle
 
 from swe_srl.envs import ENV_ID
 from swe_srl.envs.definition import EnvironmentDefinition
+from swe_srl.envs.image_places import Place
 from swe_srl.envs.patch import take_patch
-from swe_srl.envs.places import Place, PlaceMaker
+from swe_srl.envs.places import PlaceMaker
 from swe_srl.envs.spaces import TerminalText, clean_text
 from swe_srl.errors import ConfigError, TaskError, suggest
 from swe_srl.protocols import Sandbox
@@ -204,7 +205,7 @@ class SweEnv(gymnasium.Env[str, str], EzPickle):
             return list(self.tasks.values())[int(self.np_random.integers(len(self.tasks)))]
         if not isinstance(wanted, str):
             raise ConfigError(
-                f"options: task is one id (several environments draw theirs, or get one task each), not {wanted!r}"
+                f"options: task is one id (environments made by swe_srl.envs.make_vec take a list, an id each), not {wanted!r}"
             )
         if wanted not in self.tasks:
             raise TaskError(suggest(wanted, self.tasks, "task"))

@@ -81,6 +81,12 @@ class WarmPool:
             self._closed = True
             self._changed.notify_all()
         self._thread.join()
+        with self._changed:
+            left = [*self._old, *(ready.place for waiting in self._ready.values() for ready in waiting)]
+            self._old.clear()
+            self._ready.clear()
+        for place in left:
+            _close(place)
 
     def _pop(self, key: Hashable) -> _Ready | None:
         with self._changed:
@@ -121,10 +127,6 @@ class WarmPool:
                 self._add(key, make)
             with self._changed:
                 self._changed.notify_all()
-        for ready in [ready for waiting in self._ready.values() for ready in waiting]:
-            _close(ready.place)
-        for place in self._old:
-            _close(place)
 
     def _add(self, key: Hashable, make: Make) -> None:
         try:
