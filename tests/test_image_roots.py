@@ -216,14 +216,14 @@ def test_list_and_remove(system: Path, tmp_path: Path, capsys: pytest.CaptureFix
         assert main(["images", "unpack", name, "--archive", str(archive)]) == 0
     assert cache.stat().st_mode & 0o077 == 0, "its set-uid programs are out of others' reach"
     capsys.readouterr()
-    assert main(["images", "list", "--json"]) == 0
+    assert main(["images", "unpacked", "--json"]) == 0
     assert [(row["image"], row["id"]) for row in json.loads(capsys.readouterr().out)] == [
         ("another/name", image_id), (NAME, image_id),
     ]  # fmt: skip
     root = image_roots.image_root(NAME)
-    assert main(["images", "remove", "another/name"]) == 0 and root.path.is_dir()
-    assert main(["images", "remove", NAME]) == 0 and not root.folder.exists()
-    assert main(["images", "remove", NAME]) == 2
+    assert main(["images", "discard", "another/name"]) == 0 and root.path.is_dir()
+    assert main(["images", "discard", NAME]) == 0 and not root.folder.exists()
+    assert main(["images", "discard", NAME]) == 2
     assert "no image is unpacked under the name" in capsys.readouterr().err
 
 

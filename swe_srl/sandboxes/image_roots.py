@@ -126,7 +126,7 @@ def remove_image(name: str) -> None:
     """
     known = unpacked_images()
     if name not in known:
-        raise ConfigError(f"no image is unpacked under the name {name}: swe-srl images list shows those that are")
+        raise ConfigError(f"no image is unpacked under the name {name}: swe-srl images unpacked shows those that are")
     _index(name).unlink()
     image_root.cache_clear()
     root = known.pop(name)
