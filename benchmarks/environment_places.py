@@ -103,16 +103,19 @@ def swe_rex(image: str, repository: str) -> tuple[Run, Callable[[], Any], str]:
     import swerex
     from swerex.deployment.docker import DockerDeployment
     from swerex.runtime.abstract import BashAction, CreateBashSessionRequest
+    from swerex.utils.free_port import find_free_port
 
     folder = Path(tempfile.mkdtemp(prefix="swe-rex-"))
     server = folder / "swerex-remote"
-    server.write_text("#!/usr/bin/python3\nimport sys\nfrom swerex.server import main\nsys.exit(main())\n")
+    start = "import os, sys\nfrom swerex.server import main\nsys.argv += ['--port', os.environ['REX_PORT']]\nmain()\n"
+    server.write_text(f"#!/usr/bin/python3\n{start}")
     server.chmod(0o755)
     packages = Path(swerex.__file__).parent.parent
     mounts = ["-v", f"{packages}:/opt/peers:ro", "-v", f"{server}:/usr/local/bin/swerex-remote:ro"]
     logging.disable(logging.CRITICAL)
-    arguments = [*mounts, "-e", "PYTHONPATH=/opt/peers", "--label", LABEL]
-    deployment = DockerDeployment(image=image, pull="never", docker_args=arguments)
+    port = find_free_port()  # on the host's network: a published port would need the engine's bridge, and be slower
+    arguments = [*mounts, "-e", "PYTHONPATH=/opt/peers", "-e", f"REX_PORT={port}", "--network=host", "--label", LABEL]
+    deployment = DockerDeployment(image=image, port=port, pull="never", docker_args=arguments)
     loop = asyncio.new_event_loop()
     loop.run_until_complete(deployment.start())
     loop.run_until_complete(deployment.runtime.create_session(CreateBashSessionRequest()))

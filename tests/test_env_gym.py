@@ -308,6 +308,24 @@ def test_each_environment_of_a_vector_gets_its_task(mode: str, tmp_path: Path) -
         vec.close()
 
 
+@pytest.mark.sandbox
+@pytest.mark.slow
+def test_thirty_two_at_a_time(tmp_path: Path) -> None:
+    names = [f"tiny-{number}" for number in range(32)]
+    vec = make_vec(
+        32, tasks=[task(tmp_path, name) for name in names], sandbox="local", autoreset=AutoresetMode.DISABLED
+    )
+    try:
+        _, infos = vec.reset(options={"task": names})
+        assert list(infos["task_id"]) == names
+        vec.step([f"echo {number} > mine.txt; cd src; x={number}" for number in range(32)])
+        shown, _, _, _, infos = vec.step(["cat ../mine.txt; echo $x; pwd"] * 32)
+        assert list(shown) == [f"{number}\n{number}\n/testbed/src\n" for number in range(32)]
+        assert not any(infos["exit_code"]) and not any(infos["rebuilt"])
+    finally:
+        vec.close()
+
+
 def test_lists_of_tasks_that_cannot_be(tmp_path: Path, faked: list[FakeSandbox]) -> None:
     vec = make_vec(2, tasks=[task(tmp_path)])
     with pytest.raises(ConfigError, match="task lists 1 ids for 2 environments"):
