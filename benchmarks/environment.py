@@ -27,7 +27,7 @@ from swe_srl.sandboxes.docker_sandbox import BASE_IMAGE
 from swe_srl.sandboxes.repository import prepare_repository
 
 COMMANDS = {"true": "true", "pwd && ls": "pwd && ls", "1 MB of output": "head -c 1000000 /dev/zero | tr '\\0' x"}
-FLOOD = "head -c 500000000 /dev/zero | tr '\\0' x"
+FLOOD = "head -c {}000000 /dev/zero | tr '\\0' x"
 OURS = ("local", "local, image", "docker")
 PEERS = ("mini-swe-agent", "SWE-ReX")
 ROUNDS = 5
@@ -37,6 +37,7 @@ class Place:
     """A running environment_places.py."""
 
     def __init__(self, name: str, python: str, image: str, repository: Path) -> None:
+        self.name = name
         program = str(Path(__file__).with_name("environment_places.py"))
         command = [python, program, name, image, str(repository)]
         env = {**os.environ, "MSWEA_SILENT_STARTUP": "1"}
@@ -50,7 +51,7 @@ class Place:
         self._process.stdin.flush()
         answer = self._read()
         if isinstance(answer, dict) and "error" in answer:
-            print(f"{do} failed: {answer['error']}")
+            print(f"{self.name}: {do} failed: {answer['error']}", flush=True)
             return None
         return answer
 
@@ -107,17 +108,22 @@ class Found:
 def measure(places: dict[str, Place], arguments: argparse.Namespace) -> Found:
     found = Found({})
     times: dict[tuple[str, str], list[float]] = {}
+    failed: set[tuple[str, str]] = set()
     for _ in range(ROUNDS):
         for name, place in places.items():
             for what, command in COMMANDS.items():
+                if (what, name) in failed:
+                    continue
                 taken = place.ask("times", command=command, repeats=max(1, arguments.repeats // ROUNDS))
                 times.setdefault((what, name), []).extend(taken or [])
+                if taken is None:
+                    failed.add((what, name))
     for (what, name), taken in times.items():
         found.put(f"{what}, ms", name, statistics.median(taken) if taken else None)
     for name, place in places.items():
-        flood = place.ask("flood", command=FLOOD) or {}
-        found.put("500 MB, seconds", name, flood.get("seconds"))
-        found.put("500 MB, peak MB", name, flood.get("peak_mb"))
+        flood = place.ask("flood", command=FLOOD.format(arguments.flood)) or {}
+        found.put(f"{arguments.flood} MB, seconds", name, flood.get("seconds"))
+        found.put(f"{arguments.flood} MB, peak MB", name, flood.get("peak_mb"))
     for _ in range(ROUNDS):
         for name, place in places.items():
             if name == "host shell":
@@ -155,8 +161,9 @@ def check(found: Found, arguments: argparse.Namespace) -> None:
     found.target("trivial command, local, twice the host shell's", "true, ms", "local", 2, ("host shell",))
     for place in ("local", "docker"):
         found.target(f"1 MB of output, {place}, 1/8 of the peers'", "1 MB of output, ms", place, 1 / 8, PEERS)
-        found.target(f"500 MB of output, {place}, MB of memory", "500 MB, peak MB", place, 16)
-        found.target(f"500 MB of output, {place}, seconds", "500 MB, seconds", place, 60)
+        much = f"{arguments.flood} MB"
+        found.target(f"{much} of output, {place}, MB of memory", f"{much}, peak MB", place, 16)
+        found.target(f"{much} of output, {place}, seconds", f"{much}, seconds", place, 60)
     found.target("reset, local, ms", "reset, ms", "local", 50)
     found.target("reset, Docker with a pool, ms", f"reset, pool of {arguments.pool}, ms", "docker", 100)
     found.target("snapshot, local, ms", "snapshot, ms", "local", 30)
@@ -176,6 +183,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=200, help="commands of each kind")
     parser.add_argument("--lives", type=int, default=20, help="places made and closed; four times as many local ones")
     parser.add_argument("--episodes", type=int, default=24, help="episodes of each place; ten times as many local ones")
+    parser.add_argument("--flood", type=int, default=500, help="MB of the command that floods")
     parser.add_argument("--pool", type=int, default=4, help="warm sandboxes of the pool")
     parser.add_argument("--image", default=BASE_IMAGE, help="the image that all places run")
     parser.add_argument("--peers-python", default=sys.executable, help="interpreter that has the peers' packages")

@@ -121,7 +121,7 @@ def swe_rex(image: str, repository: str) -> tuple[Run, Callable[[], Any], str]:
     loop.run_until_complete(deployment.runtime.create_session(CreateBashSessionRequest()))
 
     def run(command: str) -> Any:
-        return loop.run_until_complete(deployment.runtime.run_in_session(BashAction(command=command, timeout=300)))
+        return loop.run_until_complete(deployment.runtime.run_in_session(BashAction(command=command, timeout=30)))
 
     return run, lambda: loop.run_until_complete(deployment.stop()), str(deployment.container_name)
 
