@@ -105,8 +105,7 @@ class Found:
             print(f"  {'holds' if holds else 'MISSED':14s} {text}: {mine:.2f} ({said})")
 
 
-def measure(places: dict[str, Place], arguments: argparse.Namespace) -> Found:
-    found = Found({})
+def measure(places: dict[str, Place], arguments: argparse.Namespace, found: Found) -> None:
     times: dict[tuple[str, str], list[float]] = {}
     failed: set[tuple[str, str]] = set()
     for _ in range(ROUNDS):
@@ -152,7 +151,6 @@ def measure(places: dict[str, Place], arguments: argparse.Namespace) -> Found:
             found.put("failed of these", name, rate.get("failed"))
         if name != "host shell":
             found.put("memory, idle, MB", name, place.ask("memory", count=4))
-    return found
 
 
 def check(found: Found, arguments: argparse.Namespace) -> None:
@@ -206,7 +204,11 @@ def main() -> None:
             else:
                 places[name] = place
         print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start")
-        found = measure(places, arguments)
+        found = Found({})
+        try:
+            measure(places, arguments, found)
+        except KeyboardInterrupt:
+            print("interrupted: what is measured so far")
         print(f"load {os.getloadavg()[0]:.1f} at the end\n")
         for place in places.values():
             place.close()

@@ -120,8 +120,9 @@ def swe_rex(image: str, repository: str) -> tuple[Run, Callable[[], Any], str]:
     loop.run_until_complete(deployment.start())
     loop.run_until_complete(deployment.runtime.create_session(CreateBashSessionRequest()))
 
-    def run(command: str) -> Any:
-        return loop.run_until_complete(deployment.runtime.run_in_session(BashAction(command=command, timeout=30)))
+    def run(command: str) -> Any:  # its own time-out does not always end it
+        action = deployment.runtime.run_in_session(BashAction(command=command, timeout=30))
+        return loop.run_until_complete(asyncio.wait_for(action, 40))
 
     return run, lambda: loop.run_until_complete(deployment.stop()), str(deployment.container_name)
 
