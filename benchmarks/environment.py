@@ -1,158 +1,222 @@
-"""How fast the sandboxes are, beside `docker exec` and a persistent shell on the host, in one sitting.
+"""How fast the sandboxes are, beside the peers, `docker exec` and a persistent shell on the host, in one sitting.
 
-    python benchmarks/environment.py --repeats 200
+    python benchmarks/environment.py --repeats 200 --peers-python PEERS/bin/python
 
-Prints medians in milliseconds and each as a ratio. What this machine lacks (bubblewrap, Docker) is left out and named.
+PEERS is a virtual environment with mini-swe-agent and swe-rex (`pip install mini-swe-agent swe-rex`), of the same Python
+version as the image's. Prints medians, ratios, and whether each target holds. The places take turns, round by round, so that
+the machine's load meets all alike. What is missing here is named and left out. The image is unpacked for the local sandbox on
+first use.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import os
 import statistics
 import subprocess
+import sys
 import tempfile
-import time
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from swe_srl.errors import SandboxError
-from swe_srl.sandboxes import make_sandbox
+from environment_places import LABEL, PLACES
+
 from swe_srl.sandboxes.docker_sandbox import BASE_IMAGE
 from swe_srl.sandboxes.repository import prepare_repository
-from swe_srl.types import Limits, SandboxSpec
 
-COMMANDS = {
-    "true": "true",
-    "pwd && ls": "pwd && ls",
-    "1 MB of output": "head -c 1000000 /dev/zero | tr '\\0' x",
-}
-Runner = Callable[[str], object]
+COMMANDS = {"true": "true", "pwd && ls": "pwd && ls", "1 MB of output": "head -c 1000000 /dev/zero | tr '\\0' x"}
+FLOOD = "head -c {}000000 /dev/zero | tr '\\0' x"
+OURS = ("local", "local, image", "docker")
+PEERS = ("mini-swe-agent", "SWE-ReX")
+ROUNDS = 5
 
 
-def median_ms(do: Callable[[], object], repeats: int) -> float:
-    times = []
-    for _ in range(repeats):
-        begin = time.perf_counter()
-        do()
-        times.append((time.perf_counter() - begin) * 1000)
-    return statistics.median(times)
+class Place:
+    """A running environment_places.py."""
+
+    def __init__(self, name: str, python: str, image: str, repository: Path) -> None:
+        self.name = name
+        program = str(Path(__file__).with_name("environment_places.py"))
+        command = [python, program, name, image, str(repository)]
+        env = {**os.environ, "MSWEA_SILENT_STARTUP": "1"}
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
+        self.missing = str(self._read().get("missing", ""))
+
+    def ask(self, do: str, **arguments: Any) -> Any:
+        """The place's answer, or None where it failed (which is said)."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps({"do": do, **arguments}) + "\n")
+        self._process.stdin.flush()
+        answer = self._read()
+        if isinstance(answer, dict) and "error" in answer:
+            print(f"{self.name}: {do} failed: {answer['error']}", flush=True)
+            return None
+        return answer
+
+    def close(self) -> None:
+        if not self.missing:
+            self.ask("close")
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+
+    def _read(self) -> Any:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        return json.loads(line) if line else {"missing": "it ended", "error": "it ended"}
 
 
-def host_shell(folder: Path) -> tuple[Runner, Callable[[], object]]:
-    """The floor: one bash on the host, commands over a pipe, an end mark after the output."""
-    shell = subprocess.Popen(["bash", "--norc"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=folder)
-    assert shell.stdin is not None and shell.stdout is not None
-    stdin, stdout = shell.stdin, shell.stdout
+@dataclass
+class Found:
+    """Medians by what was measured and where; the targets are checked on them."""
 
-    def run(command: str) -> bytes:
-        stdin.write(f"{command}\nprintf '\\nEND-OF-COMMAND\\n'\n".encode())
-        stdin.flush()
-        output = b""
-        while not output.endswith(b"\nEND-OF-COMMAND\n"):
-            output += stdout.read1(1 << 20)
-        return output
+    values: dict[str, dict[str, float]]
 
-    return run, shell.kill
+    def get(self, what: str, place: str) -> float | None:
+        return self.values.get(what, {}).get(place)
 
+    def put(self, what: str, place: str, value: float | None) -> None:
+        if value is not None:
+            self.values.setdefault(what, {})[place] = value
 
-def docker_exec() -> tuple[Runner, Callable[[], object]]:
-    name = f"swe-srl-benchmark-{time.time_ns()}"
-    subprocess.run(
-        ["docker", "run", "-d", "--rm", "--init", "--name", name, BASE_IMAGE, "sleep", "3600"],
-        check=True,
-        capture_output=True,
-    )
+    def show(self) -> None:
+        width = max(len(what) for what in self.values) + 2
+        print("".ljust(width) + "".join(f"{place:>16s}" for place in PLACES))
+        for what, row in self.values.items():
+            cells = (f"{row[place]:16.2f}" if place in row else f"{'':>16s}" for place in PLACES)
+            print(what.ljust(width) + "".join(cells))
 
-    def run(command: str) -> bytes:
-        return subprocess.run(["docker", "exec", name, "bash", "-c", command], check=True, capture_output=True).stdout
-
-    return run, lambda: subprocess.run(["docker", "rm", "-f", name], check=True, capture_output=True)
-
-
-def commands(repository: Path, repeats: int) -> dict[str, dict[str, float]]:
-    """Median milliseconds by place and command."""
-    spec = SandboxSpec(repository=str(repository), limits=Limits(output_bytes=16_000))
-
-    def ours(kind: str) -> tuple[Runner, Callable[[], object]]:
-        sandbox = make_sandbox(kind, spec)
-        return sandbox.run, sandbox.close
-
-    places: dict[str, Callable[[], tuple[Runner, Callable[[], object]]]] = {
-        "host shell": lambda: host_shell(repository),
-        "local sandbox": lambda: ours("local"),
-        "docker sandbox": lambda: ours("docker"),
-        "docker exec": docker_exec,
-    }
-    found: dict[str, dict[str, float]] = {}
-    for place, make in places.items():
-        try:
-            run, close = make()
-        except (SandboxError, OSError, subprocess.CalledProcessError) as error:
-            print(f"{place}: not here ({str(error)[:100]})")
-            continue
-        run("true")
-        count = repeats if place != "docker exec" else min(repeats, 40)
-        found[place] = {
-            name: median_ms(lambda command=command, run=run: run(command), count) for name, command in COMMANDS.items()
-        }
-        close()
-    return found
+    def target(self, text: str, what: str, place: str, most: float, beside: tuple[str, ...] = ()) -> None:
+        """A target: at most `most`, as a multiple of each of `beside` where there are any."""
+        mine = self.get(what, place)
+        if mine is None:
+            print(f"  not measured   {text}")
+            return
+        for other in beside or ("",):
+            theirs = self.get(what, other) if other else 1.0
+            if theirs is None:
+                print(f"  not measured   {text} ({other} is missing)")
+                continue
+            holds = mine <= most * theirs
+            factor = f"{theirs / mine:.1f} times below" if 0 < mine < theirs else f"{mine / theirs:.1f} times"
+            said = f"{factor} {other}'s {theirs:.2f}" if other else f"at most {most:g}"
+            print(f"  {'holds' if holds else 'MISSED':14s} {text}: {mine:.2f} ({said})")
 
 
-def episodes(kind: str, repository: Path, repeats: int) -> dict[str, float]:
-    """Median milliseconds of a sandbox's life."""
-    spec = SandboxSpec(repository=str(repository))
-    times: dict[str, list[float]] = {"ready": [], "snapshot": [], "fork": [], "close": []}
+def measure(places: dict[str, Place], arguments: argparse.Namespace, found: Found) -> None:
+    times: dict[tuple[str, str], list[float]] = {}
+    failed: set[tuple[str, str]] = set()
+    for _ in range(ROUNDS):
+        for name, place in places.items():
+            for what, command in COMMANDS.items():
+                if (what, name) in failed:
+                    continue
+                taken = place.ask("times", command=command, repeats=max(1, arguments.repeats // ROUNDS))
+                times.setdefault((what, name), []).extend(taken or [])
+                if taken is None:
+                    failed.add((what, name))
+    for (what, name), taken in times.items():
+        found.put(f"{what}, ms", name, statistics.median(taken) if taken else None)
+    for name, place in places.items():
+        flood = place.ask("flood", command=FLOOD.format(arguments.flood)) or {}
+        found.put(f"{arguments.flood} MB, seconds", name, flood.get("seconds"))
+        found.put(f"{arguments.flood} MB, peak MB", name, flood.get("peak_mb"))
+    for _ in range(ROUNDS):
+        for name, place in places.items():
+            if name == "host shell":
+                continue
+            count = max(1, arguments.lives // ROUNDS) * (4 if name.startswith("local") else 1)
+            for what, taken in (place.ask("lives", count=count) or {}).items():
+                times.setdefault((what, name), []).extend(taken)
+            for what, taken in (place.ask("forks", count=count) or {}).items() if name in OURS else ():
+                times.setdefault((what, name), []).extend(taken)
+    for (what, name), taken in times.items():
+        if what in ("ready", "close", "snapshot", "fork") and taken:
+            found.put(f"{what}, ms", name, statistics.median(taken))
+    for name, place in places.items():
+        if name in ("local", "docker"):
+            resets = place.ask("resets", count=arguments.lives, pool=0)
+            found.put("reset, ms", name, statistics.median(resets) if resets else None)
+            resets = place.ask("resets", count=arguments.lives, pool=arguments.pool)
+            found.put(f"reset, pool of {arguments.pool}, ms", name, statistics.median(resets) if resets else None)
+        if name != "host shell":
+            count = arguments.episodes * (10 if name.startswith("local") else 1)
+            rate = place.ask("episodes", workers=8, count=count) or {}
+            found.put("episodes/s, 8 at a time", name, rate.get("per_second"))
+        if name in OURS:
+            rate = place.ask("episodes", workers=32, count=max(64, arguments.episodes)) or {}
+            found.put("episodes/s, 32 at a time", name, rate.get("per_second"))
+            found.put("failed of these", name, rate.get("failed"))
+        if name != "host shell":
+            found.put("memory, idle, MB", name, place.ask("memory", count=4))
 
-    def timed(name: str, do: Callable[[], object]) -> object:
-        begin = time.perf_counter()
-        made = do()
-        times[name].append((time.perf_counter() - begin) * 1000)
-        return made
 
-    for _ in range(repeats):
-        sandbox = make_sandbox(kind, spec)
-        sandbox.close()
-        sandbox = timed("ready", lambda: make_sandbox(kind, spec))  # type: ignore[assignment]
-        sandbox.run("echo x > changed; x=1")
-        snapshot = timed("snapshot", sandbox.snapshot)
-        fork = timed("fork", lambda sandbox=sandbox, snapshot=snapshot: sandbox.fork(snapshot))
-        fork.close()  # type: ignore[attr-defined]
-        snapshot.discard()  # type: ignore[attr-defined]
-        timed("close", sandbox.close)
-    return {name: statistics.median(values) for name, values in times.items()}
+def check(found: Found, arguments: argparse.Namespace) -> None:
+    print("\nTargets:")
+    found.target("trivial command, Docker, 1/50 of the peers'", "true, ms", "docker", 1 / 50, PEERS)
+    found.target("trivial command, local, twice the host shell's", "true, ms", "local", 2, ("host shell",))
+    for place in ("local", "docker"):
+        found.target(f"1 MB of output, {place}, 1/8 of the peers'", "1 MB of output, ms", place, 1 / 8, PEERS)
+        much = f"{arguments.flood} MB"
+        found.target(f"{much} of output, {place}, MB of memory", f"{much}, peak MB", place, 16)
+        found.target(f"{much} of output, {place}, seconds", f"{much}, seconds", place, 60)
+    found.target("reset, local, ms", "reset, ms", "local", 50)
+    found.target("reset, Docker with a pool, ms", f"reset, pool of {arguments.pool}, ms", "docker", 100)
+    found.target("snapshot, local, ms", "snapshot, ms", "local", 30)
+    found.target("fork, local, ms", "fork, ms", "local", 30)
+    mine, theirs = (found.get("episodes/s, 8 at a time", place) for place in ("local, image", "mini-swe-agent"))
+    if mine is None or theirs is None:
+        print("  not measured   episodes a second, local over an image, 20 times mini-swe-agent's")
+    else:
+        said = f"{mine:.1f} against {theirs:.2f}, {mine / theirs:.1f} times"
+        print(f"  {'holds' if mine >= 20 * theirs else 'MISSED':14s} episodes a second, local over an image: {said}")
+    for place in OURS:
+        found.target(f"32 episodes at a time, {place}, failures", "failed of these", place, 0)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=200, help="commands of each kind; `docker exec` gets at most 40")
-    parser.add_argument("--episodes", type=int, default=10, help="sandboxes made and closed")
+    parser.add_argument("--repeats", type=int, default=200, help="commands of each kind")
+    parser.add_argument("--lives", type=int, default=20, help="places made and closed; four times as many local ones")
+    parser.add_argument("--episodes", type=int, default=24, help="episodes of each place; ten times as many local ones")
+    parser.add_argument("--flood", type=int, default=500, help="MB of the command that floods")
+    parser.add_argument("--pool", type=int, default=4, help="warm sandboxes of the pool")
+    parser.add_argument("--image", default=BASE_IMAGE, help="the image that all places run")
+    parser.add_argument("--peers-python", default=sys.executable, help="interpreter that has the peers' packages")
+    parser.add_argument("--places", default=",".join(PLACES).replace("local, image", "local image"), help="only these")
     arguments = parser.parse_args()
+    wanted = [name.strip().replace("local image", "local, image") for name in arguments.places.split(",")]
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder, "tree")
         tree.mkdir()
         for number in range(20):
             (tree / f"file{number}.py").write_text(f"VALUE = {number}\n" * 50)
         repository = prepare_repository(f"dir:{tree}", cache=Path(folder, "cache")).path
-        found = commands(repository, arguments.repeats)
-        print(f"\n{'one command, ms':16s}" + "".join(f"{name:>18s}" for name in COMMANDS))
-        for place, row in found.items():
-            print(f"{place:16s}" + "".join(f"{row[name]:18.2f}" for name in COMMANDS))
-        for ours, other in (
-            ("local sandbox", "host shell"),
-            ("local sandbox", "docker exec"),
-            ("docker sandbox", "docker exec"),
-        ):
-            if ours in found and other in found:
-                ratios = "".join(f"{found[other][name] / found[ours][name]:17.1f}x" for name in COMMANDS)
-                print(f"{other} takes, as a multiple of the {ours}:\n{'':16s}{ratios}")
-        print(f"\n{'one sandbox, ms':16s}" + "".join(f"{name:>12s}" for name in ("ready", "snapshot", "fork", "close")))
-        for kind in ("local", "docker"):
-            if f"{kind} sandbox" in found:
-                row = episodes(
-                    kind, repository, arguments.episodes if kind == "local" else max(1, arguments.episodes // 3)
-                )
-                print(f"{kind + ' sandbox':16s}" + "".join(f"{value:12.1f}" for value in row.values()))
+        places = {}
+        for name in (name for name in PLACES if name in wanted):
+            python = arguments.peers_python if name in PEERS else sys.executable
+            place = Place(name, python, arguments.image, repository)
+            if place.missing:
+                print(f"{name}: not here ({place.missing})")
+                place.close()
+            else:
+                places[name] = place
+        print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start")
+        found = Found({})
+        try:
+            measure(places, arguments, found)
+        except KeyboardInterrupt:
+            print("interrupted: what is measured so far")
+        print(f"load {os.getloadavg()[0]:.1f} at the end\n")
+        for place in places.values():
+            place.close()
+    found.show()
+    check(found, arguments)
+    listing = subprocess.run(["docker", "ps", "-aq", f"--filter=label={LABEL}"], capture_output=True, text=True)
+    if left := listing.stdout.split():
+        subprocess.run(["docker", "rm", "-f", *left], capture_output=True)
 
 
 if __name__ == "__main__":

@@ -94,6 +94,6 @@ def environment_for(task: Task, sandbox: str, bundled: bool) -> str:
         sandbox: "local", "docker" or "auto".
         bundled: whether it is one of the quickstart tasks.
     """
-    if task.image and sandbox != "local":
+    if task.image and not (sandbox == "local" and task.source):
         return "swebench"
     return "quickstart" if bundled else "default"

@@ -257,6 +257,7 @@ class SandboxSpec:
 
     image: str = ""  # container image (Docker); "" for the host's tools (local sandbox)
     root: str = ""  # unpacked root file system, read-only below the local sandbox's overlay; "" for the host's tools
+    layers: tuple[str, ...] = ()  # folders of changes to `root` that other sandboxes left, read-only too, top first
     workdir: str = "/testbed"  # absolute path inside, where the repository is and where the shell starts
     repository: str = ""  # folder on the host, copied on write to `workdir`; "" when the image has the repository
     user: str = ""  # user name or "uid:gid" inside; "" for the sandbox's unprivileged default
@@ -274,7 +275,6 @@ class TestRun:
     """
 
     __test__ = False  # not a test class for pytest
-
     log: str
     exit_code: int | None
     applied: bool

@@ -290,6 +290,53 @@ def test_pickling_keeps_the_configuration(tmp_path: Path, faked: list[FakeSandbo
 
 @pytest.mark.sandbox
 @pytest.mark.parametrize("mode", ["threads", "sync", "async"])
+def test_each_environment_of_a_vector_gets_its_task(mode: str, tmp_path: Path) -> None:
+    names = ("tiny-1", "tiny-2", "tiny-3")
+    vec = make_vec(3, mode=mode, tasks=[task(tmp_path, name) for name in names], sandbox="local")
+    try:
+        for wanted in (["tiny-3", "tiny-1", "tiny-3"], ("tiny-2", "tiny-2", "tiny-1")):
+            issues, infos = vec.reset(seed=1, options={"task": wanted})
+            assert list(infos["task_id"]) == list(wanted)
+            assert list(issues) == [f"Fix {name}" for name in wanted]
+        assert list(vec.reset(options={"task": "tiny-2"})[1]["task_id"]) == ["tiny-2"] * 3
+        drawn = vec.reset(seed=1, options={"task": ["tiny-1", None, "tiny-1"]})[1]["task_id"]
+        assert drawn[1] in names and drawn[0] == drawn[2] == "tiny-1"
+        _, _, ended, _, _ = vec.step(["submit", "true", "true"])
+        assert list(ended) == [True, False, False]
+        assert vec.step(["true"] * 3)[4]["task_id"][1] == drawn[1], "only the first one starts again"
+    finally:
+        vec.close()
+
+
+@pytest.mark.sandbox
+@pytest.mark.slow
+def test_thirty_two_at_a_time(tmp_path: Path) -> None:
+    names = [f"tiny-{number}" for number in range(32)]
+    vec = make_vec(
+        32, tasks=[task(tmp_path, name) for name in names], sandbox="local", autoreset=AutoresetMode.DISABLED
+    )
+    try:
+        _, infos = vec.reset(options={"task": names})
+        assert list(infos["task_id"]) == names
+        vec.step([f"echo {number} > mine.txt; cd src; x={number}" for number in range(32)])
+        shown, _, _, _, infos = vec.step(["cat ../mine.txt; echo $x; pwd"] * 32)
+        assert list(shown) == [f"{number}\n{number}\n/testbed/src\n" for number in range(32)]
+        assert not any(infos["exit_code"]) and not any(infos["rebuilt"])
+    finally:
+        vec.close()
+
+
+def test_lists_of_tasks_that_cannot_be(tmp_path: Path, faked: list[FakeSandbox]) -> None:
+    vec = make_vec(2, tasks=[task(tmp_path)])
+    with pytest.raises(ConfigError, match="task lists 1 ids for 2 environments"):
+        vec.reset(options={"task": ["tiny-1"]})
+    with pytest.raises(TaskError, match="did you mean 'tiny-1'"):
+        vec.reset(options={"task": ["tiny-1", "tiny-"]})
+    vec.close()
+
+
+@pytest.mark.sandbox
+@pytest.mark.parametrize("mode", ["threads", "sync", "async"])
 def test_vector_environments(mode: str, tmp_path: Path) -> None:
     tasks = [task(tmp_path, f"tiny-{number}") for number in range(3)]
     envs = make_vec(3, mode, tasks=tasks, sandbox="local", max_turns=2)

@@ -433,7 +433,7 @@ def test_missing_image_is_named() -> None:
     ("kind", "spec", "message"),
     [
         ("locl", SandboxSpec(), "did you mean 'local'"),
-        ("local", SandboxSpec(image="x"), "unpack it and set `root`"),
+        ("local", SandboxSpec(layers=("/x",)), "there is no `root`"),
         ("local", SandboxSpec(repository="/nowhere/at/all"), "repository must be a folder"),
         ("local", SandboxSpec(workdir="relative"), "absolute path"),
         ("docker", SandboxSpec(root="/x"), "give it an image"),

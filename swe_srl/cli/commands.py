@@ -143,6 +143,26 @@ COMMANDS = (
         positionals=("source",),
     ),
     Command(
+        "images unpack",
+        "unpack a container image, so that its tasks run without an engine",
+        "swe_srl.cli.roots:UnpackSettings",
+        "swe_srl.cli.roots:unpack_image",
+        positionals=("image",),
+    ),
+    Command(
+        "images unpacked",
+        "list the unpacked images",
+        "swe_srl.cli.roots:UnpackedSettings",
+        "swe_srl.cli.roots:list_images",
+    ),
+    Command(
+        "images discard",
+        "remove an unpacked image",
+        "swe_srl.cli.roots:DiscardSettings",
+        "swe_srl.cli.roots:discard_image",
+        positionals=("image",),
+    ),
+    Command(
         "trajectories inspect",
         "what a file of trajectories holds, and what cannot be read and why",
         "swe_srl.cli.trajectories:InspectSettings",

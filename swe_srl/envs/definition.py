@@ -23,6 +23,8 @@ class EnvironmentDefinition:
         workdir: where the repository is and where the shell starts.
         user: user inside, or "" for the sandbox's unprivileged default.
         network: whether commands reach the network.
+        pool_size: sandboxes that wait ready for the next resets, for all environments of the process together; 0 is none.
+        pool_rate: sandboxes started for the pool in a second, at most; 0 is as many as the machine starts.
         strip_history: whether an image's repository loses its history, remotes and reflogs at reset.
         variables: environment variables of the shell.
         limits: bounds on the sandbox and its commands.
@@ -36,6 +38,8 @@ class EnvironmentDefinition:
     workdir: str = "/testbed"
     user: str = ""
     network: bool = False
+    pool_size: int = 0
+    pool_rate: float = 2.0
     strip_history: bool = True
     variables: tuple[tuple[str, str], ...] = ()
     limits: Limits = field(default_factory=Limits)

@@ -12,8 +12,9 @@ from gymnasium.utils import EzPickle
 
 from swe_srl.envs import ENV_ID
 from swe_srl.envs.definition import EnvironmentDefinition
+from swe_srl.envs.image_places import Place
 from swe_srl.envs.patch import take_patch
-from swe_srl.envs.places import Place, PlaceMaker
+from swe_srl.envs.places import PlaceMaker
 from swe_srl.envs.spaces import TerminalText, clean_text
 from swe_srl.errors import ConfigError, TaskError, suggest
 from swe_srl.protocols import Sandbox
@@ -126,8 +127,8 @@ class SweEnv(gymnasium.Env[str, str], EzPickle):
                 raise ConfigError(suggest(str(name), ["task"], "option of reset"))
         task = self._choose((options or {}).get("task"))
         begun = time.monotonic()
-        self.close()
-        self._place = self._maker.make(task)
+        place, self._place = self._place, None
+        self._place = self._maker.replace(place, task)
         self._task, self.turns, self._started, self._ended = task, [], time.monotonic(), None
         observation = clean_text(task.problem_statement)
         if self.render_mode == "human":
@@ -183,17 +184,28 @@ class SweEnv(gymnasium.Env[str, str], EzPickle):
         return head + "".join(_transcript(turn) for turn in self.turns)
 
     def close(self) -> None:
-        """Free the sandbox. Idempotent; `reset` may follow."""
+        """Free the sandbox, and the pool when no other environment uses it. Idempotent; `reset` may follow."""
         place, self._place = self._place, None
-        if place is not None:
-            place.sandbox.close()
+        try:
+            if place is not None:
+                place.sandbox.close()
+        finally:
+            self._maker.close()
+
+    def fill_pool(self, seconds: float = 600.0) -> int:
+        """Wait until the definition's pool of ready sandboxes is full: the next resets take one of them.
+
+        Returns:
+            How many are ready: 0 before the first `reset`, or without a pool.
+        """
+        return self._maker.fill_pool(seconds)
 
     def _choose(self, wanted: Any) -> Task:
         if wanted is None:
             return list(self.tasks.values())[int(self.np_random.integers(len(self.tasks)))]
         if not isinstance(wanted, str):
             raise ConfigError(
-                f"options: task is one id (several environments draw theirs, or get one task each), not {wanted!r}"
+                f"options: task is one id (environments made by swe_srl.envs.make_vec take a list, an id each), not {wanted!r}"
             )
         if wanted not in self.tasks:
             raise TaskError(suggest(wanted, self.tasks, "task"))

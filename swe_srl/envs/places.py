@@ -6,7 +6,9 @@ import shlex
 from dataclasses import dataclass
 
 from swe_srl.envs.definition import EnvironmentDefinition
+from swe_srl.envs.image_places import Place, unpacked_place
 from swe_srl.envs.patch import untracked_files
+from swe_srl.envs.pool import WarmPool, join_pool, leave_pool
 from swe_srl.errors import SandboxError, TaskError
 from swe_srl.protocols import Sandbox
 from swe_srl.sandboxes import make_sandbox
@@ -14,20 +16,6 @@ from swe_srl.sandboxes.repository import PreparedRepository, prepare_repository,
 from swe_srl.types import SandboxSpec, Task
 
 STRIP_SECONDS = 600.0
-
-
-@dataclass
-class Place:
-    """Where one episode happens: a sandbox, and what its patch is taken against.
-
-    Args:
-        base_commit: the repository's commit at the start.
-        untracked: files that the repository did not track at the start, each ended by NUL.
-    """
-
-    sandbox: Sandbox
-    base_commit: str
-    untracked: bytes = b""
 
 
 @dataclass
@@ -43,14 +31,41 @@ class PlaceMaker:
 
     def __post_init__(self) -> None:
         self._prepared: dict[tuple[str, str], PreparedRepository] = {}
+        self._pool: WarmPool | None = None
 
     def make(self, task: Task) -> Place:
-        """A fresh sandbox with the task's repository at the workdir.
+        """A fresh sandbox with the task's repository at the workdir: out of the pool, when the definition has one.
 
         Raises:
             TaskError: the task has neither an image nor a source, or its source cannot be prepared.
             SandboxError: the sandbox did not start, or holds no git repository at the workdir.
         """
+        if not self.definition.pool_size:
+            return self._make(task)
+        if self._pool is None:
+            self._pool = join_pool(self.definition, self.kind)
+        return self._pool.take((task.image, task.source, task.setup_patch), lambda: self._make(task))
+
+    def replace(self, place: Place | None, task: Task) -> Place:
+        """A fresh place instead of an earlier one, which is closed (by the pool's thread, when there is a pool)."""
+        if place is not None and self._pool is None:
+            place.sandbox.close()
+        made = self.make(task)
+        if place is not None and self._pool is not None:
+            self._pool.dispose(place)
+        return made
+
+    def fill_pool(self, seconds: float) -> int:
+        """Wait until the pool is full; how many places are ready (0 without a pool)."""
+        return self._pool.wait(seconds) if self._pool else 0
+
+    def close(self) -> None:
+        """Leave the pool: the last environment of the process that uses it closes it. Idempotent."""
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            leave_pool(self.definition, self.kind)
+
+    def _make(self, task: Task) -> Place:
         if task.image and not (self.kind == "local" and task.source):
             return self._from_image(task)
         if not task.source:
@@ -64,23 +79,32 @@ class PlaceMaker:
         return Place(make_sandbox(self.kind, self._spec(repository=str(prepared.path))), prepared.base_commit)
 
     def _from_image(self, task: Task) -> Place:
-        sandbox = make_sandbox(self.kind, self._spec(image=task.image))
+        spec = self._spec(image=task.image)
+        if self.kind == "local":
+            return unpacked_place(
+                spec, self.definition.strip_history, lambda sandbox: self._prepared_place(task, sandbox)
+            )
+        sandbox = make_sandbox(self.kind, spec)
         try:
-            workdir = shlex.quote(self.definition.workdir)
-            script = f"git -C {workdir} rev-parse --verify HEAD"
-            if self.definition.strip_history:
-                script = strip_history_script(self.definition.workdir)
-            done = sandbox.run(f"bash -c {shlex.quote(script)}", STRIP_SECONDS)
-            if done.exit_code != 0 or not done.output.strip():
-                raise SandboxError(
-                    f"{task.instance_id}: image {task.image} has no usable git repository at {self.definition.workdir}: "
-                    f"{done.output.strip()[-500:]}"
-                )
-            commit = done.output.strip().splitlines()[-1]
-            return Place(sandbox, commit, untracked_files(sandbox, self.definition.workdir))
+            return self._prepared_place(task, sandbox)
         except BaseException:
             sandbox.close()
             raise
+
+    def _prepared_place(self, task: Task, sandbox: Sandbox) -> Place:
+        """The place in a fresh sandbox of an image: its repository's history is stripped when the definition says so."""
+        workdir = shlex.quote(self.definition.workdir)
+        script = f"git -C {workdir} rev-parse --verify HEAD"
+        if self.definition.strip_history:
+            script = strip_history_script(self.definition.workdir)
+        done = sandbox.run(f"bash -c {shlex.quote(script)}", STRIP_SECONDS)
+        if done.exit_code != 0 or not done.output.strip():
+            raise SandboxError(
+                f"{task.instance_id}: image {task.image} has no usable git repository at {self.definition.workdir}: "
+                f"{done.output.strip()[-500:]}"
+            )
+        commit = done.output.strip().splitlines()[-1]
+        return Place(sandbox, commit, untracked_files(sandbox, self.definition.workdir))
 
     def _spec(self, image: str = "", repository: str = "") -> SandboxSpec:
         definition = self.definition

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, SupportsFloat
 
 import gymnasium
@@ -32,6 +33,23 @@ class _Ahead(gymnasium.Wrapper[str, str, str, str]):
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
         future, self.resetting = self.resetting, None
         return future.result() if future else self.env.reset(seed=seed, options=options)
+
+
+class _Member(gymnasium.Wrapper[str, str, str, str]):
+    """One of several environments: of an option that is a list, it takes its own."""
+
+    def __init__(self, env: gymnasium.Env[str, str], index: int, count: int) -> None:
+        super().__init__(env)
+        self._index, self._count = index, count
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
+        options = dict(options or {})
+        task = options.get("task")
+        if isinstance(task, Sequence) and not isinstance(task, str):
+            if len(task) != self._count:
+                raise ConfigError(f"options: task lists {len(task)} ids for {self._count} environments: {task!r}")
+            options["task"] = task[self._index]
+        return self.env.reset(seed=seed, options=options)
 
 
 class ThreadedVectorEnv(SyncVectorEnv):
@@ -100,6 +118,9 @@ def make_vec(
 ) -> VectorEnv[Any, Any, Any]:
     """`n` environments as one vector environment.
 
+    `reset(options={"task": [id, id, ...]})` gives each environment its task; one id is for all of them, and None in the list
+    draws. An environment that starts again by itself draws its task.
+
     Args:
         n: how many.
         mode: "threads" (`ThreadedVectorEnv`), "sync", or "async" (processes, without shared memory: gymnasium's shared memory
@@ -116,11 +137,12 @@ def make_vec(
     if n < 1:
         raise ConfigError(f"a vector environment needs at least one environment, not {n}")
 
-    def make() -> gymnasium.Env[str, str]:
+    def make(index: int) -> gymnasium.Env[str, str]:
         env = SweEnv(**arguments)
-        return wrap(env) if wrap else env
+        return _Member(wrap(env) if wrap else env, index, n)
 
+    makers = [partial(make, index) for index in range(n)]
     if mode == "async":
-        return AsyncVectorEnv([make] * n, shared_memory=False, autoreset_mode=autoreset)
+        return AsyncVectorEnv(makers, shared_memory=False, autoreset_mode=autoreset)
     kind = SyncVectorEnv if mode == "sync" else ThreadedVectorEnv
-    return kind([make] * n, autoreset_mode=autoreset)
+    return kind(makers, autoreset_mode=autoreset)

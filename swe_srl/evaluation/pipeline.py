@@ -226,6 +226,7 @@ def missing_episodes(
     """Run the jobs whose episodes are not in the journal."""
     from swe_srl.agents.showing import showing
     from swe_srl.envs import SweEnv
+    from swe_srl.envs.pool import pools_kept
 
     images = store or ImageStore()
 
@@ -239,7 +240,10 @@ def missing_episodes(
         return HoldingEnv(showing(env, agent), images, image_of(task, settings.sandbox))
 
     left = [job for job in jobs if (job.task.instance_id, job.sample) not in journal.episodes]
-    return run_episodes(left, policy, make_env, agent, settings.seed, settings.episodes_at_a_time, settings.retries)
+    with pools_kept():
+        yield from run_episodes(
+            left, policy, make_env, agent, settings.seed, settings.episodes_at_a_time, settings.retries
+        )
 
 
 def image_of(task: Task, sandbox: str) -> str:

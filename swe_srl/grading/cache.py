@@ -16,6 +16,7 @@ from swe_srl.files import write_atomic
 from swe_srl.grading.runner import GradingSettings, sandbox_spec
 from swe_srl.sandboxes.docker_sandbox import BASE_IMAGE
 from swe_srl.sandboxes.host_view import extra_python
+from swe_srl.sandboxes.image_roots import find_root
 from swe_srl.sandboxes.transport import SHELL_VARIABLES
 from swe_srl.types import Limits, Task, Verdict, VerdictStatus
 
@@ -89,6 +90,9 @@ def environment_id(task: Task, settings: GradingSettings) -> str:
     "" when it is not there, or cannot be told.
     """
     spec = sandbox_spec(task, settings)
+    if spec.image and settings.sandbox == "local":
+        root = find_root(spec.image)
+        return f"unpacked:{root.id}" if root else ""
     if spec.image:
         return image_id(spec.image)
     place = image_id(BASE_IMAGE) if settings.sandbox == "docker" else host_id()

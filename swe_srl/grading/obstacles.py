@@ -9,6 +9,7 @@ from swe_srl.grading.cache import image_id
 from swe_srl.grading.harness import log_parser, script_lines
 from swe_srl.grading.runner import GradingSettings
 from swe_srl.sandboxes import capabilities
+from swe_srl.sandboxes.image_roots import find_root
 from swe_srl.sandboxes.repository import prepare_repository
 from swe_srl.types import Task
 
@@ -25,10 +26,14 @@ def obstacle(task: Task, settings: GradingSettings, pull: bool = False) -> str:
         return str(error) if task.instance_id in str(error) else f"{task.instance_id}: {error}"
     if not task.image:
         return f"{task.instance_id}: the row has neither an image nor a source: there is nothing to run in"
-    if settings.sandbox == "local":
-        return f"{task.instance_id}: the row has an image and no source, which needs --sandbox docker"
-    if pull or image_id(task.image):
+    local = settings.sandbox == "local"  # its root file system may be unpacked already; nothing is pulled for it
+    if image_id(task.image) or (find_root(task.image) if local else pull):
         return ""
+    if local:
+        return (
+            f"{task.instance_id}: the image {task.image} is neither unpacked nor known to a Docker engine here: docker pull "
+            f"{task.image}, or swe-srl images unpack {task.image} --archive FILE"
+        )
     return (
         f"{task.instance_id}: the image {task.image} is not on this machine, or no Docker engine answers: "
         f"docker pull {task.image}, or --pull"

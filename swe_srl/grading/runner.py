@@ -62,7 +62,8 @@ class GradingSettings:
     """How patches are graded.
 
     Args:
-        sandbox: "local", "docker", or "auto" (Docker when the task has an image).
+        sandbox: "local" (an image's root file system is unpacked for it), "docker", or "auto" (Docker when the task has an
+            image).
         timeout: seconds the evaluation script may take, each time it is run; the harness's own default is 1800. A row's
             own `test_seconds` counts when it is less.
         limits: of the grading sandbox; None: the defaults, with more memory and processes in a container.
@@ -183,7 +184,7 @@ def _make(task: Task, settings: GradingSettings, separate: bool) -> Sandbox:
     spec = sandbox_spec(task, settings)
     if settings.make_sandbox is not None:
         return settings.make_sandbox(settings.sandbox, spec)
-    if separate and (spec.image or settings.sandbox == "docker"):
+    if separate and settings.sandbox != "local" and (spec.image or settings.sandbox == "docker"):
         from swe_srl.grading.tester import TesterContainer
 
         return TesterContainer(spec)

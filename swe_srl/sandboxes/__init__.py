@@ -22,7 +22,8 @@ def make_sandbox(kind: str, spec: SandboxSpec) -> Sandbox:
     """A running sandbox.
 
     Args:
-        kind: "local", "docker", or "auto": Docker when `spec.image` is set, else local.
+        kind: "local", "docker", or "auto": Docker when `spec.image` is set, else local. A local sandbox runs an image's root
+            file system, unpacked on first use (see `swe_srl.sandboxes.image_roots`).
         spec: what it is made of.
 
     Raises:
@@ -38,6 +39,10 @@ def make_sandbox(kind: str, spec: SandboxSpec) -> Sandbox:
         return DockerSandbox(spec)
     from swe_srl.sandboxes.local import LocalSandbox
 
+    if spec.image:
+        from swe_srl.sandboxes.image_roots import image_root
+
+        spec = image_root(spec.image).spec(spec)
     return LocalSandbox(spec)
 
 

@@ -69,7 +69,7 @@ def bwrap_options(spec: SandboxSpec, folder: Path, variables: Mapping[str, str])
     arguments += ["--disable-userns"] if "--disable-userns" in _options() else []
     for name, value in variables.items():
         arguments += ["--setenv", name, value]
-    arguments += _image_files(layer) if spec.root else _host_files(spec, layer)
+    arguments += _image_files(spec, layer) if spec.root else _host_files(spec, layer)
     arguments += ["--proc", "/proc", "--dev", "/dev", "--bind", f"{layer}/shm", "/dev/shm", "--remount-ro", "/dev"]
     if spec.repository:
         arguments += ["--bind", f"{layer}/repository.merged", spec.workdir]
@@ -80,18 +80,26 @@ def bwrap_options(spec: SandboxSpec, folder: Path, variables: Mapping[str, str])
     return [*arguments, "--chdir", "/"]
 
 
-def _image_files(layer: Path) -> list[str]:
-    return ["--bind", f"{layer}/root.merged", "/"]
+def _image_files(spec: SandboxSpec, layer: Path) -> list[str]:
+    names = "/etc/resolv.conf"
+    shared = ["--ro-bind", names, names] if spec.network and Path(names).exists() else []
+    return ["--bind", f"{layer}/root.merged", "/", *shared]
 
 
-def _host_files(spec: SandboxSpec, layer: Path) -> list[str]:
-    arguments = ["--ro-bind", "/usr", "/usr", "--ro-bind", f"{layer.parent}/etc", "/etc"]
+def system_files() -> list[str]:
+    """The options that show the host's programs and libraries read-only."""
+    arguments = ["--ro-bind", "/usr", "/usr"]
     for name in _SYSTEM:
         path = Path("/", name)
         if path.is_symlink():
             arguments += ["--symlink", str(path.readlink()).lstrip("/"), str(path)]
         elif path.is_dir():
             arguments += ["--ro-bind", str(path), str(path)]
+    return arguments
+
+
+def _host_files(spec: SandboxSpec, layer: Path) -> list[str]:
+    arguments = [*system_files(), "--ro-bind", f"{layer.parent}/etc", "/etc"]
     for name in _shared(spec.network):
         arguments += ["--ro-bind", f"/etc/{name}", f"/etc/{name}"]
     if prefix := extra_python():

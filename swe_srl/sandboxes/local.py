@@ -64,6 +64,10 @@ class LocalSandbox(SessionSandbox):
         self._transport.copy_layer(snapshot.folder)
         return snapshot
 
+    def keep_layer(self, folder: Path) -> None:
+        """Copy what was changed below `spec.root` to `folder`, for the `layers` of other sandboxes over the same root."""
+        self._transport.copy_layer(folder, ["root.upper"])
+
     def fork(self, snapshot: Snapshot) -> LocalSandbox:
         """A new sandbox that starts from `snapshot`.
 
@@ -78,13 +82,17 @@ class LocalSandbox(SessionSandbox):
 def check_spec(spec: SandboxSpec) -> None:
     """Raises ConfigError for a spec that a local sandbox cannot serve."""
     if spec.image:
-        raise ConfigError(f"a local sandbox runs no container image ({spec.image}): unpack it and set `root`")
+        raise ConfigError(
+            f"a local sandbox runs no container image ({spec.image}): unpack it (image_root) and set `root`"
+        )
     if not spec.workdir.startswith("/") or spec.workdir == "/":
         raise ConfigError(f"workdir must be an absolute path below /, not {spec.workdir!r}")
     for name in ("root", "repository"):
         path = getattr(spec, name)
         if path and not Path(path).is_dir():
             raise ConfigError(f"{name} must be a folder: {path} is none")
+    if spec.layers and not spec.root:
+        raise ConfigError("layers change a root file system: there is no `root`")
 
 
 def explain_failure(error: SandboxError) -> SandboxError:

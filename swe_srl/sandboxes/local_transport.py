@@ -9,13 +9,13 @@ import secrets
 import select
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from swe_srl.errors import SandboxError, SandboxUnavailableError
 from swe_srl.sandboxes.cgroups import ControlGroup, make_group
-from swe_srl.sandboxes.host_view import HOME, IO, bubblewrap, bwrap_options, extra_python, make_etc
+from swe_srl.sandboxes.host_view import HOME, IO, bubblewrap, bwrap_options, extra_python, make_etc, user_ids
 from swe_srl.sandboxes.launch import helper, new_folder, remove_folder
 from swe_srl.sandboxes.local_limits import check_enforceable, disk_is_bounded, rlimits_processes, tmpfs_options
 from swe_srl.sandboxes.transport import (
@@ -103,11 +103,10 @@ class LocalTransport:
     def _request(self) -> dict[str, object]:
         limits = self._spec.limits
         ulimit = ulimit_arguments(limits, rlimits_processes(), memory=not self._group.memory)
-        variables = SHELL_VARIABLES | {"HOME": HOME, "USER": "agent"}
-        if prefix := extra_python():
+        variables = SHELL_VARIABLES | ({} if self._spec.root else {"HOME": HOME, "USER": "agent"})
+        if not self._spec.root and (prefix := extra_python()):
             variables["PATH"] = f"{prefix}/bin:{variables['PATH']}"
         variables |= dict(self._spec.env) | supervisor_variables(self._spec.workdir, False, ulimit)
-        owner = Path(next(iter(reversed(self._lowers.values())), "/")).stat().st_uid
         return {
             "do": "launch",
             "id": self.folder.name,
@@ -116,13 +115,20 @@ class LocalTransport:
             "snapshot": str(self._snapshot or ""),
             "parts": PARTS,
             "lowers": self._lowers,
+            "layers": [str(Path(path).resolve()) for path in self._spec.layers],
             "idmap": True,
-            "owner": owner,
+            "owner": self._owner(),
             "cgroups": [str(folder) for folder in self._group.folders],
             "program": bubblewrap(),
             "options": bwrap_options(self._spec, self.folder, variables),
             "command": SUPERVISOR,
         }
+
+    def _owner(self) -> int:
+        """The owner of the files that the sandbox's user is to own. An image that root unpacked has the image's own owners."""
+        owner = Path(next(iter(reversed(self._lowers.values())), "/")).stat().st_uid
+        of_image = self._spec.root and not self._spec.repository and owner == 0
+        return user_ids(self._spec.user)[0] if of_image and self._spec.user else owner
 
     def open_sink(self) -> tuple[str, bytes]:
         if self._free_sink is None:
@@ -227,9 +233,9 @@ class LocalTransport:
         self._group.remove()
         remove_folder(self.folder)
 
-    def copy_layer(self, target: Path) -> None:
-        """Copy the writable files to a folder."""
-        parts = [*PARTS, *(f"{name}.upper" for name in self._lowers)]
+    def copy_layer(self, target: Path, parts: Sequence[str] = ()) -> None:
+        """Copy the writable files, or some parts of them (`root.upper`), to a folder."""
+        parts = parts or [*PARTS, *(f"{name}.upper" for name in self._lowers)]
         layer = str(self.folder / "layer")
         self._helper.ask({"do": "copy", "id": self.folder.name, "layer": layer, "parts": parts, "to": str(target)})
 

@@ -15,7 +15,7 @@ export -n worker relay limits workdir
 [[ -z $limits ]] || ulimit $limits 2>&191 || exit 110
 ((relay)) && kill -9 -- -1
 trap : PIPE INT TERM HUP QUIT USR1 USR2 ALRM
-pipe= next_pipe= relay_pid= sink=
+pipe= next_pipe= relay_pid= sink= settled=
 locale=$LC_ALL
 export -n LC_ALL
 LC_ALL=C # lengths are in bytes
@@ -61,11 +61,22 @@ retire_relay() {
   exec {old}<&-
 }
 
+# A relay serves on when the last command ended well and left no process behind: then nobody else writes to its pipe. Here are
+# the container's first process, this shell, the worker and the subshell that waits for it, the relay and the next one.
+relay_is_free() {
+  [[ -n $settled && -e /proc/$relay_pid/fd/0 ]] || return 1
+  local processes=(/proc/[0-9]*)
+  ((${#processes[@]} == 6))
+}
+
 next_sink() {
   sink=$1
   ((relay)) || return 0
-  retire_relay
-  pipe=$next_pipe relay_pid=$next_relay next_pipe= sink=/proc/$$/fd/$pipe
+  if ! relay_is_free; then
+    retire_relay
+    pipe=$next_pipe relay_pid=$next_relay next_pipe=
+  fi
+  settled=1 sink=/proc/$$/fd/$pipe
   printf '%s' "$1" >&193
 }
 
@@ -96,11 +107,15 @@ while IFS= read -r -N 11 -u 190 header; do
       else
         run_clean "$second" "$nonce"
       fi
-      ((relay)) && prepare_relay
+      ((relay)) && [[ -z $next_pipe ]] && prepare_relay
       ;;
     F*) printf '%s' "$first" >"$sink" ;;
-    W*) start_worker ;;
+    W*)
+      settled=
+      start_worker
+      ;;
     K*)
+      settled=
       kill -9 -- -1
       ((relay)) && { retire_relay; exec {next_pipe}>&-; prepare_relay; }
       start_worker

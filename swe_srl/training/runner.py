@@ -96,6 +96,8 @@ class EpisodeRunner:
             GenerationError: the model failed.
             KeyboardInterrupt: passed on; running commands and gradings are ended, not waited for.
         """
+        from swe_srl.envs.pool import pools_kept
+
         if not jobs and not ungraded:
             return
         settings = self.work.settings
@@ -118,7 +120,7 @@ class EpisodeRunner:
         pending: list[Future[None]] = []
         try:
             pending += [pool.submit(finish, episode) for episode in ungraded]
-            with closing(episodes):
+            with pools_kept(), closing(episodes):
                 for ended in episodes:
                     sampled = self._sampled(ended, recorder.recorded)
                     with lock:

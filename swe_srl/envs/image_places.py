@@ -1,0 +1,78 @@
+"""Places over an image's root file system: its repository is stripped once, and what that changed is kept beside the image."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import json
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from swe_srl.files import write_atomic
+from swe_srl.protocols import Sandbox
+from swe_srl.sandboxes import make_sandbox
+from swe_srl.sandboxes.image_roots import image_root
+from swe_srl.sandboxes.launch import owner_name, remove_folder
+from swe_srl.sandboxes.local import LocalSandbox
+from swe_srl.types import SandboxSpec
+
+
+@dataclass
+class Place:
+    """Where one episode happens: a sandbox, and what its patch is taken against.
+
+    Args:
+        base_commit: the repository's commit at the start.
+        untracked: files that the repository did not track at the start, each ended by NUL.
+    """
+
+    sandbox: Sandbox
+    base_commit: str
+    untracked: bytes = b""
+
+
+def unpacked_place(spec: SandboxSpec, strip: bool, prepare: Callable[[Sandbox], Place]) -> Place:
+    """A place in a local sandbox over the root file system of `spec.image`.
+
+    Args:
+        strip: whether `prepare` strips the repository's history.
+        prepare: makes a sandbox of the image a place. Its changes are kept, and later places start with them.
+
+    Raises:
+        SandboxError: the image could not be unpacked, or the sandbox did not start.
+    """
+    root = image_root(spec.image)
+    key = hashlib.sha256(json.dumps([spec.workdir, strip, root.spec(spec).user]).encode()).hexdigest()[:16]
+    kept = root.folder / "places" / key
+    own = root.spec(spec)
+    try:
+        said = json.loads((kept / "place.json").read_text(encoding="utf-8"))
+    except OSError:
+        sandbox = make_sandbox("local", own)
+        try:
+            place = prepare(sandbox)
+            assert isinstance(sandbox, LocalSandbox)
+            _keep(place, sandbox, kept)
+        except BaseException:
+            sandbox.close()
+            raise
+        return place
+    sandbox = make_sandbox("local", replace(own, layers=(str(kept / "root.upper"),)))
+    return Place(sandbox, said["base_commit"], base64.b64decode(said["untracked"]))
+
+
+def _keep(place: Place, sandbox: LocalSandbox, kept: Path) -> None:
+    """Keep a prepared place whole or not at all; another process may be faster."""
+    making = kept.with_name(f".making-{owner_name()}-{secrets.token_hex(4)}")
+    try:
+        making.mkdir(parents=True)
+        sandbox.keep_layer(making)
+        untracked = base64.b64encode(place.untracked).decode()
+        write_atomic(making / "place.json", json.dumps({"base_commit": place.base_commit, "untracked": untracked}))
+        with contextlib.suppress(OSError):
+            making.rename(kept)
+    finally:
+        remove_folder(making)

@@ -1,0 +1,231 @@
+"""Places kept ready, so that a reset need not wait for a sandbox to start."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import logging
+import os
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Hashable, Iterator
+from dataclasses import dataclass, field
+
+from swe_srl.envs.definition import EnvironmentDefinition
+from swe_srl.envs.image_places import Place
+from swe_srl.errors import SweSrlError
+
+AGE_SECONDS = 1800.0  # a place that waited longer is replaced: containers are bounded in life
+PROBE_SECONDS = 5.0
+Make = Callable[[], Place]
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class _Ready:
+    place: Place
+    since: float = field(default_factory=time.monotonic)
+
+
+class WarmPool:
+    """Fresh places, made ahead by one thread.
+
+    It holds `size` places in all, for what was taken last: one task's places when one task is worked on again and again, in
+    proportion when there are several. It starts with the first `take`. Safe to share between threads.
+
+    Args:
+        size: places that wait.
+        rate: places made in a second, at most; 0 is as many as the machine makes.
+    """
+
+    def __init__(self, size: int, rate: float) -> None:
+        self._size = size
+        self._pause = 1 / rate if rate else 0.0
+        self._changed = threading.Condition()
+        self._ready: dict[Hashable, deque[_Ready]] = {}
+        self._make: dict[Hashable, Make] = {}
+        self._taken: deque[Hashable] = deque(maxlen=size)
+        self._old: deque[Place] = deque()
+        self._closed = False
+        self._thread = threading.Thread(target=self._work, name="warm-pool", daemon=True)
+        self._thread.start()
+
+    def take(self, key: Hashable, make: Make) -> Place:
+        """A place that waits under `key`, or one that `make` makes now; more of them are made from now on."""
+        with self._changed:
+            self._make[key] = make
+            self._taken.append(key)
+            self._changed.notify_all()
+        while (ready := self._pop(key)) is not None:
+            if time.monotonic() - ready.since < AGE_SECONDS and _is_well(ready.place):
+                return ready.place
+            self.dispose(ready.place)
+        return make()
+
+    def dispose(self, place: Place) -> None:
+        """Close a place soon, in the pool's thread."""
+        with self._changed:
+            self._old.append(place)
+            self._changed.notify_all()
+
+    def wait(self, seconds: float) -> int:
+        """Wait until the pool is full, or nothing more can be made; how many places are ready."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or (not self._old and self._next() is None), seconds)
+            return sum(map(len, self._ready.values()))
+
+    def close(self) -> None:
+        """Close every place. Idempotent."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        self._thread.join()
+        with self._changed:
+            left = [*self._old, *(ready.place for waiting in self._ready.values() for ready in waiting)]
+            self._old.clear()
+            self._ready.clear()
+        for place in left:
+            _close(place)
+
+    def _pop(self, key: Hashable) -> _Ready | None:
+        with self._changed:
+            waiting = self._ready.get(key)
+            self._changed.notify_all()
+            return waiting.popleft() if waiting else None
+
+    def _wanted(self) -> Counter[Hashable]:
+        """How many places of each key should wait: what was taken last, repeated up to the pool's size."""
+        taken = list(self._taken)
+        return Counter(taken[number % len(taken)] for number in range(self._size)) if taken else Counter()
+
+    def _next(self) -> Hashable | None:
+        """A key with too few places that can be made."""
+        lacking = (key for key, count in self._wanted().items() if len(self._ready.get(key, ())) < count)
+        return next((key for key in lacking if key in self._make), None)
+
+    def _work(self) -> None:
+        not_before = 0.0
+        while True:
+            with self._changed:
+                self._retire()
+                while not (self._closed or self._old or self._next() is not None):
+                    self._changed.wait()
+                    self._retire()
+                if self._closed:
+                    break
+                old = self._old.popleft() if self._old else None
+                key = None if old else self._next()
+                if key is not None and (wait := not_before - time.monotonic()) > 0:
+                    self._changed.wait(wait)
+                    continue
+                make = self._make.get(key) if key is not None else None
+            if old is not None:
+                _close(old)
+            elif key is not None and make is not None:
+                not_before = time.monotonic() + self._pause
+                self._add(key, make)
+            with self._changed:
+                self._changed.notify_all()
+
+    def _add(self, key: Hashable, make: Make) -> None:
+        try:
+            place = make()
+        except (SweSrlError, OSError) as error:  # the next `take` makes its own, and is told
+            log.warning("no sandbox could be made ahead: %s", error)
+            with self._changed:
+                self._make.pop(key, None)
+            return
+        with self._changed:
+            self._ready.setdefault(key, deque()).append(_Ready(place))
+
+    def _retire(self) -> None:
+        """Let go of places that are no longer wanted."""
+        wanted = self._wanted()
+        for key, waiting in self._ready.items():
+            while len(waiting) > wanted[key]:
+                self._old.append(waiting.popleft().place)
+        for key in [key for key in self._make if key not in wanted]:
+            del self._make[key]
+
+
+def _is_well(place: Place) -> bool:
+    """Whether a place that waited is as it was made: nobody ended it meanwhile."""
+    try:
+        result = place.sandbox.run(":", PROBE_SECONDS)
+    except SweSrlError:
+        return False
+    return result.exit_code == 0 and not result.rebuilt
+
+
+def _close(place: Place) -> None:
+    try:
+        place.sandbox.close()
+    except SweSrlError as error:  # the sweep of a later start removes what is left
+        log.warning("a sandbox of the pool could not be closed: %s", error)
+
+
+@dataclass
+class _Shared:
+    pool: WarmPool
+    users: int = 0
+
+
+_lock = threading.Lock()
+_shared: dict[tuple[EnvironmentDefinition, str], _Shared] = {}
+_kept = [0]  # holders of `pools_kept`
+
+
+def join_pool(definition: EnvironmentDefinition, kind: str) -> WarmPool:
+    """This process's pool of a definition and a kind of sandbox: one for all environments. `leave_pool` must follow."""
+    with _lock:
+        if not _shared:
+            os.register_at_fork(after_in_child=_forget_parent)
+            atexit.register(_close_all, os.getpid())
+        shared = _shared.get((definition, kind))
+        if shared is None:
+            shared = _shared[definition, kind] = _Shared(WarmPool(definition.pool_size, definition.pool_rate))
+        shared.users += 1
+        return shared.pool
+
+
+def leave_pool(definition: EnvironmentDefinition, kind: str) -> None:
+    """One user less; the last one closes the pool, unless pools are kept (`pools_kept`)."""
+    with _lock:
+        shared = _shared[definition, kind]
+        shared.users -= 1
+    _close_unused()
+
+
+@contextlib.contextmanager
+def pools_kept() -> Iterator[None]:
+    """Pools outlive the environments that come and go meanwhile."""
+    with _lock:
+        _kept[0] += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _kept[0] -= 1
+        _close_unused()
+
+
+def _close_unused() -> None:
+    with _lock:
+        names = [] if _kept[0] else [name for name, shared in _shared.items() if shared.users <= 0]
+        unused = [_shared.pop(name) for name in names]
+    for shared in unused:
+        shared.pool.close()
+
+
+def _forget_parent() -> None:
+    global _lock
+    _lock = threading.Lock()
+    _shared.clear()
+    _kept[0] = 0
+
+
+def _close_all(pid: int) -> None:
+    if pid == os.getpid():
+        for shared in list(_shared.values()):
+            shared.pool.close()

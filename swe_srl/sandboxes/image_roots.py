@@ -1,0 +1,241 @@
+"""Root file systems of container images, unpacked once into a cache: what local sandboxes run tasks with an image in.
+
+One entry for each image id, shared by processes and only ever read: `root` (the files), `image.json` (what the image says
+beside them), `places` (see `swe_srl.envs.image_places`). `names` maps the names that images were unpacked under to ids, for
+machines without an engine.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import functools
+import json
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from urllib.parse import quote, unquote
+
+from swe_srl.errors import ConfigError, SandboxError, SandboxUnavailableError
+from swe_srl.files import write_atomic
+from swe_srl.sandboxes.container_transport import engine, engine_errors
+from swe_srl.sandboxes.docker_sandbox import owner_labels
+from swe_srl.sandboxes.image_unpack import Unpacked, unpack_archive, unpack_from_engine
+from swe_srl.sandboxes.launch import is_gone, owner_name, remove_folder
+from swe_srl.sandboxes.repository import default_cache
+from swe_srl.sandboxes.transport import SHELL_VARIABLES
+from swe_srl.types import SandboxSpec
+
+MAKING = ".making"
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRoot:
+    """An unpacked image.
+
+    Args:
+        id: the image's.
+        folder: its entry in the cache.
+        user: who it runs as: `uid:gid`.
+        env: its variables, with HOME.
+    """
+
+    id: str
+    folder: Path
+    user: str
+    env: tuple[tuple[str, str], ...]
+
+    @property
+    def path(self) -> Path:
+        """The root file system: never write to it."""
+        return self.folder / "root"
+
+    def spec(self, spec: SandboxSpec) -> SandboxSpec:
+        """The spec of a local sandbox that stands for a container of this image."""
+        own = tuple((name, value) for name, value in self.env if name == "PATH" or name not in SHELL_VARIABLES)
+        return replace(spec, image="", root=str(self.path), user=spec.user or self.user, env=own + spec.env)
+
+
+def image_cache() -> Path:
+    """The folder of this user's unpacked images."""
+    return default_cache().parent / "images"
+
+
+def find_root(name: str) -> ImageRoot | None:
+    """The unpacked image of that name: the one that the engine means by it, or where none answers, the last one unpacked."""
+    image_id = _engine_id(name)
+    if not image_id:
+        index = _index(name)
+        image_id = index.read_text(encoding="utf-8").strip() if index.is_file() else ""
+    return _entry(image_id) if image_id else None
+
+
+@functools.cache
+def image_root(name: str) -> ImageRoot:
+    """The unpacked image of that name, unpacked from the engine on first use. Looked up once in a process.
+
+    Raises:
+        SandboxUnavailableError: it is not unpacked, and no engine has it; the message says what to do.
+        SandboxError: it could not be unpacked.
+    """
+    found = find_root(name)
+    if found is not None:
+        return found
+    try:
+        client = engine()
+        with engine_errors(f"looking for image {name}"):
+            image = client.images.get(name)
+    except SandboxUnavailableError as error:
+        raise SandboxUnavailableError(
+            f"image {name} is not unpacked, and no container engine here has it: "
+            f"swe-srl images unpack {name} --archive FILE unpacks what `docker save` wrote elsewhere"
+        ) from error
+    try:
+        return _keep(name, str(image.id), lambda tree: unpack_from_engine(client, image, tree, owner_labels()))
+    finally:
+        client.close()
+
+
+def unpack(name: str, archive: Path) -> ImageRoot:
+    """Unpack an image from an archive (see `unpack_archive`) under a name.
+
+    Raises:
+        ConfigError: there is no such file.
+        SandboxError: it could not be unpacked.
+    """
+    if not archive.is_file():
+        raise ConfigError(f"archive: there is no file {archive}")
+    image_root.cache_clear()
+    return _keep(name, "", lambda tree: unpack_archive(archive, tree))
+
+
+def unpacked_images() -> dict[str, ImageRoot]:
+    """The unpacked images by name."""
+    names = sorted(path for path in (image_cache() / "names").glob("*") if not path.name.startswith("."))
+    found = {unquote(path.name): _entry(path.read_text(encoding="utf-8").strip()) for path in names}
+    return {name: root for name, root in found.items() if root}
+
+
+def remove_image(name: str) -> None:
+    """Forget a name, and remove the image's files when no other name is left for them. Sandboxes over them break.
+
+    Raises:
+        ConfigError: no image was unpacked under that name.
+    """
+    known = unpacked_images()
+    if name not in known:
+        raise ConfigError(f"no image is unpacked under the name {name}: swe-srl images unpacked shows those that are")
+    _index(name).unlink()
+    image_root.cache_clear()
+    root = known.pop(name)
+    if root.id not in {other.id for other in known.values()}:
+        gone = _making()
+        root.folder.rename(gone)
+        remove_folder(gone)
+
+
+def _keep(name: str, image_id: str, unpack_into: Callable[[Path], Unpacked]) -> ImageRoot:
+    """Unpack to a folder beside the cache's entries, and make it one: whole or not at all."""
+    cache = image_cache()
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        cache.chmod(0o700)  # it holds set-uid programs that nobody keeps up to date
+        with _locked(cache / f".lock-{quote(image_id or name, safe='')}"):
+            root = _entry(image_id) if image_id else None
+            if root is None:
+                _sweep(cache)
+                root = _unpacked(unpack_into)
+            write_atomic(_index(name), f"{root.id}\n")
+    except OSError as error:
+        raise SandboxError(f"image {name} could not be unpacked to {cache}: {error}") from error
+    return root
+
+
+def _unpacked(unpack_into: Callable[[Path], Unpacked]) -> ImageRoot:
+    making = _making()
+    try:
+        (making / "root").mkdir(parents=True)
+        facts = unpack_into(making / "root")
+        user, home = _user(facts)
+        env = dict(facts.env) if "HOME" in dict(facts.env) else {**dict(facts.env), "HOME": home}
+        write_atomic(making / "image.json", json.dumps({"id": facts.id, "user": user, "env": env}))
+        with contextlib.suppress(OSError):  # another name's, or another process, was faster
+            making.rename(_folder(facts.id))
+    finally:
+        remove_folder(making)
+    root = _entry(facts.id)
+    if root is None:
+        raise SandboxError(f"image {facts.id} could not be unpacked: {_folder(facts.id)} cannot be read")
+    return root
+
+
+def _user(facts: Unpacked) -> tuple[str, str]:
+    """Numbers of the user that an image runs as, and the home; root and / where the image does not know them."""
+    wanted, _, group = facts.user.partition(":")
+    lines = [line.split(":") for line in facts.passwd.splitlines() if line.count(":") == 6]
+    for line in lines:
+        if (wanted or "0") in (line[0], line[2]) and line[2].isdigit() and line[3].isdigit():
+            return f"{line[2]}:{group if group.isdigit() else line[3]}", line[5] or "/"
+    return (f"{wanted}:{group if group.isdigit() else 0}" if wanted.isdigit() else "0:0"), "/"
+
+
+def _entry(image_id: str) -> ImageRoot | None:
+    folder = _folder(image_id)
+    try:
+        said = json.loads((folder / "image.json").read_text(encoding="utf-8"))
+    except OSError:
+        return None
+    return ImageRoot(said["id"], folder, said["user"], tuple(said["env"].items()))
+
+
+def _engine_id(name: str) -> str:
+    """The id that the engine knows under a name; "" when it knows none, or no engine answers."""
+    from docker.errors import DockerException
+
+    try:
+        client = engine()
+    except SandboxUnavailableError:
+        return ""
+    try:
+        return str(client.images.get(name).id)
+    except (DockerException, OSError):
+        return ""
+    finally:
+        client.close()
+
+
+def _folder(image_id: str) -> Path:
+    return image_cache() / quote(image_id.removeprefix("sha256:"), safe="")
+
+
+def _index(name: str) -> Path:
+    return image_cache() / "names" / quote(name, safe="")
+
+
+def _making() -> Path:
+    return image_cache() / f"{MAKING}-{owner_name()}-{secrets.token_hex(4)}"
+
+
+def _sweep(cache: Path) -> None:
+    """Remove what killed processes left half-made."""
+    for folder in cache.glob(f"{MAKING}-*"):
+        if is_gone(folder.name.removeprefix(f"{MAKING}-").rpartition("-")[0]):
+            remove_folder(folder)
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Only one process unpacks an image; the others wait for it."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def size_of(root: ImageRoot) -> int:
+    """Bytes that an unpacked image takes on the disk."""
+    total = 0
+    for folder, _, files in os.walk(root.folder):
+        total += sum(Path(folder, file).lstat().st_blocks * 512 for file in files)
+    return total

@@ -1,0 +1,220 @@
+"""From a container image to a folder with its root file system: out of the engine, or of a `docker save` or `export` archive.
+
+Everything that touches the folder runs in a bubblewrap of its own that sees nothing else to write to: a link in one layer
+cannot lead a later layer's files out of it.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import os
+import subprocess
+import tarfile
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+
+from swe_srl.errors import SandboxError
+from swe_srl.sandboxes.host_view import bubblewrap, system_files
+
+CHUNK_BYTES = 1 << 20
+_OPAQUE = ".wh..wh..opq"
+_WHITEOUT = ".wh."
+_EXTRACT = (
+    "tar --extract --file=- --numeric-owner --preserve-permissions --recursive-unlink "
+    "--anchored --exclude='dev/*' --exclude='./dev/*' --no-anchored --exclude='.wh.*'"
+)
+_REMOVE = r"""
+while IFS= read -r -d '' path; do
+  case $path in */) find "./$path" -mindepth 1 -delete ;; *) rm -rf -- "./$path" ;; esac
+done
+"""
+# What a running container gets from its engine; then the users, for the name that the image runs as.
+_FINISH = r"""
+mkdir -p dev proc sys tmp etc run
+rm -f etc/hosts etc/hostname .dockerenv
+printf '127.0.0.1 localhost sandbox\n::1 localhost\n' >etc/hosts
+printf 'sandbox\n' >etc/hostname
+[[ -e etc/resolv.conf ]] || { rm -f etc/resolv.conf; : >etc/resolv.conf; }
+[[ ! -f etc/passwd ]] || cat etc/passwd
+"""
+_RIGHTS = ("CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID", "CAP_SETFCAP")
+
+
+@dataclass(frozen=True, slots=True)
+class Unpacked:
+    """What an image says beside its files.
+
+    Args:
+        id: of the image; of an exported archive, its digest.
+        user: who it runs as, as the image says it.
+        env: its environment variables.
+        passwd: its users, as in /etc/passwd.
+    """
+
+    id: str
+    user: str
+    env: tuple[tuple[str, str], ...]
+    passwd: str
+
+
+def unpack_from_engine(client: Any, image: Any, tree: Path, labels: dict[str, str]) -> Unpacked:
+    """Fill `tree` with the files of an image of the engine, through a container that is never started.
+
+    Raises:
+        SandboxError: it could not be unpacked.
+        docker.errors.DockerException: the engine failed.
+    """
+    made = client.containers.create(image.id, ["true"], labels=labels, network_mode="none")
+    try:
+        _extract(made.export(chunk_size=CHUNK_BYTES), tree, f"image {image.id}")
+    finally:
+        made.remove(force=True, v=True)
+    return _facts(str(image.id), image.attrs.get("Config") or {}, tree)
+
+
+def unpack_archive(archive: Path, tree: Path) -> Unpacked:
+    """Fill `tree` with the files of an image in a tar file (compressed by gzip or not).
+
+    Args:
+        archive: what `docker save IMAGE` or `docker export CONTAINER` wrote. An export says nothing of the image's variables.
+        tree: an empty folder.
+
+    Raises:
+        SandboxError: it is neither, or could not be unpacked.
+        OSError: it cannot be read.
+    """
+    try:
+        with tarfile.open(archive) as tar:
+            manifest = _member(tar, "manifest.json")
+            if manifest is None:
+                return _unpack_export(archive, tree)
+            (entry,) = json.loads(manifest)
+            config = _member(tar, entry["Config"]) or b"{}"
+            for layer in entry["Layers"]:
+                _unpack_layer(tar, layer, tree)
+    except (tarfile.TarError, KeyError, ValueError, EOFError, gzip.BadGzipFile) as error:
+        raise SandboxError(
+            f"{archive}: not an archive of one image, as `docker save IMAGE` or `docker export CONTAINER` writes it: {error}"
+        ) from error
+    return _facts(f"sha256:{hashlib.sha256(config).hexdigest()}", json.loads(config).get("config") or {}, tree)
+
+
+def archive_names(archive: Path) -> list[str]:
+    """The names that a `docker save` archive gives its image."""
+    with tarfile.open(archive) as tar:
+        manifest = _member(tar, "manifest.json")
+    return [str(name) for entry in json.loads(manifest or b"[]") for name in entry.get("RepoTags") or ()]
+
+
+def _unpack_export(archive: Path, tree: Path) -> Unpacked:
+    digest = hashlib.sha256()
+    with archive.open("rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            digest.update(chunk)
+        file.seek(0)
+        _extract(_chunks(_plain(file)), tree, str(archive))
+    return _facts(f"sha256:{digest.hexdigest()}", {}, tree)
+
+
+def _unpack_layer(tar: tarfile.TarFile, name: str, tree: Path) -> None:
+    """Remove what a layer hides (its `.wh.` entries), then add what it brings."""
+    hidden = []
+    with _layer(tar, name) as stream, tarfile.open(fileobj=stream, mode="r|") as layer:
+        for member in layer:
+            path = PurePosixPath(member.name)
+            if path.name == _OPAQUE:
+                hidden.append(f"{path.parent}/")
+            elif path.name.startswith(_WHITEOUT):
+                hidden.append(str(path.with_name(path.name.removeprefix(_WHITEOUT))))
+    if any(".." in PurePosixPath(path).parts for path in hidden):
+        raise tarfile.TarError(f"layer {name} leads out of the archive")
+    if hidden:
+        _contained(_REMOVE, tree, [b"".join(os.fsencode(path) + b"\0" for path in hidden)], f"layer {name}")
+    with _layer(tar, name) as stream:
+        _extract(_chunks(stream), tree, f"layer {name}")
+
+
+@contextmanager
+def _layer(tar: tarfile.TarFile, name: str) -> Iterator[IO[bytes]]:
+    file = tar.extractfile(name)
+    if file is None:
+        raise KeyError(name)
+    with file:
+        yield _plain(file)
+
+
+def _plain(file: IO[bytes]) -> IO[bytes]:
+    """The file from its beginning, uncompressed."""
+    magic = file.read(2)
+    file.seek(0)
+    return gzip.open(file) if magic == b"\x1f\x8b" else file  # type: ignore[return-value]
+
+
+def _chunks(stream: IO[bytes]) -> Iterator[bytes]:
+    while chunk := stream.read(CHUNK_BYTES):
+        yield chunk
+
+
+def _member(tar: tarfile.TarFile, name: str) -> bytes | None:
+    try:
+        file = tar.extractfile(name)
+    except KeyError:
+        return None
+    return file.read() if file else None
+
+
+def _extract(chunks: Iterable[bytes], tree: Path, what: str) -> None:
+    owner = "--same-owner" if os.geteuid() == 0 else "--no-same-owner"
+    _contained(f"{_EXTRACT} {owner}", tree, chunks, what)
+
+
+def _facts(image_id: str, config: dict[str, Any], tree: Path) -> Unpacked:
+    passwd = _contained(_FINISH, tree, (), f"image {image_id}").decode(errors="replace")
+    env = tuple((name, value) for name, _, value in (entry.partition("=") for entry in config.get("Env") or ()))
+    return Unpacked(image_id, str(config.get("User") or ""), env, passwd)
+
+
+def _contained(script: str, tree: Path, chunks: Iterable[bytes], what: str) -> bytes:
+    """Run a script in `tree`, with nothing else to write to, feeding it `chunks`; what it printed."""
+    command = [bubblewrap(), "--unshare-all", "--die-with-parent", "--clearenv", "--setenv", "PATH", "/usr/bin:/bin"]
+    if os.geteuid() == 0:  # as the host's root, who alone can give files their owners
+        command = [part if part != "--unshare-all" else "--unshare-pid" for part in command]
+        command += ["--unshare-net", "--unshare-ipc", *(part for right in _RIGHTS for part in ("--cap-add", right))]
+    command += [
+        *system_files(),
+        "--bind",
+        str(tree),
+        "/tree",
+        "--chdir",
+        "/tree",
+        "--",
+        "bash",
+        "-c",
+        f"set -e\n{script}",
+    ]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdin is not None and process.stdout is not None and process.stderr is not None
+    said: list[bytes] = []
+    listener = threading.Thread(target=lambda: said.append(process.stderr.read()), daemon=True)  # type: ignore[union-attr]
+    listener.start()
+    try:
+        with process.stdin as stdin:
+            for chunk in chunks:
+                stdin.write(chunk)
+    except BrokenPipeError:
+        pass  # its complaint says why
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
+    shown = process.stdout.read()
+    listener.join()
+    if process.wait() != 0:
+        raise SandboxError(f"{what} could not be unpacked: {b''.join(said).decode(errors='replace').strip()[-500:]}")
+    return shown

@@ -1,0 +1,274 @@
+"""Images without an engine: unpacked from archives or from the engine, and run by the local sandbox."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import os
+import subprocess
+import tarfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from swe_srl.cli import main
+from swe_srl.envs import SweEnv
+from swe_srl.errors import ConfigError, SandboxError, SandboxUnavailableError
+from swe_srl.files import write_jsonl
+from swe_srl.sandboxes import image_roots, make_sandbox
+from swe_srl.tasks import load_tasks
+from swe_srl.types import SandboxSpec, Task
+
+NAME = "example/flask:1"
+PROGRAMS = (
+    "bash",
+    "cat",
+    "ls",
+    "git",
+    "mkdir",
+    "rm",
+    "find",
+    "base64",
+    "wc",
+    "head",
+    "awk",
+    "cp",
+    "readlink",
+    "dirname",
+    "env",
+)
+ENV = {"PATH": "/opt/tool/bin:/usr/bin:/bin", "COLOUR": "blue", "PAGER": "less"}
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache, and no engine."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nowhere.sock")
+    image_roots.image_root.cache_clear()
+    return image_roots.image_cache()
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root file system that can run a shell and git, with a repository of two commits at /testbed."""
+    root = tmp_path_factory.mktemp("system")
+    for folder in ("usr/bin", "usr/lib/git-core", "etc", "tmp", "opt/tool/bin", "testbed"):
+        (root / folder).mkdir(parents=True)
+    (root / "bin").symlink_to("usr/bin")
+    files = set()
+    for program in PROGRAMS:
+        path = str(Path(f"/usr/bin/{program}").resolve())
+        listing = subprocess.run(["ldd", path], capture_output=True, text=True, check=True).stdout
+        files |= {f"/usr/bin/{program}", *(word for word in listing.split() if word.startswith("/"))}
+    files |= {str(path) for path in Path("/usr/lib/locale").glob("C.*")}
+    subprocess.run(["cp", "-rL", "--parents", *sorted(files), str(root)], check=True)
+    (root / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/bash\nworker:x:1234:1235::/home/worker:/bin/bash\n")
+    (root / "opt/tool/bin/hello").write_text("#!/bin/bash\necho hello from the image\n")
+    (root / "opt/tool/bin/hello").chmod(0o755)
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", str(root / "testbed")]
+    subprocess.run([*git, "init", "-q"], check=True)
+    for text in ("the fix is here\n", "broken\n"):
+        (root / "testbed/code.txt").write_text(text)
+        subprocess.run([*git, "add", "."], check=True)
+        subprocess.run([*git, "commit", "-qm", text], check=True)
+    (root / "testbed/built.o").write_text("a build's trace\n")
+    return root
+
+
+def tar_of(entries: Mapping[str, bytes | str | None], folder: Path | None = None) -> bytes:
+    """A tar file of a folder, and of entries: bytes are files, text is a link's target, None is a folder."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        if folder is not None:
+            tar.add(folder, arcname=".")
+        for name, content in entries.items():
+            member = tarfile.TarInfo(name)
+            member.mode = 0o755
+            if isinstance(content, bytes):
+                member.size = len(content)
+                tar.addfile(member, io.BytesIO(content))
+                continue
+            member.type = tarfile.SYMTYPE if content else tarfile.DIRTYPE
+            member.linkname = content or ""
+            tar.addfile(member)
+    return buffer.getvalue()
+
+
+def saved(path: Path, layers: list[bytes], user: str = "") -> tuple[Path, str]:
+    """An archive as `docker save` writes it, and its image's id."""
+    config = json.dumps({"config": {"Env": [f"{name}={value}" for name, value in ENV.items()], "User": user}}).encode()
+    names = [f"{number}/layer.tar" for number in range(len(layers))]
+    manifest = json.dumps([{"Config": "config.json", "RepoTags": [NAME], "Layers": names}]).encode()
+    entries = {"manifest.json": manifest, "config.json": config, **dict(zip(names, layers, strict=True))}
+    path.write_bytes(tar_of(entries))
+    return path, f"sha256:{hashlib.sha256(config).hexdigest()}"
+
+
+def image_task() -> Task:
+    return Task("a__b-1", "a/b", "0" * 40, "Mend it.", image=NAME)
+
+
+@pytest.mark.sandbox
+def test_a_saved_image_is_run_as_a_container_would(system: Path, tmp_path: Path) -> None:
+    changes = tar_of({"etc/.wh.motd": b"", "old/.wh..wh..opq": b"", "old/new.txt": b"new", "dev/evil": b""})
+    layers = [
+        tar_of({"etc/motd": b"gone", "old/old.txt": b"old", "usr/lib/dev/kept": b"x"}, system),
+        gzip.compress(changes),
+    ]
+    archive, image_id = saved(tmp_path / "image.tar", layers)
+    assert image_roots.unpack(NAME, archive).id == image_id
+    with make_sandbox("local", SandboxSpec(image=NAME)) as sandbox:
+        assert (
+            sandbox.run("hello; echo $COLOUR $PAGER $HOME $UID; pwd").output
+            == "hello from the image\nblue cat /root 0\n/testbed\n"
+        )
+        assert sandbox.run("ls /old /usr/lib/dev; ls /etc").output.split() == [
+            "/old:", "new.txt", "/usr/lib/dev:", "kept", "hostname", "hosts", "passwd", "resolv.conf",
+        ]  # fmt: skip
+        assert sandbox.run("echo changed > /etc/passwd; cat /etc/passwd").output == "changed\n"
+    with make_sandbox("local", SandboxSpec(image=NAME)) as sandbox:
+        assert "worker" in sandbox.run("cat /etc/passwd").output, "the root file system is shared, and only read"
+
+
+@pytest.mark.sandbox
+def test_an_exported_image_and_its_user(system: Path, tmp_path: Path) -> None:
+    (tmp_path / "export.tar.gz").write_bytes(gzip.compress(tar_of({}, system)))
+    image_roots.unpack("exported", tmp_path / "export.tar.gz")
+    with make_sandbox("local", SandboxSpec(image="exported")) as sandbox:
+        assert sandbox.run("/opt/tool/bin/hello; cat code.txt").output == "hello from the image\nbroken\n"
+    archive, _ = saved(tmp_path / "image.tar", [tar_of({"home/worker/mine": b"my own\n"}, system)], user="worker")
+    root = image_roots.unpack(NAME, archive)
+    assert (root.user, dict(root.env)["HOME"]) == ("1234:1235", "/home/worker")
+
+
+@pytest.mark.sandbox
+def test_an_episode_in_an_image_without_an_engine(system: Path, tmp_path: Path) -> None:
+    image_roots.unpack(NAME, saved(tmp_path / "image.tar", [tar_of({}, system)])[0])
+    env = SweEnv([image_task()], sandbox="local")
+    commits = []
+    for _ in range(2):  # the second reset finds the repository stripped
+        env.reset()
+        shown, *_ = env.step(
+            "git log --all --oneline | wc -l; git fsck --lost-found 2>&1; git rev-parse HEAD; ls; cat code.txt"
+        )
+        count, commit, *rest = shown.split("\n")
+        assert count == "1" and rest == ["built.o", "code.txt", "broken", ""]
+        commits.append(commit)
+        env.step("git cat-file --batch-all-objects --batch-check | wc -l")
+        assert env.turns[-1].observation == "3\n", "a commit, a tree, a file"
+        env.step("echo mended > code.txt; echo x > new.txt; echo more >> built.o")
+        assert env.patch().count("diff --git") == 2 and "+mended" in env.patch()
+    assert commits[0] == commits[1]
+    assert "the fix is here" in subprocess.run(
+        ["git", "-c", "safe.directory=*", "log", "--all", "--format=%s"],
+        cwd=image_roots.image_root(NAME).path / "testbed", capture_output=True, text=True, check=True,
+    ).stdout, "the unpacked image itself is as it was"  # fmt: skip
+    env.close()
+
+
+@pytest.mark.sandbox
+def test_snapshots_and_forks_over_a_stripped_image(system: Path, tmp_path: Path) -> None:
+    image_roots.unpack(NAME, saved(tmp_path / "image.tar", [tar_of({}, system)])[0])
+    env = SweEnv([image_task()], sandbox="local")
+    env.reset()
+    env.reset()
+    assert env.sandbox is not None
+    env.step("echo a > a.txt; rm code.txt; f() { echo f $1; }; cd /opt; x=1")
+    snapshot = env.sandbox.snapshot()
+    with env.sandbox.fork(snapshot) as fork:
+        assert (
+            fork.run("f $x; pwd; ls /testbed; git -C /testbed log --all --oneline | wc -l").output
+            == "f 1\n/opt\na.txt\nbuilt.o\n1\n"
+        )
+    snapshot.discard()
+    env.close()
+
+
+@pytest.mark.sandbox
+@pytest.mark.parametrize("way", ["link", "name", "hidden"])
+def test_layers_cannot_lead_out(way: str, system: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "kept").write_text("kept")
+    first = tar_of({"trap": str(outside), "up": "../" * 20 + str(outside)})
+    second = {
+        "link": {"trap/written": b"x", "up/written": b"x"},
+        "name": {"../../../../../written": b"x", f"{outside}/written": b"x"},
+        "hidden": {"trap/.wh.kept": b"", "up/.wh..wh..opq": b""},
+    }[way]
+    try:
+        image_roots.unpack(NAME, saved(tmp_path / "image.tar", [first, tar_of(second)])[0])
+    except SandboxError as error:
+        assert "could not be unpacked" in str(error) or "leads out" in str(error)
+        assert not list(image_roots.image_cache().glob(".making*")), "nothing half-made is left"
+    assert sorted(path.name for path in outside.iterdir()) == ["kept"]
+    assert not (tmp_path / "written").exists()
+
+
+@pytest.mark.sandbox
+def test_list_and_remove(system: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], cache: Path) -> None:
+    archive, image_id = saved(tmp_path / "image.tar", [tar_of({}, system)])
+    for name in (NAME, "another/name"):
+        assert main(["images", "unpack", name, "--archive", str(archive)]) == 0
+    assert cache.stat().st_mode & 0o077 == 0, "its set-uid programs are out of others' reach"
+    capsys.readouterr()
+    assert main(["images", "unpacked", "--json"]) == 0
+    assert [(row["image"], row["id"]) for row in json.loads(capsys.readouterr().out)] == [
+        ("another/name", image_id), (NAME, image_id),
+    ]  # fmt: skip
+    root = image_roots.image_root(NAME)
+    assert main(["images", "discard", "another/name"]) == 0 and root.path.is_dir()
+    assert main(["images", "discard", NAME]) == 0 and not root.folder.exists()
+    assert main(["images", "discard", NAME]) == 2
+    assert "no image is unpacked under the name" in capsys.readouterr().err
+
+
+def test_what_cannot_be_unpacked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "text.tar").write_text("no archive")
+    with pytest.raises(SandboxError, match="not an archive of one image"):
+        image_roots.unpack(NAME, tmp_path / "text.tar")
+    with pytest.raises(ConfigError, match="there is no file"):
+        image_roots.unpack(NAME, tmp_path / "nothing.tar")
+    with pytest.raises(SandboxUnavailableError, match="images unpack example/flask:1 --archive"):
+        image_roots.image_root(NAME)
+    assert main(["images", "unpack"]) == 2
+
+
+@pytest.mark.docker
+@pytest.mark.sandbox
+def test_a_task_with_an_image_is_evaluated_without_an_engine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The image comes from the engine once; then the engine is gone."""
+    monkeypatch.delenv("DOCKER_HOST")
+    task = load_tasks("quickstart")[0]
+    image = f"swe-srl-test-image:{os.getpid()}"
+    from swe_srl.sandboxes.docker_sandbox import BASE_IMAGE
+    from swe_srl.sandboxes.repository import prepare_repository
+
+    repository = prepare_repository(task.source, task.setup_patch).path
+    build = f"FROM {BASE_IMAGE}\nENV COLOUR=blue\nCOPY . /testbed\nWORKDIR /testbed\n"
+    (tmp_path / "Dockerfile").write_text(build)
+    quiet = {"check": True, "capture_output": True, "env": {**os.environ, "DOCKER_BUILDKIT": "0"}}
+    subprocess.run(["docker", "build", "-q", "-t", image, "-f", tmp_path / "Dockerfile", repository], **quiet)
+    try:
+        assert main(["images", "unpack", image]) == 0
+    finally:
+        subprocess.run(["docker", "rmi", "-f", image], **quiet)
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nowhere.sock")
+    image_roots.image_root.cache_clear()
+    row = {**task.row(), "image": image}
+    row.pop("source")
+    row.pop("setup_patch", None)
+    write_jsonl(tmp_path / "rows.jsonl", [row])
+    with make_sandbox("local", SandboxSpec(image=image)) as sandbox:
+        assert sandbox.run("echo $COLOUR; command -v python3").output == "blue\n/usr/bin/python3\n"
+    arguments = ["--tasks", str(tmp_path / "rows.jsonl"), "--policy", "gold", "--sandbox", "local"]
+    capsys.readouterr()
+    assert main(["eval", *arguments, "--output", str(tmp_path / "run")]) == 0
+    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    assert (report["resolved"], report["hardened"], report["samples"]) == (1, 1, 1)
