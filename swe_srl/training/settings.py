@@ -10,6 +10,7 @@ from typing import Any
 from swe_srl.definitions import load_definition
 from swe_srl.errors import ConfigError, suggest
 from swe_srl.rewards import get_similarity
+from swe_srl.rewards.registry import EFFECT
 from swe_srl.settings import Draft, check_at_least, setting, settings_of
 from swe_srl.tasks.sources import BUNDLED
 from swe_srl.trajectories.steps import StepSettings
@@ -87,6 +88,11 @@ class StageSettings:
     def __post_init__(self) -> None:
         check_choices(self)
         get_similarity(self.similarity)  # an unknown one is refused now, not when the stage begins
+        if self.similarity == EFFECT:
+            raise ConfigError(
+                "similarity: effect runs commands in a sandbox at the expert's state, which recorded steps do not have; train "
+                "with shell, or use effect in swe_srl.envs.ExpertSimilarity"
+            )
         at_least = {"updates": 0, "epochs": 1, "batch_steps": 1, "inner_epochs": 1, "minibatches": 1}
         at_least |= {"eval_every": 0, "save_every": 0, "max_new_tokens": 1, "validation_steps": 1}
         at_least |= {"group_size": 1 if self.method == "sft" else 2, "max_resampling": 1}
