@@ -5,6 +5,7 @@
 
 from swe_srl.rewards.effect import Effect, EffectSimilarity, Probe
 from swe_srl.rewards.guards import Guarded, no_operation
+from swe_srl.rewards.own import OwnSimilarity
 from swe_srl.rewards.pivot import PivotSimilarity
 from swe_srl.rewards.registry import get_similarity, similarity_names
 from swe_srl.rewards.sequence import SequenceSimilarity
@@ -15,6 +16,7 @@ __all__ = [
     "Effect",
     "EffectSimilarity",
     "Guarded",
+    "OwnSimilarity",
     "PivotSimilarity",
     "Probe",
     "SequenceSimilarity",

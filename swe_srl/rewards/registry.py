@@ -6,6 +6,7 @@ from swe_srl.errors import ConfigError, suggest
 from swe_srl.protocols import Similarity
 from swe_srl.rewards.effect import EffectSimilarity, Probe
 from swe_srl.rewards.guards import Guarded
+from swe_srl.rewards.own import OwnSimilarity, load_function
 from swe_srl.rewards.pivot import PivotSimilarity
 from swe_srl.rewards.sequence import SequenceSimilarity
 from swe_srl.rewards.shell.compare import ShellSimilarity
@@ -28,16 +29,20 @@ def get_similarity(name: str, probe: Probe | None = None, reserved: str = "") ->
     """The similarity of that name, guarded against commands that do nothing; picklable and pure but for `effect`.
 
     Args:
-        name: one of `similarity_names()`.
+        name: one of `similarity_names()`; or a function of your own as `FILE.py:FUNCTION` or `package.module:FUNCTION`, which
+            is called as it is: what does nothing in your domain is for it to say.
         probe: for `effect`: where commands can be tried. Without one, `effect` is `shell`, and its parts say so.
         reserved: for `effect`: the command that ends an episode, which no shell runs.
 
     Raises:
-        ConfigError: no such name; the message suggests the nearest.
+        ConfigError: no such name, and the message suggests the nearest; or no such function.
 
     >>> get_similarity("sequence")("ls -l", "ls -la").value
     0.9090909090909091
     """
+    if ":" in name:
+        load_function(name)
+        return OwnSimilarity(name)
     if name == EFFECT:
         return Guarded(EffectSimilarity(probe, reserved=reserved))
     if name not in _SIMILARITIES:

@@ -20,7 +20,14 @@ from swe_srl.progress import Progress, SilentProgress
 from swe_srl.runs import RunFolder
 from swe_srl.settings import as_mapping
 from swe_srl.training.checkpoints import Checkpoints, load_weights, save_model, write_folder
-from swe_srl.training.data import SHOWN, StepData, load_steps, model_fingerprint, quickstart_file
+from swe_srl.training.data import (
+    SHOWN,
+    StepData,
+    load_steps,
+    model_fingerprint,
+    quickstart_file,
+    similarity_fingerprints,
+)
 from swe_srl.training.journal import Journal
 from swe_srl.training.random_model import make_random_model
 from swe_srl.training.settings import QUICKSTART, RANDOM, TrainSettings
@@ -159,7 +166,7 @@ def check_start(
         ConfigError: no such model or device, or a folder that this run can neither begin in nor go on in.
     """
     recorded, fingerprints = as_mapping(settings), data.fingerprints() | tasks.fingerprints()
-    fingerprints |= _model_fingerprint(settings)
+    fingerprints |= _model_fingerprint(settings) | similarity_fingerprints(settings)
     if (form := _action_format(settings)) != "bash":
         fingerprints["action_format"] = form
     defaults = as_mapping(TrainSettings())

@@ -60,7 +60,11 @@ class StageSettings:
     group_size: int = setting(8, "Completions sampled per step, or episodes per task (G).")
     temperature: float = setting(1.0, "Sampling temperature of training and validation.")
     max_new_tokens: int = setting(512, "Tokens a completion may have; a longer one is cut, and malformed.")
-    similarity: str = setting("sequence", "Similarity of command and target command that is the reward.")
+    similarity: str = setting(
+        "sequence",
+        "Similarity of command and target command that is the reward: a name, or a function of your own as FILE.py:FUNCTION "
+        "or package.module:FUNCTION.",
+    )
     sharpness: float = setting(
         1.0, "The reward is the similarity to this power: above 1, near misses earn little and hedging does not pay."
     )
@@ -120,7 +124,10 @@ class TrainSettings:
     """A training run. Settings that a stage has too, when given here, replace those of every stage."""
 
     model: str = setting(QUICKSTART, "Model folder, hub id, quickstart (the bundled one), or random (a tiny new one).")
-    trajectories: str = setting(QUICKSTART, "Expert trajectories: a file, a folder, or quickstart (the bundled ones).")
+    trajectories: str = setting(
+        QUICKSTART,
+        "Expert trajectories: a file, a folder, a data set of the hub, or quickstart (the bundled ones); or a file of steps.",
+    )
     validation: str = setting("", "Held-out trajectories; empty for the bundled ones, or validation_share of the rest.")
     validation_share: float = setting(0.05, "Share of the tasks held out when there are no held-out trajectories.")
     tasks: str = setting(

@@ -219,6 +219,8 @@ def _unknown(value: object) -> str:
         first = next(iter(value.values()), None)
         if "model_patch" in value or (isinstance(first, Mapping) and "model_patch" in first):
             return "a prediction, not a trajectory"
+        if "context" in value and "target" in value:
+            return "a step, not a trajectory (train reads files of them)"
     return "no known trajectory format"
 
 
