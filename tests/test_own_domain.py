@@ -69,6 +69,7 @@ def chess() -> ModuleType:
     return module
 
 
+@pytest.mark.slow
 def test_the_example_of_another_domain_trains(chess: ModuleType, tmp_path: Path) -> None:
     output = tmp_path / "chess"
     chess.main(chess.parse(["--output", str(output), "--imitate", "5", "--reward", "1"]))
