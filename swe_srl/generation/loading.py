@@ -86,18 +86,18 @@ def encode_chat(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message])
     Raises:
         ConfigError: the model's chat template refuses the chat, such as one with a system message.
     """
-    return [int(token) for token in _applied(tokenizer, messages, tokenize=True, add_generation_prompt=True)]
+    return [int(token) for token in _applied(tokenizer, messages, tokenize=True, prompt=True)]
 
 
 def render_chat(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], prompt: bool = True) -> str:
     """The text of a chat; with the generation prompt unless `prompt` is off. Raises as `encode_chat` does."""
-    return str(_applied(tokenizer, messages, tokenize=False, add_generation_prompt=prompt))
+    return str(_applied(tokenizer, messages, tokenize=False, prompt=prompt))
 
 
-def _applied(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], **options: bool) -> Any:
+def _applied(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], tokenize: bool, prompt: bool) -> Any:
     chat: list[dict[str, str]] = [message.as_dict() for message in messages]
     try:
-        return tokenizer.apply_chat_template(chat, return_dict=False, **options)
+        return tokenizer.apply_chat_template(chat, add_generation_prompt=prompt, tokenize=tokenize, return_dict=False)
     except jinja2.TemplateError as error:
         roles = ", ".join(dict.fromkeys(message.role for message in messages))
         raise ConfigError(
