@@ -17,6 +17,7 @@ from swe_srl.types import Score
 _TEXT = SequenceSimilarity(max_characters=4_000)
 MOST_PAIRS = 1_000_000  # pairs of lines up to which their order counts
 _DELETED = "\ndeleted file mode "  # in the head of a diff
+NOT_EQUAL = 0.95  # the most that another effect is worth
 UNASKED, OTHER_CODE, OTHER_STATE = (
     0.4,
     0.7,
@@ -120,7 +121,7 @@ def compare_effects(found: Effect, wanted: Effect) -> Score:
     value *= 1.0 if found.exit_code == wanted.exit_code else OTHER_CODE
     value *= 1.0 if found.state == wanted.state else OTHER_STATE
     return Score(
-        min(1.0, max(0.0, value)),
+        min(NOT_EQUAL, value),
         {
             "method": "effect",
             "output": output,
