@@ -3,6 +3,7 @@
 python benchmarks/similarity.py make --trajectories FOLDER --output pairs.jsonl   # run the commands, label the pairs
 python benchmarks/similarity.py score pairs.jsonl                                # the table
 python benchmarks/similarity.py time pairs.jsonl                                 # microseconds per pair
+python benchmarks/similarity.py effect pairs.jsonl                               # `effect`: runs the pairs again
 
 `make` takes the commands of real mini-swe-agent trajectories, rewrites and corrupts them (`similarity_pairs.py`), and runs each
 command and each variant in a fork of the same local sandbox on the released source of the repository (downloaded from PyPI as
@@ -29,6 +30,7 @@ from pathlib import Path
 
 from similarity_pairs import variants
 
+from swe_srl.envs import SandboxProbe
 from swe_srl.files import append_jsonl, read_jsonl
 from swe_srl.protocols import Sandbox, Similarity, Snapshot
 from swe_srl.rewards import get_similarity, no_operation, similarity_names
@@ -45,6 +47,7 @@ ARCHIVES = {
     "mwaskom__seaborn": ("seaborn==0.12.0", "held out"),
 }
 SECONDS = 10.0
+PURE = [name for name in similarity_names() if name != "effect"]  # need no sandbox
 TREE = "git add -A >/dev/null 2>&1; git write-tree"
 
 
@@ -65,11 +68,16 @@ def main() -> None:
     make.add_argument("--output", type=Path, required=True)
     make.add_argument("--archives", type=Path, help="folder of source archives; missing ones are downloaded from PyPI")
     make.add_argument("--targets", type=int, default=60, help="commands per repository")
+    effect = commands.add_parser("effect")
+    effect.add_argument("pairs", type=Path)
+    effect.add_argument("--archives", type=Path, help="as for make")
     for name in ("score", "time"):
         commands.add_parser(name).add_argument("pairs", type=Path)
     arguments = parser.parse_args()
     if arguments.command == "make":
         make_pairs(arguments.trajectories, arguments.output, arguments.archives, arguments.targets)
+    elif arguments.command == "effect":
+        measure_effect(list(read_jsonl(arguments.pairs)), arguments.archives)
     elif arguments.command == "score":
         score(list(read_jsonl(arguments.pairs)))
     else:
@@ -171,15 +179,47 @@ def score(rows: list[dict[str, object]]) -> None:
         print(
             "| similarity | ROC AUC | rank inversions | mean equivalent | mean different |\n| --- | --- | --- | --- | --- |"
         )
-        for name in similarity_names():
+        for name in PURE:
             similarity = get_similarity(name)
-            values = [similarity(str(row["predicted"]), str(row["target"])).value for row in chosen]
-            labels = [bool(row["equivalent"]) for row in chosen]
-            same = [value for value, label in zip(values, labels, strict=True) if label]
-            other = [value for value, label in zip(values, labels, strict=True) if not label]
-            inverted = inversions(chosen, values)
-            means = f"{sum(same) / len(same):.3f} | {sum(other) / len(other):.3f}"
-            print(f"| `{name}` | {auc(same, other):.3f} | {100 * inverted:.1f}% | {means} |")
+            report(name, chosen, [similarity(str(row["predicted"]), str(row["target"])).value for row in chosen])
+
+
+def report(name: str, chosen: list[dict[str, object]], values: list[float]) -> None:
+    """One similarity's row of the table."""
+    labels = [bool(row["equivalent"]) for row in chosen]
+    same = [value for value, label in zip(values, labels, strict=True) if label]
+    other = [value for value, label in zip(values, labels, strict=True) if not label]
+    inverted = inversions(chosen, values)
+    means = f"{sum(same) / len(same):.3f} | {sum(other) / len(other):.3f}"
+    print(f"| `{name}` | {auc(same, other):.3f} | {100 * inverted:.1f}% | {means} |")
+
+
+def measure_effect(rows: list[dict[str, object]], archives: Path | None) -> None:
+    """`effect` on the pairs, which are run once more, a target once for all its pairs."""
+    values: dict[str, list[float]] = defaultdict(list)
+    chosen: dict[str, list[dict[str, object]]] = defaultdict(list)
+    fallbacks = ran = 0
+    seconds = 0.0
+    with tempfile.TemporaryDirectory() as folder:
+        for prefix, (requirement, part) in ARCHIVES.items():
+            source = repository(requirement, archives or Path(folder), Path(folder) / prefix)
+            spec = SandboxSpec(repository=str(source), limits=Limits(command_seconds=SECONDS))
+            with make_sandbox("local", spec) as sandbox, SandboxProbe(sandbox) as probe:
+                similarity = get_similarity("effect", probe)
+                mine = [row for row in rows if row["repository"] == prefix]
+                started = time.perf_counter()
+                for row in mine:
+                    score = similarity(str(row["predicted"]), str(row["target"]))
+                    fallbacks += str(score.parts.get("method", "")).startswith("shell")
+                    values[part].append(score.value)
+                    chosen[part].append(row)
+                seconds += time.perf_counter() - started
+                ran += len(mine)
+            print(f"{prefix}: {len(mine)} pairs", file=sys.stderr)
+    for part, part_values in values.items():
+        print(f"\n{part}: {len(part_values)} pairs\n")
+        report("effect", chosen[part], part_values)
+    print(f"\n{1000 * seconds / ran:.0f} milliseconds per pair; {fallbacks} of {ran} compared by shell")
 
 
 def auc(same: list[float], other: list[float]) -> float:
@@ -201,8 +241,8 @@ def inversions(rows: list[dict[str, object]], values: list[float]) -> float:
     return wrong / total
 
 
-def timings(rows: list[dict[str, object]]) -> Iterator[tuple[str, Similarity | None]]:
-    for name in similarity_names():
+def timings() -> Iterator[tuple[str, Similarity | None]]:
+    for name in PURE:
         yield name, get_similarity(name)
     yield "difflib's ratio()", None
 
@@ -210,7 +250,7 @@ def timings(rows: list[dict[str, object]]) -> Iterator[tuple[str, Similarity | N
 def measure(rows: list[dict[str, object]]) -> None:
     pairs = [(str(row["predicted"]), str(row["target"])) for row in rows]
     print("| similarity | microseconds per pair |\n| --- | --- |")
-    for name, similarity in timings(rows):
+    for name, similarity in timings():
         start = time.process_time()
         for predicted, target in pairs:
             if similarity is None:

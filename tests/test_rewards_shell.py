@@ -308,3 +308,28 @@ def test_characters_beyond_the_scanners_table_are_read_as_they_are():
     assert all(0.0 <= SHELL(wild, target).value <= 1.0 for target in (wild, "ls") for _ in range(50))
     many = "".join(chr(0x4E00 + i) for i in range(100))
     assert SHELL(f"cat {many}", f"cat {many}").value == 1.0
+
+
+NUMBERED = "cat -n src/a.py | sed -n '100,200p'"
+
+
+@pytest.mark.parametrize(
+    ("predicted", "target", "low", "high"),
+    [  # found among the commands of recorded trajectories, where the value was plainly wrong
+        ("nl -ba src/a.py | sed -n '100,200p'", NUMBERED, 1.0, 1.0),
+        ("sed -n '100,200p' src/a.py", NUMBERED, 0.9, 0.95),
+        ("cat -n src/a.py | sed -n '170,200p'", NUMBERED, 0.4, 0.6),
+        ("cat -n src/a.py | sed -n '300,400p'", NUMBERED, 0.2, 0.4),
+        ("cat -n docs/b.md | sed -n '100,200p'", NUMBERED, 0.0, 0.2),
+        ("cat -n docs/b.md | sed -n '500,550p'", NUMBERED, 0.0, 0.2),
+        ("nl src/a.py | sed -n '100,200p'", NUMBERED, 0.1, 0.9),  # numbers no blank lines
+        ("pytest --version", "pytest", 0.0, 0.2),
+        ("git checkout src/b.py", "git checkout src/a.py", 0.0, 0.35),
+        ("find . -type f -name '*.py'", "find . -name '*.py'", 0.9, 0.99),
+        ("find . -name b.txt", "find . -name a.py", 0.0, 0.6),
+        ("find . ! -name a.py", "find . -name a.py", 0.0, 0.6),
+        ("find . -type d -name a", "find . -type f -name a", 0.0, 0.7),
+    ],
+)
+def test_what_recorded_commands_showed(predicted: str, target: str, low: float, high: float) -> None:
+    assert low <= SHELL(predicted, target).value <= high

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from tiny_models import make_tokenizer
 from training_data import make_trajectory
 
 from swe_srl.errors import ConfigError, TrainingError
@@ -76,15 +76,10 @@ def test_completions_are_read_and_targets_written_in_the_agents_form() -> None:
 
     assert groups("plain")[0].rewards == (1.0, 1.0)
     assert groups("bash")[0].reasons == ("no fenced bash command",) * 2
-    seen: list[str] = []
-
-    def tokenizer(text: str, add_special_tokens: bool) -> Any:
-        seen.append(text)
-        return SimpleNamespace(input_ids=[1])
-
-    tokenizer.eos_token_id = 0  # type: ignore[attr-defined]
-    assert target_tokens(tokenizer, steps[0], True, "tool") == (1, 0)  # type: ignore[arg-type]
-    assert seen == [format_action(Action(steps[0].target, steps[0].thought), bool(steps[0].thought), "tool")]
+    tokenizer = make_tokenizer()
+    written = tokenizer.decode(target_tokens(tokenizer, steps[0], True, "tool"))
+    said = format_action(Action(steps[0].target, steps[0].thought), bool(steps[0].thought), "tool")
+    assert written == f"{said}{tokenizer.eos_token}"
 
 
 def test_the_bound_on_resampling_holds() -> None:

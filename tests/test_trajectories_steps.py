@@ -134,7 +134,8 @@ def step(task_id="other__repo-2", repo="", base_commit="", text="Fix it."):
         (step(repo="owner/name", base_commit="abcdef0123456789"), "base commit"),
         (step(repo="Owner/name", base_commit="ABCDEF01"), "base commit"),
         (step(text=f"<issue>\n{ISSUE.upper()}\n</issue> Think, then act."), "issue text"),
-        (step(text=ISSUE.replace("much later", "later")), None),
+        (step(text=ISSUE.replace("much later", "later")), "issue text"),
+        (step(text=ISSUE.replace("an empty", "no").replace("much later", "later").replace("raise", "say so")), None),
         (step(repo="owner/name", base_commit="0000000000"), None),
         (step(repo="owner/name"), None),
         (step(), None),
@@ -168,3 +169,20 @@ def test_an_inspection_is_data(tmp_path):
         "text": "cat a.py",
     }
     assert data["turns_per_trajectory"] == {"median": 4, "p90": 4, "max": 4}
+
+
+def test_an_issue_is_known_again_after_edits():
+    words = [f"word{number}" for number in range(200)]
+    task = Task("o__r-9", "o/r", "f" * 40, " ".join(words))
+    index = ContaminationIndex([task])
+    changed = ["other" if number % 20 == 7 else word for number, word in enumerate(words)]
+
+    def found(text: str) -> str:
+        context = (Message("system", "You work."), Message("user", f"<issue>\n{text}\n</issue> Go on."))
+        match = index.match(Step("s", "t", "", 0, context, "ls"))
+        return match.by if match else ""
+
+    assert found(" ".join(changed).upper()) == "issue text"
+    assert found("\n\n".join(changed)) == "issue text"
+    assert not found(" ".join(words[:100]))
+    assert not found(" ".join(sorted(words, key=lambda word: word[::-1])))

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from swe_srl.trajectories import ReadReport
     from swe_srl.types import Step
 
-PATH = "A file or folder of trajectories of any known format, a data set owner/name[@split] of the hub, or quickstart."
+PATH = (
+    "A file or folder of trajectories of any known format, a data set owner/name[@split[@revision]] of the hub, or "
+    "quickstart."
+)
 FORMAT = "Read this format only; empty detects it record by record."
 CONTEXT_CHARACTERS = 1500
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from swe_srl.envs.definition import EnvironmentDefinition
     from swe_srl.envs.environment import SweEnv
+    from swe_srl.envs.probe import SandboxProbe
     from swe_srl.envs.rewards import ExpertSimilarity, Resolved
     from swe_srl.envs.spaces import TerminalText
     from swe_srl.envs.vector import ThreadedVectorEnv, make_vec
@@ -19,6 +20,7 @@ __all__ = [
     "EnvironmentDefinition",
     "ExpertSimilarity",
     "Resolved",
+    "SandboxProbe",
     "SweEnv",
     "TerminalText",
     "ThreadedVectorEnv",
@@ -32,6 +34,7 @@ _PLACES = {
     "SweEnv": "environment",
     "ExpertSimilarity": "rewards",
     "Resolved": "rewards",
+    "SandboxProbe": "probe",
     "TerminalText": "spaces",
     "ThreadedVectorEnv": "vector",
     "make_vec": "vector",

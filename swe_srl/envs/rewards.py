@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any, SupportsFloat
 import gymnasium
 
 from swe_srl.envs.environment import SweEnv, check_action
+from swe_srl.envs.probe import SandboxProbe
 from swe_srl.errors import ConfigError, GradingError, TrajectoryError, suggest
 from swe_srl.protocols import Similarity
 from swe_srl.rewards import get_similarity, step_reward
+from swe_srl.rewards.registry import EFFECT
 from swe_srl.seeds import derive_seed
-from swe_srl.types import Action, StopReason, Trajectory, VerdictStatus
+from swe_srl.types import Action, Score, StopReason, Trajectory, VerdictStatus
 
 if TYPE_CHECKING:
     from swe_srl.grading import GradingSettings
@@ -30,15 +32,17 @@ class ExpertSimilarity(gymnasium.Wrapper[str, str, str, str]):
     the expert's last command the episode is truncated (`stop_reason` `policy_done`) unless that command ended it. In mode
     `on_policy` the student's own command runs; beyond the expert's last turn the similarity is 0.
 
-    `info` gains `similarity` (float), `target` (str, the expert's command; absent beyond the expert's last turn), and, when
-    teacher-forced, `command` (str, what the student gave). Without `options["task"]`, tasks are drawn among those with a
+    `info` gains `similarity` (float), `target` (str, the expert's command), `similarity_method` (str: how the two were compared,
+    such as "shell", and why not as asked for), and, when teacher-forced, `command` (str, what the student gave). Beyond the
+    expert's last turn there is neither target nor method. Without `options["task"]`, tasks are drawn among those with a
     trajectory.
 
     Args:
         env: a `SweEnv`, wrapped or not.
         trajectories: the experts', one per task (a later one of the same task replaces an earlier one); or where to read
             them: "quickstart" (the bundled ones), a file, a folder or a data set (see `swe_srl.trajectories`).
-        similarity: a name (see `swe_srl.rewards.get_similarity`) or a function.
+        similarity: a name (see `swe_srl.rewards.get_similarity`) or a function. `effect` tries both commands in forks of the
+            sandbox's state before either runs.
         mode: "teacher_forced" or "on_policy".
 
     Raises:
@@ -59,7 +63,9 @@ class ExpertSimilarity(gymnasium.Wrapper[str, str, str, str]):
         self.mode = mode
         self._ended = False
         self._chooser, _ = gymnasium.utils.seeding.np_random()
-        self._similarity = get_similarity(similarity) if isinstance(similarity, str) else similarity
+        self._similarity = similarity
+        if isinstance(similarity, str):
+            get_similarity(similarity)  # an unknown one is refused now
         given = _experts(trajectories)
         known = swe_env(env).tasks
         self._targets = {
@@ -94,12 +100,14 @@ class ExpertSimilarity(gymnasium.Wrapper[str, str, str, str]):
         env = swe_env(self.env)
         targets, index = self._targets[env.task.instance_id], len(env.turns)
         target = targets[index] if index < len(targets) else None
-        score = step_reward(Action(action), target, self._similarity).value if target is not None else 0.0
+        scored = self._score(env, action, target) if target is not None else Score(0.0)
+        score = scored.value
         forced = self.mode == "teacher_forced" and target is not None
         observation, reward, terminated, truncated, info = self.env.step(target if forced and target else action)
         info["similarity"] = score
         if target is not None:
             info["target"] = target
+            info["similarity_method"] = str(scored.parts.get("method", scored.parts.get("guard", "")))
             env.turns[-1] = replace(env.turns[-1], similarity=score, target=target)
         if self.mode == "teacher_forced":
             info["command"] = action
@@ -107,6 +115,15 @@ class ExpertSimilarity(gymnasium.Wrapper[str, str, str, str]):
                 truncated = self._ended = True
                 info["stop_reason"] = StopReason.POLICY_DONE.value
         return observation, float(reward) + score, terminated, truncated, info
+
+    def _score(self, env: SweEnv, action: str, target: str) -> Score:
+        if not isinstance(self._similarity, str):
+            return step_reward(Action(action), target, self._similarity)
+        if self._similarity != EFFECT or env.sandbox is None:
+            return step_reward(Action(action), target, get_similarity(self._similarity))
+        with SandboxProbe(env.sandbox, env.definition.workdir) as probe:
+            effect = get_similarity(EFFECT, probe, reserved=env.definition.submit)
+            return step_reward(Action(action), target, effect)
 
 
 class Resolved(gymnasium.Wrapper[str, str, str, str]):

@@ -86,16 +86,24 @@ def encode_chat(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message])
     Raises:
         ConfigError: the model's chat template refuses the chat, such as one with a system message.
     """
+    return [int(token) for token in _applied(tokenizer, messages, tokenize=True, prompt=True)]
+
+
+def render_chat(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], prompt: bool = True) -> str:
+    """The text of a chat; with the generation prompt unless `prompt` is off. Raises as `encode_chat` does."""
+    return str(_applied(tokenizer, messages, tokenize=False, prompt=prompt))
+
+
+def _applied(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], tokenize: bool, prompt: bool) -> Any:
     chat: list[dict[str, str]] = [message.as_dict() for message in messages]
     try:
-        ids: Any = tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=True, return_dict=False)
+        return tokenizer.apply_chat_template(chat, add_generation_prompt=prompt, tokenize=tokenize, return_dict=False)
     except jinja2.TemplateError as error:
         roles = ", ".join(dict.fromkeys(message.role for message in messages))
         raise ConfigError(
             f"the chat template of {tokenizer.name_or_path!r} refuses a chat with the roles {roles}: {error}. "
             "If it takes no system message, use an agent definition with an empty one."
         ) from error
-    return [int(token) for token in ids]
 
 
 def end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:

@@ -13,9 +13,19 @@ from pathlib import Path
 from swe_srl.agents.definition import AgentDefinition
 from swe_srl.errors import ConfigError, ContaminationError, TrajectoryError
 from swe_srl.provenance import fingerprint
+from swe_srl.rewards.own import source_of
 from swe_srl.seeds import derive_seed
 from swe_srl.training.settings import QUICKSTART, TrainSettings
-from swe_srl.trajectories import Contamination, ContaminationIndex, ReadReport, make_steps, read_trajectories
+from swe_srl.trajectories import (
+    Contamination,
+    ContaminationIndex,
+    ReadReport,
+    choose_steps,
+    is_step_file,
+    make_steps,
+    read_steps,
+    read_trajectories,
+)
 from swe_srl.types import Step
 
 SHOWN = 10  # tasks named in a message
@@ -91,8 +101,12 @@ def load_steps(settings: TrainSettings) -> StepData:
 
 def _read(source: str | Path, settings: TrainSettings) -> tuple[list[Step], ReadReport]:
     agent, report = AgentDefinition.load(settings.agent_name), ReadReport()
-    trajectories = read_trajectories(source, report)
-    steps = list(make_steps(trajectories, agent.prompting, report, settings.steps, submit=agent.submit))
+    if is_step_file(source):
+        form = agent.prompting.action_format
+        steps = list(choose_steps(read_steps(source, report), report, settings.steps, form=form))
+    else:
+        trajectories = read_trajectories(source, report)
+        steps = list(make_steps(trajectories, agent.prompting, report, settings.steps, submit=agent.submit))
     report.check()
     return steps, report
 
@@ -160,6 +174,13 @@ def steps_fingerprint(steps: Iterable[Step]) -> str:
         chat = [[message.role, message.content] for message in step.context]
         digest.update(json.dumps([step.step_id, step.task_id, chat, step.target, step.thought]).encode())
     return f"sha256:{digest.hexdigest()}"
+
+
+def similarity_fingerprints(settings: TrainSettings) -> dict[str, str]:
+    """Of the files that hold similarities of the user's own."""
+    own = {stage.similarity for stage in settings.stages if ":" in stage.similarity}
+    sources = {name: source_of(name) for name in sorted(own)}
+    return {f"similarity {name}": fingerprint(file) for name, file in sources.items() if file is not None}
 
 
 def model_fingerprint(folder: Path) -> str:

@@ -16,17 +16,29 @@ from swe_srl.files import write_atomic
 from swe_srl.generation.loading import DTYPES, load_model, pick_device
 from swe_srl.generation.local import TransformersGenerator
 from swe_srl.generation.source import check_model_source
+from swe_srl.generation.templates import template_notes
 from swe_srl.progress import Progress, SilentProgress
 from swe_srl.runs import RunFolder
 from swe_srl.settings import as_mapping
 from swe_srl.training.checkpoints import Checkpoints, load_weights, save_model, write_folder
-from swe_srl.training.data import SHOWN, StepData, load_steps, model_fingerprint, quickstart_file
+from swe_srl.training.data import (
+    SHOWN,
+    StepData,
+    load_steps,
+    model_fingerprint,
+    quickstart_file,
+    similarity_fingerprints,
+)
 from swe_srl.training.journal import Journal
 from swe_srl.training.random_model import make_random_model
 from swe_srl.training.settings import QUICKSTART, RANDOM, TrainSettings
 from swe_srl.training.stage import StageTrainer
 from swe_srl.training.tasks import TaskData, load_task_data, runnable
 from swe_srl.training.workplace import Workplace
+from swe_srl.trajectories.prompting import render_messages
+from swe_srl.types import Action, Message, Turn
+
+FIRST = 200  # steps whose chats are looked at for what the chat template does
 
 FREE_SETTINGS = (
     "output",
@@ -159,7 +171,7 @@ def check_start(
         ConfigError: no such model or device, or a folder that this run can neither begin in nor go on in.
     """
     recorded, fingerprints = as_mapping(settings), data.fingerprints() | tasks.fingerprints()
-    fingerprints |= _model_fingerprint(settings)
+    fingerprints |= _model_fingerprint(settings) | similarity_fingerprints(settings)
     if (form := _action_format(settings)) != "bash":
         fingerprints["action_format"] = form
     defaults = as_mapping(TrainSettings())
@@ -209,6 +221,14 @@ def _action_format(settings: TrainSettings) -> str:
     return AgentDefinition.load(settings.agent_name).prompting.action_format
 
 
+def _longest_chat(settings: TrainSettings, data: StepData) -> tuple[Message, ...]:
+    """The longest chat among the first steps; of a run without steps, one that its agent definition renders."""
+    if data.training:
+        return max((step.context for step in data.training[:FIRST]), key=len)
+    turns = [Turn(Action("ls", "Look around."), "README.md\n", 0)] * 2
+    return render_messages(AgentDefinition.load(settings.agent_name).prompting, "An issue.", turns)
+
+
 def _workplace(
     settings: TrainSettings, run: RunFolder, data: StepData, tasks: TaskData, start: Path | str, progress: Progress
 ) -> Workplace:
@@ -221,6 +241,8 @@ def _workplace(
     generator = TransformersGenerator((model, tokenizer), batch_tokens=settings.generate_tokens)
     if settings.shared_contexts and not generator.grouped:
         progress.note(f"{type(model).__name__} has attention of another kind: every sequence is computed apart")
+    for said in template_notes(tokenizer, _longest_chat(settings, data)):
+        progress.note(said)
     journal = Journal(run, settings.tensorboard)
     checkpoints = Checkpoints(run.file("checkpoints"), settings.keep)
     return Workplace(

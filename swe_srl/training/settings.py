@@ -10,6 +10,7 @@ from typing import Any
 from swe_srl.definitions import load_definition
 from swe_srl.errors import ConfigError, suggest
 from swe_srl.rewards import get_similarity
+from swe_srl.rewards.registry import EFFECT
 from swe_srl.settings import Draft, check_at_least, setting, settings_of
 from swe_srl.tasks.sources import BUNDLED
 from swe_srl.trajectories.steps import StepSettings
@@ -59,7 +60,11 @@ class StageSettings:
     group_size: int = setting(8, "Completions sampled per step, or episodes per task (G).")
     temperature: float = setting(1.0, "Sampling temperature of training and validation.")
     max_new_tokens: int = setting(512, "Tokens a completion may have; a longer one is cut, and malformed.")
-    similarity: str = setting("sequence", "Similarity of command and target command that is the reward.")
+    similarity: str = setting(
+        "sequence",
+        "Similarity of command and target command that is the reward: a name, or a function of your own as FILE.py:FUNCTION "
+        "or package.module:FUNCTION.",
+    )
     sharpness: float = setting(
         1.0, "The reward is the similarity to this power: above 1, near misses earn little and hedging does not pay."
     )
@@ -87,6 +92,11 @@ class StageSettings:
     def __post_init__(self) -> None:
         check_choices(self)
         get_similarity(self.similarity)  # an unknown one is refused now, not when the stage begins
+        if self.similarity == EFFECT:
+            raise ConfigError(
+                "similarity: effect runs commands in a sandbox at the expert's state, which recorded steps do not have; train "
+                "with shell, or use effect in swe_srl.envs.ExpertSimilarity"
+            )
         at_least = {"updates": 0, "epochs": 1, "batch_steps": 1, "inner_epochs": 1, "minibatches": 1}
         at_least |= {"eval_every": 0, "save_every": 0, "max_new_tokens": 1, "validation_steps": 1}
         at_least |= {"group_size": 1 if self.method == "sft" else 2, "max_resampling": 1}
@@ -114,7 +124,10 @@ class TrainSettings:
     """A training run. Settings that a stage has too, when given here, replace those of every stage."""
 
     model: str = setting(QUICKSTART, "Model folder, hub id, quickstart (the bundled one), or random (a tiny new one).")
-    trajectories: str = setting(QUICKSTART, "Expert trajectories: a file, a folder, or quickstart (the bundled ones).")
+    trajectories: str = setting(
+        QUICKSTART,
+        "Expert trajectories: a file, a folder, a data set of the hub, or quickstart (the bundled ones); or a file of steps.",
+    )
     validation: str = setting("", "Held-out trajectories; empty for the bundled ones, or validation_share of the rest.")
     validation_share: float = setting(0.05, "Share of the tasks held out when there are no held-out trajectories.")
     tasks: str = setting(

@@ -5,6 +5,7 @@ from swe_srl.trajectories.inspect import Inspection, inspect_trajectories
 from swe_srl.trajectories.read import READERS, format_names, read_trajectories
 from swe_srl.trajectories.report import ReadReport
 from swe_srl.trajectories.rows import (
+    is_step_file,
     read_steps,
     step_from_row,
     step_to_row,
@@ -13,7 +14,7 @@ from swe_srl.trajectories.rows import (
     write_steps,
     write_trajectories,
 )
-from swe_srl.trajectories.steps import StepSettings, make_steps
+from swe_srl.trajectories.steps import StepSettings, choose_steps, make_steps
 
 __all__ = [
     "READERS",
@@ -22,9 +23,11 @@ __all__ = [
     "Inspection",
     "ReadReport",
     "StepSettings",
+    "choose_steps",
     "contaminated",
     "format_names",
     "inspect_trajectories",
+    "is_step_file",
     "make_steps",
     "read_steps",
     "read_trajectories",

@@ -28,7 +28,7 @@ from swe_srl.trajectories.report import ReadReport
 from swe_srl.types import Trajectory
 
 BUNDLED = {"quickstart": "train", "quickstart-train": "train", "quickstart-validation": "validation"}
-_HUB_ID = re.compile(r"\A[\w.-]+/[\w.-]+(?:@[\w.-]+)?\Z")
+_HUB_ID = re.compile(r"\A(?P<id>[\w.-]+/[\w.-]+)(?:@(?P<split>[\w.-]*)(?:@(?P<revision>[\w./-]+))?)?\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +87,8 @@ def read_trajectories(path: str | Path, report: ReadReport | None = None, format
     """Stream the trajectories of a file, of a folder (its files in sorted order), or of a data set on the hub.
 
     Args:
-        path: a .json, .jsonl, .traj or .parquet file (the text ones also .gz), a folder, `owner/name[@split]`, or a bundled
-            set: "quickstart" (of the training tasks) or "quickstart-validation".
+        path: a .json, .jsonl, .traj or .parquet file (the text ones also .gz), a folder, `owner/name[@split[@revision]]`, or
+            a bundled set: "quickstart" (of the training tasks) or "quickstart-validation".
         report: receives what cannot be used and why. Without one, the first such record raises.
         format: only this format (see `format_names`); "" detects it record by record.
 
@@ -106,7 +106,7 @@ def read_trajectories(path: str | Path, report: ReadReport | None = None, format
         return reading.folder(place)
     if place.is_file():
         return reading.file(place)
-    if _HUB_ID.match(str(path)) and not place.suffix:
+    if _HUB_ID.match(str(path)) and not is_record_file(place):
         return reading.records(_hub(str(path)), str(path))
     raise TrajectoryError(f"{path}: no such file or folder{_near(str(path))}")
 
@@ -219,6 +219,8 @@ def _unknown(value: object) -> str:
         first = next(iter(value.values()), None)
         if "model_patch" in value or (isinstance(first, Mapping) and "model_patch" in first):
             return "a prediction, not a trajectory"
+        if "context" in value and "target" in value:
+            return "a step, not a trajectory (train reads files of them)"
     return "no known trajectory format"
 
 
@@ -227,12 +229,14 @@ def _keys(value: object) -> str:
 
 
 def _hub(name: str) -> Iterator[Record]:
-    """Rows of a data set on the hub, streamed; of all its splits when none is named."""
+    """Rows of `owner/name[@split[@revision]]` on the hub, streamed; of all its splits when none is named."""
     from datasets import IterableDataset, load_dataset
 
-    owner, _, split = name.partition("@")
+    parsed = _HUB_ID.match(name)
+    assert parsed is not None
+    hub_id, split, revision = parsed.group("id", "split", "revision")
     try:
-        loaded = load_dataset(owner, split=split or None, streaming=True)
+        loaded = load_dataset(hub_id, split=split or None, revision=revision, streaming=True)
     except Exception as error:  # the hub's client has no common error class
         raise TrajectoryError(
             f"{name}: neither a file here nor a data set that can be loaded from the hub ({type(error).__name__}: {error})."
@@ -241,6 +245,11 @@ def _hub(name: str) -> Iterator[Record]:
     parts = [loaded] if isinstance(loaded, IterableDataset) else [loaded[key] for key in sorted(loaded)]
     number = 0
     for part in parts:
-        for row in part:
-            number += 1
-            yield Record(number, row)
+        try:
+            for row in part:
+                number += 1
+                yield Record(number, row)
+        except Exception as error:  # as above; what the caller raises does not come here
+            raise TrajectoryError(
+                f"{name}: the hub failed after {number} records ({type(error).__name__}: {error})"
+            ) from error

@@ -57,15 +57,19 @@ class ReadReport:
         """Note a trajectory and where it came from."""
         self.trajectories += 1
         self.formats[trajectory.source_format] = self.formats.get(trajectory.source_format, 0) + 1
-        self._places[trajectory.trajectory_id] = (file, record)
+        self.place(trajectory.trajectory_id, file, record)
 
     def refuse(self, reason: str, file: str, record: int, text: str = "") -> None:
         """Note a file or record that cannot be used."""
         _count(self.records, reason, Example(file, record, None, text[:EXAMPLE_CHARACTERS]))
 
-    def report(self, reason: str, trajectory: Trajectory, turn: int, text: str = "") -> None:
+    def place(self, trajectory_id: str, file: str, record: int) -> None:
+        """Note where a trajectory, or a step that was made before, came from."""
+        self._places[trajectory_id] = (file, record)
+
+    def report(self, reason: str, trajectory_id: str, turn: int, text: str = "") -> None:
         """Note a turn that becomes no step."""
-        file, record = self._places.get(trajectory.trajectory_id, ("", 0))
+        file, record = self._places.get(trajectory_id, ("", 0))
         _count(self.turns, reason, Example(file, record, turn, text[:EXAMPLE_CHARACTERS]))
 
     @property

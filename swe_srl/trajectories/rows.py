@@ -10,6 +10,7 @@ from typing import Any
 from swe_srl.errors import TrajectoryError
 from swe_srl.files import write_jsonl
 from swe_srl.trajectories.records import read_records
+from swe_srl.trajectories.report import ReadReport
 from swe_srl.types import Action, FormatError, Message, Step, StopReason, Trajectory, Turn
 
 FORMAT = "swe-srl-trajectory"
@@ -194,19 +195,41 @@ def write_steps(path: str | Path, steps: Iterable[Step]) -> None:
     write_jsonl(Path(path), map(step_to_row, steps))
 
 
-def read_steps(path: str | Path) -> Iterator[Step]:
+def is_step_file(path: str | Path) -> bool:
+    """Whether a file holds steps: its first readable record has a `context` and a `target`."""
+    path = Path(path)
+    if not path.is_file():
+        return False
+    first = next((record.value for record in read_records(path) if not record.problem), None)
+    return isinstance(first, Mapping) and "context" in first and "target" in first
+
+
+def read_steps(path: str | Path, report: ReadReport | None = None) -> Iterator[Step]:
     """Stream a file of steps in the generic form: one JSON object a line with `context` and `target`.
 
+    Args:
+        path: JSON lines, or any other file that records are read from.
+        report: receives what is no step, and why. Without one, the first such record raises.
+
     Raises:
-        TrajectoryError: the file is missing, or a line is not a step; the message names file and line.
+        TrajectoryError: the file is missing, or, without a report, a record is not a step; the message names file and record.
     """
     path = Path(path)
+    if report is not None:
+        report.files += 1
     for record in read_records(path):
-        if record.problem:
-            raise TrajectoryError(f"{path}, record {record.number}: {record.problem}: {record.text}")
-        if not isinstance(record.value, Mapping):
-            raise TrajectoryError(f"{path}, record {record.number}: a step is an object")
         try:
-            yield step_from_row(record.value, f"{path.stem}:{record.number}")
+            if record.problem:
+                raise TrajectoryError(f"{record.problem}: {record.text}")
+            if not isinstance(record.value, Mapping):
+                raise TrajectoryError("a step is an object")
+            step = step_from_row(record.value, f"{path.stem}:{record.number}")
         except TrajectoryError as error:
-            raise TrajectoryError(f"{path}, record {record.number}: {error}") from error
+            if report is None:
+                raise TrajectoryError(f"{path}, record {record.number}: {error}") from error
+            reason = record.problem or f"no step: {error}"
+            report.refuse(reason, str(path), record.number, record.text or json.dumps(record.value, default=str))
+            continue
+        if report is not None:
+            report.place(step.trajectory_id, str(path), record.number)
+        yield step

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from swe_srl.errors import ConfigError
 from swe_srl.settings import check_at_least, setting
 from swe_srl.trajectories.action_format import SUBMIT, unwritable
 from swe_srl.trajectories.contamination import ContaminationIndex
@@ -63,17 +64,50 @@ def make_steps(
         contexts = render_contexts(prompting, trajectory.problem_statement, turns)
         for index, (turn, context) in enumerate(zip(turns, contexts, strict=True)):
             if not isinstance(turn.action, Action):
-                report.report(turn.action.reason, trajectory, index, turn.action.text)
+                report.report(turn.action.reason, trajectory.trajectory_id, index, turn.action.text)
                 continue
             _, target = split_title(prompting, turn.action.command)
             step = _step(trajectory, index, replace(turn.action, command=target), context)
             reason = refused or chooser.step(step, last=index == len(turns) - 1)
             reason = reason or unwritable(replace(turn.action, command=target), prompting.action_format)
             if reason:
-                report.report(reason, trajectory, index, turn.action.command)
+                report.report(reason, trajectory.trajectory_id, index, turn.action.command)
             else:
                 report.steps += 1
                 yield step
+
+
+def choose_steps(
+    steps: Iterable[Step],
+    report: ReadReport | None = None,
+    settings: StepSettings | None = None,
+    evaluation: ContaminationIndex | None = None,
+    form: str = "bash",
+) -> Iterator[Step]:
+    """Those of already made steps that the settings keep; the others are reported with the reason, as by `make_steps`.
+
+    Args:
+        form: how their answers are to be written (`action_format.FORMS`); one that cannot be is reported.
+
+    Raises:
+        ConfigError: a setting asks for what single steps do not tell.
+    """
+    report = report if report is not None else ReadReport()
+    settings = settings or StepSettings()
+    for name, default in (("include_last", True), ("resolved_only", False), ("max_trajectory_turns", 0)):
+        if getattr(settings, name) != default:
+            raise ConfigError(f"{name}: steps without their trajectories do not tell it: leave it at {default}")
+    chooser = _Chooser(settings, evaluation)
+    for step in steps:
+        report.turns_read += 1
+        action = Action(step.target, step.thought)
+        other = settings.repositories and step.repo.lower() not in chooser.repositories
+        reason = "other repository" if other else chooser.step(step, last=False) or unwritable(action, form)
+        if reason:
+            report.report(reason, step.trajectory_id, step.index, step.target)
+        else:
+            report.steps += 1
+            yield step
 
 
 def _with_submit(turn: Turn, submit: str) -> Turn:
@@ -102,14 +136,14 @@ class _Chooser:
     def __init__(self, settings: StepSettings, evaluation: ContaminationIndex | None) -> None:
         self._settings = settings
         self._evaluation = evaluation
-        self._repositories = frozenset(name.lower() for name in settings.repositories)
+        self.repositories = frozenset(name.lower() for name in settings.repositories)
         self._seen: set[bytes] = set()
 
     def trajectory(self, trajectory: Trajectory) -> str:
         settings = self._settings
         if settings.resolved_only and trajectory.resolved is not True:
             return "unresolved outcome" if trajectory.resolved is False else "unknown outcome"
-        if self._repositories and trajectory.repo.lower() not in self._repositories:
+        if self.repositories and trajectory.repo.lower() not in self.repositories:
             return "other repository"
         if settings.max_trajectory_turns and len(trajectory.turns) > settings.max_trajectory_turns:
             return "trajectory too long"

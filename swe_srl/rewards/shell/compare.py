@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import posixpath
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from swe_srl.rewards.sequence import SequenceSimilarity
 from swe_srl.rewards.shell.edits import Edit
+from swe_srl.rewards.shell.matching import MOST, assign, in_order, match, path_similarity
 from swe_srl.rewards.shell.normal import Normal, Unit, normalise
+from swe_srl.rewards.shell.programs import ASKS, NUMBERED
 from swe_srl.types import Score
 
 _TEXT = SequenceSimilarity()
 INVALID = 0.3  # of the text's likeness: what a command that is no valid bash is worth
-MOST = 40  # pipelines, stages and operands that are compared one by one; more count as unmatched
 
 _COUNT = re.compile(r"\A[0-9]{1,9}\Z")  # `str.isdigit` takes "²" too, and `int` no more than some thousand digits
 _LINES = re.compile(r"\A([0-9]{1,9})(?:,([0-9]{1,9}|\$))?p\Z")
+_FOLDERED = re.compile(r"\A[\w.@+~-]*/[\w./@+~-]*\Z")
 _END = 10**9
 _CHANGERS = frozenset(
     {"git checkout", "git reset", "git stash", "git clean", "git restore", "git apply", "git commit", "pip install"}
@@ -63,7 +64,7 @@ class ShellSimilarity:
 def compare_units(first: Sequence[Unit], second: Sequence[Unit]) -> tuple[float, dict[str, float | str]]:
     """The share of both commands' weight that is matched, and how many of their pipelines found a partner."""
     table = [[_compare_pipelines(one, other) for other in second[:MOST]] for one in first[:MOST]]
-    pairs = _assign(table)
+    pairs = assign(table)
     matched = 0.0
     for i, j in pairs:
         connectors = {first[i].connector or ";", second[j].connector or ";"}
@@ -95,19 +96,6 @@ def _files_written(stage: Normal) -> bool:
     return any(operator in (">", ">>", "&>") and not target.startswith("/dev/") for operator, target in stage.redirects)
 
 
-def _assign(table: list[list[float]]) -> list[tuple[int, int]]:
-    """Pairs of pipelines, best first; at most one partner each."""
-    cells = [(-value, abs(i - j), i, j) for i, row in enumerate(table) for j, value in enumerate(row)]
-    pairs: list[tuple[int, int]] = []
-    used: tuple[set[int], set[int]] = (set(), set())
-    for _, _, i, j in sorted(cells):
-        if i not in used[0] and j not in used[1]:
-            used[0].add(i)
-            used[1].add(j)
-            pairs.append((i, j))
-    return pairs
-
-
 def _compare_pipelines(first: Unit, second: Unit) -> float:
     """Weighted best alignment of the stages, in order."""
     rows, columns = first.stages[:MOST], second.stages[:MOST]
@@ -137,11 +125,17 @@ def compare_stages(first: Normal, second: Normal) -> float:
     value *= 0.4 + 0.6 * _redirects(first, second)
     if first.body or second.body:
         value *= 0.2 + 0.8 * _texts(first.body, second.body)
+    if _asks(first) != _asks(second):
+        value *= 0.2
     return 0.1 + 0.9 * value
 
 
+def _asks(stage: Normal) -> bool:
+    return any(name in ASKS for name, _ in stage.options)
+
+
 def _compare_edits(first: Edit, second: Edit) -> float:
-    files = _match(first.files, second.files, path_similarity) if first.files or second.files else 1.0
+    files = match(first.files, second.files, path_similarity) if first.files or second.files else 1.0
     if first.whole != second.whole:
         change = 0.5 * _texts(first.new, second.new)
     elif first.old and second.old:
@@ -159,6 +153,7 @@ def _shown_lines(stage: Normal) -> tuple[int, int] | None:
         return None
     if stage.program in ("cat", "nl", "less"):
         return 1, _END
+    options.pop(NUMBERED[0], None)
     if stage.program == "head" and _COUNT.match(options.get("n", "10")) and set(options) <= {"n"}:
         return 1, int(options.get("n", "10"))
     if stage.program == "sed" and set(options) == {"n"} and (found := _LINES.match(stage.pattern)):
@@ -198,7 +193,7 @@ def _operands(first: Normal, second: Normal) -> float:
     if first.operands or second.operands:
         info = first.info
         likeness = path_similarity if info.paths else _word_similarity
-        matcher = _in_order if info.ordered and first.program == second.program else _match
+        matcher = in_order if info.ordered and first.program == second.program else match
         parts.append(matcher(first.operands, second.operands, likeness))
     elif first.directory != second.directory and not first.body:
         parts.append(0.5 * path_similarity(first.directory, second.directory))
@@ -209,13 +204,14 @@ def _operands(first: Normal, second: Normal) -> float:
 
 def _options(first: Normal, second: Normal) -> float:
     """Weighted overlap of the options; those that only change the look weigh little."""
-    noise = first.info.noise
+    noise = first.info.noise | {NUMBERED[0]}
     names = {name for name, _ in (*first.options, *second.options)}
     total = score = 0.0
     for name in names:
         ours = sorted(value for option, value in first.options if option == name)
         theirs = sorted(value for option, value in second.options if option == name)
-        weight = 0.15 if name in noise else 2.0 if any((*ours, *theirs)) else 1.0
+        lax = name in noise or (name in first.info.lax and not (ours and theirs))
+        weight = 0.15 if lax else 2.0 if any((*ours, *theirs)) else 1.0
         total += weight
         if ours and theirs:
             score += weight * (1.0 if ours == theirs else 0.5 * _texts("\n".join(ours), "\n".join(theirs)))
@@ -256,37 +252,6 @@ def _texts(first: str, second: str) -> float:
 
 
 def _word_similarity(first: str, second: str) -> float:
+    if first != second and _FOLDERED.match(first) and _FOLDERED.match(second):
+        return path_similarity(first, second)
     return 1.0 if first == second else 0.6 * _TEXT(first, second).value ** 2
-
-
-def path_similarity(first: str, second: str) -> float:
-    """1 for the same path; part of it for the same name elsewhere, or a neighbour in the same folder.
-
-    >>> path_similarity("src/a.py", "src/a.py"), path_similarity("src/a.py", "src/b.py") < path_similarity("a.py", "src/a.py")
-    (1.0, True)
-    """
-    if first == second:
-        return 1.0
-    if first.partition("::")[0] == second.partition("::")[0]:
-        return 0.6
-    if posixpath.basename(first) == posixpath.basename(second):
-        return 0.45
-    ours, theirs = first.split("/"), second.split("/")
-    common = 0
-    while common < min(len(ours), len(theirs)) and ours[common] == theirs[common]:
-        common += 1
-    inside = 0.15 if common and common == min(len(ours), len(theirs)) else 0.0
-    return 0.2 * common / max(len(ours), len(theirs)) + inside
-
-
-def _in_order(first: Sequence[str], second: Sequence[str], likeness: Callable[[str, str], float]) -> float:
-    longest = max(len(first), len(second))
-    return sum(likeness(one, other) for one, other in zip(first, second, strict=False)) / longest if longest else 1.0
-
-
-def _match(first: Sequence[str], second: Sequence[str], likeness: Callable[[str, str], float]) -> float:
-    longest = max(len(first), len(second))
-    if not longest:
-        return 1.0
-    table = [[likeness(one, other) for other in second[:MOST]] for one in first[:MOST]]
-    return sum(table[i][j] for i, j in _assign(table)) / longest

@@ -149,15 +149,21 @@ def _weight(stage: Normal, first: bool, alone: bool) -> float:
 
 
 def _without_useless_cat(stages: list[Normal]) -> list[Normal]:
-    """`cat FILE | grep x` is `grep x FILE`."""
+    """`cat FILE | grep x` is `grep x FILE`; with the lines' numbers (`cat -n`, `nl -ba`) before a cut it is the cut, numbered."""
     if len(stages) < 2:
         return stages
     cat, reader = stages[0], stages[1]
-    if cat.program != "cat" or len(cat.operands) != 1 or cat.options or cat.redirects or cat.body:
+    if cat.program not in ("cat", "nl") or len(cat.operands) != 1 or cat.redirects or cat.body:
         return stages
     if reader.program not in known.READS_STANDARD_INPUT or reader.operands:
         return stages
-    return [replace(reader, operands=cat.operands), *stages[2:]]
+    if cat.program == "cat" and not cat.options:
+        return [replace(reader, operands=cat.operands), *stages[2:]]
+    numbered = cat.options == ((("n", ""),) if cat.program == "cat" else (("b", "a"),))
+    if not numbered or reader.program not in known.CUTS or reader.edit is not None:
+        return stages
+    options = tuple(sorted((*reader.options, known.NUMBERED)))
+    return [replace(reader, operands=cat.operands, options=options), *stages[2:]]
 
 
 def _normal(stage: Stage, place: str, directory: str) -> Normal:

@@ -9,6 +9,7 @@ from swe_srl.rewards.shell.parse import Stage
 
 _VERSIONED = re.compile(r"\A(python|pip)3?(\.\d+)+\Z")
 _COUNT = re.compile(r"\A-(\d+)\Z")
+_NAME_TESTS = frozenset({"name", "iname", "path", "ipath", "wholename", "regex"})  # of `find`
 _ASSIGNMENT = re.compile(r"\A\w+=")
 
 Words = tuple[list[tuple[str, str]], str, list[str]]  # options with their values, pattern, operands
@@ -124,12 +125,13 @@ def _short(letters: str, info: known.Program, rest: list[str]) -> list[tuple[str
 
 
 def _find_words(words: tuple[str, ...]) -> Words:
-    """`find`'s paths, and its tests and actions as options with their values."""
+    """`find`'s paths, the names it looks for as the pattern, and its other tests and actions as options with their values."""
     paths: list[str] = []
     rest = list(words)
     while rest and not rest[0].startswith(("-", "(", "!")):
         paths.append(rest.pop(0))
     options: list[tuple[str, str]] = []
+    names: list[str] = []
     negated = ""
     while rest:
         word = rest.pop(0)
@@ -139,8 +141,12 @@ def _find_words(words: tuple[str, ...]) -> Words:
             values = []
             while rest and not rest[0].startswith("-") and rest[0] not in ("!", "(", ")"):
                 values.append(rest.pop(0))
-            options.append((negated + word.lstrip("-"), " ".join(values)))
+            name = negated + word.lstrip("-")
+            if name in _NAME_TESTS:
+                names.append(" ".join(values))
+                values = []
+            options.append((name, " ".join(values)))
             negated = ""
         elif word in ("-o", "-or"):
             options.append(("o", ""))
-    return options, "", paths
+    return options, "\n".join(sorted(names)), paths

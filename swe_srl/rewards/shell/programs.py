@@ -31,6 +31,7 @@ class Program:
         paths: its operands are paths.
         ordered: the order of its operands matters.
         noise: options that change only how the result looks; they weigh little.
+        lax: options that weigh little where only one command has them.
         default_path: the operand it works on when none is given; "" when that is not the directory.
     """
 
@@ -43,6 +44,7 @@ class Program:
     paths: bool = False
     ordered: bool = True
     noise: frozenset[str] = frozenset()
+    lax: frozenset[str] = frozenset()
     default_path: str = ""
 
 
@@ -131,7 +133,7 @@ PROGRAMS: Mapping[str, Program] = {
         default_path=".",
     ),
     "tree": Program(SEARCH, values=_names("L I P"), paths=True, ordered=False, default_path="."),
-    "find": Program(SEARCH, paths=True, ordered=False, default_path="."),
+    "find": Program(SEARCH, paths=True, ordered=False, lax=_names("type"), default_path="."),
     "pytest": _PYTEST,
     "unittest": Program(TEST, values=_names("k s p t"), ordered=False, noise=_names("v verbose q f"), default_path="."),
     "tox": Program(TEST, values=_names("e"), default_path="."),
@@ -176,4 +178,7 @@ WRAPPERS = frozenset({"sudo", "nohup", "command", "time", "env", "stdbuf", "exec
 MODULES = frozenset({"pytest", "unittest", "pip", "tox"})  # `python -m NAME` is the program NAME
 TRIMMERS = frozenset({"head", "tail", "sort", "uniq", "wc", "less", "cut", "tee", "cat", "column", "tr"})
 IDLE = frozenset({"echo", "printf", "true", "false", ":", "sleep", "pwd", "export", "set", "unset", "clear", "date"})
+NUMBERED = ("numbered", "")  # the option of a cut whose lines come with their numbers
+CUTS = frozenset({"sed", "head", "tail"})
+ASKS = frozenset({"version", "help"})  # options with which a program does nothing else
 READS_STANDARD_INPUT = frozenset({"grep", "sed", "awk", "head", "tail", "wc", "sort", "uniq", "cut", "nl", "less"})

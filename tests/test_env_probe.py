@@ -1,0 +1,101 @@
+"""What commands do to a real sandbox, tried in forks of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from swe_srl.envs import ExpertSimilarity, SandboxProbe, SweEnv
+from swe_srl.errors import SandboxError
+from swe_srl.rewards import get_similarity
+from swe_srl.sandboxes import DockerSandbox
+from swe_srl.sandboxes.base import SessionSandbox
+from swe_srl.testing import FakeSandbox
+from swe_srl.types import Action, Task, Trajectory, Turn
+from tests.sandbox_support import KINDS, opened, output, repository, write_tree
+
+PYTHON_EDIT = """python3 - <<'PY'
+from pathlib import Path
+
+path = Path("src/tool.py")
+path.write_text(path.read_text().replace("VALUE = 1", "VALUE = 2"))
+PY"""
+SED_EDIT = "sed -i 's/VALUE = 1/VALUE = 2/' src/tool.py"
+
+
+@pytest.fixture(params=KINDS)
+def sandbox(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SessionSandbox]:
+    with opened(request.param, repository(tmp_path)) as made:
+        yield made
+
+
+def test_equal_effects_by_other_means_are_worth_one(sandbox: SessionSandbox) -> None:
+    output(sandbox, "cd src && echo work > new.txt")
+    with SandboxProbe(sandbox) as probe:
+        similarity = get_similarity("effect", probe, reserved="submit")
+        pairs = {  # commands: whether their effects are equal
+            ("cat < tool.py", "cat tool.py"): True,
+            ("cat ../README.md", "cat tool.py"): False,
+            (PYTHON_EDIT.replace("src/", ""), "sed -i 's/VALUE = 1/VALUE = 2/' tool.py"): True,
+            ("sed -i 's/VALUE = 1/VALUE = 3/' tool.py", "sed -i 's/VALUE = 1/VALUE = 2/' tool.py"): False,
+            ("rm tool.py", "sed -i 's/VALUE = 1/VALUE = 2/' tool.py"): False,
+            ("printf 'more\\n' >> new.txt", "echo more >> new.txt"): True,
+            ("cd /testbed", "cd .."): True,
+            ("cd /testbed/src/gone", "cd .."): False,
+            ("git add new.txt", "git add -A"): True,
+            ("git add tool.py", "git add -A"): False,
+            ("rm -rf /testbed/.git /tmp/.swe-srl-probe", "cat tool.py"): False,
+        }
+        if isinstance(sandbox, DockerSandbox):  # seconds a fork
+            pairs = dict(list(pairs.items())[1:3])
+        for (predicted, target), equal in pairs.items():
+            score = similarity(predicted, target)
+            assert score.parts["method"] == "effect"
+            assert (score.value == 1.0) == equal, (predicted, target, score)
+            assert equal or score.value < 0.7
+    assert output(sandbox, "pwd; cat new.txt tool.py; git status --short; ls -A /tmp") == (
+        "/testbed/src\nwork\nVALUE = 1\n?? new.txt\n"
+    )
+
+
+@pytest.mark.sandbox
+def test_a_target_runs_once_and_what_is_frozen_is_freed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with opened("local", repository(tmp_path)) as sandbox:
+        forks: list[object] = []
+        fork = sandbox.fork
+        monkeypatch.setattr(sandbox, "fork", lambda snapshot: forks.append(snapshot) or fork(snapshot))
+        probe = SandboxProbe(sandbox, timeout=1)
+        similarity = get_similarity("effect", probe)
+        values = [
+            similarity(predicted, "ls src").value for predicted in ("ls -1 src", "ls ./src/", "sleep 60 | ls src")
+        ]
+        assert values == [1.0, 1.0, 0.0]
+        assert len(forks) == 5  # one to prepare, the target, three others
+        folder = forks[-1].folder  # type: ignore[attr-defined]
+        assert folder.is_dir()
+        probe.close()
+        probe.close()
+        assert not folder.exists()
+
+
+def test_a_sandbox_without_git_is_a_failure_of_the_infrastructure() -> None:
+    with pytest.raises(SandboxError, match="the effect of commands cannot be seen"):
+        SandboxProbe(FakeSandbox({"ls": "a.py\n"})).effect("ls")
+
+
+@pytest.mark.sandbox
+def test_the_environment_rewards_effects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    task = Task("tiny", "me/tiny", "0" * 40, "Fix.", source=f"dir:{write_tree(tmp_path / 'tree')}")
+    commands = ("cd src", SED_EDIT.replace("src/", ""), "cat tool.py", "submit")
+    expert = Trajectory("t", "tiny", tuple(Turn(Action(command)) for command in commands))
+    with ExpertSimilarity(SweEnv([task], sandbox="local"), expert, similarity="effect") as env:
+        env.reset()
+        assert env.step("cd /testbed/src")[1] == 1.0
+        assert env.step(PYTHON_EDIT.replace("src/", ""))[1] == 1.0
+        observation, reward, *_, info = env.step("sed -n 1,5p /testbed/src/tool.py")
+        assert (observation, reward, info["similarity_method"]) == ("VALUE = 2\n", 1.0, "effect")
+        *_, info = env.step("ls")
+        assert (info["similarity"], info["similarity_method"]) == (0.0, "shell: submit is no shell command")
