@@ -573,7 +573,7 @@ def test_memory_is_bounded_by_process_where_a_group_cannot(
 
 @pytest.mark.sandbox
 def test_failed_start_leaves_nothing(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("swe_srl.sandboxes.local_transport.tmpfs_options", lambda limits: "size=nonsense")
+    monkeypatch.setattr("swe_srl.sandboxes.local_transport.tmpfs_options", lambda limits, in_group: "size=nonsense")
     before = _folders()
     with pytest.raises(SandboxUnavailableError, match="mount tmpfs"):
         new_sandbox("local", repo)

@@ -65,6 +65,7 @@ next_sink() {
   sink=$1
   ((relay)) || return 0
   retire_relay
+  [[ -e /proc/$next_relay/fd/0 ]] || { exec {next_pipe}>&-; prepare_relay; } # somebody has killed it
   pipe=$next_pipe relay_pid=$next_relay next_pipe= sink=/proc/$$/fd/$pipe
   printf '%s' "$1" >&193
 }
@@ -73,6 +74,7 @@ run_clean() {
   local status
   (
     exec >"$sink" 2>&1
+    printf 'B\0' >&191
     close_descriptors
     cd -- "$workdir" || cd /
     (exec 191>&-; export LC_ALL=$locale; eval "$1")
