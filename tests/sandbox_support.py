@@ -17,6 +17,7 @@ from swe_srl.types import Limits, SandboxSpec
 KINDS = [
     pytest.param("local", marks=pytest.mark.sandbox),
     pytest.param("docker", marks=pytest.mark.docker),
+    pytest.param("podman", marks=pytest.mark.podman),  # the Docker sandbox over Podman's socket
 ]
 LIMITS = Limits(processes=96, memory_mb=256, command_seconds=30, output_bytes=4000)
 FILES = {"README.md": "hello\n", "src/tool.py": "VALUE = 1\n", "src/gone/old.txt": "old\n"}
@@ -36,8 +37,13 @@ def repository(folder: Path) -> Path:
     return prepare_repository(f"dir:{write_tree(folder / 'tree')}", cache=folder / "cache").path
 
 
+def sandbox_of(kind: str) -> str:
+    """The product's name for the sandbox of a kind of `KINDS`."""
+    return "local" if kind == "local" else "docker"
+
+
 def new_sandbox(kind: str, repository: Path, limits: Limits = LIMITS) -> SessionSandbox:
-    made = make_sandbox(kind, SandboxSpec(repository=str(repository), limits=limits))
+    made = make_sandbox(sandbox_of(kind), SandboxSpec(repository=str(repository), limits=limits))
     assert isinstance(made, SessionSandbox)
     return made
 

@@ -33,7 +33,17 @@ from swe_srl.sandboxes.launch import (
 from swe_srl.sandboxes.local import LocalSandbox
 from swe_srl.sandboxes.local_transport import LocalTransport
 from swe_srl.types import Limits, SandboxSpec
-from tests.sandbox_support import KINDS, assert_well, is_root, new_sandbox, opened, output, processes, repository
+from tests.sandbox_support import (
+    KINDS,
+    assert_well,
+    is_root,
+    new_sandbox,
+    opened,
+    output,
+    processes,
+    repository,
+    sandbox_of,
+)
 
 pytestmark = pytest.mark.timeout(120)
 NAP = str(70_000 + os.getpid())  # seconds: nobody else's
@@ -303,7 +313,9 @@ def test_owner_killed(kind: str, repo: Path) -> None:
     """`kill -9` of the owner ends the sandbox's processes; `sweep` removes what is left."""
     root = str(Path(__file__).resolve().parent.parent)
     env = {**os.environ, "PYTHONPATH": os.pathsep.join([root, *sys.path])}
-    owner = subprocess.Popen([sys.executable, "-c", OWNER, kind, str(repo), NAP], stdout=subprocess.PIPE, env=env)
+    owner = subprocess.Popen(
+        [sys.executable, "-c", OWNER, sandbox_of(kind), str(repo), NAP], stdout=subprocess.PIPE, env=env
+    )
     try:
         assert owner.stdout is not None and owner.stdout.readline() == b"ready\n"
         _wait_for(2)
@@ -313,8 +325,8 @@ def test_owner_killed(kind: str, repo: Path) -> None:
     _wait_for(0)
     sweep()
     assert not list(runtime_folder().glob(f"*-{owner.pid}-*"))
-    if kind == "docker":
-        assert _containers_of(owner.pid) == b""
+    if kind != "local":
+        assert _containers_of(kind, owner.pid) == b""
 
 
 def _wait_for(count: int) -> None:
@@ -609,13 +621,15 @@ def test_open_sandboxes_are_closed_at_exit(kind: str, repo: Path) -> None:
     code = OWNER.replace("time.sleep(600)", "sys.exit(3)")
     root = str(Path(__file__).resolve().parent.parent)
     env = {**os.environ, "PYTHONPATH": os.pathsep.join([root, *sys.path])}
-    done = subprocess.Popen([sys.executable, "-c", code, kind, str(repo), NAP], stdout=subprocess.PIPE, env=env)
+    done = subprocess.Popen(
+        [sys.executable, "-c", code, sandbox_of(kind), str(repo), NAP], stdout=subprocess.PIPE, env=env
+    )
     done.communicate()
     assert done.returncode == 3
     _wait_for(0)
     assert not list(runtime_folder().glob(f"*-{done.pid}-*"))
-    if kind == "docker":
-        assert _containers_of(done.pid) == b""
+    if kind != "local":
+        assert _containers_of(kind, done.pid) == b""
 
 
 def test_no_time_limit(shared: SessionSandbox) -> None:
@@ -627,6 +641,6 @@ def test_no_time_limit(shared: SessionSandbox) -> None:
         session.limits = limits
 
 
-def _containers_of(pid: int) -> bytes:
+def _containers_of(kind: str, pid: int) -> bytes:
     name = f"name=swe-srl-{pid}-"
-    return subprocess.run(["docker", "ps", "-aq", "--filter", name], capture_output=True, check=True).stdout
+    return subprocess.run([kind, "ps", "-aq", "--filter", name], capture_output=True, check=True).stdout

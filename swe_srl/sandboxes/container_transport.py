@@ -172,6 +172,8 @@ class ContainerTransport:
     def close(self) -> None:
         """Drop the connections."""
         for connection in self._sockets:
+            raw = getattr(connection, "_sock", connection)
             with contextlib.suppress(OSError):
-                connection.close()
+                connection.close()  # a file over the socket, which the engine's client keeps open
+                raw.close()
         self._sockets = []
