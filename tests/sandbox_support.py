@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -76,3 +77,13 @@ def processes(sandbox: SessionSandbox) -> list[str]:
 
 def is_root() -> bool:
     return os.geteuid() == 0
+
+
+def libraries_of(*programs: str) -> list[str]:
+    """The programs, and the libraries they load."""
+    files = set()
+    for program in programs:
+        path = f"/usr/bin/{program}"
+        listing = subprocess.run(["ldd", path], capture_output=True, text=True, check=True).stdout
+        files |= {path, *(word for word in listing.split() if word.startswith("/"))}
+    return sorted(files)

@@ -37,6 +37,7 @@ from tests.sandbox_support import (
     KINDS,
     assert_well,
     is_root,
+    libraries_of,
     new_sandbox,
     opened,
     output,
@@ -474,7 +475,7 @@ def test_unpacked_image_as_root_file_system(repo: Path, tmp_path: Path) -> None:
         (root / folder).mkdir(parents=True)
     (root / "bin").symlink_to("usr/bin")
     needed = subprocess.run(
-        ["cp", "-rL", "--parents", *_needed_by("bash", "cat", "ls"), str(root)],
+        ["cp", "-rL", "--parents", *libraries_of("bash", "cat", "ls"), str(root)],
         check=False,
         capture_output=True,
     )
@@ -488,16 +489,6 @@ def test_unpacked_image_as_root_file_system(repo: Path, tmp_path: Path) -> None:
         assert sandbox.run("cat /opt/made").output == "x\n"
         assert sandbox.run("ls /usr/bin/git").exit_code != 0
     assert (root / "opt/made").read_text() == "in the image\n"
-
-
-def _needed_by(*programs: str) -> list[str]:
-    """The programs, and the libraries they load."""
-    files = set()
-    for program in programs:
-        path = f"/usr/bin/{program}"
-        listing = subprocess.run(["ldd", path], capture_output=True, text=True, check=True).stdout
-        files |= {path, *(word for word in listing.split() if word.startswith("/"))}
-    return sorted(files)
 
 
 def test_sweep_leaves_the_living_alone() -> None:

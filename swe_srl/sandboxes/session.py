@@ -45,6 +45,7 @@ class ShellSession:
         self._lock = threading.RLock()
         self._control = ControlReader()
         self._unsaid: list[str] = []  # losses that no observation has told yet
+        self._lost = False  # the last try to bring the shell back failed
 
     def start(self) -> None:
         """Start the supervisor and its worker, and restore the state when there is one."""
@@ -66,6 +67,7 @@ class ShellSession:
         output = OutputBuffer(self.limits.output_bytes)
         with self._lock:
             begin = time.monotonic()
+            self._revive()
             before, self._unsaid = self._unsaid, []
             ending = self._run("C", command, limit, output)
             note = self._recover(ending, limit)
@@ -94,6 +96,7 @@ class ShellSession:
         """
         output = OutputBuffer(limit)
         with self._lock:
+            self._revive()
             ending = self._run("H", script, timeout, output)
             if note := self._recover(ending, timeout):
                 self._unsaid.append(note)
@@ -120,6 +123,7 @@ class ShellSession:
         mark = secrets.token_hex(16)
         output = OutputBuffer(0)
         with self._lock:
+            self._revive()
             ending = self._run("C", dump_command(mark), KILL_SECONDS * 4, output)
             if ending.kind != "done":
                 self._recover(ending, KILL_SECONDS * 4)
@@ -236,6 +240,7 @@ class ShellSession:
 
     def _start_again(self) -> bool:
         """A new supervisor over the same files: whether the state was kept. What is still dying gets a moment."""
+        self._lost = True
         until = time.monotonic() + RESTART_SECONDS
         for pause in itertools.chain(RESTART_PAUSES, itertools.repeat(RESTART_PAUSES[-1])):
             try:
@@ -247,7 +252,14 @@ class ShellSession:
                 if time.monotonic() >= until:
                     raise
                 time.sleep(pause)
+        self._lost = False
         return self._restore()
+
+    def _revive(self) -> None:
+        """Bring back a shell that could not be brought back before."""
+        if self._lost:
+            kept = KEPT if self._start_again() else NOT_KEPT
+            self._unsaid.append(LOST_ALL.format(what="the shell was lost", kept=kept))
 
     def _await_worker(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds
