@@ -105,7 +105,9 @@ CASES = NO_INPUT | {
         "python3 -c 'import os\nwhile True:\n  try: os.fork()\n  except OSError: pass'", ".*"
     ),
     "memory hog in the shell": Case(
-        "x=xxxx; while :; do x=$x$x; done", rf".*\[the shell ended with exit code (2|137); it was restarted: {KEPT}", ANY
+        "x=xxxx; while :; do x=$x$x; done",
+        rf".*\[the shell ended with exit code (2|137); it was restarted: {KEPT}",
+        ANY,
     ),
     "memory hog beside it": Case("python3 -c 'x = bytearray(1 << 30)'", ".*", FAILS),
     "open-file hog": Case(
