@@ -38,10 +38,10 @@ class DockerSnapshot:
 
     def discard(self) -> None:
         """Remove the image. Idempotent; containers made from it keep running."""
-        from docker.errors import ImageNotFound
+        from docker.errors import NotFound
 
         client = engine()
-        with engine_errors("removing a snapshot"), contextlib.suppress(ImageNotFound):
+        with engine_errors("removing a snapshot"), contextlib.suppress(NotFound):
             client.images.remove(self.image, force=True)
         client.close()
 
