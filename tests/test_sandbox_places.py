@@ -20,7 +20,7 @@ from swe_srl.errors import ConfigError, PathOutsideWorkspaceError, SandboxError,
 from swe_srl.sandboxes import capabilities, cgroups, local_limits, local_transport, make_sandbox, sweep
 from swe_srl.sandboxes.base import SessionSandbox
 from swe_srl.sandboxes.cgroups import hierarchies
-from swe_srl.sandboxes.docker_sandbox import DockerSandbox, owner_labels
+from swe_srl.sandboxes.docker_sandbox import DockerSandbox, DockerSnapshot, owner_labels, sweep_containers
 from swe_srl.sandboxes.launch import (
     helper,
     is_gone,
@@ -635,3 +635,18 @@ def test_no_time_limit(shared: SessionSandbox) -> None:
 def _containers_of(kind: str, pid: int) -> bytes:
     name = f"name=swe-srl-{pid}-"
     return subprocess.run([kind, "ps", "-aq", "--filter", name], capture_output=True, check=True).stdout
+
+
+def test_snapshots_of_the_gone_are_swept(kind: str, repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if kind == "local":
+        left = runtime_folder() / f"snapshot-{DEAD}-abc"
+        left.mkdir()
+        sweep()
+        assert not left.exists()
+        return
+    monkeypatch.setattr("swe_srl.sandboxes.docker_sandbox.owner_name", lambda: DEAD)
+    with opened(kind, repo) as sandbox:
+        snapshot = sandbox.snapshot()
+        assert isinstance(snapshot, DockerSnapshot)
+        assert sweep_containers() >= 2  # the container, too
+        assert subprocess.run([kind, "image", "inspect", snapshot.image], capture_output=True).returncode != 0

@@ -195,7 +195,9 @@ def sweep_containers() -> int:
             if is_gone(container.labels.get(f"{LABEL}.owner", "")):
                 remove_container(container)
                 count += 1
-        for image in client.images.list(name=f"{LABEL}-snapshot", filters=filters):
+        for image in client.images.list(
+            filters={"label": f"{LABEL}=sandbox"}
+        ):  # Podman finds none by two labels or a name
             if is_gone(image.labels.get(f"{LABEL}.owner", "")):
                 client.images.remove(image.id, force=True)
                 count += 1
