@@ -6,17 +6,20 @@
 #   SWE_SRL_BASE_IMAGE   tag to make (default swe-srl-base:bookworm)
 #   SWE_SRL_BASE_SUITE   Debian suite (default bookworm)
 #   SWE_SRL_BASE_SOURCE  Debian source, when apt names none for that suite
+#   SWE_SRL_BASE_ENGINE  docker (default) or podman
 set -euo pipefail
 
+engine=${SWE_SRL_BASE_ENGINE:-docker}
 image=${SWE_SRL_BASE_IMAGE:-swe-srl-base:bookworm}
 suite=${SWE_SRL_BASE_SUITE:-bookworm}
 packages=python3,python3-venv,python3-pip,git,procps,patch,ca-certificates
 
 fail() { echo "make-base-image: $1" >&2; exit "${2:-1}"; }
 
-command -v docker >/dev/null || fail "no docker client: install docker.io (Debian) or Docker Engine"
-docker info >/dev/null 2>&1 || fail "no Docker engine answers: start it (as root: 'dockerd &'), or join the docker group"
-if [ "${1:-}" != --force ] && docker image inspect "$image" >/dev/null 2>&1; then
+case $engine in docker | podman) ;; *) fail "SWE_SRL_BASE_ENGINE is docker or podman, not $engine" ;; esac
+command -v "$engine" >/dev/null || fail "no $engine client: install it (Debian: docker.io, podman)"
+"$engine" info >/dev/null 2>&1 || fail "no $engine engine answers: start it (as root: 'dockerd &'), or join the docker group"
+if [ "${1:-}" != --force ] && "$engine" image inspect "$image" >/dev/null 2>&1; then
     echo "$image is there already (--force makes it anew)"
     exit 0
 fi
@@ -51,10 +54,10 @@ rm -rf "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/* "$root"/var/log/* "$r
 rm -f "$root/etc/hostname" "$root/etc/resolv.conf" "$root/etc/machine-id"
 touch "$root/etc/machine-id"
 
-raw=$(tar --numeric-owner --one-file-system -C "$root" -c . | docker import \
+raw=$(tar --numeric-owner --one-file-system -C "$root" -c . | "$engine" import \
     --message "Debian $suite with Python and git, made by swe-srl" -)
 # STOPSIGNAL, so that `docker stop` of a process that ignores SIGTERM takes no ten seconds; `docker import` cannot set it.
-DOCKER_BUILDKIT=0 docker build --quiet --network none --tag "$image" - >/dev/null 2>"$work/log" <<DOCKERFILE ||
+DOCKER_BUILDKIT=0 "$engine" build --quiet --network none --tag "$image" - >/dev/null 2>"$work/log" <<DOCKERFILE ||
 FROM $raw
 ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8
 LABEL swe-srl.image=base
@@ -62,4 +65,4 @@ STOPSIGNAL SIGKILL
 CMD ["/bin/bash"]
 DOCKERFILE
     { cat "$work/log" >&2; fail "docker build of the image's settings failed"; }
-docker image inspect --format "$image: {{.Id}}, {{.Size}} bytes" "$image"
+"$engine" image inspect --format "$image: {{.Id}}, {{.Size}} bytes" "$image"

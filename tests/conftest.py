@@ -6,12 +6,15 @@ SWE_SRL_SHARED=FOLDER            where the real-input data is (default: `../shar
 
 from __future__ import annotations
 
+import atexit
 import importlib.util
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Callable, Generator
 from functools import lru_cache
 from pathlib import Path
@@ -21,6 +24,8 @@ from browser import browser_path
 
 ROOT = Path(__file__).resolve().parent.parent
 BASE_IMAGE = os.environ.get("SWE_SRL_BASE_IMAGE", "swe-srl-base:bookworm")
+
+DOCKER_HOST = os.environ.get("DOCKER_HOST")
 
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -58,6 +63,44 @@ def _missing_docker() -> str:
     return f"no base image {BASE_IMAGE} (docker/make-base-image.sh makes it)" if problem else ""
 
 
+def _missing_podman() -> str:
+    if shutil.which("podman") is None:
+        return "no podman (apt-get install podman)"
+    if os.geteuid() != 0:
+        return "only root's Podman is tested"
+    problem = _run("podman", "image", "exists", f"localhost/{BASE_IMAGE}")
+    return f"no base image {BASE_IMAGE} in Podman (docker save {BASE_IMAGE} | podman load)" if problem else ""
+
+
+@lru_cache
+def podman_socket() -> str:
+    """Address of a `podman system service` of this process's own."""
+    folder = Path(tempfile.mkdtemp(prefix="swe-srl-podman-"))
+    # Podman raises these two limits of a container far above its own, which a root without CAP_SYS_RESOURCE may not do.
+    (folder / "containers.conf").write_text('[containers]\ndefault_ulimits = ["nofile=1024:1024", "nproc=8192:8192"]\n')
+    socket = folder / "podman.sock"
+    with (folder / "log").open("w") as log:
+        service = subprocess.Popen(
+            ["podman", "system", "service", "--time=0", f"unix://{socket}"],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env={**os.environ, "CONTAINERS_CONF": str(folder / "containers.conf")},
+        )
+
+    def end() -> None:
+        service.terminate()
+        service.wait()
+        shutil.rmtree(folder, ignore_errors=True)
+
+    atexit.register(end)
+    for _ in range(300):
+        if socket.exists():
+            break
+        time.sleep(0.1)
+    return f"unix://{socket}"
+
+
 def _missing_gpu() -> str:
     if importlib.util.find_spec("torch") is None:
         return "torch is not installed"
@@ -84,6 +127,7 @@ def _missing_shared() -> str:
 MISSING: dict[str, Callable[[], str]] = {
     "sandbox": lru_cache(_missing_sandbox),
     "docker": lru_cache(_missing_docker),
+    "podman": lru_cache(_missing_podman),
     "gpu": lru_cache(_missing_gpu),
     "hub": lru_cache(_missing_hub),
     "shared": lru_cache(_missing_shared),
@@ -122,6 +166,17 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
                 pytest.fail(f"SWE_SRL_REQUIRE has {name}, but the test would be skipped: {reason}", pytrace=False)
             item.user_properties.append(("lacks", name))
             pytest.skip(f"{name}: {reason}")
+    _use_engine(podman="podman" in wanted)
+
+
+def _use_engine(podman: bool) -> None:
+    """Before the fixtures of a test: which engine the Docker sandbox finds."""
+    if podman:
+        os.environ["DOCKER_HOST"] = podman_socket()
+    elif os.environ.get("DOCKER_HOST") != DOCKER_HOST:
+        os.environ.pop("DOCKER_HOST", None)
+        if DOCKER_HOST is not None:
+            os.environ["DOCKER_HOST"] = DOCKER_HOST
 
 
 @pytest.hookimpl(wrapper=True)

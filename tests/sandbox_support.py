@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from swe_srl.types import Limits, SandboxSpec
 KINDS = [
     pytest.param("local", marks=pytest.mark.sandbox),
     pytest.param("docker", marks=pytest.mark.docker),
+    pytest.param("podman", marks=pytest.mark.podman),  # the Docker sandbox over Podman's socket
 ]
 LIMITS = Limits(processes=96, memory_mb=256, command_seconds=30, output_bytes=4000)
 FILES = {"README.md": "hello\n", "src/tool.py": "VALUE = 1\n", "src/gone/old.txt": "old\n"}
@@ -36,8 +38,13 @@ def repository(folder: Path) -> Path:
     return prepare_repository(f"dir:{write_tree(folder / 'tree')}", cache=folder / "cache").path
 
 
+def sandbox_of(kind: str) -> str:
+    """The product's name for the sandbox of a kind of `KINDS`."""
+    return "local" if kind == "local" else "docker"
+
+
 def new_sandbox(kind: str, repository: Path, limits: Limits = LIMITS) -> SessionSandbox:
-    made = make_sandbox(kind, SandboxSpec(repository=str(repository), limits=limits))
+    made = make_sandbox(sandbox_of(kind), SandboxSpec(repository=str(repository), limits=limits))
     assert isinstance(made, SessionSandbox)
     return made
 
@@ -70,3 +77,13 @@ def processes(sandbox: SessionSandbox) -> list[str]:
 
 def is_root() -> bool:
     return os.geteuid() == 0
+
+
+def libraries_of(*programs: str) -> list[str]:
+    """The programs, and the libraries they load."""
+    files = set()
+    for program in programs:
+        path = f"/usr/bin/{program}"
+        listing = subprocess.run(["ldd", path], capture_output=True, text=True, check=True).stdout
+        files |= {path, *(word for word in listing.split() if word.startswith("/"))}
+    return sorted(files)

@@ -22,7 +22,7 @@ from swe_srl.envs import places as places_module
 from swe_srl.errors import ConfigError, DefinitionNotFoundError, SandboxError, TaskError
 from swe_srl.testing import FakeSandbox
 from swe_srl.types import Action, CommandResult, SandboxSpec, Task
-from tests.sandbox_support import KINDS, write_tree
+from tests.sandbox_support import KINDS, sandbox_of, write_tree
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -55,7 +55,7 @@ def faked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[FakeSandbox]]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_check_env(kind: str, tmp_path: Path) -> None:
     register_envs()
-    env = SweEnv([task(tmp_path)], sandbox=kind, render_mode="ansi")
+    env = SweEnv([task(tmp_path)], sandbox=sandbox_of(kind), render_mode="ansi")
     check_env(env)
     env.close()
 

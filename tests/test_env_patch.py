@@ -18,7 +18,7 @@ from swe_srl.sandboxes.docker_sandbox import BASE_IMAGE
 from swe_srl.sandboxes.repository import git, prepare_repository
 from swe_srl.testing import FakeSandbox
 from swe_srl.types import Limits, SandboxSpec, Task
-from tests.sandbox_support import KINDS, write_tree
+from tests.sandbox_support import KINDS, sandbox_of, write_tree
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -36,7 +36,7 @@ def tasks(tmp_path_factory: pytest.TempPathFactory) -> list[Task]:
 
 @pytest.fixture(scope="module", params=KINDS)
 def env(request: pytest.FixtureRequest, tasks: list[Task]) -> Iterator[SweEnv]:
-    made = SweEnv(tasks, sandbox=request.param, max_turns=0)
+    made = SweEnv(tasks, sandbox=sandbox_of(request.param), max_turns=0)
     made.reset()
     yield made
     made.close()

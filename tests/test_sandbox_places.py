@@ -20,7 +20,7 @@ from swe_srl.errors import ConfigError, PathOutsideWorkspaceError, SandboxError,
 from swe_srl.sandboxes import capabilities, cgroups, local_limits, local_transport, make_sandbox, sweep
 from swe_srl.sandboxes.base import SessionSandbox
 from swe_srl.sandboxes.cgroups import hierarchies
-from swe_srl.sandboxes.docker_sandbox import DockerSandbox, owner_labels
+from swe_srl.sandboxes.docker_sandbox import DockerSandbox, DockerSnapshot, owner_labels, sweep_containers
 from swe_srl.sandboxes.launch import (
     helper,
     is_gone,
@@ -33,7 +33,18 @@ from swe_srl.sandboxes.launch import (
 from swe_srl.sandboxes.local import LocalSandbox
 from swe_srl.sandboxes.local_transport import LocalTransport
 from swe_srl.types import Limits, SandboxSpec
-from tests.sandbox_support import KINDS, assert_well, is_root, new_sandbox, opened, output, processes, repository
+from tests.sandbox_support import (
+    KINDS,
+    assert_well,
+    is_root,
+    libraries_of,
+    new_sandbox,
+    opened,
+    output,
+    processes,
+    repository,
+    sandbox_of,
+)
 
 pytestmark = pytest.mark.timeout(120)
 NAP = str(70_000 + os.getpid())  # seconds: nobody else's
@@ -303,7 +314,9 @@ def test_owner_killed(kind: str, repo: Path) -> None:
     """`kill -9` of the owner ends the sandbox's processes; `sweep` removes what is left."""
     root = str(Path(__file__).resolve().parent.parent)
     env = {**os.environ, "PYTHONPATH": os.pathsep.join([root, *sys.path])}
-    owner = subprocess.Popen([sys.executable, "-c", OWNER, kind, str(repo), NAP], stdout=subprocess.PIPE, env=env)
+    owner = subprocess.Popen(
+        [sys.executable, "-c", OWNER, sandbox_of(kind), str(repo), NAP], stdout=subprocess.PIPE, env=env
+    )
     try:
         assert owner.stdout is not None and owner.stdout.readline() == b"ready\n"
         _wait_for(2)
@@ -313,8 +326,8 @@ def test_owner_killed(kind: str, repo: Path) -> None:
     _wait_for(0)
     sweep()
     assert not list(runtime_folder().glob(f"*-{owner.pid}-*"))
-    if kind == "docker":
-        assert _containers_of(owner.pid) == b""
+    if kind != "local":
+        assert _containers_of(kind, owner.pid) == b""
 
 
 def _wait_for(count: int) -> None:
@@ -462,7 +475,7 @@ def test_unpacked_image_as_root_file_system(repo: Path, tmp_path: Path) -> None:
         (root / folder).mkdir(parents=True)
     (root / "bin").symlink_to("usr/bin")
     needed = subprocess.run(
-        ["cp", "-rL", "--parents", *_needed_by("bash", "cat", "ls"), str(root)],
+        ["cp", "-rL", "--parents", *libraries_of("bash", "cat", "ls"), str(root)],
         check=False,
         capture_output=True,
     )
@@ -476,16 +489,6 @@ def test_unpacked_image_as_root_file_system(repo: Path, tmp_path: Path) -> None:
         assert sandbox.run("cat /opt/made").output == "x\n"
         assert sandbox.run("ls /usr/bin/git").exit_code != 0
     assert (root / "opt/made").read_text() == "in the image\n"
-
-
-def _needed_by(*programs: str) -> list[str]:
-    """The programs, and the libraries they load."""
-    files = set()
-    for program in programs:
-        path = f"/usr/bin/{program}"
-        listing = subprocess.run(["ldd", path], capture_output=True, text=True, check=True).stdout
-        files |= {path, *(word for word in listing.split() if word.startswith("/"))}
-    return sorted(files)
 
 
 def test_sweep_leaves_the_living_alone() -> None:
@@ -573,7 +576,7 @@ def test_memory_is_bounded_by_process_where_a_group_cannot(
 
 @pytest.mark.sandbox
 def test_failed_start_leaves_nothing(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("swe_srl.sandboxes.local_transport.tmpfs_options", lambda limits: "size=nonsense")
+    monkeypatch.setattr("swe_srl.sandboxes.local_transport.tmpfs_options", lambda limits, in_group: "size=nonsense")
     before = _folders()
     with pytest.raises(SandboxUnavailableError, match="mount tmpfs"):
         new_sandbox("local", repo)
@@ -609,13 +612,15 @@ def test_open_sandboxes_are_closed_at_exit(kind: str, repo: Path) -> None:
     code = OWNER.replace("time.sleep(600)", "sys.exit(3)")
     root = str(Path(__file__).resolve().parent.parent)
     env = {**os.environ, "PYTHONPATH": os.pathsep.join([root, *sys.path])}
-    done = subprocess.Popen([sys.executable, "-c", code, kind, str(repo), NAP], stdout=subprocess.PIPE, env=env)
+    done = subprocess.Popen(
+        [sys.executable, "-c", code, sandbox_of(kind), str(repo), NAP], stdout=subprocess.PIPE, env=env
+    )
     done.communicate()
     assert done.returncode == 3
     _wait_for(0)
     assert not list(runtime_folder().glob(f"*-{done.pid}-*"))
-    if kind == "docker":
-        assert _containers_of(done.pid) == b""
+    if kind != "local":
+        assert _containers_of(kind, done.pid) == b""
 
 
 def test_no_time_limit(shared: SessionSandbox) -> None:
@@ -627,6 +632,21 @@ def test_no_time_limit(shared: SessionSandbox) -> None:
         session.limits = limits
 
 
-def _containers_of(pid: int) -> bytes:
+def _containers_of(kind: str, pid: int) -> bytes:
     name = f"name=swe-srl-{pid}-"
-    return subprocess.run(["docker", "ps", "-aq", "--filter", name], capture_output=True, check=True).stdout
+    return subprocess.run([kind, "ps", "-aq", "--filter", name], capture_output=True, check=True).stdout
+
+
+def test_snapshots_of_the_gone_are_swept(kind: str, repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if kind == "local":
+        left = runtime_folder() / f"snapshot-{DEAD}-abc"
+        left.mkdir()
+        sweep()
+        assert not left.exists()
+        return
+    monkeypatch.setattr("swe_srl.sandboxes.docker_sandbox.owner_name", lambda: DEAD)
+    with opened(kind, repo) as sandbox:
+        snapshot = sandbox.snapshot()
+        assert isinstance(snapshot, DockerSnapshot)
+        assert sweep_containers() >= 2  # the container, too
+        assert subprocess.run([kind, "image", "inspect", snapshot.image], capture_output=True).returncode != 0

@@ -23,7 +23,9 @@ from swe_srl.sandboxes.transport import (
 from swe_srl.types import SandboxSpec
 
 READ_BYTES = 1 << 18
+ENGINE_SECONDS = 120  # for the engine to answer a request
 STDOUT = 1
+ANSWER_SECONDS = 60  # for the engine to answer while a shell is started: it may be stalled
 RESTARTS = 10  # tries to reach the shell of a container whose state is changing
 REMEDY = (
     "Docker does not answer: install it (Debian: apt-get install docker.io), start its daemon (systemctl start docker, or "
@@ -41,7 +43,7 @@ def engine() -> Any:
     from docker.errors import DockerException
 
     try:
-        return DockerClient.from_env(timeout=120, version="auto")
+        return DockerClient.from_env(timeout=ENGINE_SECONDS, version="auto")
     except DockerException as error:
         raise SandboxUnavailableError(f"{REMEDY}. It said: {error}") from error
 
@@ -68,7 +70,7 @@ class ContainerTransport:
     def __init__(self, container: Any, spec: SandboxSpec, user: str, variables: dict[str, str]) -> None:
         self._container = container
         self._user = user
-        ulimit = ulimit_arguments(spec.limits, processes=False, memory=False)
+        ulimit = ulimit_arguments(spec.limits, processes=False, memory=False, file_size=True)
         self._variables = {name: value for name, value in SHELL_VARIABLES.items() if name != "PATH"}
         self._variables |= variables | dict(spec.env) | supervisor_variables(spec.workdir, True, ulimit)
         self._sockets: list[Any] = []  # the last one is in use; closing an earlier one could end the container
@@ -78,8 +80,13 @@ class ContainerTransport:
     def start(self) -> None:
         if self._killed:
             raise SandboxGoneError("the sandbox was closed")
-        with engine_errors("starting the sandbox's shell"):
-            self._sockets.append(self._execute(list(SUPERVISOR)))
+        api = self._container.client.api
+        api.timeout = ANSWER_SECONDS
+        try:
+            with engine_errors("starting the sandbox's shell"):
+                self._sockets.append(self._execute(list(SUPERVISOR)))
+        finally:
+            api.timeout = ENGINE_SECONDS
         self._raw = getattr(self._sockets[-1], "_sock", self._sockets[-1])
         self._buffer = b""
 
@@ -165,6 +172,8 @@ class ContainerTransport:
     def close(self) -> None:
         """Drop the connections."""
         for connection in self._sockets:
+            raw = getattr(connection, "_sock", connection)
             with contextlib.suppress(OSError):
-                connection.close()
+                connection.close()  # a file over the socket, which the engine's client keeps open
+                raw.close()
         self._sockets = []

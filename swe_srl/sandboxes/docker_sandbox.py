@@ -8,6 +8,7 @@ import platform
 import secrets
 import tarfile
 import tempfile
+import time
 from typing import Any
 
 from swe_srl.errors import ConfigError, SandboxError, SandboxUnavailableError
@@ -20,6 +21,7 @@ from swe_srl.types import Limits, SandboxSpec
 
 BASE_IMAGE = "swe-srl-base:bookworm"  # made by docker/make-base-image.sh
 LIFE_SECONDS = 6 * 3600  # a container ends by itself after this long
+REMOVAL_PAUSES = (0.1, 0.3, 1.0, 3.0, None)  # seconds after failed tries
 AGENT = 1000  # user and group in containers that get a repository copied in
 LABEL = "swe-srl"
 # The first process waits with builtins alone, so that killing every other process does not end the container. bash takes in
@@ -36,10 +38,10 @@ class DockerSnapshot:
 
     def discard(self) -> None:
         """Remove the image. Idempotent; containers made from it keep running."""
-        from docker.errors import ImageNotFound
+        from docker.errors import NotFound
 
         client = engine()
-        with engine_errors("removing a snapshot"), contextlib.suppress(ImageNotFound):
+        with engine_errors("removing a snapshot"), contextlib.suppress(NotFound):
             client.images.remove(self.image, force=True)
         client.close()
 
@@ -109,17 +111,29 @@ class DockerSandbox(SessionSandbox):
         return DockerSandbox(self.spec, snapshot=snapshot)
 
     def _release(self) -> None:
-        from docker.errors import APIError, NotFound
-
         try:
             with engine_errors("removing a container"):
-                self._container.remove(force=True, v=True)
-        except SandboxError as error:
-            cause = error.__cause__  # gone already, or going
-            if not isinstance(cause, NotFound) and not (isinstance(cause, APIError) and cause.status_code == 409):
-                raise
+                remove_container(self._container)
         finally:
             self._client.close()
+
+
+def remove_container(container: Any) -> None:
+    """Remove a container. One that is ending by itself may be refused for a moment (by Podman), or be going already."""
+    from docker.errors import APIError, NotFound
+
+    for pause in REMOVAL_PAUSES:
+        try:
+            container.remove(force=True, v=True)
+            return
+        except NotFound:
+            return
+        except APIError as error:
+            if error.status_code == 409:
+                return
+            if error.status_code < 500 or pause is None:
+                raise
+            time.sleep(pause)
 
 
 def check_spec(spec: SandboxSpec) -> None:
@@ -179,9 +193,11 @@ def sweep_containers() -> int:
         filters = {"label": [f"{LABEL}=sandbox", f"{LABEL}.host={platform.node()}"]}
         for container in client.containers.list(all=True, filters=filters, ignore_removed=True):
             if is_gone(container.labels.get(f"{LABEL}.owner", "")):
-                container.remove(force=True, v=True)
+                remove_container(container)
                 count += 1
-        for image in client.images.list(name=f"{LABEL}-snapshot", filters=filters):
+        for image in client.images.list(
+            filters={"label": f"{LABEL}=sandbox"}
+        ):  # Podman finds none by two labels or a name
             if is_gone(image.labels.get(f"{LABEL}.owner", "")):
                 client.images.remove(image.id, force=True)
                 count += 1

@@ -38,7 +38,6 @@ class OutputReader:
     output: OutputBuffer
     end_mark: bytes
     start_mark: bytes = b""
-    begun: bool = False  # the worker has taken the command up
     ended: bool = False
     _carry: bytes = b""
 
@@ -86,6 +85,7 @@ class ControlReader:
     """
 
     state: ShellState = field(default_factory=ShellState)
+    begun: bool = False  # whether a `B` came since this was last set
     _data: bytes = b""
 
     def feed(self, data: bytes) -> list[bytes]:
@@ -113,6 +113,7 @@ class ControlReader:
                 self._keep(message[1:], exports)
             if kind:
                 found.append(message)
+            self.begun = self.begun or kind == b"B"
             self._data = rest
         return found
 

@@ -11,6 +11,7 @@ from swe_srl.sandboxes.cgroups import hierarchies
 from swe_srl.types import Limits
 
 INODES_PER_MB = 128
+FILES_OF_MEMORY = 70  # percent of a sandbox's memory that its files may take
 
 
 @cache
@@ -30,9 +31,16 @@ def disk_is_bounded() -> bool:
     return os.geteuid() == 0 or kernel() >= (6, 6)
 
 
-def tmpfs_options(limits: Limits) -> str:
-    """Size and inode bounds of the writable layer; 0 MB means unbounded."""
-    return f"size={limits.disk_mb}m,nr_inodes={limits.disk_mb * INODES_PER_MB}"
+def tmpfs_options(limits: Limits, in_group: bool) -> str:
+    """Size and inode bounds of the writable layer; 0 MB means unbounded.
+
+    In a control group that bounds memory, files count as memory: a part of it is left for processes, or a full disk could end
+    every shell for good.
+    """
+    size = limits.disk_mb
+    if in_group and limits.memory_mb:
+        size = min(size or limits.memory_mb, limits.memory_mb * FILES_OF_MEMORY // 100)
+    return f"size={size}m,nr_inodes={size * INODES_PER_MB}"
 
 
 def enforced() -> dict[str, str]:

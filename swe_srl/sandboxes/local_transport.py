@@ -102,7 +102,7 @@ class LocalTransport:
 
     def _request(self) -> dict[str, object]:
         limits = self._spec.limits
-        ulimit = ulimit_arguments(limits, rlimits_processes(), memory=not self._group.memory)
+        ulimit = ulimit_arguments(limits, rlimits_processes(), not self._group.memory, not disk_is_bounded())
         variables = SHELL_VARIABLES | ({} if self._spec.root else {"HOME": HOME, "USER": "agent"})
         if not self._spec.root and (prefix := extra_python()):
             variables["PATH"] = f"{prefix}/bin:{variables['PATH']}"
@@ -111,7 +111,7 @@ class LocalTransport:
             "do": "launch",
             "id": self.folder.name,
             "layer": str(self.folder / "layer"),
-            "tmpfs": tmpfs_options(limits) if disk_is_bounded() else "",
+            "tmpfs": tmpfs_options(limits, self._group.memory) if disk_is_bounded() else "",
             "snapshot": str(self._snapshot or ""),
             "parts": PARTS,
             "lowers": self._lowers,

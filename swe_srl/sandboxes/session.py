@@ -8,6 +8,7 @@ and puts them back whenever the worker had to be replaced.
 
 from __future__ import annotations
 
+import itertools
 import secrets
 import threading
 import time
@@ -16,29 +17,21 @@ from dataclasses import dataclass
 from swe_srl.errors import SandboxError
 from swe_srl.sandboxes.framing import ControlReader, OutputReader, ShellState, command_bytes, message
 from swe_srl.sandboxes.output import OutputBuffer, decode
+from swe_srl.sandboxes.patience import Ending, Kind, Patience, begin_seconds
 from swe_srl.sandboxes.shell_state import dump_command, reduced_script, restore_script
 from swe_srl.sandboxes.transport import SandboxGoneError, Transport, TransportClosedError
 from swe_srl.types import CommandResult, Limits
 
 START_SECONDS = 60.0  # for a new supervisor to report that its worker is ready
 COMMAND_CHARACTERS = 20_000_000
-RESTART_PAUSES = (0.2, 0.5, 1.0, 2.0)  # seconds after failed tries
+RESTART_PAUSES = (0.2, 0.5, 1.0, 2.0)  # seconds after failed tries; the last one again and again
+RESTART_SECONDS = 45.0  # of tries: an engine may be starting again
 UNLIMITED = 1e7  # seconds
 KILL_SECONDS = 5.0  # for a supervisor to kill everything and start a new worker
 LOST_ALL = "[{what}; every process was ended, background jobs too, and the shell was restarted: {kept}]"
 LOST_SHELL = "[{what}; it was restarted: {kept}]"
 KEPT = "directory and exported variables are kept"
 NOT_KEPT = "directory and exported variables could not be kept"
-
-
-@dataclass
-class _Ending:
-    """How a command ended: `kind` is "done", "exit" (the worker is gone), "timeout", "silence" or "closed" (everything is
-    gone); `begun` is whether the worker had taken the command up."""
-
-    kind: str
-    exit_code: int | None = None
-    begun: bool = True
 
 
 @dataclass
@@ -52,6 +45,7 @@ class ShellSession:
         self._lock = threading.RLock()
         self._control = ControlReader()
         self._unsaid: list[str] = []  # losses that no observation has told yet
+        self._lost = False  # the last try to bring the shell back failed
 
     def start(self) -> None:
         """Start the supervisor and its worker, and restore the state when there is one."""
@@ -73,6 +67,7 @@ class ShellSession:
         output = OutputBuffer(self.limits.output_bytes)
         with self._lock:
             begin = time.monotonic()
+            self._revive()
             before, self._unsaid = self._unsaid, []
             ending = self._run("C", command, limit, output)
             note = self._recover(ending, limit)
@@ -101,10 +96,11 @@ class ShellSession:
         """
         output = OutputBuffer(limit)
         with self._lock:
+            self._revive()
             ending = self._run("H", script, timeout, output)
             if note := self._recover(ending, timeout):
                 self._unsaid.append(note)
-            if ending.kind == "closed":
+            if ending.kind in ("closed", "exit", "stuck", "unmarked"):  # the shell was lost over something else
                 output = OutputBuffer(limit)
                 ending = self._run("H", script, timeout, output)
                 self._recover(ending, timeout)
@@ -113,7 +109,9 @@ class ShellSession:
     def restart(self) -> None:
         """Kill every process and start a new worker, with the directory and the exported variables."""
         with self._lock:
-            if self._new_worker("K") is None:
+            if self._new_worker("K"):
+                self._restore()
+            else:
                 self._start_again()
 
     def shell_state(self) -> str:
@@ -125,6 +123,7 @@ class ShellSession:
         mark = secrets.token_hex(16)
         output = OutputBuffer(0)
         with self._lock:
+            self._revive()
             ending = self._run("C", dump_command(mark), KILL_SECONDS * 4, output)
             if ending.kind != "done":
                 self._recover(ending, KILL_SECONDS * 4)
@@ -137,8 +136,9 @@ class ShellSession:
         with self._lock:
             self._recover(self._run("C", script, KILL_SECONDS * 4, OutputBuffer(4096)), KILL_SECONDS * 4)
 
-    def _run(self, kind: str, command: str, seconds: float, output: OutputBuffer) -> _Ending:
+    def _run(self, kind: str, command: str, seconds: float, output: OutputBuffer) -> Ending:
         nonce = secrets.token_hex(16)
+        self._control.begun = False
         reader = OutputReader(output, nonce.encode())
         try:
             header, reader.start_mark = self.transport.open_sink()
@@ -148,49 +148,50 @@ class ShellSession:
                 reader.flush()
                 self.transport.close_sink()
         except TransportClosedError:
-            return _Ending("closed", None, reader.begun)
+            return Ending("closed", None, self._control.begun)
 
     def _exchange(
         self, kind: str, header: str, command: str, nonce: str, seconds: float, reader: OutputReader
-    ) -> _Ending:
+    ) -> Ending:
         body = command_bytes(command)
-        deadline = time.monotonic() + seconds
+        patience = Patience(seconds, self.limits.silent_seconds, len(body))
         try:
-            self.transport.send(message(kind, header, body) + nonce.encode(), max(seconds, 1.0))
+            self.transport.send(message(kind, header, body) + nonce.encode(), min(seconds, begin_seconds(len(body))))
         except TimeoutError:
-            return _Ending("timeout")
-        return self._collect(nonce, deadline, reader)
+            return self._out_of(patience.left()[0])
+        return self._collect(nonce, patience, reader)
 
-    def _collect(self, nonce: str, deadline: float, reader: OutputReader) -> _Ending:
+    def _collect(self, nonce: str, patience: Patience, reader: OutputReader) -> Ending:
         """Read both streams until the command's report and its output's end are here."""
         exit_code: int | None = None
         lost: int | None = None
         done = False
-        silent_since = time.monotonic()
         while not (done and reader.ended):
-            now = time.monotonic()
-            if now >= deadline:
-                return _Ending("timeout")
-            wait = min(deadline - now, 3600.0)
-            if self.limits.silent_seconds and not done:
-                wait = min(wait, silent_since + self.limits.silent_seconds - now)
-                if wait <= 0:
-                    return _Ending("silence")
+            reason, wait = patience.left()
+            if wait <= 0:
+                return self._out_of(reason, exit_code if reason == "unmarked" else None)
             for chunk in self.transport.receive(wait):
                 if chunk.stream == "output":
-                    silent_since = time.monotonic() if reader.feed(chunk.data) else silent_since
+                    if reader.feed(chunk.data):
+                        patience.said()
                     continue
                 for report in self._control.feed(chunk.data):
                     if report.startswith(b"X"):
                         lost = int(report[1:])
-                    reader.begun = reader.begun or report == b"B"
                     if report.startswith(b"D" + nonce.encode()):
                         exit_code = int(report.split(b" ")[-1])
                         done = True
+                        patience.done()
+                if self._control.begun:
+                    patience.begun()
             if lost is not None:
                 self._drain_lost(reader)
-                return _Ending("exit", lost, reader.begun)
-        return _Ending("done", exit_code)
+                return Ending("exit", lost, self._control.begun)
+        return Ending("done", exit_code)
+
+    @staticmethod
+    def _out_of(reason: Kind, exit_code: int | None = None) -> Ending:
+        return Ending(reason, exit_code, begun=reason != "stuck")
 
     def _drain_lost(self, reader: OutputReader) -> None:
         """The worker is gone before it could mark the end of the output: let the supervisor mark it."""
@@ -203,34 +204,34 @@ class ShellSession:
                 else:
                     self._control.feed(chunk.data)
 
-    def _recover(self, ending: _Ending, limit: float) -> str:
+    def _recover(self, ending: Ending, limit: float) -> str:
         """Bring the session back after a command that did not end well; what is to be told about it."""
         if ending.kind == "done":
             return ""
-        if ending.kind == "exit":
-            kept = self._new_worker("W")
-            if kept is not None:
-                what = f"the shell ended with exit code {ending.exit_code}"
-                return LOST_SHELL.format(what=what, kept=KEPT if kept else NOT_KEPT)
-        what = "the shell was lost"
-        kept = None
-        if ending.kind in ("timeout", "silence"):
-            what = f"the command was killed after {limit:g} seconds"
-            if ending.kind == "silence":
-                what = f"the command was killed after {self.limits.silent_seconds:g} seconds without output"
-            kept = self._new_worker("K")
-        if kept is None:
-            kept = self._start_again()
+        if ending.kind == "exit" and self._new_worker("W"):
+            ending.begun = ending.begun or self._control.begun
+            kept = self._restore()
+            what = f"the shell ended with exit code {ending.exit_code}"
+            return LOST_SHELL.format(what=what, kept=KEPT if kept else NOT_KEPT)
+        ready = ending.kind not in ("exit", "closed") and self._new_worker("K")
+        what = {
+            "timeout": f"the command was killed after {limit:g} seconds",
+            "silence": f"the command was killed after {self.limits.silent_seconds:g} seconds without output",
+            "stuck": "the shell did not answer",
+            "unmarked": "the end of the output was lost",
+        }.get(ending.kind, "the shell was lost")
+        ending.begun = ending.begun or self._control.begun  # late news
+        kept = self._restore() if ready else self._start_again()
         return LOST_ALL.format(what=what, kept=KEPT if kept else NOT_KEPT)
 
-    def _new_worker(self, kind: str) -> bool | None:
-        """Have the supervisor start a worker: whether the state was kept, or None when it did not work."""
+    def _new_worker(self, kind: str) -> bool:
+        """Have the supervisor start a worker: whether one is ready."""
         try:
             self.transport.send(message(kind), KILL_SECONDS)
             self._await_worker(KILL_SECONDS)
         except (TimeoutError, SandboxError):
-            return None
-        return self._restore()
+            return False
+        return True
 
     def _begin(self) -> None:
         self._control.forget()
@@ -239,17 +240,26 @@ class ShellSession:
 
     def _start_again(self) -> bool:
         """A new supervisor over the same files: whether the state was kept. What is still dying gets a moment."""
-        for pause in RESTART_PAUSES:
+        self._lost = True
+        until = time.monotonic() + RESTART_SECONDS
+        for pause in itertools.chain(RESTART_PAUSES, itertools.repeat(RESTART_PAUSES[-1])):
             try:
                 self._begin()
                 break
             except SandboxGoneError:
                 raise
             except SandboxError:
+                if time.monotonic() >= until:
+                    raise
                 time.sleep(pause)
-        else:
-            self._begin()
+        self._lost = False
         return self._restore()
+
+    def _revive(self) -> None:
+        """Bring back a shell that could not be brought back before."""
+        if self._lost:
+            kept = KEPT if self._start_again() else NOT_KEPT
+            self._unsaid.append(LOST_ALL.format(what="the shell was lost", kept=kept))
 
     def _await_worker(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds

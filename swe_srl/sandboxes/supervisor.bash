@@ -74,6 +74,7 @@ next_sink() {
   ((relay)) || return 0
   if ! relay_is_free; then
     retire_relay
+    [[ -e /proc/$next_relay/fd/0 ]] || { exec {next_pipe}>&-; prepare_relay; } # somebody has killed it
     pipe=$next_pipe relay_pid=$next_relay next_pipe=
   fi
   settled=1 sink=/proc/$$/fd/$pipe
@@ -84,6 +85,7 @@ run_clean() {
   local status
   (
     exec >"$sink" 2>&1
+    printf 'B\0' >&191
     close_descriptors
     cd -- "$workdir" || cd /
     (exec 191>&-; export LC_ALL=$locale; eval "$1")

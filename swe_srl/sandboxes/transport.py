@@ -118,9 +118,14 @@ def supervisor_variables(workdir: str, relay: bool, ulimit: str) -> dict[str, st
     return scripts | {"relay": str(int(relay)), "limits": ulimit, "workdir": workdir}
 
 
-def ulimit_arguments(limits: Limits, processes: bool, memory: bool) -> str:
-    """Arguments of bash's `ulimit` for the limits that resource limits enforce."""
+def ulimit_arguments(limits: Limits, processes: bool, memory: bool, file_size: bool) -> str:
+    """Arguments of bash's `ulimit` for the limits that resource limits enforce.
+
+    Where nothing bounds the disk, `file_size` bounds each file to the size of the disk.
+    """
     parts = ["-c 0"]
+    if file_size and limits.disk_mb:
+        parts.append(f"-f {limits.disk_mb * 1024}")
     if limits.open_files:
         parts.append(f"-n {limits.open_files}")
     if processes and limits.processes:

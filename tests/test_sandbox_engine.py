@@ -1,0 +1,154 @@
+"""An engine that stalls, restarts, or loses the container in mid-command: a second one of our own, which may be hurt."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from swe_srl.errors import SandboxError
+from swe_srl.sandboxes import session as session_module
+from swe_srl.sandboxes.docker_sandbox import DockerSandbox, sweep_containers
+from swe_srl.types import SandboxSpec
+from tests.sandbox_support import is_root, libraries_of, output
+
+pytestmark = [
+    pytest.mark.docker,
+    pytest.mark.timeout(240),
+    pytest.mark.skipif(not is_root(), reason="only root can start an engine"),
+]
+PROGRAMS = ("bash", "cat", "sleep", "base64", "readlink", "dirname", "mkdir")
+
+
+class Engine:
+    """A Docker engine with folders and a socket of its own, without network, and an image of a few programs."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.host = f"unix://{folder}/docker.sock"
+        self.start()
+        root = folder / "root"
+        (root / "testbed").mkdir(parents=True)
+        (root / "tmp").mkdir()
+        (root / "bin").symlink_to("usr/bin")
+        subprocess.run(["cp", "-rL", "--parents", *libraries_of(*PROGRAMS), str(root)], check=True)
+        archive = subprocess.run(["tar", "-C", str(root), "-c", "."], capture_output=True, check=True).stdout
+        subprocess.run(["docker", "--host", self.host, "import", "-", "tiny:1"], input=archive, check=True)
+
+    def start(self) -> None:
+        folders = [f"--{name}={self.folder / name}" for name in ("data-root", "exec-root")]
+        command = ["dockerd", *folders, f"--pidfile={self.folder}/pid", f"--host={self.host}", "--bridge=none"]
+        with (self.folder / "log").open("a") as log:
+            self.process = subprocess.Popen(
+                [*command, "--iptables=false", "--containerd-namespace=swe-srl-test"],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        for _ in range(600):
+            if subprocess.run(["docker", "--host", self.host, "version"], capture_output=True).returncode == 0:
+                return
+            assert self.process.poll() is None, (self.folder / "log").read_text()[-2000:]
+            time.sleep(0.1)
+        raise AssertionError("the engine did not start")
+
+    def stop(self) -> None:
+        self.process.send_signal(signal.SIGCONT)
+        self.process.terminate()
+        self.process.wait()
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    engine = Engine(tmp_path_factory.mktemp("engine"))
+    yield engine
+    engine.stop()
+    shutil.rmtree(engine.folder, ignore_errors=True)
+
+
+@pytest.fixture
+def sandbox(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[DockerSandbox]:
+    monkeypatch.setenv("DOCKER_HOST", engine.host)
+    sandbox = DockerSandbox(SandboxSpec(image="tiny:1"))
+    sandbox.run("cd /tmp; export KEPT=yes; echo data > file")
+    yield sandbox
+    sandbox.close()
+    for _ in range(100):  # a removal that was going on already may take a moment more
+        names = subprocess.run(["docker", "--host", engine.host, "ps", "-aq"], capture_output=True, check=True).stdout
+        if not names:
+            break
+        time.sleep(0.2)
+    assert names == b""
+
+
+STATE = "pwd; echo $KEPT; cat file"
+SAME = "/tmp\nyes\ndata\n"
+
+
+def test_stalled_engine(engine: Engine, sandbox: DockerSandbox) -> None:
+    """What a stalled engine holds back counts as the command's time; when it goes on, so does the session."""
+    engine.process.send_signal(signal.SIGSTOP)
+    threading.Timer(8.0, engine.process.send_signal, [signal.SIGCONT]).start()
+    result = sandbox.run("echo held back", timeout=1)
+    assert result.timed_out and result.rebuilt and "directory and exported variables are kept]" in result.output
+    assert output(sandbox, STATE) == SAME
+
+
+def test_engine_that_stalls_for_good(engine: Engine, sandbox: DockerSandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error in bounded time, not a wait for ever; the sandbox works again once the engine does."""
+    monkeypatch.setattr("swe_srl.sandboxes.container_transport.ANSWER_SECONDS", 2)
+    monkeypatch.setattr(session_module, "RESTART_SECONDS", 3.0)
+    monkeypatch.setattr(session_module, "KILL_SECONDS", 1.0)
+    engine.process.send_signal(signal.SIGSTOP)
+    try:
+        with pytest.raises(SandboxError, match=r"starting the sandbox's shell: .*timed out"):
+            sandbox.run("true", timeout=1)
+    finally:
+        engine.process.send_signal(signal.SIGCONT)
+    result = sandbox.run(STATE)
+    assert (
+        result.rebuilt and result.output.startswith("[the shell was lost;") and result.output.endswith(f"kept]\n{SAME}")
+    )
+
+
+def test_restarted_engine(engine: Engine, sandbox: DockerSandbox) -> None:
+    """Its containers are killed; the files are there when it is back, and the session is rebuilt over them."""
+
+    def restart() -> None:
+        engine.stop()
+        engine.start()
+
+    thread = threading.Timer(0.5, restart)
+    thread.start()
+    lost = sandbox.run("echo before; sleep 600", timeout=60)
+    thread.join()
+    assert lost.rebuilt and not lost.timed_out and lost.output.startswith("before\n[the shell was lost; every process")
+    assert output(sandbox, STATE) == SAME
+
+
+def test_container_removed_in_mid_command(sandbox: DockerSandbox) -> None:
+    """Its files are gone, so no session can go on: an error that says so."""
+    threading.Timer(0.5, sandbox._container.remove, kwargs={"force": True}).start()
+    with pytest.raises(SandboxError, match="the container was removed from outside"):
+        sandbox.run("echo before; sleep 600", timeout=60)
+    with pytest.raises(SandboxError, match="the container was removed from outside"):
+        sandbox.run("true")
+
+
+def test_swept_after_a_restart(engine: Engine, sandbox: DockerSandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Containers of an owner that is gone are removed by the next start, whatever state they are in."""
+    client = sandbox._client
+    labels = {**sandbox._container.labels}
+    labels["swe-srl.owner"] = labels["swe-srl.owner"].replace(f"{os.getpid()}-", "4000000-", 1)
+    left = client.containers.create("tiny:1", ["sleep", "600"], labels=labels, network_mode="none")
+    left.start()
+    assert sweep_containers() == 1
+    found = [container.id for container in client.containers.list(all=True, ignore_removed=True)]
+    assert sandbox._container.id in found and left.id not in found
