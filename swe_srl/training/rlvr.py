@@ -29,11 +29,15 @@ class RlvrMethod(BaseMethod):
     later_on_ties = True  # a share of few tasks is often the same: what has learnt longer is preferred
 
     def __init__(self, work: Workplace, index: int, start: Path | str) -> None:
-        super().__init__(work, index, start, len(work.tasks))
+        super().__init__(work, index, start)
         self.runner = EpisodeRunner(work, index, derive_seed(self.seed, "episodes"))
         self.validator = EpisodeRunner(work, index, derive_seed(self.seed, "validation"))
         self.store = EpisodeStore(work.journal.run.file("rollouts") / str(index))
         self.sampler = EpisodeSampler(work.tasks, self.stage, self.seed, self._run, self.store)
+
+    def prepare(self) -> int:
+        """The training tasks."""
+        return len(self.work.tasks)
 
     def state(self) -> dict[str, Any]:
         """Of the sampler."""

@@ -36,6 +36,7 @@ FREE_SETTINGS = (
     "threads",
     "workers",
     "grading_workers",
+    "pivot_cache",
 )  # may change when a run is resumed
 
 

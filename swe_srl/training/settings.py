@@ -76,6 +76,13 @@ class StageSettings:
     dynamic_sampling: bool = setting(True, "Replace groups whose reward spread is too small until the batch is full.")
     epsilon: float = setting(0.01, "Dynamic sampling keeps groups whose rewards' standard deviation exceeds this.")
     max_resampling: float = setting(4.0, "Dynamic sampling draws at most this many times batch_steps steps an update.")
+    pivot_samples: int = setting(
+        0,
+        "Before an srl stage, sample so many completions of each step with the stage's start model, and train on pivots "
+        "alone: steps with mixed rewards (their spread exceeds epsilon) and a mean below pivot_below; 0: on all steps.",
+    )
+    pivot_below: float = setting(1.0, "Mean reward of the probing pass below which a step can be a pivot.")
+    pivot_steps: int = setting(0, "Steps that the probing pass looks at, chosen by the seed; 0: all.")
     inner_epochs: int = setting(1, "Passes over an update's samples.")
     minibatches: int = setting(1, "Optimiser steps per pass over an update's samples.")
     sft_target: str = setting("thought+command", "What sft learns to write.", ("command", "thought+command"))
@@ -92,6 +99,9 @@ class StageSettings:
         at_least |= {"group_size": 1 if self.method == "sft" else 2, "max_resampling": 1}
         at_least |= {"learning_rate": 0, "weight_decay": 0, "grad_norm": 0, "kl": 0, "epsilon": 0, "clip_high": 0}
         check_at_least(self, **at_least)
+        check_at_least(self, pivot_samples=0, pivot_steps=0)
+        if self.pivot_samples == 1:
+            raise ConfigError("pivot_samples must be 0 or at least 2, not 1: one reward is never mixed")
         if self.sharpness <= 0:
             raise ConfigError(f"sharpness must be positive, not {self.sharpness}")
         if self.temperature <= 0:
@@ -151,6 +161,10 @@ class TrainSettings:
     samples_every: int = setting(10, "Updates between rows of samples.jsonl (completions beside their targets).")
     keep: int = setting(2, "Newest checkpoints kept, besides the best one.")
     final_model: str = setting("best", "The model a stage ends with: best by validation, or last.", ("best", "last"))
+    pivot_cache: str = setting(
+        "",
+        "Folder for what probing passes found, which other runs use too (same model, steps, settings); empty: the run's.",
+    )
     tensorboard: bool = setting(False, "Write TensorBoard events too (needs the tracking extra).")
     method: str | None = override("method")
     updates: int | None = override("updates")
@@ -164,6 +178,9 @@ class TrainSettings:
     sharpness: float | None = override("sharpness")
     kl: float | None = override("kl")
     dynamic_sampling: bool | None = override("dynamic_sampling")
+    pivot_samples: int | None = override("pivot_samples")
+    pivot_below: float | None = override("pivot_below")
+    pivot_steps: int | None = override("pivot_steps")
     sft_target: str | None = override("sft_target")
     shuffle_targets: bool | None = override("shuffle_targets")
     eval_every: int | None = override("eval_every")

@@ -15,6 +15,7 @@ from swe_srl.training.forward import TokenGroup
 from swe_srl.training.journal import Clock, sampled
 from swe_srl.training.method import BaseMethod
 from swe_srl.training.objective import group_advantages
+from swe_srl.training.pivots import select_pivots
 from swe_srl.training.rollouts import Rollouts, Sampler, mean_similarity
 from swe_srl.training.targets import target_tokens
 from swe_srl.training.update import PolicyGroup
@@ -25,10 +26,13 @@ from swe_srl.types import Step
 class StepMethod(BaseMethod):
     """What `srl` and `sft` share: the expert's steps, and validation on held-out ones."""
 
-    def __init__(self, work: Workplace, index: int, start: Path | str) -> None:
-        super().__init__(work, index, start, len(work.training))
+    steps: list[Step]
+
+    def prepare(self) -> int:
+        """The training steps."""
         shuffled = self.stage.shuffle_targets
-        self.steps = shuffle_targets(work.training, self.seed) if shuffled else list(work.training)
+        self.steps = shuffle_targets(self.work.training, self.seed) if shuffled else list(self.work.training)
+        return len(self.steps)
 
     def validate(self, clock: Clock) -> dict[str, Any]:
         """Similarity, reward, format errors and the target's loss on held-out steps."""
@@ -87,6 +91,21 @@ class SrlMethod(StepMethod):
     def __init__(self, work: Workplace, index: int, start: Path | str) -> None:
         super().__init__(work, index, start)
         self.sampler = Sampler(work.generator, self.steps, self.stage, self.seed, self.fits, work.action_format)
+
+    def prepare(self) -> int:
+        """The training steps; only the pivots when there is a probing pass."""
+        count = super().prepare()
+        if not self.stage.pivot_samples:
+            return count
+        fitting = [index for index, step in enumerate(self.steps) if self.fits(step)]
+        selection = select_pivots(self.work, self.stage, self.index, self.steps, fitting)
+        self.work.progress.note(
+            f"{self.name}: {len(selection.kept)} pivots among {selection.looked_at} steps ({selection.alike} with rewards "
+            f"too much alike, {selection.easy} too easy); the probing pass took {selection.seconds:.0f} s and "
+            f"{selection.tokens} tokens{'' if selection.sampled_now else ', and was made before'}"
+        )
+        self.steps = [self.steps[index] for index in selection.kept]
+        return len(self.steps)
 
     def state(self) -> dict[str, Any]:
         """Of the sampler."""
