@@ -15,7 +15,7 @@ from swe_srl.errors import ConfigError
 from swe_srl.runs import RunFolder
 from swe_srl.training.episodes import EpisodeGroup
 from swe_srl.training.objective import group_advantages
-from swe_srl.training.rollouts import Rollouts
+from swe_srl.training.rollouts import Logprobs, Rollouts
 from swe_srl.types import Step
 
 JOURNALS = ("metrics", "samples")
@@ -83,8 +83,12 @@ class Journal:
                     self._writer.add_scalar(name, value, position)
             self._writer.flush()
 
-    def samples(self, place: dict[str, int], group: Rollouts, step: Step, std_scaling: bool) -> None:
-        """One row of samples.jsonl: a step's completions beside its target."""
+    def samples(self, place: dict[str, int], group: Rollouts, step: Step, std_scaling: bool, after: Logprobs) -> None:
+        """One row of samples.jsonl: a step's completions beside its target, with their tokens' log-probabilities.
+
+        Args:
+            after: the log-probabilities after the update, as those of the group were before it.
+        """
         advantages = group_advantages(torch.tensor([group.rewards]), std_scaling)[0].tolist()
         completions = [
             {
@@ -92,10 +96,21 @@ class Journal:
                 "reward": reward,
                 "advantage": advantage,
                 "malformed": reason,
+                "parts": parts,
                 "tokens": len(one.token_ids),
+                "token_ids": list(one.token_ids),
+                "logprobs": _rounded(before),
+                "logprobs_after": _rounded(later),
             }
-            for one, reward, advantage, reason in zip(
-                group.completions, group.rewards, advantages, group.reasons, strict=True
+            for one, reward, advantage, reason, parts, before, later in zip(
+                group.completions,
+                group.rewards,
+                advantages,
+                group.reasons,
+                group.parts,
+                group.old,
+                after,
+                strict=True,
             )
         ]
         self.run.append(
@@ -124,6 +139,10 @@ class Journal:
         """Finish the event files."""
         if self._writer is not None:
             self._writer.close()
+
+
+def _rounded(values: Sequence[float]) -> list[float]:
+    return [round(value, 5) for value in values]
 
 
 def memory_mb() -> int:

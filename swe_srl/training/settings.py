@@ -12,6 +12,7 @@ from swe_srl.errors import ConfigError, suggest
 from swe_srl.rewards import get_similarity
 from swe_srl.settings import Draft, check_at_least, setting, settings_of
 from swe_srl.tasks.sources import BUNDLED
+from swe_srl.training.adapter_settings import LoraSettings
 from swe_srl.trajectories.steps import StepSettings
 
 DTYPES = ("auto", "float32", "bfloat16")
@@ -83,6 +84,11 @@ class StageSettings:
     )
     pivot_below: float = setting(1.0, "Mean reward of the probing pass below which a step can be a pivot.")
     pivot_steps: int = setting(0, "Steps that the probing pass looks at, chosen by the seed; 0: all.")
+    step_weight: float = setting(
+        0.0,
+        "In rlvr, a resolved episode earns beside its 1 so many times the mean similarity of its commands to the expert's of "
+        "the same turns; an unresolved one earns nothing. 0: the verdict alone.",
+    )
     inner_epochs: int = setting(1, "Passes over an update's samples.")
     minibatches: int = setting(1, "Optimiser steps per pass over an update's samples.")
     sft_target: str = setting("thought+command", "What sft learns to write.", ("command", "thought+command"))
@@ -99,7 +105,7 @@ class StageSettings:
         at_least |= {"group_size": 1 if self.method == "sft" else 2, "max_resampling": 1}
         at_least |= {"learning_rate": 0, "weight_decay": 0, "grad_norm": 0, "kl": 0, "epsilon": 0, "clip_high": 0}
         check_at_least(self, **at_least)
-        check_at_least(self, pivot_samples=0, pivot_steps=0)
+        check_at_least(self, pivot_samples=0, pivot_steps=0, step_weight=0)
         if self.pivot_samples == 1:
             raise ConfigError("pivot_samples must be 0 or at least 2, not 1: one reward is never mixed")
         if self.sharpness <= 0:
@@ -151,6 +157,7 @@ class TrainSettings:
     max_context_tokens: int = setting(
         0, "Leave out steps with longer contexts, and say how many; 0: the model's limit."
     )
+    lora: LoraSettings = setting(LoraSettings(), "Training adapters instead of the whole model.")
     device: str = setting("auto", "auto, cpu, cuda, cuda:1, …")
     dtype: str = setting("auto", "Arithmetic; auto is float32 on a CPU and bfloat16 on a GPU.", DTYPES)
     threads: int = setting(0, "CPU threads; 0 leaves torch's choice. Results repeat at an equal number of threads.")
@@ -181,6 +188,7 @@ class TrainSettings:
     pivot_samples: int | None = override("pivot_samples")
     pivot_below: float | None = override("pivot_below")
     pivot_steps: int | None = override("pivot_steps")
+    step_weight: float | None = override("step_weight")
     sft_target: str | None = override("sft_target")
     shuffle_targets: bool | None = override("shuffle_targets")
     eval_every: int | None = override("eval_every")
@@ -218,6 +226,11 @@ class TrainSettings:
     def needs_tasks(self) -> bool:
         """Whether a stage runs episodes."""
         return any(stage.method == "rlvr" for stage in self.stages)
+
+    @property
+    def needs_experts(self) -> bool:
+        """Whether a stage rewards what is close to the expert in whole episodes."""
+        return any(stage.method == "rlvr" and stage.step_weight > 0 for stage in self.stages)
 
     @property
     def task_source(self) -> str:

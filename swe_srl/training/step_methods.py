@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -136,10 +137,6 @@ class SrlMethod(StepMethod):
         self.check([self._tokens(group) for group in batch.kept], clock, at_one)
         with clock.phase("update"):
             self.sampler.rescore(batch, lambda groups: self.updater.logprobs([self._tokens(group) for group in groups]))
-        shown = sampled(batch.kept)
-        if shown is not None and number % self.work.settings.samples_every == 0:
-            place = {"stage": self.index, "update": number}
-            self.work.journal.samples(place, shown, self.steps[shown.index], self.stage.std_scaling)
         advantages = group_advantages(
             torch.tensor([one.rewards for one in batch.kept]), self.stage.std_scaling
         ).tolist()
@@ -149,7 +146,19 @@ class SrlMethod(StepMethod):
         ]
         with clock.phase("update"):
             totals = self.updater.policy(units, derive_seed(self.seed, "minibatches", number - 1))
-        return row | self.guarded(totals, number)
+        row |= self.guarded(totals, number)
+        if number % self.work.settings.samples_every == 0:
+            with clock.phase("samples"):
+                self._show(batch.kept, number)
+        return row
+
+    def _show(self, groups: Sequence[Rollouts], number: int) -> None:
+        """Write down one group of the update, with what the update did to it."""
+        shown = sampled(groups)
+        if shown is not None:
+            place = {"stage": self.index, "update": number}
+            (after,) = self.updater.logprobs([self._tokens(shown)])
+            self.work.journal.samples(place, shown, self.steps[shown.index], self.stage.std_scaling, after)
 
     def _tokens(self, group: Rollouts) -> TokenGroup:
         context = self.work.encode(self.steps[group.index].context)
