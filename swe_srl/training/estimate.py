@@ -102,6 +102,7 @@ def estimate(settings: TrainSettings, progress: Progress) -> Estimate:
             output=Path(folder) / "run",
             stages=tuple(map(_probed, settings.stages)),
             tensorboard=False,
+            track=(),
             final_model="last",
             updates=None,  # what `_probed` decides, no override of the run may change
             epochs=None,

@@ -34,6 +34,7 @@ from swe_srl.training.workplace import Workplace
 FREE_SETTINGS = (
     "output",
     "tensorboard",
+    "track",
     "keep",
     "generate_tokens",
     "threads",
@@ -228,7 +229,7 @@ def _workplace(
     generator = TransformersGenerator((model, tokenizer), batch_tokens=settings.generate_tokens)
     if settings.shared_contexts and not generator.grouped:
         progress.note(f"{type(model).__name__} has attention of another kind: every sequence is computed apart")
-    journal = Journal(run, settings.tensorboard)
+    journal = Journal(run, settings.tensorboard, settings.track)
     checkpoints = Checkpoints(run.file("checkpoints"), settings.keep)
     return Workplace(
         settings,

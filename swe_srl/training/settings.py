@@ -17,6 +17,7 @@ from swe_srl.trajectories.steps import StepSettings
 
 DTYPES = ("auto", "float32", "bfloat16")
 METHODS = ("srl", "sft", "rlvr")
+TRACKERS = ("wandb", "trackio")
 QUICKSTART = "quickstart"
 RANDOM = "random"
 
@@ -173,6 +174,9 @@ class TrainSettings:
         "Folder for what probing passes found, which other runs use too (same model, steps, settings); empty: the run's.",
     )
     tensorboard: bool = setting(False, "Write TensorBoard events too (needs the tracking extra).")
+    track: tuple[str, ...] = setting(
+        (), "Trackers that get the metrics too: wandb, trackio (needs the tracking extra)."
+    )
     method: str | None = override("method")
     updates: int | None = override("updates")
     epochs: int | None = override("epochs")
@@ -196,6 +200,9 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         check_choices(self)
+        for name in self.track:
+            if name not in TRACKERS:
+                raise ConfigError(f"track: {suggest(name, TRACKERS, 'tracker')}")
         if not self.stages:
             raise ConfigError("stages: a run has at least one")
         check_at_least(self, generate_tokens=1, update_tokens=1, samples_every=1, keep=1)
