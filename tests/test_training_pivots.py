@@ -60,6 +60,7 @@ def workplace(folder: Path, generator: Any, seed: int = 0, cache: str = "", mode
         journal=SimpleNamespace(run=SimpleNamespace(file=lambda name: folder / name)),
         progress=SilentProgress(),
         autocast=None,
+        action_format="bash",
         arithmetic=lambda: torch.no_grad(),
     )
 

@@ -360,6 +360,7 @@ def method(folder: Path, monkeypatch: pytest.MonkeyPatch, verdict: Verdict, fail
         tasks=TASKS,
         held_tasks=TASKS,
         autocast=None,
+        action_format="bash",
         progress=SilentProgress(),
         journal=SimpleNamespace(run=SimpleNamespace(file=lambda name: folder / name)),
     )

@@ -6,8 +6,6 @@ import shutil
 
 from swe_srl.cli.console import PIPE_WIDTH, Console
 from swe_srl.training.explain import Explained, ExplainSettings, Explanation
-from swe_srl.trajectories.action_format import parse_action
-from swe_srl.types import Action
 
 NUMBERS = 66  # columns that the table needs beside the commands
 LEAST = 24
@@ -63,8 +61,7 @@ def _number(value: float | None, digits: int = 3) -> str:
 
 
 def _said(one: Explained, width: int) -> str:
-    action = parse_action(one.text)
-    text = f"✗ {one.malformed}" if one.malformed or not isinstance(action, Action) else action.command
+    text = f"✗ {one.malformed}" if one.malformed else one.command
     line = text.replace("\n", "⏎")
     return line if len(line) <= width else line[: width - 1] + "…"
 

@@ -64,10 +64,11 @@ class StepRewards:
     Args:
         commands: the expert's, by task.
         stage: similarity and sharpness.
+        form: how a completion holds its command (see `action_format`).
     """
 
-    def __init__(self, commands: Commands, stage: StageSettings) -> None:
-        self.commands, self.sharpness = commands, stage.sharpness
+    def __init__(self, commands: Commands, stage: StageSettings, form: str = "bash") -> None:
+        self.commands, self.sharpness, self.form = commands, stage.sharpness, form
         self.similarity = get_similarity(stage.similarity)
 
     def __call__(self, task_id: str, turns: Sequence[SampledTurn]) -> float:
@@ -77,7 +78,7 @@ class StepRewards:
         return statistics.fmean([*values, *[0.0] * (len(turns) - len(values))]) if turns else 0.0
 
     def _value(self, turn: SampledTurn, target: str) -> float:
-        action = parse_action(turn.text)
+        action = parse_action(turn.text, self.form)
         if turn.malformed or not isinstance(action, Action):
             return 0.0
         return sharpened(step_reward(action, target, self.similarity, 0.0).value, self.sharpness)

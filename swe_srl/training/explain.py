@@ -13,13 +13,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from swe_srl.agents.definition import AgentDefinition
 from swe_srl.errors import ConfigError, suggest
 from swe_srl.runs import RunFolder
 from swe_srl.seeds import derive_seed
 from swe_srl.settings import as_mapping, from_mapping, setting
 from swe_srl.training.data import load_steps, quickstart_file
 from swe_srl.training.settings import QUICKSTART, RANDOM, StageSettings, TrainSettings
-from swe_srl.types import Step
+from swe_srl.trajectories.action_format import parse_action
+from swe_srl.types import Action, Step
 
 if TYPE_CHECKING:
     from swe_srl.training.rollouts import Logprobs, Rollouts
@@ -51,6 +53,7 @@ class Explained:
     """One completion: what it earned, and its log-probability (of all its tokens) before and after the update."""
 
     text: str
+    command: str
     malformed: str
     parts: dict[str, float]
     reward: float
@@ -123,7 +126,7 @@ def explain(settings: ExplainSettings) -> Explanation:
         rows = [row for row in rows if row["stage"] == stage]
     found = [row for row in rows if settings.step in (LAST, str(row["update"]), row["step_id"])]
     if found and not settings.resample:
-        return _recorded(found[-1])
+        return _recorded(found[-1], AgentDefinition.load(trained.agent_name).prompting.action_format)
     if not found and (settings.step == LAST or settings.step.isdigit()):
         raise ConfigError(f"{settings.run} has no recorded step of update {settings.step}; {_listed(rows)}")
     step_id = found[-1]["step_id"] if found else settings.step
@@ -144,10 +147,16 @@ def _listed(rows: Sequence[dict[str, Any]]) -> str:
     return f"recorded updates (with their steps): {', '.join(shown)}" if shown else "none is recorded yet"
 
 
-def _recorded(row: dict[str, Any]) -> Explanation:
+def _command(text: str, form: str) -> str:
+    action = parse_action(text, form)
+    return action.command if isinstance(action, Action) else ""
+
+
+def _recorded(row: dict[str, Any], form: str) -> Explanation:
     completions = tuple(
         Explained(
             one["text"],
+            _command(one["text"], form),
             one["malformed"],
             one.get("parts", {}),
             one["reward"],
@@ -182,8 +191,9 @@ def _again(run: RunFolder, trained: TrainSettings, index: int, step: Step, setti
         _start(run, trained, index, settings.before),
         _end(run, trained, index, settings.after),
     )
+    form = AgentDefinition.load(trained.agent_name).prompting.action_format
     generator = TransformersGenerator(before, trained.device, "float32", trained.generate_tokens)
-    sampler = Sampler(generator, [step], stage, derive_seed(trained.seed, "explain", index))
+    sampler = Sampler(generator, [step], stage, derive_seed(trained.seed, "explain", index), form=form)
     (group,) = sampler.sample([(0, 0)], stage.group_size)
     old = _logprobs(generator, stage, group, step, trained.update_tokens)
     scorer = TransformersGenerator(after, trained.device, "float32", trained.generate_tokens)
@@ -194,6 +204,7 @@ def _again(run: RunFolder, trained: TrainSettings, index: int, step: Step, setti
     completions = tuple(
         Explained(
             one.text,
+            _command(one.text, form),
             group.reasons[i],
             group.parts[i],
             group.rewards[i],

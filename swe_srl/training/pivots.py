@@ -120,7 +120,8 @@ def _probe(
 ) -> tuple[list[Probe], float, int]:
     """What is known of the chosen steps, with the seconds that it took and the number of steps probed now."""
     known = {int(row["first"]): row for row in read_jsonl(journal)}
-    sampler = Sampler(work.generator, steps, stage, derive_seed(work.settings.seed, "pivots"))
+    seed = derive_seed(work.settings.seed, "pivots")
+    sampler = Sampler(work.generator, steps, stage, seed, form=work.action_format)
     track, now = "probing for pivots", 0
     work.progress.track(track, len(chosen), sum(len(row["probes"]) for row in known.values()))
     for first in range(0, len(chosen), CHUNK):
@@ -147,7 +148,9 @@ def _key(work: Workplace, stage: StageSettings, steps: Sequence[Step]) -> str:
     """Names everything that what is sampled, and its reward, depend on."""
     names = ("pivot_samples", "temperature", "max_new_tokens", "similarity", "sharpness", "format_penalty")
     settings = {name: getattr(stage, name) for name in names}
-    digest = hashlib.sha256(json.dumps([settings, work.settings.seed, str(work.autocast), CHUNK]).encode())
+    digest = hashlib.sha256(
+        json.dumps([settings, work.settings.seed, work.action_format, str(work.autocast), CHUNK]).encode()
+    )
     for name, weight in sorted(work.model.state_dict().items()):
         digest.update(f"\0{name} {weight.dtype} {tuple(weight.shape)}\0".encode())
         digest.update(memoryview(weight.detach().contiguous().cpu().reshape(-1).view(torch.uint8).numpy()))

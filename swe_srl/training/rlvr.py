@@ -110,7 +110,7 @@ class RlvrMethod(BaseMethod):
             self.work.progress.note(
                 f"{self.name}: {len(names) - count} of {len(names)} tasks have no expert: no step rewards"
             )
-        return StepRewards(commands, self.stage)
+        return StepRewards(commands, self.stage, self.work.action_format)
 
     def _run(self, jobs: Sequence[EpisodeJob], ungraded: Sequence[SampledEpisode], keep: Keep) -> None:
         self.runner.run(jobs, ungraded, keep, "sampled")
