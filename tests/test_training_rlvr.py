@@ -21,8 +21,10 @@ from swe_srl.progress import SilentProgress
 from swe_srl.settings import from_mapping
 from swe_srl.tasks import load_tasks
 from swe_srl.training import TrainSettings, train
+from swe_srl.training import rlvr as rlvr_module
 from swe_srl.training import runner as runner_module
 from swe_srl.training.episodes import EpisodeBatch, EpisodeGroup, EpisodeSampler, with_logprobs
+from swe_srl.training.experts import StepRewards, expert_commands, experts_fingerprint
 from swe_srl.training.forward import TokenGroup, score
 from swe_srl.training.journal import Clock
 from swe_srl.training.optimiser import Optimiser
@@ -358,6 +360,7 @@ def method(folder: Path, monkeypatch: pytest.MonkeyPatch, verdict: Verdict, fail
         tasks=TASKS,
         held_tasks=TASKS,
         autocast=None,
+        action_format="bash",
         progress=SilentProgress(),
         journal=SimpleNamespace(run=SimpleNamespace(file=lambda name: folder / name)),
     )
@@ -370,6 +373,42 @@ def test_the_reward_is_the_hardened_verdict(tmp_path: Path, monkeypatch: pytest.
     assert row["validation_resolved"] == 0.0 and row["validation_official_only"] == 1.0
     honest = Verdict("", VerdictStatus.RESOLVED, True, True)
     assert method(tmp_path / "honest", monkeypatch, honest).validate(Clock())["validation_resolved"] == 1.0
+
+
+def test_step_rewards_are_gated_by_the_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every episode writes `submit`: the expert of t2 did so in its only turn, that of t3 began otherwise, t4 has none."""
+    experts = {"t2": ("submit",), "t3": ("ls", "submit")}
+    monkeypatch.setattr(rlvr_module, "expert_commands", lambda settings: experts)
+    stage = {"step_weight": 0.5, "dynamic_sampling": False}
+    found: dict[str, SampledEpisode] = {}
+    for hardened in (True, False):
+        verdict = Verdict("", VerdictStatus.RESOLVED if hardened else VerdictStatus.UNRESOLVED, True, hardened)
+        made = method(tmp_path / str(hardened), monkeypatch, verdict, stage=stage)
+        made.runner.run([EpisodeJob(task) for task in TASKS], (), lambda one: found.update({one.task_id: one}), "")
+        assert found["t2"].similarity == 1.0 and 0 <= found["t3"].similarity < 1 and found["t4"].similarity == 0.0
+        rewards = {name: one.reward for name, one in found.items()}
+        assert rewards["t2"] == (1.5 if hardened else 0.0) and rewards["t4"] == float(hardened)
+        assert rewards["t3"] == (1 + found["t3"].similarity / 2 if hardened else 0.0)
+        assert made.validate(Clock())["validation_resolved"] == float(hardened)  # the verdict alone
+
+
+def test_step_rewards_need_an_expert_of_a_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rlvr_module, "expert_commands", lambda settings: {"elsewhere": ("ls",)})
+    with pytest.raises(ConfigError, match="step_weight: none of the 6 tasks of rlvr has an expert"):
+        method(tmp_path, monkeypatch, Verdict("", VerdictStatus.RESOLVED, True, True), stage={"step_weight": 1.0})
+
+
+def test_the_bundled_experts_are_those_of_the_bundled_tasks() -> None:
+    commands = expert_commands(TrainSettings(stages=(StageSettings(method="rlvr", step_weight=0.1),)))
+    assert commands.keys() == {task.instance_id for task in load_tasks("quickstart-train")}
+    assert expert_commands(TrainSettings()) == {} == experts_fingerprint({})
+    assert experts_fingerprint(commands)["experts"].startswith("sha256:")
+    name, said = next(iter(commands.items()))
+    turns = [SampledTurn((1,), (2,), (-0.1,), f"<think>So.</think>\n```bash\n{one}\n```") for one in said]
+    rewards = StepRewards(commands, StageSettings(method="rlvr"))
+    assert rewards(name, turns) == 1.0 and rewards(name, [*turns, *turns]) == 0.5  # nothing beyond the expert's last
+    broken = [dataclasses.replace(turns[0], malformed="no command"), *turns[1:]]
+    assert rewards(name, broken) == pytest.approx(1 - 1 / len(turns))
 
 
 def test_a_validation_that_lost_episodes_is_not_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,13 +16,20 @@ import torch
 from training_data import SFT, SRL, train_settings, write_trajectory_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from swe_srl.cli import main
 from swe_srl.errors import ConfigError, TrainingError
 from swe_srl.files import read_jsonl
 from swe_srl.generation import TransformersGenerator
+from swe_srl.generation.loading import encode_chat
 from swe_srl.settings import as_mapping
 from swe_srl.training import train
 from swe_srl.training.checkpoints import Checkpoints
+from swe_srl.training.data import load_steps
+from swe_srl.training.explain import ExplainSettings, explain
+from swe_srl.training.forward import TokenGroup
 from swe_srl.training.optimiser import Optimiser
+from swe_srl.training.settings import StageSettings
+from swe_srl.training.update import Updater
 from swe_srl.types import Message, Sampling
 
 pytestmark = pytest.mark.timeout(900)
@@ -71,6 +78,58 @@ def test_a_run_writes_what_it_did(reference: Path) -> None:
     assert steps["turns_read"] == steps["steps"] + steps["reported"] == 48
     seconds = [row["seconds"] for row in read_jsonl(reference / "metrics.jsonl")]
     assert {"generate", "update", "total"} <= seconds[1].keys()
+
+
+def test_a_recorded_step_is_explained(reference: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    row = rows(reference, "samples")[1]
+    found = explain(ExplainSettings(run=str(reference), step="4"))
+    assert (found.update, found.step_id, found.sampled) == (4, row["step_id"], "recorded")
+    for one, recorded in zip(found.completions, row["completions"], strict=True):
+        assert one.before == sum(recorded["logprobs"]) < 0 and len(recorded["logprobs"]) == one.tokens
+        assert one.after == sum(recorded["logprobs_after"]) != one.before
+        assert one.reward == recorded["reward"] and "similarity" in one.parts
+    assert found.spread > 0
+    assert main(["explain", str(reference), "4"]) == 0
+    shown = capsys.readouterr().out
+    assert row["target"] in shown and "as the trainer sampled it" in shown and "times as likely" in shown
+    assert main(["explain", str(reference), row["step_id"], "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["step_id"] == row["step_id"]
+
+
+def test_what_is_recorded_is_what_the_checkpoints_say(reference: Path) -> None:
+    """The checkpoints of updates 4 and 6 are kept, so the recorded numbers of update 4 and 6 can be computed again."""
+    model = TransformersGenerator(reference / "checkpoints/s0-u000006")
+    row = rows(reference, "samples")[-1]
+    (step,) = (s for s in load_steps(train_settings(reference.parent, SRL)).training if s.step_id == row["step_id"])
+    completions = tuple(tuple(one["token_ids"]) for one in row["completions"])
+    group = TokenGroup(tuple(encode_chat(model.tokenizer, step.context)), completions)
+    again = Updater(model.model, StageSettings(**SRL), 1, 4096).logprobs([group])[0]
+    for one, logprobs in zip(row["completions"], again, strict=True):
+        assert one["logprobs_after"] == pytest.approx(logprobs, abs=1e-4)
+
+
+def test_a_step_that_was_not_recorded_is_sampled_again(reference: Path, warm: Path) -> None:
+    recorded = {row["step_id"] for row in rows(reference, "samples")}
+    step = next(s for s in load_steps(train_settings(reference.parent, SRL)).validation if s.step_id not in recorded)
+    found = explain(ExplainSettings(run=str(reference), step=step.step_id))
+    assert (found.sampled, found.target, len(found.completions)) == ("again", step.target, 3)
+    assert any(one.before != one.after for one in found.completions)
+    same = explain(ExplainSettings(run=str(reference), step=step.step_id, before=4, after=4))
+    assert all(one.before == one.after for one in same.completions)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"step": "5"}, r"no recorded step of update 5; recorded updates .* 4 \("),
+        ({"step": "t1/o"}, "STEP: .*did you mean"),
+        ({"step": "4", "resample": True, "after": 5}, "no checkpoint of update 5; there are: "),
+        ({"stage": 1}, "no srl stage"),
+    ],
+)
+def test_what_cannot_be_explained_is_said(wrong: dict[str, Any], message: str, reference: Path) -> None:
+    with pytest.raises(ConfigError, match=message):
+        explain(ExplainSettings(run=str(reference), **wrong))
 
 
 def test_the_result_is_an_ordinary_model_folder(reference: Path) -> None:
@@ -271,6 +330,38 @@ def test_divergence_stops_the_run(warm: Path, tmp_path: Path, monkeypatch: pytes
         train(train_settings(tmp_path, SRL, model=str(warm)))
     monkeypatch.undo()
     assert len(rows(train(train_settings(tmp_path, SRL, model=str(warm))))) == 7
+
+
+@pytest.mark.parametrize(
+    ("where", "error"),
+    [
+        (Updater, torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")),
+        (
+            TransformersGenerator,
+            RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+        ),
+    ],
+)
+def test_running_out_of_memory_names_the_settings(
+    where: type, error: Exception, warm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: Any, **named: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(where, "loss" if where is Updater else "generate", full)
+    with pytest.raises(
+        TrainingError, match=r"lower update_tokens \(99\) or generate_tokens .*set gradient_checkpointing"
+    ):
+        train(train_settings(tmp_path, SRL, model=str(warm), update_tokens=99))
+
+
+def test_another_failure_is_not_called_memory(warm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*arguments: Any) -> Any:
+        raise RuntimeError("shapes do not match")
+
+    monkeypatch.setattr(Updater, "loss", broken)
+    with pytest.raises(RuntimeError, match="shapes do not match"):
+        train(train_settings(tmp_path, SRL, model=str(warm)))
 
 
 def test_contexts_that_are_all_too_long_are_named(warm: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from swe_srl.agents.definition import AgentDefinition
 from swe_srl.definitions import definition_names
 from swe_srl.errors import ConfigError
 from swe_srl.settings import Draft, as_mapping, as_yaml, from_mapping, settings_of
@@ -111,6 +112,19 @@ def test_the_papers_values() -> None:
     assert (stage.method, stage.batch_steps, stage.learning_rate, stage.warmup) == ("srl", 512, 5e-7, 0.0)
     assert (stage.group_size, stage.temperature, stage.kl, stage.grad_norm) == (8, 1.0, 0.0, 1.0)
     assert stage.std_scaling and stage.dynamic_sampling and stage.average == "sequence"
+    assert (stage.schedule, stage.format_penalty, stage.similarity, stage.sharpness) == (
+        "constant",
+        -1.0,
+        "sequence",
+        1.0,
+    )
+    assert (stage.epsilon, stage.clip_low, stage.clip_high) == (0.01, 0.2, 0.2)  # not given by the paper: chosen here
+    assert (stage.pivot_samples, stage.validation_steps, stage.shuffle_targets) == (0, 650, False)
+    recipe = load_recipe("srl-7b")
+    assert (recipe.model, recipe.dtype) == ("Qwen/Qwen2.5-Coder-7B-Instruct", "bfloat16")
+    assert (recipe.evaluation_split, recipe.lora.rank, recipe.final_model) == ("verified", 0, "best")
+    agent = AgentDefinition.load(recipe.agent_name)  # the issue and the last two rounds
+    assert (agent.prompting.context, agent.prompting.rounds) == ("last_k", 2)
 
 
 def test_the_controls_differ_from_the_quickstart_recipe_in_one_setting() -> None:

@@ -82,7 +82,8 @@ def _run(command: Command, arguments: list[str], typed: str) -> int:
             return OK
         configure_logging(parsed.verbose)
         with _termination_interrupts():
-            code = handler_of(command.plan if parsed.dry_run else command.handler)(parsed.settings, console)
+            handler = command.plan if parsed.dry_run else command.estimate if parsed.estimate else command.handler
+            code = handler_of(handler)(parsed.settings, console)
         return OK if code is None else code
     except SystemExit as done:  # --help
         return done.code if isinstance(done.code, int) else OK

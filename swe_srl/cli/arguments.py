@@ -25,6 +25,7 @@ class Parsed:
     settings: Any
     print_config: bool = False
     dry_run: bool = False
+    estimate: bool = False
     verbose: bool = False
 
 
@@ -68,7 +69,8 @@ def parse(command: Command, arguments: Sequence[str]) -> Parsed:
             draft.set(flag.key, values[flag.name], flag.name)
     for argument in words:
         _apply_override(draft, argument, parser)
-    parsed = Parsed(draft.build(), values["print_config"], bool(values.get("dry_run")), values["verbose"])
+    dry_run, estimate = bool(values.get("dry_run")), bool(values.get("estimate"))
+    parsed = Parsed(draft.build(), values["print_config"], dry_run, estimate, values["verbose"])
     if not parsed.print_config:
         _check_positionals(command, parsed.settings)
     return parsed
@@ -158,6 +160,9 @@ def _parser(command: Command, kind: type[Any], flags: list[_Flag]) -> argparse.A
     if command.plan:
         dry = "check the settings and what they name, say what would be done, and stop"
         common.add_argument("--dry-run", action="store_true", help=dry)
+    if command.estimate:
+        probe = "do a few steps of the work elsewhere, say what time, memory and disk all of it would take, and stop"
+        common.add_argument("--estimate", action="store_true", help=probe)
     common.add_argument("--verbose", action="store_true", help="log what happens, and show where an error comes from")
     return parser
 

@@ -20,6 +20,7 @@ class Command:
         settings: `module:Class` of the settings dataclass.
         handler: `module:function` that gets (settings, console) and returns the exit code, or None for 0.
         plan: `module:function` for `--dry-run`: it gets (settings, console) and runs nothing; "" for none.
+        estimate: `module:function` for `--estimate`: it gets (settings, console) and probes what a run would take; "" for none.
         positionals: settings that are given without a flag, in order; each is needed unless it has a default. A list, which
             can only be the last, takes all words that are left.
         recipes: kind of definition that `--config` finds by name, or "".
@@ -31,6 +32,7 @@ class Command:
     settings: str
     handler: str
     plan: str = ""
+    estimate: str = ""
     positionals: tuple[str, ...] = ()
     recipes: str = ""
     letters: tuple[tuple[str, str], ...] = ()
@@ -47,7 +49,15 @@ COMMANDS = (
         "swe_srl.training.settings:TrainSettings",
         "swe_srl.cli.train:run",
         plan="swe_srl.cli.train:plan",
+        estimate="swe_srl.cli.estimate:run",
         recipes="recipes",
+    ),
+    Command(
+        "explain",
+        "the samples of one training step: rewards, advantages, and what the update did to them",
+        "swe_srl.training.explain:ExplainSettings",
+        "swe_srl.cli.explain:run",
+        positionals=("run", "step"),
     ),
     Command(
         "eval",

@@ -72,7 +72,7 @@ class TransformersGenerator:
                     results[index] = completions
         except torch.OutOfMemoryError as error:
             raise GenerationError(
-                f"out of memory while generating: lower batch_tokens ({self.batch_tokens})"
+                f"out of memory while generating: lower batch_tokens ({self.batch_tokens}; in training: generate_tokens)"
             ) from error
         finally:
             self.model.train(training)

@@ -23,7 +23,7 @@ def check_model_source(source: str | Path, names: Iterable[str] = ()) -> None:
     """
     path, text = Path(source), str(source)
     if path.is_dir():
-        if not (path / "config.json").is_file():
+        if not any((path / name).is_file() for name in ("config.json", "adapter_config.json")):
             raise ConfigError(f"{text}: no model in this folder (no config.json)")
         return
     if path.exists():

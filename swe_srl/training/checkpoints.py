@@ -20,6 +20,7 @@ from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokeni
 
 from swe_srl.errors import TrainingError
 from swe_srl.generation.loading import quietly
+from swe_srl.training.adapters import FOLDER, has_adapter, load_adapter, merged, save_adapter
 
 
 @dataclass(frozen=True, order=True)
@@ -103,18 +104,33 @@ class Checkpoints:
 
 
 def save_model(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Save a model as an ordinary `transformers` folder in safetensors, with its tokenizer."""
-    with quietly():
-        model.save_pretrained(folder)
+    """Save a model (of one with adapters: these) as an ordinary folder in safetensors, with its tokenizer."""
+    if has_adapter(model):
+        save_adapter(model, folder)
+    else:
+        with quietly():
+            model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
 
+def save_result(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, merge: bool) -> None:
+    """Save what a stage ended with; a model with adapters whole with the adapters beside it (`merge`), or these alone."""
+    if not (merge and has_adapter(model)):
+        save_model(folder, model, tokenizer)
+        return
+    save_model(folder, merged(model), tokenizer)
+    save_adapter(model, folder / FOLDER)
+
+
 def load_weights(model: PreTrainedModel, folder: Path) -> None:
-    """Copy the weights of a model folder into `model`, in place.
+    """Copy the weights of a model folder into `model`, in place; of a model with adapters, only these.
 
     Raises:
         TrainingError: they are the weights of another model.
     """
+    if has_adapter(model):
+        load_adapter(model, folder)
+        return
     with quietly():
         saved = AutoModelForCausalLM.from_pretrained(folder, dtype=model.dtype)
     try:

@@ -88,6 +88,7 @@ def episode_metrics(episodes: Sequence[SampledEpisode]) -> dict[str, float]:
     row = {
         "reward_mean": statistics.fmean(episode.reward for episode in episodes),
         "reward_std": statistics.pstdev(episode.reward for episode in episodes),
+        "expert_similarity": statistics.fmean(episode.similarity for episode in episodes),
         "official_only": sum(episode.official and not episode.reward for episode in episodes) / len(episodes),
         "empty_patches": sum(episode.status == VerdictStatus.EMPTY_PATCH.value for episode in episodes) / len(episodes),
         "turns": len(turns) / len(episodes),

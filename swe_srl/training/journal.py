@@ -15,10 +15,12 @@ from swe_srl.errors import ConfigError
 from swe_srl.runs import RunFolder
 from swe_srl.training.episodes import EpisodeGroup
 from swe_srl.training.objective import group_advantages
-from swe_srl.training.rollouts import Rollouts
+from swe_srl.training.rollouts import Logprobs, Rollouts
+from swe_srl.training.trackers import Trackers
 from swe_srl.types import Step
 
 JOURNALS = ("metrics", "samples")
+PLACE = ("stage", "update")  # no metrics
 
 
 class Clock:
@@ -51,13 +53,15 @@ class Journal:
     Args:
         run: the run folder.
         tensorboard: write event files too.
+        track: names of trackers that get the rows too.
 
     Raises:
-        ConfigError: TensorBoard is asked for and not installed.
+        ConfigError: what is asked for is not installed, or does not start.
     """
 
-    def __init__(self, run: RunFolder, tensorboard: bool) -> None:
+    def __init__(self, run: RunFolder, tensorboard: bool, track: Sequence[str] = ()) -> None:
         self.run = run
+        self._trackers = Trackers(track, run)
         self.lengths = dict.fromkeys(JOURNALS, 0)
         self._writer: Any = None
         if tensorboard:
@@ -75,16 +79,23 @@ class Journal:
 
     def metrics(self, row: dict[str, Any], clock: Clock, position: int) -> None:
         """One row of metrics.jsonl; `position` counts updates over all stages."""
-        self.run.append("metrics", {**row, "seconds": clock.row(), "memory_mb": memory_mb()})
+        seconds, memory = clock.row(), memory_mb()
+        self.run.append("metrics", {**row, "seconds": seconds, "memory_mb": memory})
         self.lengths["metrics"] += 1
+        numbers = {name: value for name, value in row.items() if isinstance(value, (int, float)) and name not in PLACE}
+        numbers |= {**{f"seconds/{name}": value for name, value in seconds.items()}, "memory_mb": memory}
+        self._trackers.log(numbers, position)
         if self._writer is not None:
-            for name, value in row.items():
-                if isinstance(value, (int, float)) and name not in ("stage", "update"):
-                    self._writer.add_scalar(name, value, position)
+            for name, value in numbers.items():
+                self._writer.add_scalar(name, value, position)
             self._writer.flush()
 
-    def samples(self, place: dict[str, int], group: Rollouts, step: Step, std_scaling: bool) -> None:
-        """One row of samples.jsonl: a step's completions beside its target."""
+    def samples(self, place: dict[str, int], group: Rollouts, step: Step, std_scaling: bool, after: Logprobs) -> None:
+        """One row of samples.jsonl: a step's completions beside its target, with their tokens' log-probabilities.
+
+        Args:
+            after: the log-probabilities after the update, as those of the group were before it.
+        """
         advantages = group_advantages(torch.tensor([group.rewards]), std_scaling)[0].tolist()
         completions = [
             {
@@ -92,10 +103,21 @@ class Journal:
                 "reward": reward,
                 "advantage": advantage,
                 "malformed": reason,
+                "parts": parts,
                 "tokens": len(one.token_ids),
+                "token_ids": list(one.token_ids),
+                "logprobs": _rounded(before),
+                "logprobs_after": _rounded(later),
             }
-            for one, reward, advantage, reason in zip(
-                group.completions, group.rewards, advantages, group.reasons, strict=True
+            for one, reward, advantage, reason, parts, before, later in zip(
+                group.completions,
+                group.rewards,
+                advantages,
+                group.reasons,
+                group.parts,
+                group.old,
+                after,
+                strict=True,
             )
         ]
         self.run.append(
@@ -121,9 +143,14 @@ class Journal:
         self.lengths["samples"] += 1
 
     def close(self) -> None:
-        """Finish the event files."""
+        """Finish the event files and the trackers' records."""
+        self._trackers.close()
         if self._writer is not None:
             self._writer.close()
+
+
+def _rounded(values: Sequence[float]) -> list[float]:
+    return [round(value, 5) for value in values]
 
 
 def memory_mb() -> int:

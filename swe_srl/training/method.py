@@ -55,16 +55,16 @@ class BaseMethod:
         work: what the stages share; its model is changed in place.
         index: of the stage.
         start: model folder that the stage starts from: the reference of the KL divergence.
-        count: what an epoch passes over: steps, or tasks.
     """
 
     criterion = "validation_similarity"
     later_on_ties = False
 
-    def __init__(self, work: Workplace, index: int, start: Path | str, count: int) -> None:
+    def __init__(self, work: Workplace, index: int, start: Path | str) -> None:
         self.work, self.index, self.start = work, index, start
         self.stage: StageSettings = work.settings.stages[index]
         self.seed = derive_seed(work.settings.seed, "stage", index)
+        count = self.prepare()
         self.updates = self.stage.updates or math.ceil(self.stage.epochs * count / self.stage.batch_steps)
         sampled = self.stage.method != "sft"
         self.updater = Updater(
@@ -78,6 +78,10 @@ class BaseMethod:
         )
         self.checked = False
         self.watch = Watch()
+
+    def prepare(self) -> int:
+        """Get what the stage trains on; returns how many steps, or tasks, an epoch passes over."""
+        raise NotImplementedError
 
     @property
     def name(self) -> str:

@@ -12,6 +12,7 @@ from swe_srl.agents import EpisodeJob
 from swe_srl.errors import TrainingError
 from swe_srl.seeds import derive_seed
 from swe_srl.training.episodes import EpisodeBatch, EpisodeGroup, EpisodeSampler, episode_metrics, with_logprobs
+from swe_srl.training.experts import StepRewards, expert_commands, require_experts
 from swe_srl.training.forward import TokenGroup
 from swe_srl.training.journal import Clock
 from swe_srl.training.method import BaseMethod
@@ -23,17 +24,25 @@ from swe_srl.training.workplace import Workplace
 
 
 class RlvrMethod(BaseMethod):
-    """Sampled episodes of the training tasks, rewarded 1 when the hidden tests pass by the hardened rules, else 0."""
+    """Sampled episodes of the training tasks, rewarded 1 when the hidden tests pass by the hardened rules, else 0.
+
+    With `step_weight`, a resolved episode earns more the closer its commands are to the expert's (rewards that an unresolved
+    one earns too are hacked: arXiv 2508.10548).
+    """
 
     criterion = "validation_resolved"
     later_on_ties = True  # a share of few tasks is often the same: what has learnt longer is preferred
 
     def __init__(self, work: Workplace, index: int, start: Path | str) -> None:
-        super().__init__(work, index, start, len(work.tasks))
-        self.runner = EpisodeRunner(work, index, derive_seed(self.seed, "episodes"))
+        super().__init__(work, index, start)
+        self.runner = EpisodeRunner(work, index, derive_seed(self.seed, "episodes"), self._step_rewards())
         self.validator = EpisodeRunner(work, index, derive_seed(self.seed, "validation"))
         self.store = EpisodeStore(work.journal.run.file("rollouts") / str(index))
         self.sampler = EpisodeSampler(work.tasks, self.stage, self.seed, self._run, self.store)
+
+    def prepare(self) -> int:
+        """The training tasks."""
+        return len(self.work.tasks)
 
     def state(self) -> dict[str, Any]:
         """Of the sampler."""
@@ -90,6 +99,18 @@ class RlvrMethod(BaseMethod):
             return {"validation_failed": len(failed)} if failed else {}
         row = {f"validation_{name}": value for name, value in episode_metrics(ended).items()}
         return {"validation_resolved": row.pop("validation_reward_mean"), "validation_episodes": len(ended), **row}
+
+    def _step_rewards(self) -> StepRewards | None:
+        """What commands earn, when the stage asks for it. Validation is by the verdict alone."""
+        if not self.stage.step_weight:
+            return None
+        commands, names = expert_commands(self.work.settings), [task.instance_id for task in self.work.tasks]
+        count = require_experts(commands, names, self.work.settings.trajectories)
+        if count < len(names):
+            self.work.progress.note(
+                f"{self.name}: {len(names) - count} of {len(names)} tasks have no expert: no step rewards"
+            )
+        return StepRewards(commands, self.stage, self.work.action_format)
 
     def _run(self, jobs: Sequence[EpisodeJob], ungraded: Sequence[SampledEpisode], keep: Keep) -> None:
         self.runner.run(jobs, ungraded, keep, "sampled")

@@ -20,7 +20,8 @@ from swe_srl.generation.templates import template_notes
 from swe_srl.progress import Progress, SilentProgress
 from swe_srl.runs import RunFolder
 from swe_srl.settings import as_mapping
-from swe_srl.training.checkpoints import Checkpoints, load_weights, save_model, write_folder
+from swe_srl.training.adapters import add_adapter
+from swe_srl.training.checkpoints import Checkpoints, load_weights, save_result, write_folder
 from swe_srl.training.data import (
     SHOWN,
     StepData,
@@ -29,7 +30,9 @@ from swe_srl.training.data import (
     quickstart_file,
     similarity_fingerprints,
 )
+from swe_srl.training.experts import expert_commands, experts_fingerprint
 from swe_srl.training.journal import Journal
+from swe_srl.training.memory import memory_named
 from swe_srl.training.random_model import make_random_model
 from swe_srl.training.settings import QUICKSTART, RANDOM, TrainSettings
 from swe_srl.training.stage import StageTrainer
@@ -43,11 +46,13 @@ FIRST = 200  # steps whose chats are looked at for what the chat template does
 FREE_SETTINGS = (
     "output",
     "tensorboard",
+    "track",
     "keep",
     "generate_tokens",
     "threads",
     "workers",
     "grading_workers",
+    "pivot_cache",
 )  # may change when a run is resumed
 
 
@@ -76,12 +81,14 @@ def train(settings: TrainSettings, progress: Progress | None = None) -> Path:
             torch.set_num_threads(settings.threads)
         start = _start_model(settings, run, data)
         try:
-            work = _workplace(settings, run, data, tasks, start, progress)
+            with memory_named(settings):
+                work = _workplace(settings, run, data, tasks, start, progress)
         except SweSrlError:
             run.abandon()  # a model that does not load must not keep the folder from a second, better start
             raise
         try:
-            _stages(work, run, start)
+            with memory_named(settings):
+                _stages(work, run, start)
         finally:
             work.journal.close()
     return run.path
@@ -105,7 +112,7 @@ def _stages(work: Workplace, run: RunFolder, start: Path | str) -> None:
             end = {"stage": index, "updates": trainer.updates, "chosen_update": chosen, "best": trainer.best}
             ends.append(end | {"journals": dict(work.journal.lengths)})
             write_atomic(row_file, json.dumps(ends[-1]) + "\n")
-            write_folder(result, lambda folder: save_model(folder, work.model, work.tokenizer))
+            write_folder(result, lambda folder: save_result(folder, work.model, work.tokenizer, settings.lora.merge))
         work.position += ends[-1]["updates"]
         start = result
     write_atomic(run.file("result.json"), json.dumps({"stages": ends}, indent=2) + "\n")
@@ -172,6 +179,7 @@ def check_start(
     """
     recorded, fingerprints = as_mapping(settings), data.fingerprints() | tasks.fingerprints()
     fingerprints |= _model_fingerprint(settings) | similarity_fingerprints(settings)
+    fingerprints |= experts_fingerprint(expert_commands(settings))
     if (form := _action_format(settings)) != "bash":
         fingerprints["action_format"] = form
     defaults = as_mapping(TrainSettings())
@@ -235,6 +243,7 @@ def _workplace(
     device = pick_device(settings.device)
     half = settings.dtype == "bfloat16" or (settings.dtype == "auto" and device.type != "cpu")
     model, tokenizer = load_model(start, device, torch.float32)
+    add_adapter(model, settings.lora, start, settings.seed)
     if settings.gradient_checkpointing:
         model.gradient_checkpointing_enable()  # type: ignore[no-untyped-call]
         model.train()
@@ -243,7 +252,7 @@ def _workplace(
         progress.note(f"{type(model).__name__} has attention of another kind: every sequence is computed apart")
     for said in template_notes(tokenizer, _longest_chat(settings, data)):
         progress.note(said)
-    journal = Journal(run, settings.tensorboard)
+    journal = Journal(run, settings.tensorboard, settings.track)
     checkpoints = Checkpoints(run.file("checkpoints"), settings.keep)
     return Workplace(
         settings,

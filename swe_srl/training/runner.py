@@ -17,6 +17,7 @@ from swe_srl.generation.loading import encode_chat
 from swe_srl.grading import GradingSettings, OpenSandboxes, VerdictCache, grade
 from swe_srl.protocols import Generator
 from swe_srl.seeds import derive_seed
+from swe_srl.training.experts import StepRewards
 from swe_srl.training.sampled import Keep, SampledEpisode, SampledTurn
 from swe_srl.training.workplace import Workplace
 from swe_srl.types import (
@@ -73,10 +74,12 @@ class EpisodeRunner:
         work: settings and model of the run.
         index: of the stage.
         seed: of the sampling.
+        steps: what the commands of an episode earn beside its verdict, when it is resolved; None for nothing.
     """
 
-    def __init__(self, work: Workplace, index: int, seed: int) -> None:
-        self.work, self.seed = work, seed
+    def __init__(self, work: Workplace, index: int, seed: int, steps: StepRewards | None = None) -> None:
+        self.work, self.seed, self.steps = work, seed, steps
+        self.step_weight = work.settings.stages[index].step_weight
         settings, stage = work.settings, work.settings.stages[index]
         sampling = Sampling(stage.temperature, max_new_tokens=stage.max_new_tokens)
         self.agent = replace(AgentDefinition.load(settings.agent_name), sampling=sampling)
@@ -155,9 +158,11 @@ class EpisodeRunner:
             verdict = grade(task, episode.patch, grading, self.cache)
         except (TaskError, GradingError) as error:
             verdict = Verdict(task.instance_id, VerdictStatus.INFRASTRUCTURE, False, False, str(error))
+        similarity = self.steps(episode.task_id, episode.turns) if self.steps is not None else 0.0
         return replace(
             episode,
-            reward=float(verdict.hardened),
+            reward=1.0 + self.step_weight * similarity if verdict.hardened else 0.0,
+            similarity=similarity,
             status=verdict.status.value,
             official=verdict.official,
             error=(verdict.reason or "grading failed") if verdict.status is VerdictStatus.INFRASTRUCTURE else "",

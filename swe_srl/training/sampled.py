@@ -10,7 +10,7 @@ from typing import Any
 from swe_srl.files import append_jsonl, read_jsonl, write_jsonl
 
 Key = tuple[str, int]  # task and sample
-VERDICT = ("reward", "status", "official", "error")  # what grading adds to an episode
+VERDICT = ("reward", "status", "official", "error", "similarity")  # what grading adds to an episode
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ class SampledEpisode:
     patch: str
     turns: tuple[SampledTurn, ...]
     error: str = ""
+    similarity: float = 0.0  # mean similarity of its commands to the expert's, when that is asked for
 
     @property
     def key(self) -> Key:
@@ -105,7 +106,7 @@ class EpisodeStore:
             if "turns" in row:
                 found[key] = SampledEpisode.from_row(row)
             else:
-                found[key] = replace(found[key], **{name: row[name] for name in VERDICT})
+                found[key] = replace(found[key], **{name: row[name] for name in VERDICT if name in row})
         return found
 
     def forget_failures(self, update: int) -> None:

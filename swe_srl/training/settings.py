@@ -13,10 +13,12 @@ from swe_srl.rewards import get_similarity
 from swe_srl.rewards.registry import EFFECT
 from swe_srl.settings import Draft, check_at_least, setting, settings_of
 from swe_srl.tasks.sources import BUNDLED
+from swe_srl.training.adapter_settings import LoraSettings
 from swe_srl.trajectories.steps import StepSettings
 
 DTYPES = ("auto", "float32", "bfloat16")
 METHODS = ("srl", "sft", "rlvr")
+TRACKERS = ("wandb", "trackio")
 QUICKSTART = "quickstart"
 RANDOM = "random"
 
@@ -81,6 +83,18 @@ class StageSettings:
     dynamic_sampling: bool = setting(True, "Replace groups whose reward spread is too small until the batch is full.")
     epsilon: float = setting(0.01, "Dynamic sampling keeps groups whose rewards' standard deviation exceeds this.")
     max_resampling: float = setting(4.0, "Dynamic sampling draws at most this many times batch_steps steps an update.")
+    pivot_samples: int = setting(
+        0,
+        "Before an srl stage, sample so many completions of each step with the stage's start model, and train on pivots "
+        "alone: steps with mixed rewards (their spread exceeds epsilon) and a mean below pivot_below; 0: on all steps.",
+    )
+    pivot_below: float = setting(1.0, "Mean reward of the probing pass below which a step can be a pivot.")
+    pivot_steps: int = setting(0, "Steps that the probing pass looks at, chosen by the seed; 0: all.")
+    step_weight: float = setting(
+        0.0,
+        "In rlvr, a resolved episode earns beside its 1 so many times the mean similarity of its commands to the expert's of "
+        "the same turns; an unresolved one earns nothing. 0: the verdict alone.",
+    )
     inner_epochs: int = setting(1, "Passes over an update's samples.")
     minibatches: int = setting(1, "Optimiser steps per pass over an update's samples.")
     sft_target: str = setting("thought+command", "What sft learns to write.", ("command", "thought+command"))
@@ -102,6 +116,9 @@ class StageSettings:
         at_least |= {"group_size": 1 if self.method == "sft" else 2, "max_resampling": 1}
         at_least |= {"learning_rate": 0, "weight_decay": 0, "grad_norm": 0, "kl": 0, "epsilon": 0, "clip_high": 0}
         check_at_least(self, **at_least)
+        check_at_least(self, pivot_samples=0, pivot_steps=0, step_weight=0)
+        if self.pivot_samples == 1:
+            raise ConfigError("pivot_samples must be 0 or at least 2, not 1: one reward is never mixed")
         if self.sharpness <= 0:
             raise ConfigError(f"sharpness must be positive, not {self.sharpness}")
         if self.temperature <= 0:
@@ -154,6 +171,7 @@ class TrainSettings:
     max_context_tokens: int = setting(
         0, "Leave out steps with longer contexts, and say how many; 0: the model's limit."
     )
+    lora: LoraSettings = setting(LoraSettings(), "Training adapters instead of the whole model.")
     device: str = setting("auto", "auto, cpu, cuda, cuda:1, …")
     dtype: str = setting("auto", "Arithmetic; auto is float32 on a CPU and bfloat16 on a GPU.", DTYPES)
     threads: int = setting(0, "CPU threads; 0 leaves torch's choice. Results repeat at an equal number of threads.")
@@ -164,7 +182,14 @@ class TrainSettings:
     samples_every: int = setting(10, "Updates between rows of samples.jsonl (completions beside their targets).")
     keep: int = setting(2, "Newest checkpoints kept, besides the best one.")
     final_model: str = setting("best", "The model a stage ends with: best by validation, or last.", ("best", "last"))
+    pivot_cache: str = setting(
+        "",
+        "Folder for what probing passes found, which other runs use too (same model, steps, settings); empty: the run's.",
+    )
     tensorboard: bool = setting(False, "Write TensorBoard events too (needs the tracking extra).")
+    track: tuple[str, ...] = setting(
+        (), "Trackers that get the metrics too: wandb, trackio (needs the tracking extra)."
+    )
     method: str | None = override("method")
     updates: int | None = override("updates")
     epochs: int | None = override("epochs")
@@ -177,6 +202,10 @@ class TrainSettings:
     sharpness: float | None = override("sharpness")
     kl: float | None = override("kl")
     dynamic_sampling: bool | None = override("dynamic_sampling")
+    pivot_samples: int | None = override("pivot_samples")
+    pivot_below: float | None = override("pivot_below")
+    pivot_steps: int | None = override("pivot_steps")
+    step_weight: float | None = override("step_weight")
     sft_target: str | None = override("sft_target")
     shuffle_targets: bool | None = override("shuffle_targets")
     eval_every: int | None = override("eval_every")
@@ -184,6 +213,9 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         check_choices(self)
+        for name in self.track:
+            if name not in TRACKERS:
+                raise ConfigError(f"track: {suggest(name, TRACKERS, 'tracker')}")
         if not self.stages:
             raise ConfigError("stages: a run has at least one")
         check_at_least(self, generate_tokens=1, update_tokens=1, samples_every=1, keep=1)
@@ -214,6 +246,11 @@ class TrainSettings:
     def needs_tasks(self) -> bool:
         """Whether a stage runs episodes."""
         return any(stage.method == "rlvr" for stage in self.stages)
+
+    @property
+    def needs_experts(self) -> bool:
+        """Whether a stage rewards what is close to the expert in whole episodes."""
+        return any(stage.method == "rlvr" and stage.step_weight > 0 for stage in self.stages)
 
     @property
     def task_source(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from swe_srl.training.forward import TokenGroup
 from swe_srl.training.journal import Clock, sampled
 from swe_srl.training.method import BaseMethod
 from swe_srl.training.objective import group_advantages
+from swe_srl.training.pivots import select_pivots
 from swe_srl.training.rollouts import Rollouts, Sampler, mean_similarity
 from swe_srl.training.targets import target_tokens
 from swe_srl.training.update import PolicyGroup
@@ -25,10 +27,13 @@ from swe_srl.types import Step
 class StepMethod(BaseMethod):
     """What `srl` and `sft` share: the expert's steps, and validation on held-out ones."""
 
-    def __init__(self, work: Workplace, index: int, start: Path | str) -> None:
-        super().__init__(work, index, start, len(work.training))
+    steps: list[Step]
+
+    def prepare(self) -> int:
+        """The training steps."""
         shuffled = self.stage.shuffle_targets
-        self.steps = shuffle_targets(work.training, self.seed) if shuffled else list(work.training)
+        self.steps = shuffle_targets(self.work.training, self.seed) if shuffled else list(self.work.training)
+        return len(self.steps)
 
     def validate(self, clock: Clock) -> dict[str, Any]:
         """Similarity, reward, format errors and the target's loss on held-out steps."""
@@ -88,6 +93,21 @@ class SrlMethod(StepMethod):
         super().__init__(work, index, start)
         self.sampler = Sampler(work.generator, self.steps, self.stage, self.seed, self.fits, work.action_format)
 
+    def prepare(self) -> int:
+        """The training steps; only the pivots when there is a probing pass."""
+        count = super().prepare()
+        if not self.stage.pivot_samples:
+            return count
+        fitting = [index for index, step in enumerate(self.steps) if self.fits(step)]
+        selection = select_pivots(self.work, self.stage, self.index, self.steps, fitting)
+        self.work.progress.note(
+            f"{self.name}: {len(selection.kept)} pivots among {selection.looked_at} steps ({selection.alike} with rewards "
+            f"too much alike, {selection.easy} too easy); the probing pass took {selection.seconds:.0f} s and "
+            f"{selection.tokens} tokens{'' if selection.sampled_now else ', and was made before'}"
+        )
+        self.steps = [self.steps[index] for index in selection.kept]
+        return len(self.steps)
+
     def state(self) -> dict[str, Any]:
         """Of the sampler."""
         return self.sampler.state()
@@ -117,10 +137,6 @@ class SrlMethod(StepMethod):
         self.check([self._tokens(group) for group in batch.kept], clock, at_one)
         with clock.phase("update"):
             self.sampler.rescore(batch, lambda groups: self.updater.logprobs([self._tokens(group) for group in groups]))
-        shown = sampled(batch.kept)
-        if shown is not None and number % self.work.settings.samples_every == 0:
-            place = {"stage": self.index, "update": number}
-            self.work.journal.samples(place, shown, self.steps[shown.index], self.stage.std_scaling)
         advantages = group_advantages(
             torch.tensor([one.rewards for one in batch.kept]), self.stage.std_scaling
         ).tolist()
@@ -130,7 +146,19 @@ class SrlMethod(StepMethod):
         ]
         with clock.phase("update"):
             totals = self.updater.policy(units, derive_seed(self.seed, "minibatches", number - 1))
-        return row | self.guarded(totals, number)
+        row |= self.guarded(totals, number)
+        if number % self.work.settings.samples_every == 0:
+            with clock.phase("samples"):
+                self._show(batch.kept, number)
+        return row
+
+    def _show(self, groups: Sequence[Rollouts], number: int) -> None:
+        """Write down one group of the update, with what the update did to it."""
+        shown = sampled(groups)
+        if shown is not None:
+            place = {"stage": self.index, "update": number}
+            (after,) = self.updater.logprobs([self._tokens(shown)])
+            self.work.journal.samples(place, shown, self.steps[shown.index], self.stage.std_scaling, after)
 
     def _tokens(self, group: Rollouts) -> TokenGroup:
         context = self.work.encode(self.steps[group.index].context)

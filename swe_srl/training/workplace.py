@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -45,3 +46,9 @@ class Workplace:
             return tuple(encode_chat(self.tokenizer, context))
 
         self.encode = encode
+
+    def arithmetic(self) -> AbstractContextManager[object]:
+        """The arithmetic of forward passes."""
+        if self.autocast is None:
+            return nullcontext()
+        return torch.autocast(self.model.device.type, dtype=self.autocast)

@@ -1,0 +1,206 @@
+"""What a run will take: a few real updates of every stage in a folder of their own, and what follows from them."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import statistics
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from swe_srl.files import read_jsonl
+from swe_srl.progress import Progress
+from swe_srl.training.data import load_steps
+from swe_srl.training.settings import StageSettings, TrainSettings
+from swe_srl.training.tasks import load_task_data, runnable
+
+PROBED_UPDATES = 2  # fewer than a stage that cannot learn yet is stopped after (see `watch.PATIENCE`)
+PROBED_BATCH = 16  # groups of a probed update at most; times grow with the batch
+PROBED_PIVOTS = 64
+PAPER_STEPS, PAPER_GROUP = 134_000, 8  # arXiv 2510.25992, software engineering: instances, rollouts
+
+
+@dataclass(frozen=True)
+class StageEstimate:
+    """What a stage will take.
+
+    Args:
+        updates: of the whole stage.
+        update_seconds: of one update with the whole batch, and of its parts by phase.
+        validation_seconds: of one validation.
+        pivot_seconds: of the whole probing pass; 0 without one.
+        seconds: of the stage.
+        skipped_share: of the groups sampled, those without a usable spread.
+        sharing_ratio: tokens that separate sequences would have taken in updates, over tokens computed; None when the probe
+            had no usable group: then the time of the updates themselves is not in the estimate.
+        drawn_groups: sampled for one update.
+        sampled_tokens: for one update.
+    """
+
+    method: str
+    updates: int
+    update_seconds: float
+    phases: dict[str, float]
+    validation_seconds: float
+    pivot_seconds: float
+    seconds: float
+    skipped_share: float | None
+    sharing_ratio: float | None
+    drawn_groups: float | None
+    sampled_tokens: float | None
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run will take on this machine.
+
+    Args:
+        memory_mb: peak, of the GPU when there is one.
+        checkpoint_mb: of one checkpoint.
+        disk_mb: of the whole run folder at its largest.
+        free_mb: of the disk that the run folder will be on.
+        device: that the probe ran on.
+        paper_hours: hours of this device for one pass over as many steps as the paper's software data has, G = 8 each; None
+            when no srl stage was probed.
+    """
+
+    stages: tuple[StageEstimate, ...]
+    seconds: float
+    memory_mb: int
+    checkpoint_mb: float
+    disk_mb: float
+    free_mb: float
+    device: str
+    paper_hours: float | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON data."""
+        return asdict(self)
+
+
+def estimate(settings: TrainSettings, progress: Progress) -> Estimate:
+    """Probe a run: at most `PROBED_UPDATES` updates of every stage, with at most `PROBED_BATCH` groups each.
+
+    Nothing is left behind. Every stage is probed with a model that has hardly been trained, so completions may become
+    longer or shorter, and more or fewer groups be skipped, than the probe saw.
+
+    Raises:
+        SweSrlError: what `train` would raise too.
+    """
+    from swe_srl.generation.loading import pick_device
+    from swe_srl.training.run import train
+
+    settings.output.parent.mkdir(parents=True, exist_ok=True)
+    counts = _counts(settings)
+    with tempfile.TemporaryDirectory(dir=settings.output.parent, prefix=".estimate-") as folder:
+        probe = replace(
+            settings,
+            output=Path(folder) / "run",
+            stages=tuple(map(_probed, settings.stages)),
+            tensorboard=False,
+            track=(),
+            final_model="last",
+            updates=None,  # what `_probed` decides, no override of the run may change
+            epochs=None,
+            batch_steps=None,
+            eval_every=None,
+            save_every=None,
+            pivot_steps=None,
+        )
+        run = train(probe, progress)
+        rows = list(read_jsonl(run / "metrics.jsonl"))
+        stages = tuple(
+            _stage(stage, probe.stages[i], [row for row in rows if row["stage"] == i], count, run / f"pivots/{i}.json")
+            for i, (stage, count) in enumerate(zip(settings.stages, counts, strict=True))
+        )
+        checkpoint = _megabytes(next((run / "checkpoints").iterdir()))
+        journals = sum(_megabytes(file) for file in run.glob("*.jsonl")) / max(1, len(rows))
+        disk = (settings.keep + 2) * checkpoint + len(stages) * _megabytes(run / "model")
+    srl = [(stage, one) for stage, one in zip(settings.stages, stages, strict=True) if stage.method == "srl"]
+    return Estimate(
+        stages,
+        sum(one.seconds for one in stages),
+        max(row["memory_mb"] for row in rows),
+        checkpoint,
+        disk + journals * sum(one.updates for one in stages),
+        shutil.disk_usage(settings.output.parent).free / 2**20,
+        str(pick_device(settings.device)),
+        _paper_hours(*srl[-1]) if srl else None,
+    )
+
+
+def _probed(stage: StageSettings) -> StageSettings:
+    """The stage cut down to a probe: a validation before it and one after."""
+    pivots = min(stage.pivot_steps or PROBED_PIVOTS, PROBED_PIVOTS) if stage.pivot_samples else 0
+    batch = min(stage.batch_steps, PROBED_BATCH)
+    return replace(
+        stage,
+        updates=min(stage.updates or PROBED_UPDATES, PROBED_UPDATES),
+        batch_steps=batch,
+        minibatches=min(stage.minibatches, batch),
+        eval_every=PROBED_UPDATES if stage.eval_every else 0,
+        save_every=0,
+        pivot_steps=pivots,
+    )
+
+
+def _counts(settings: TrainSettings) -> list[int]:
+    """What an epoch of every stage passes over."""
+    steps = len(load_steps(settings).training)
+    tasks = len(runnable(load_task_data(settings), settings)[0].training) if settings.needs_tasks else 0
+    return [tasks if stage.method == "rlvr" else steps for stage in settings.stages]
+
+
+def _stage(
+    stage: StageSettings, probed: StageSettings, rows: Sequence[dict[str, Any]], count: int, pivots: Path
+) -> StageEstimate:
+    first, updates = rows[0], [row for row in rows if row["update"]]
+    steady = updates[1:] or updates  # the first one has the self-check and everything that is done once
+    scale = stage.batch_steps / probed.batch_steps
+    pivot_seconds = 0.0
+    if pivots.exists():
+        found = json.loads(pivots.read_text(encoding="utf-8"))
+        looked_at = min(stage.pivot_steps or count, count)
+        pivot_seconds = found["seconds"] * looked_at / found["looked_at"]
+        count = round(looked_at * found["kept"] / found["looked_at"])
+    total = stage.updates or math.ceil(stage.epochs * count / stage.batch_steps)
+    names = sorted({name for row in steady for name in row["seconds"]} - {"total", "validate", "self_check"})
+    phases = {name: scale * statistics.fmean(row["seconds"].get(name, 0.0) for row in steady) for name in names}
+    seconds = scale * statistics.fmean(row["seconds"]["total"] - row["seconds"].get("validate", 0.0) for row in steady)
+    validation = float(first["seconds"].get("validate", 0.0))
+    validations = 1 + math.ceil(total / stage.eval_every) if stage.eval_every else 0
+    return StageEstimate(
+        stage.method,
+        total,
+        seconds,
+        phases,
+        validation,
+        pivot_seconds,
+        pivot_seconds + total * seconds + validations * validation,
+        _mean(updates, "skipped_share"),
+        _mean(updates, "sharing_ratio"),
+        _mean(updates, "drawn_groups", scale),
+        _mean(updates, "sampled_tokens", scale),
+    )
+
+
+def _paper_hours(stage: StageSettings, found: StageEstimate) -> float | None:
+    """One pass over the paper's number of steps: every drawn group is a step of it."""
+    if not found.drawn_groups:
+        return None
+    per_group = found.update_seconds / found.drawn_groups * PAPER_GROUP / stage.group_size
+    return PAPER_STEPS * per_group / 3600
+
+
+def _mean(rows: Sequence[dict[str, Any]], name: str, scale: float = 1.0) -> float | None:
+    values = [row[name] for row in rows if name in row]
+    return scale * statistics.fmean(values) if values else None
+
+
+def _megabytes(path: Path) -> float:
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    return sum(file.stat().st_size for file in files) / 2**20
