@@ -21,6 +21,7 @@ from swe_srl.runs import RunFolder
 from swe_srl.settings import as_mapping
 from swe_srl.training.checkpoints import Checkpoints, load_weights, save_model, write_folder
 from swe_srl.training.data import SHOWN, StepData, load_steps, model_fingerprint, quickstart_file
+from swe_srl.training.forward import shares_prefixes
 from swe_srl.training.journal import Journal
 from swe_srl.training.random_model import make_random_model
 from swe_srl.training.settings import QUICKSTART, RANDOM, TrainSettings
@@ -219,8 +220,9 @@ def _workplace(
         model.gradient_checkpointing_enable()  # type: ignore[no-untyped-call]
         model.train()
     generator = TransformersGenerator((model, tokenizer), batch_tokens=settings.generate_tokens)
-    if settings.shared_contexts and not generator.grouped:
-        progress.note(f"{type(model).__name__} has attention of another kind: every sequence is computed apart")
+    if settings.shared_contexts and not shares_prefixes(model):
+        reason = f"runs on {device.type}" if generator.grouped else "has attention of another kind"
+        progress.note(f"{type(model).__name__} {reason}: every sequence is computed apart")
     journal = Journal(run, settings.tensorboard)
     checkpoints = Checkpoints(run.file("checkpoints"), settings.keep)
     return Workplace(
