@@ -10,7 +10,7 @@ from swe_srl.training.forest import TokenSequence
 
 
 def random_sequences(
-    seed: int, count: int, longest: int = 12, alphabet: int = 400, share: float = 0.8
+    seed: int, count: int, longest: int = 12, alphabet: int = 390, share: float = 0.8
 ) -> list[TokenSequence]:
     """Sequences that branch off one another: repeated ones, prefixes of others and ones without losses among them."""
     rng = random.Random(seed)
@@ -28,7 +28,7 @@ def random_sequences(
     return found
 
 
-def sequence_sets(count: int = 8, longest: int = 12, alphabet: int = 400) -> st.SearchStrategy[list[TokenSequence]]:
+def sequence_sets(count: int = 8, longest: int = 12, alphabet: int = 390) -> st.SearchStrategy[list[TokenSequence]]:
     """As a strategy of Hypothesis."""
     return st.builds(
         random_sequences,
