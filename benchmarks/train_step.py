@@ -30,7 +30,9 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Seconds of one SRL update, by how it is computed.")
     parser.add_argument("--trajectories", default="", help="file or folder; empty: the bundled ones")
     parser.add_argument("--agent", default="shell", help="agent definition that renders the prompts")
-    parser.add_argument("--model", default="", help="model folder; empty: a random one of about a million parameters")
+    parser.add_argument("--model", default="", help="model folder; empty: a random one")
+    parser.add_argument("--hidden", type=int, default=128, help="size of the random model, a multiple of 64")
+    parser.add_argument("--layers", type=int, default=4, help="of the random model")
     parser.add_argument("--steps", type=int, default=8, help="of one trajectory, spread over it")
     parser.add_argument("--group-size", type=int, default=8)
     parser.add_argument("--max-context", type=int, default=8192, help="tokens; steps with longer contexts are left out")
@@ -60,14 +62,14 @@ def prepare(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     by_trajectory: dict[str, list[Any]] = {}
     for step in make_steps(read_trajectories(source, report), agent.prompting, report, submit=agent.submit):
         by_trajectory.setdefault(step.trajectory_id, []).append(step)
-    model = arguments.model
-    if not model:
-        model = str(folder / "model")
-        make_random_model(Path(model), [step for steps in by_trajectory.values() for step in steps], arguments.seed)
-    tokenizer = AutoTokenizer.from_pretrained(model)
-    for steps in by_trajectory.values():
-        if len(steps) < arguments.steps:
-            continue
+    longest = max(by_trajectory.values(), key=len, default=[])
+    for steps in [one for one in by_trajectory.values() if len(one) >= arguments.steps] or [longest]:
+        model = arguments.model
+        if not model:
+            model = str(folder / "model")
+            make_random_model(Path(model), steps, arguments.seed)
+            reshape(Path(model), arguments.hidden, arguments.layers)
+        tokenizer = AutoTokenizer.from_pretrained(model)
         contexts = [encode_chat(tokenizer, step.context) for step in steps]
         fitting = [i for i, context in enumerate(contexts) if len(context) <= arguments.max_context]
         if len(fitting) >= arguments.steps:
@@ -84,6 +86,23 @@ def prepare(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
         advantages = [rng.uniform(-1.5, 1.5) for _ in lengths]
         groups.append({"context": contexts[i], "completions": completions, "advantages": advantages})
     return {"trajectory": steps[0].trajectory_id, "model": model, "groups": groups}
+
+
+def reshape(folder: Path, hidden: int, layers: int) -> None:
+    """Give a random model another size: heads of 32 dimensions, two query heads to a key/value head."""
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    heads = max(2, hidden // 32)
+    config = AutoConfig.from_pretrained(
+        folder,
+        hidden_size=hidden,
+        intermediate_size=11 * hidden // 4,
+        num_hidden_layers=layers,
+        layer_types=["full_attention"] * layers,
+        num_attention_heads=heads,
+        num_key_value_heads=heads // 2,
+    )
+    AutoModelForCausalLM.from_config(config).save_pretrained(folder)
 
 
 def measure(side: str, arguments: argparse.Namespace, folder: Path) -> dict[str, Any] | str:
