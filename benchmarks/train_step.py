@@ -48,10 +48,10 @@ def parse() -> argparse.Namespace:
 
 def prepare(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """The work of every side: model folder, contexts, completions, advantages."""
-    from transformers import AutoTokenizer
+    import torch
 
     from swe_srl.agents import AgentDefinition
-    from swe_srl.generation.loading import encode_chat
+    from swe_srl.generation.loading import encode_chat, load_model
     from swe_srl.training.data import quickstart_file
     from swe_srl.training.random_model import make_random_model
     from swe_srl.training.targets import target_tokens
@@ -69,7 +69,7 @@ def prepare(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
             model = str(folder / "model")
             make_random_model(Path(model), steps, arguments.seed)
             reshape(Path(model), arguments.hidden, arguments.layers)
-        tokenizer = AutoTokenizer.from_pretrained(model)
+        loaded, tokenizer = load_model(model, torch.device("cpu"), torch.float32)
         contexts = [encode_chat(tokenizer, step.context) for step in steps]
         fitting = [i for i, context in enumerate(contexts) if len(context) <= arguments.max_context]
         if len(fitting) >= arguments.steps:
@@ -82,7 +82,7 @@ def prepare(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     for i in chosen:
         usual = len(target_tokens(tokenizer, steps[i], True))
         lengths = [rng.randint(max(1, 2 * usual // 3), 4 * usual // 3) for _ in range(arguments.group_size)]
-        completions = [[rng.randrange(len(tokenizer)) for _ in range(length)] for length in lengths]
+        completions = [[rng.randrange(loaded.config.vocab_size) for _ in range(length)] for length in lengths]
         advantages = [rng.uniform(-1.5, 1.5) for _ in lengths]
         groups.append({"context": contexts[i], "completions": completions, "advantages": advantages})
     return {"trajectory": steps[0].trajectory_id, "model": model, "groups": groups}
