@@ -7,8 +7,7 @@
 
 All sides get the same model, the same steps of one trajectory and the same completions (random tokens, lengths about those
 of the expert's answers: speed does not depend on what they say), one after the other, each in a process of its own whose
-peak memory is shown; the forest's packs are cut so that its peak stays below the lowest of the others when `--update-tokens`
-is about the longest sequence. CPU seconds are shown beside the wall clock because they do not depend on what else the
+peak memory is shown (the forest's follows `--update-tokens`). CPU seconds are shown beside the wall clock because they do not depend on what else the
 machine does. The gradients are compared too.
 """
 
