@@ -7,8 +7,8 @@
 
 All sides get the same model, the same steps of one trajectory and the same completions (random tokens, lengths about those
 of the expert's answers: speed does not depend on what they say), one after the other, each in a process of its own whose
-peak memory is shown (the forest's follows `--update-tokens`). CPU seconds are shown beside the wall clock because they do not depend on what else the
-machine does. The gradients are compared too.
+peak memory is shown (the forest's follows `--update-tokens`). CPU seconds are shown beside the wall clock because
+they do not depend on what else the machine does. The gradients are compared too.
 """
 
 from __future__ import annotations
