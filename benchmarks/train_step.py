@@ -1,113 +1,158 @@
-"""Seconds and tokens of one SRL update: contexts shared by their group, against every sequence apart.
+"""Seconds of one SRL update at full history: the prefix forest, separate sequences, and TRL's GRPOTrainer.
 
-    python benchmarks/train_step.py                                  a 3M-parameter model, contexts of about 300 tokens
-    python benchmarks/train_step.py --context 2000 --steps 4         longer contexts
-    python benchmarks/train_step.py --model FOLDER --device cuda     another model (random weights do as well)
+    python benchmarks/train_step.py                                         8 steps of a bundled trajectory
+    python benchmarks/train_step.py --trajectories FOLDER --steps 16        of the first trajectory there that has so many
+    python benchmarks/train_step.py --peers-python VENV/bin/python          TRL installed elsewhere
+    python benchmarks/train_step.py --sides forest,plain --device cuda --model FOLDER
 
-Both paths see the same groups in one sitting, one after the other; CPU seconds of the process are shown beside the wall
-clock, because they do not depend on what else the machine does. The gradients are compared too.
+All sides get the same model, the same steps of one trajectory and the same completions (random tokens, lengths about those
+of the expert's answers: speed does not depend on what they say), one after the other, each in a process of its own whose
+peak memory is shown (the forest's follows `--update-tokens`). CPU seconds are shown beside the wall clock because
+they do not depend on what else the machine does. The gradients are compared too.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import random
-import time
-from dataclasses import dataclass
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
 
-import torch
-from transformers import PreTrainedModel, Qwen2Config, Qwen2ForCausalLM
-
-from swe_srl.generation.attention import use_grouped
-from swe_srl.generation.loading import load_model, pick_device
-from swe_srl.training.forward import TokenGroup, micro_batches, score
+SIDE = Path(__file__).resolve().parent / "train_step_side.py"
 
 
-@dataclass(frozen=True)
-class Measured:
-    """The best of several passes."""
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Seconds of one SRL update, by how it is computed.")
+    parser.add_argument("--trajectories", default="", help="file or folder; empty: the bundled ones")
+    parser.add_argument("--agent", default="shell", help="agent definition that renders the prompts")
+    parser.add_argument("--model", default="", help="model folder; empty: a random one")
+    parser.add_argument("--hidden", type=int, default=128, help="size of the random model, a multiple of 64")
+    parser.add_argument("--layers", type=int, default=4, help="of the random model")
+    parser.add_argument("--steps", type=int, default=8, help="of one trajectory, spread over it")
+    parser.add_argument("--group-size", type=int, default=8)
+    parser.add_argument("--max-context", type=int, default=8192, help="tokens; steps with longer contexts are left out")
+    parser.add_argument("--update-tokens", type=int, default=0, help="of a forest's pack; 0: the longest sequence's")
+    parser.add_argument("--peer-batch", type=int, default=1, help="sequences that the other sides compute at a time")
+    parser.add_argument("--sides", default="forest,plain,trl")
+    parser.add_argument("--peers-python", default=sys.executable, help="the Python that has TRL")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=0)
+    return parser.parse_args()
 
-    wall: float
-    cpu: float
-    gradient: torch.Tensor
 
+def prepare(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """The work of every side: model folder, contexts, completions, advantages."""
+    import torch
 
-def tiny_model() -> PreTrainedModel:
-    """Random weights in the shape of the bundled model, a little larger."""
-    torch.manual_seed(0)
-    shape = {"hidden_size": 192, "intermediate_size": 512, "num_hidden_layers": 6, "num_attention_heads": 6}
-    return Qwen2ForCausalLM(Qwen2Config(vocab_size=2048, num_key_value_heads=6, tie_word_embeddings=True, **shape))
+    from swe_srl.agents import AgentDefinition
+    from swe_srl.generation.loading import encode_chat, load_model
+    from swe_srl.training.data import quickstart_file
+    from swe_srl.training.random_model import make_random_model
+    from swe_srl.training.targets import target_tokens
+    from swe_srl.trajectories import ReadReport, make_steps, read_trajectories
 
-
-def make_groups(arguments: argparse.Namespace, vocabulary: int) -> list[TokenGroup]:
-    """Contexts and completions of random tokens, lengths within a third of the asked ones."""
+    source = arguments.trajectories or quickstart_file("trajectories-train.jsonl")
+    agent, report = AgentDefinition.load(arguments.agent), ReadReport()
+    by_trajectory: dict[str, list[Any]] = {}
+    for step in make_steps(read_trajectories(source, report), agent.prompting, report, submit=agent.submit):
+        by_trajectory.setdefault(step.trajectory_id, []).append(step)
+    longest = max(by_trajectory.values(), key=len, default=[])
+    for steps in [one for one in by_trajectory.values() if len(one) >= arguments.steps] or [longest]:
+        model = arguments.model
+        if not model:
+            model = str(folder / "model")
+            make_random_model(Path(model), steps, arguments.seed)
+            reshape(Path(model), arguments.hidden, arguments.layers)
+        loaded, tokenizer = load_model(model, torch.device("cpu"), torch.float32)
+        contexts = [encode_chat(tokenizer, step.context) for step in steps]
+        fitting = [i for i, context in enumerate(contexts) if len(context) <= arguments.max_context]
+        if len(fitting) >= arguments.steps:
+            break
+    else:
+        sys.exit(f"no trajectory has {arguments.steps} steps with contexts of at most {arguments.max_context} tokens")
+    chosen = [fitting[(i + 1) * len(fitting) // arguments.steps - 1] for i in range(arguments.steps)]
     rng = random.Random(arguments.seed)
-
-    def tokens(mean: int) -> tuple[int, ...]:
-        length = rng.randint(max(1, 2 * mean // 3), 4 * mean // 3)
-        return tuple(rng.randrange(vocabulary) for _ in range(length))
-
-    return [
-        TokenGroup(tokens(arguments.context), tuple(tokens(arguments.completion) for _ in range(arguments.group_size)))
-        for _ in range(arguments.steps)
-    ]
-
-
-def measure(model: PreTrainedModel, groups: list[TokenGroup], budget: int, plain: bool, repeats: int) -> Measured:
-    """Forward and backward over all groups in micro-batches of the same number of computed tokens."""
-    best: Measured | None = None
-    for _ in range(repeats):
-        model.zero_grad(set_to_none=True)
-        wall, cpu = time.perf_counter(), time.process_time()
-        for batch in micro_batches(groups, budget // token_ratio(groups) if plain else budget):
-            scored = score(model, [groups[i] for i in batch], plain=plain)
-            (scored.logprob_NT.sum() / len(groups)).backward()
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-        gradient = torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
-        if best is None or wall < best.wall:
-            best = Measured(wall, cpu, gradient)
-    assert best is not None
-    return best
+    groups = []
+    for i in chosen:
+        usual = len(target_tokens(tokenizer, steps[i], True))
+        lengths = [rng.randint(max(1, 2 * usual // 3), 4 * usual // 3) for _ in range(arguments.group_size)]
+        completions = [[rng.randrange(loaded.config.vocab_size) for _ in range(length)] for length in lengths]
+        advantages = [rng.uniform(-1.5, 1.5) for _ in lengths]
+        groups.append({"context": contexts[i], "completions": completions, "advantages": advantages})
+    return {"trajectory": steps[0].trajectory_id, "model": model, "groups": groups}
 
 
-def token_ratio(groups: list[TokenGroup]) -> int:
-    """How many times more tokens separate sequences take, at least 1."""
-    return max(1, round(sum(g.plain_tokens for g in groups) / sum(g.tokens for g in groups)))
+def reshape(folder: Path, hidden: int, layers: int) -> None:
+    """Give a random model another size: heads of 32 dimensions, two query heads to a key/value head."""
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    heads = max(2, hidden // 32)
+    config = AutoConfig.from_pretrained(
+        folder,
+        hidden_size=hidden,
+        intermediate_size=11 * hidden // 4,
+        num_hidden_layers=layers,
+        layer_types=["full_attention"] * layers,
+        num_attention_heads=heads,
+        num_key_value_heads=heads // 2,
+    )
+    AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+
+
+def measure(side: str, arguments: argparse.Namespace, folder: Path) -> dict[str, Any] | str:
+    """What a side reports, or why it does not."""
+    python = arguments.peers_python if side == "trl" else sys.executable
+    command = [python, str(SIDE), side, str(folder), arguments.device, str(arguments.threads)]
+    command += [str(arguments.update_tokens), str(arguments.peer_batch)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        return done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"ended with {done.returncode}"
+    found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    return found
+
+
+def compare(folder: Path, sides: list[str]) -> dict[str, float]:
+    """The relative difference of every side's gradient from the first one's."""
+    import torch
+
+    vectors = {side: torch.load(folder / f"{side}.pt") for side in sides}
+    first = vectors[sides[0]]
+    return {side: float((one - first).norm() / first.norm()) for side, one in vectors.items()}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Seconds and tokens of one SRL update, shared against separate.")
-    parser.add_argument("--model", default="", help="model folder or hub id; empty: a random 3M-parameter model")
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--steps", type=int, default=16)
-    parser.add_argument("--group-size", type=int, default=8)
-    parser.add_argument("--context", type=int, default=300, help="tokens, on average")
-    parser.add_argument("--completion", type=int, default=45, help="tokens, on average")
-    parser.add_argument("--update-tokens", type=int, default=8192)
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--seed", type=int, default=0)
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    device = pick_device(arguments.device)
-    model = load_model(arguments.model, device, torch.float32)[0] if arguments.model else tiny_model().to(device)
-    model.train(False)
-    use_grouped(model)
-    groups = make_groups(arguments, model.config.vocab_size)
-    shared = measure(model, groups, arguments.update_tokens, False, arguments.repeats)
-    plain = measure(model, groups, arguments.update_tokens, True, arguments.repeats)
-    tokens, plain_tokens = sum(g.tokens for g in groups), sum(g.plain_tokens for g in groups)
-    parameters = sum(p.numel() for p in model.parameters())
-    print(f"{parameters / 1e6:.1f}M parameters, {arguments.steps} steps x {arguments.group_size}, {device}")
-    print(f"{'':10}{'tokens':>10}{'wall s':>10}{'cpu s':>10}{'tokens/s':>12}")
-    for name, count, result in (("separate", plain_tokens, plain), ("shared", tokens, shared)):
-        print(f"{name:10}{count:>10}{result.wall:>10.2f}{result.cpu:>10.2f}{count / result.wall:>12.0f}")
-    ratios = plain_tokens / tokens, plain.wall / shared.wall, plain.cpu / shared.cpu
-    print(f"{'ratio':10}{ratios[0]:>10.2f}{ratios[1]:>10.2f}{ratios[2]:>10.2f}")
-    difference = float((shared.gradient - plain.gradient).norm() / plain.gradient.norm())
-    print(f"relative difference of the gradients: {difference:.1e}")
+    arguments = parse()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        work = prepare(arguments, folder)
+        groups = work["groups"]
+        (folder / "work.json").write_text(json.dumps(work))
+        lengths = [len(g["context"]) + len(one) for g in groups for one in g["completions"]]
+        arguments.update_tokens = arguments.update_tokens or max(lengths)
+        print(f"{work['trajectory']}: {len(groups)} steps x {arguments.group_size}, contexts of", end=" ")
+        print(f"{min(len(g['context']) for g in groups)} to {max(len(g['context']) for g in groups)} tokens")
+        print(f"{'':8}{'tokens':>10}{'wall s':>10}{'cpu s':>10}{'peak MB':>10}{'gradient':>12}")
+        found: dict[str, dict[str, Any]] = {}
+        for side in arguments.sides.split(","):
+            result = measure(side, arguments, folder)
+            if isinstance(result, str):
+                print(f"{side:8}not measured: {result}")
+                continue
+            found[side] = result
+            gap = compare(folder, list(found))[side]
+            print(f"{side:8}{result['tokens']:>10}{result['wall']:>10.1f}{result['cpu']:>10.1f}", end="")
+            print(f"{result['peak_mb']:>10.0f}{gap:>12.1e}", flush=True)
+        forest = found.get("forest")
+        for side, result in found.items():
+            if forest and side != "forest":
+                bound = sum(lengths) / forest["tokens"]
+                print(f"forest against {side}: {result['wall'] / forest['wall']:.1f} times less wall clock,", end=" ")
+                print(f"{result['cpu'] / forest['cpu']:.1f} times less CPU; token ratio {bound:.1f}")
 
 
 if __name__ == "__main__":

@@ -225,7 +225,7 @@ class RunFolder:
             raise ConfigError(
                 f"{self.path} holds a run of kind {record['kind']!r}, not {self.kind!r}: choose another output folder"
             )
-        changed = differences({**defaults, **self._recorded_settings()}, {**defaults, **self.settings})
+        changed = differences(_filled(self._recorded_settings(), defaults), _filled(self.settings, defaults))
         changed = [line for line in changed if line.split(":")[0].split(".")[0] not in free]
         changed += differences(record["data"], self.data, "data")
         if changed:
@@ -262,6 +262,19 @@ def differences(old: Any, new: Any, name: str = "") -> list[str]:
             line for i, pair in enumerate(zip(old, new, strict=True)) for line in differences(*pair, name=f"{name}.{i}")
         ]
     return [] if old == new else [f"{name}: was {old!r}, is {new!r}"]
+
+
+def _filled(settings: Any, defaults: Any) -> Any:
+    """Settings with the defaults of those that are missing, nested ones too; a list's items have its default's first one.
+
+    >>> _filled({"stages": [{"a": 2}]}, {"seed": 0, "stages": [{"a": 1, "b": 3}]})
+    {'seed': 0, 'stages': [{'a': 2, 'b': 3}]}
+    """
+    if isinstance(settings, Mapping) and isinstance(defaults, Mapping):
+        return {**defaults, **{key: _filled(value, defaults.get(key)) for key, value in settings.items()}}
+    if isinstance(settings, list) and isinstance(defaults, list) and defaults:
+        return [_filled(item, defaults[0]) for item in settings]
+    return settings
 
 
 def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:

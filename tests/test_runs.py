@@ -100,3 +100,16 @@ def test_fingerprints_see_names_and_bytes(tmp_path: Path) -> None:
 
 def test_git_state_is_empty_outside_a_repository(tmp_path: Path) -> None:
     assert git_state(tmp_path) == {}
+
+
+def test_a_folder_from_before_a_nested_setting_goes_on(tmp_path: Path) -> None:
+    """A stage's settings are in a list: what an old folder does not know has the default there too."""
+    defaults = {"seed": 0, "stages": [{"updates": 0, "new": 1}]}
+    with RunFolder.start(tmp_path / "run", "train", {"seed": 0, "stages": [{"updates": 3}, {"updates": 4}]}, {}, ()):
+        pass
+    stages = [{"updates": 3, "new": 1}, {"updates": 4, "new": 1}]
+    with RunFolder.start(tmp_path / "run", "train", {"seed": 0, "stages": stages}, {}, (), defaults):
+        pass
+    stages[1]["new"] = 2
+    with pytest.raises(ConfigError, match=r"stages\.1\.new: was 1, is 2"):
+        RunFolder.start(tmp_path / "run", "train", {"seed": 0, "stages": stages}, {}, (), defaults)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -126,6 +127,19 @@ def test_shuffled_targets_are_the_same_targets_at_other_steps() -> None:
     unique = [Step(str(i), "", "", i, (), f"target {i}", f"thought {i}") for i in range(20)]
     moved = shuffle_targets(unique, 0)
     assert all(a.target != b.target and b.target[7:] == b.thought[8:] for a, b in zip(unique, moved, strict=True))
+
+
+def test_steps_of_a_trajectory_come_together_when_asked() -> None:
+    names = [f"t{i % 7}" for i in range(40)]  # 6 or 5 steps each
+    stream = StepStream(40, seed=1, trajectories=names, together=4)
+    taken = [index for _, index in stream.take(80)]
+    assert sorted(taken[:40]) == sorted(taken[40:]) == list(range(40)) and taken[:40] != taken[40:]
+    runs = [len(list(run)) for _, run in groupby(names[index] for index in taken[:40])]
+    assert max(runs) >= 4 and sum(runs) / len(runs) > 2
+    plain = [index for _, index in StepStream(40, seed=1).take(40)]
+    assert plain == [index for _, index in StepStream(40, seed=1, trajectories=names).take(40)] != taken[:40]
+    again = StepStream(40, seed=1, drawn=55, trajectories=names, together=4)
+    assert [index for _, index in again.take(25)] == taken[55:]
 
 
 def test_the_stream_gives_every_step_once_an_epoch_and_resumes() -> None:

@@ -179,7 +179,7 @@ def test_the_gradient_is_that_of_the_episodes(average: str, monkeypatch: pytest.
     for one, advantage in zip(ended, advantages, strict=True):
         weight = 1 / (one.tokens * len(ended)) if average == "sequence" else 1 / total_tokens
         for turn in one.turns:
-            new = score(model, [TokenGroup(turn.context, (turn.token_ids,))], plain=True).logprob_NT[0]
+            new = score(model, TokenGroup(turn.context, (turn.token_ids,)).sequences, plain=True).logprob_NT[0]
             ratio = (new - torch.tensor(turn.logprobs)).exp()
             gain = torch.minimum(ratio * advantage, ratio.clamp(0.8, 1.2) * advantage)
             (-(gain * weight).sum()).backward()
@@ -447,7 +447,7 @@ def test_log_probabilities_are_those_of_the_sampling_temperature(
         for one in group.episodes:
             turn = one.turns[0]
             with torch.no_grad():
-                new = score(made.work.model, [TokenGroup(turn.context, (turn.token_ids,))], 0.5).logprob_NT[0]
+                new = score(made.work.model, TokenGroup(turn.context, (turn.token_ids,)).sequences, 0.5).logprob_NT[0]
             assert turn.logprobs == pytest.approx(new.tolist(), rel=1e-4)
     before = made.sampler.waiting[0]
     made._rescore(EpisodeBatch([]))

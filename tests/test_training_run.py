@@ -69,8 +69,11 @@ def test_a_run_writes_what_it_did(reference: Path) -> None:
     assert [row["update"] for row in metrics if "validation_similarity" in row] == [0, 3, 6]
     for row in metrics[1:]:
         assert row["kept_groups"] <= 3 and -1 <= row["reward_mean"] <= 1 and 0 <= row["skipped_share"] <= 1
+    updated = [row for row in metrics[1:] if row["kept_groups"]]  # an update may find no usable group
+    assert len(updated) >= 4
+    for row in updated:
         assert row["sharing_ratio"] > 1 and row["entropy"] > 0 and row["grad_norm"] > 0
-    assert metrics[1]["ratio_mean"] == pytest.approx(1.0, abs=1e-4) and metrics[1]["logprob_gap"] < 1e-4
+    assert updated[0]["ratio_mean"] == pytest.approx(1.0, abs=1e-4) and updated[0]["logprob_gap"] < 1e-4
     (first, *_) = samples = rows(reference, "samples")
     assert [row["update"] for row in samples] == [2, 4, 6] and len(first["completions"]) == 3
     assert sum(one["advantage"] for one in first["completions"]) == pytest.approx(0, abs=1e-4)

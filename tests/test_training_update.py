@@ -13,6 +13,8 @@ from swe_srl.training.update import Updater
 
 GROUPS = (TokenGroup((5, 6, 7), ((8, 9, 2),)), TokenGroup((5, 11), ((30, 31, 32, 2),)))
 
+SEQUENCES = [one for group in GROUPS for one in group.sequences]
+
 
 def updater(**stage: object) -> Updater:
     model = make_model("qwen2", seed=3)
@@ -27,13 +29,13 @@ def test_the_likelihood_of_targets_is_that_of_the_model_whatever_the_sampling_te
     row = trainer.likelihood(GROUPS).metrics()
     assert row["loss"] == pytest.approx(expected, rel=1e-5)
     with torch.no_grad():
-        scored = score(trainer.model, GROUPS)
+        scored = score(trainer.model, SEQUENCES)
     assert row["entropy"] == pytest.approx(float(scored.entropy_NT.sum()) / 7, rel=1e-5)
 
 
 def test_logprobs_are_those_at_the_sampling_temperature() -> None:
     trainer = updater(temperature=0.5)
     with torch.no_grad():
-        expected = score(trainer.model, GROUPS, 0.5).logprob_NT
+        expected = score(trainer.model, SEQUENCES, 0.5).logprob_NT
     (first,), (second,) = trainer.logprobs(GROUPS)
     assert first == pytest.approx(expected[0, :3].tolist(), rel=1e-5) and second == pytest.approx(expected[1].tolist())

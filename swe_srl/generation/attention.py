@@ -1,11 +1,11 @@
 """Attention of many completions to one shared context, whose keys and values are not copied per completion.
 
 Registered with `transformers` under the name `GROUPED`: called without a `plan` it is plain `sdpa`, so a model can keep
-it for every purpose. With one, N = B·G rows of new tokens attend to their context's prefix (one per G rows) and to their
-own earlier tokens. Used for decoding and, through autograd, for the training update.
+it for every purpose. With one, the plan computes attention: in decoding, N = B·G rows of new tokens attend to their
+context's prefix (one per G rows) and to their own earlier tokens; training has plans of its own (`training.forest`).
 
 Shapes: B contexts, G completions per context, N = B·G rows, H query heads, K key/value heads, R = H / K, P prefix
-tokens, T new tokens, S suffix tokens (S = T in training), D head dimension.
+tokens, T new tokens, S suffix tokens, D head dimension.
 """
 
 from __future__ import annotations
@@ -129,20 +129,20 @@ def grouped(
     prefix_value_BKPD: Tensor,
     hidden_BP: Tensor | None,
 ) -> Tensor:
-    """[N, H, T, D]: the last T of S suffix tokens of each row attend to the row's context and causally to the suffix.
+    """[N, H, 1, D]: the newest of S suffix tokens of each row attends to the row's context and to its suffix.
 
     Rows g·G to g·G + G - 1 belong to context g. The query is already scaled.
     """
-    rows, heads, new, width = query_NHTD.shape
+    rows, heads, _, width = query_NHTD.shape
     contexts, kv_heads, prefix, _ = prefix_key_BKPD.shape
-    group, span, suffix = rows // contexts, heads // kv_heads * new, key_NKSD.shape[2]
+    group, span = rows // contexts, heads // kv_heads
     lowest = torch.finfo(query_NHTD.dtype).min
 
-    def by_context(x: Tensor) -> Tensor:  # [N, K, R·T, ·] -> [B, K, G·R·T, ·]
+    def by_context(x: Tensor) -> Tensor:  # [N, K, R, ·] -> [B, K, G·R, ·]
         x = x.view(contexts, group, kv_heads, span, -1).transpose(1, 2)
         return x.reshape(contexts, kv_heads, group * span, -1)
 
-    def by_row(x: Tensor) -> Tensor:  # [B, K, G·R·T, ·] -> [N, K, R·T, ·]
+    def by_row(x: Tensor) -> Tensor:  # [B, K, G·R, ·] -> [N, K, R, ·]
         return x.view(contexts, kv_heads, group, span, -1).transpose(1, 2).reshape(rows, kv_heads, span, -1)
 
     query = query_NHTD.reshape(rows, kv_heads, span, width)
@@ -150,11 +150,7 @@ def grouped(
     if hidden_BP is not None:
         to_prefix = to_prefix.masked_fill(hidden_BP[:, None, None, :], lowest)
     to_suffix = query @ key_NKSD.transpose(-1, -2)
-    if new > 1:
-        future_TS = torch.ones(new, suffix, dtype=torch.bool, device=query.device).triu(suffix - new + 1)
-        to_suffix = to_suffix.view(rows, kv_heads, -1, new, suffix).masked_fill(future_TS, lowest)
-        to_suffix = to_suffix.view(rows, kv_heads, span, suffix)
     scores = torch.cat([to_prefix, by_context(to_suffix)], dim=-1)
     weights = torch.softmax(scores, dim=-1, dtype=torch.promote_types(query.dtype, torch.float32)).to(query.dtype)
     output = by_row(weights[..., :prefix] @ prefix_value_BKPD) + by_row(weights[..., prefix:]) @ value_NKSD
-    return output.reshape(rows, heads, new, width)
+    return output.reshape(rows, heads, 1, width)

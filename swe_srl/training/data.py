@@ -199,10 +199,15 @@ class StepStream:
         count: number of steps.
         seed: of the orders.
         drawn: how many indices were taken before (for resuming).
+        trajectories: of each step, in order; needed when `together` is more than 1.
+        together: steps of one trajectory that come one after the other; a trajectory's last run may be shorter.
     """
 
-    def __init__(self, count: int, seed: int, drawn: int = 0) -> None:
+    def __init__(
+        self, count: int, seed: int, drawn: int = 0, trajectories: Sequence[str] = (), together: int = 1
+    ) -> None:
         self.count, self.seed, self.drawn = count, seed, drawn
+        self.trajectories, self.together = trajectories, together
         self._epoch = -1
         self._order: list[int] = []
 
@@ -218,7 +223,22 @@ class StepStream:
     def _next(self) -> tuple[int, int]:
         epoch, position = divmod(self.drawn, self.count)
         if epoch != self._epoch:
-            self._epoch, self._order = epoch, list(range(self.count))
-            random.Random(derive_seed(self.seed, "order", epoch)).shuffle(self._order)
+            self._epoch, self._order = epoch, self._shuffled(epoch)
         self.drawn += 1
         return epoch, self._order[position]
+
+    def _shuffled(self, epoch: int) -> list[int]:
+        order, stream = list(range(self.count)), random.Random(derive_seed(self.seed, "order", epoch))
+        stream.shuffle(order)
+        if self.together == 1:
+            return order
+        by_trajectory: dict[str, list[int]] = {}
+        for index in order:
+            by_trajectory.setdefault(self.trajectories[index], []).append(index)
+        runs = [
+            steps[start : start + self.together]
+            for steps in by_trajectory.values()
+            for start in range(0, len(steps), self.together)
+        ]
+        stream.shuffle(runs)
+        return [index for run in runs for index in run]

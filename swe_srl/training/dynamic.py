@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
 from swe_srl.training.data import StepStream
@@ -33,11 +33,20 @@ class GroupSampler(Generic[G]):
         stage: `batch_steps` and dynamic sampling.
         seed: of the order.
         from_row: reads back what a group's `row` gave.
+        trajectories: of each step, in order: for `steps_per_trajectory`.
     """
 
-    def __init__(self, count: int, stage: StageSettings, seed: int, from_row: Callable[[dict[str, Any]], G]) -> None:
+    def __init__(
+        self,
+        count: int,
+        stage: StageSettings,
+        seed: int,
+        from_row: Callable[[dict[str, Any]], G],
+        trajectories: Sequence[str] = (),
+    ) -> None:
         self.stage, self.seed = stage, seed
-        self.stream = StepStream(count, seed)
+        together = stage.steps_per_trajectory if trajectories else 1
+        self.stream = StepStream(count, seed, trajectories=trajectories, together=together)
         self.rate = 1.0  # running share of drawn groups that are kept
         self.waiting: list[G] = []  # usable groups beyond the last batch: the first of the next one
         self._from_row = from_row
@@ -48,7 +57,7 @@ class GroupSampler(Generic[G]):
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from `state`."""
-        self.stream = StepStream(self.stream.count, self.seed, state["drawn"])
+        self.stream.drawn = state["drawn"]
         self.rate = state["rate"]
         self.waiting = [self._from_row(row) for row in state["waiting"]]
 

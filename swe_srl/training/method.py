@@ -13,7 +13,7 @@ from swe_srl.errors import TrainingError
 from swe_srl.generation.attention import use_grouped
 from swe_srl.generation.loading import load_model
 from swe_srl.seeds import derive_seed
-from swe_srl.training.forward import TokenGroup
+from swe_srl.training.forward import TokenGroup, shares_prefixes
 from swe_srl.training.journal import Clock
 from swe_srl.training.rollouts import Logprobs
 from swe_srl.training.selfcheck import self_check
@@ -111,8 +111,8 @@ class BaseMethod:
         return row
 
     def check(self, groups: Sequence[TokenGroup], clock: Clock, sampled: Sequence[Logprobs] | None = None) -> None:
-        """On the first batch: whether shared contexts give what separate sequences give (see `self_check`)."""
-        if self.checked or not self.work.settings.shared_contexts or not self.work.generator.grouped:
+        """On the first batch: whether shared prefixes give what separate sequences give (see `self_check`)."""
+        if self.checked or not self.work.settings.shared_contexts or not shares_prefixes(self.work.model):
             return
         with clock.phase("self_check"), self.updater.context():
             self_check(self.work.model, groups, self.work.autocast or self.work.model.dtype, sampled)

@@ -18,7 +18,7 @@ from swe_srl.training.journal import Clock
 from swe_srl.training.method import BaseMethod
 from swe_srl.training.objective import group_advantages
 from swe_srl.training.runner import EpisodeRunner
-from swe_srl.training.sampled import EpisodeStore, Keep, Key, SampledEpisode, SampledTurn
+from swe_srl.training.sampled import EpisodeStore, Keep, Key, SampledEpisode
 from swe_srl.training.update import PolicyGroup
 from swe_srl.training.workplace import Workplace
 
@@ -148,18 +148,10 @@ class RlvrMethod(BaseMethod):
 
 
 def unit_of(group: EpisodeGroup, std_scaling: bool) -> list[PolicyGroup]:
-    """All turns of a task's episodes: those with the same context share it; each has its episode's advantage."""
+    """All turns of a task's episodes, each with its episode's advantage; the prefixes that they share are computed once."""
     advantages = group_advantages(torch.tensor([group.rewards]), std_scaling)[0].tolist()
-    members: dict[tuple[int, ...], list[tuple[SampledTurn, float, int]]] = {}
-    for episode, advantage in zip(group.episodes, advantages, strict=True):
-        for turn in episode.turns:
-            members.setdefault(turn.context, []).append((turn, advantage, episode.tokens))
     return [
-        PolicyGroup(
-            TokenGroup(context, tuple(turn.token_ids for turn, _, _ in rows)),
-            tuple(turn.logprobs for turn, _, _ in rows),
-            tuple(advantage for _, advantage, _ in rows),
-            tuple(tokens for _, _, tokens in rows),
-        )
-        for context, rows in members.items()
+        PolicyGroup(TokenGroup(turn.context, (turn.token_ids,)), (turn.logprobs,), (advantage,), (episode.tokens,))
+        for episode, advantage in zip(group.episodes, advantages, strict=True)
+        for turn in episode.turns
     ]

@@ -120,7 +120,7 @@ class Sampler(GroupSampler[Rollouts]):
         fits: Callable[[Step], bool] = lambda step: True,
         form: str = "bash",
     ) -> None:
-        super().__init__(len(steps), stage, seed, Rollouts.from_row)
+        super().__init__(len(steps), stage, seed, Rollouts.from_row, [step.trajectory_id for step in steps])
         self.generator, self.steps, self.fits, self.form = generator, steps, fits, form
         self.similarity = get_similarity(stage.similarity)
         self.sampling = Sampling(stage.temperature, max_new_tokens=stage.max_new_tokens)

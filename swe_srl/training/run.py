@@ -31,6 +31,7 @@ from swe_srl.training.data import (
     similarity_fingerprints,
 )
 from swe_srl.training.experts import expert_commands, experts_fingerprint
+from swe_srl.training.forward import shares_prefixes
 from swe_srl.training.journal import Journal
 from swe_srl.training.memory import memory_named
 from swe_srl.training.random_model import make_random_model
@@ -248,8 +249,9 @@ def _workplace(
         model.gradient_checkpointing_enable()  # type: ignore[no-untyped-call]
         model.train()
     generator = TransformersGenerator((model, tokenizer), batch_tokens=settings.generate_tokens)
-    if settings.shared_contexts and not generator.grouped:
-        progress.note(f"{type(model).__name__} has attention of another kind: every sequence is computed apart")
+    if settings.shared_contexts and not shares_prefixes(model):
+        reason = f"runs on {device.type}" if generator.grouped else "has attention of another kind"
+        progress.note(f"{type(model).__name__} {reason}: every sequence is computed apart")
     for said in template_notes(tokenizer, _longest_chat(settings, data)):
         progress.note(said)
     journal = Journal(run, settings.tensorboard, settings.track)

@@ -1,4 +1,4 @@
-"""Whether the shared-prefix pass of this model gives what its ordinary forward gives: asked once, on the first batch."""
+"""Whether the forest of a model gives what its ordinary forward gives: asked once, on the first batch."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from swe_srl.errors import TrainingError
+from swe_srl.training.forest import TokenSequence
 from swe_srl.training.forward import TokenGroup, score
 
 TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3, torch.bfloat16: 0.25, torch.float16: 0.1}
-COMPLETIONS = 2  # of the checked group
+GROUPS = 2  # that are checked
+COMPLETIONS = 2  # of each
 
 
 def self_check(
@@ -21,7 +23,7 @@ def self_check(
     dtype: torch.dtype,
     sampled: Sequence[Sequence[Sequence[float]]] | None = None,
 ) -> float:
-    """Compare log-probabilities and gradients on the smallest group; returns the largest difference of the former.
+    """Compare log-probabilities and gradients on the shortest groups; returns the largest difference of the former.
 
     Gradients of the model are clear afterwards.
 
@@ -31,33 +33,37 @@ def self_check(
         sampled: log-probabilities that the generator reported for the groups' completions, at temperature 1.
 
     Raises:
-        TrainingError: they differ: the model's attention is not what the shared pass computes.
+        TrainingError: they differ: the model's attention is not what the forest computes.
     """
-    index = min(range(len(groups)), key=lambda i: len(groups[i].context))
-    group = TokenGroup(groups[index].context, groups[index].completions[:COMPLETIONS])
-    shared_NT, shared_gradient = _pass(model, group, plain=False)
-    plain_NT, plain_gradient = _pass(model, group, plain=True)
-    gaps = {"log-probabilities": float((shared_NT - plain_NT).abs().max())}
+    chosen = sorted(range(len(groups)), key=lambda i: (len(groups[i].context), i))[:GROUPS]
+    sequences = [one for i in chosen for one in groups[i].sequences[:COMPLETIONS]]
+    shared_C, shared_gradient = _pass(model, [sequences], plain=False)
+    plain_C, plain_gradient = _pass(model, [[one] for one in sequences], plain=True)
+    gaps = {"log-probabilities": float((shared_C - plain_C).abs().max())}
     scale = float(plain_gradient.norm()) + 1e-12
     gaps["gradients (relative to their norm)"] = float((shared_gradient - plain_gradient).norm()) / scale / 10
     if sampled is not None:
-        pairs = zip(plain_NT.tolist(), sampled[index][:COMPLETIONS], strict=True)
-        gap = max(abs(a - b) for row, old in pairs for a, b in zip(row, old, strict=False))
+        old_C = torch.tensor([value for i in chosen for row in sampled[i][:COMPLETIONS] for value in row])
+        gap = float((plain_C.cpu() - old_C).abs().max())
         gaps["the generator's log-probabilities"] = gap
     allowed = TOLERANCE[dtype]
     wrong = [f"{what} by {gap:.2g}" for what, gap in gaps.items() if not gap <= allowed]
     if wrong:
         raise TrainingError(
-            f"self-check: {type(model).__name__} does not compute the same with a shared context as with separate "
+            f"self-check: {type(model).__name__} does not compute the same with shared prefixes as with separate "
             f"sequences: {', '.join(wrong)} (allowed: {allowed:.2g}). Set shared_contexts to false to train on separate "
             "sequences"
         )
     return max(gaps.values())
 
 
-def _pass(model: PreTrainedModel, group: TokenGroup, plain: bool) -> tuple[Tensor, Tensor]:
-    scored = score(model, [group], plain=plain)
-    scored.logprob_NT.sum().backward()  # type: ignore[no-untyped-call]
+def _pass(model: PreTrainedModel, parts: Sequence[Sequence[TokenSequence]], plain: bool) -> tuple[Tensor, Tensor]:
+    """Log-probabilities of all trained tokens and the gradient of their sum, a part at a time."""
+    values = []
+    for sequences in parts:
+        scored = score(model, sequences, plain=plain)
+        scored.logprob_NT.sum().backward()  # type: ignore[no-untyped-call]
+        values.append(scored.logprob_NT.detach()[scored.mask_NT])
     gradients = [p.grad.flatten().float() for p in model.parameters() if p.grad is not None]
     model.zero_grad(set_to_none=True)
-    return scored.logprob_NT.detach(), torch.cat(gradients)
+    return torch.cat(values), torch.cat(gradients)

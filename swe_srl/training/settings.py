@@ -54,6 +54,11 @@ class StageSettings:
     batch_steps: int = setting(
         16, "Steps per update (for srl: groups with a usable reward spread; for rlvr: tasks with one)."
     )
+    steps_per_trajectory: int = setting(
+        1,
+        "Steps of one trajectory that are drawn one after the other (srl, sft): with full history they share their trunk, "
+        "so an update computes fewer tokens, of fewer trajectories.",
+    )
     learning_rate: float = setting(1e-5, "Peak learning rate of AdamW.")
     warmup: float = setting(0.0, "Share of the stage over which the learning rate rises from 0.")
     schedule: str = setting("constant", "Learning rate after the warm-up.", ("constant", "linear", "cosine"))
@@ -111,7 +116,14 @@ class StageSettings:
                 "similarity: effect runs commands in a sandbox at the expert's state, which recorded steps do not have; train "
                 "with shell, or use effect in swe_srl.envs.ExpertSimilarity"
             )
-        at_least = {"updates": 0, "epochs": 1, "batch_steps": 1, "inner_epochs": 1, "minibatches": 1}
+        at_least = {
+            "updates": 0,
+            "epochs": 1,
+            "batch_steps": 1,
+            "steps_per_trajectory": 1,
+            "inner_epochs": 1,
+            "minibatches": 1,
+        }
         at_least |= {"eval_every": 0, "save_every": 0, "max_new_tokens": 1, "validation_steps": 1}
         at_least |= {"group_size": 1 if self.method == "sft" else 2, "max_resampling": 1}
         at_least |= {"learning_rate": 0, "weight_decay": 0, "grad_norm": 0, "kl": 0, "epsilon": 0, "clip_high": 0}
@@ -175,10 +187,13 @@ class TrainSettings:
     device: str = setting("auto", "auto, cpu, cuda, cuda:1, …")
     dtype: str = setting("auto", "Arithmetic; auto is float32 on a CPU and bfloat16 on a GPU.", DTYPES)
     threads: int = setting(0, "CPU threads; 0 leaves torch's choice. Results repeat at an equal number of threads.")
-    shared_contexts: bool = setting(True, "Compute a context once for its group; off: every sequence apart (slower).")
+    shared_contexts: bool = setting(True, "Compute shared prefixes once; off: every sequence apart (slower).")
     gradient_checkpointing: bool = setting(False, "Compute activations again going backward: less memory, more time.")
     generate_tokens: int = setting(131_072, "Tokens of one generation batch: lower it when memory runs out.")
-    update_tokens: int = setting(4_096, "Tokens of one forward and backward pass: lower it when memory runs out.")
+    update_tokens: int = setting(
+        4_096,
+        "Tokens of one forward and backward pass, or a quarter more than a longer sequence's: lower it when memory runs out.",
+    )
     samples_every: int = setting(10, "Updates between rows of samples.jsonl (completions beside their targets).")
     keep: int = setting(2, "Newest checkpoints kept, besides the best one.")
     final_model: str = setting("best", "The model a stage ends with: best by validation, or last.", ("best", "last"))
@@ -194,6 +209,7 @@ class TrainSettings:
     updates: int | None = override("updates")
     epochs: int | None = override("epochs")
     batch_steps: int | None = override("batch_steps")
+    steps_per_trajectory: int | None = override("steps_per_trajectory")
     group_size: int | None = override("group_size")
     learning_rate: float | None = override("learning_rate")
     temperature: float | None = override("temperature")

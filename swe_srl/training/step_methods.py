@@ -170,7 +170,9 @@ class SftMethod(StepMethod):
 
     def __init__(self, work: Workplace, index: int, start: Path | str) -> None:
         super().__init__(work, index, start)
-        self.stream = StepStream(len(self.steps), self.seed)
+        names = [step.trajectory_id for step in self.steps]
+        together = self.stage.steps_per_trajectory
+        self.stream = StepStream(len(self.steps), self.seed, trajectories=names, together=together)
 
     def state(self) -> dict[str, Any]:
         """How far the steps were drawn."""
@@ -178,7 +180,7 @@ class SftMethod(StepMethod):
 
     def restore(self, state: dict[str, Any], updates: int) -> None:
         """Go on from `state`."""
-        self.stream = StepStream(len(self.steps), self.seed, state["drawn"])
+        self.stream.drawn = state["drawn"]
         self.checked = updates > 0
 
     def update(self, number: int, clock: Clock) -> dict[str, Any]:

@@ -6,10 +6,10 @@ Shapes: N completions, T tokens of the longest one.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from itertools import accumulate, pairwise
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -17,7 +17,8 @@ from transformers import PreTrainedModel
 
 from swe_srl.errors import TrainingError
 from swe_srl.generation.decoding import device_of
-from swe_srl.training.forward import Scored, TokenGroup, micro_batches, score
+from swe_srl.training.forest import TokenSequence
+from swe_srl.training.forward import Scored, TokenGroup, passes, score
 from swe_srl.training.objective import completion_weights, likelihood_loss, policy_loss
 from swe_srl.training.optimiser import Optimiser
 from swe_srl.training.rollouts import Logprobs
@@ -76,7 +77,7 @@ class Updater:
         budget: tokens of one forward and backward pass.
         autocast: arithmetic of the forward passes; None is the parameters' own.
         reference: the model that the KL divergence is measured from; needed when `stage.kl` is not 0.
-        plain: compute every sequence apart instead of sharing contexts.
+        plain: compute every sequence apart instead of sharing prefixes.
     """
 
     def __init__(
@@ -118,13 +119,14 @@ class Updater:
     def likelihood(self, groups: Sequence[TokenGroup]) -> Totals:
         """One SFT update on groups that hold one target each."""
         totals = Totals()
-        weights = completion_weights([len(group.completions[0]) for group in groups], self.stage.average)
+        sequences = _sequences(groups)
+        weights = completion_weights([len(one.losses) for one in sequences], self.stage.average)
 
-        def loss_of(indices: list[int], scored: Scored) -> Tensor:
-            weight_N = torch.tensor([weights[i] for i in indices], device=scored.logprob_NT.device)
+        def loss_of(rows: list[int], scored: Scored) -> Tensor:
+            weight_N = torch.tensor([weights[row] for row in rows], device=scored.logprob_NT.device)
             return likelihood_loss(scored.logprob_NT, scored.mask_NT, weight_N)
 
-        self._accumulate(groups, 1.0, loss_of, totals)
+        self._accumulate(sequences, 1.0, loss_of, totals)
         self._step(totals)
         return totals
 
@@ -132,9 +134,7 @@ class Updater:
     def loss(self, groups: Sequence[TokenGroup]) -> float:
         """Mean negative log-likelihood per token of targets, without an update."""
         total, tokens = 0.0, 0
-        for batch in micro_batches(groups, self.budget):
-            with self.context():
-                scored = self._score([groups[i] for i in batch], 1.0)
+        for _, scored in self._passes(_sequences(groups), 1.0):
             total -= float(scored.logprob_NT.sum())
             tokens += int(scored.mask_NT.sum())
         return total / max(1, tokens)
@@ -142,38 +142,42 @@ class Updater:
     @torch.no_grad()
     def logprobs(self, groups: Sequence[TokenGroup]) -> list[Logprobs]:
         """Log-probabilities of the model as it is now at the sampling temperature, by group and completion."""
-        found: list[Logprobs] = [()] * len(groups)
-        for batch in micro_batches(groups, self.budget):
-            with self.context():
-                scored = self._score([groups[i] for i in batch], self.stage.temperature)
-            rows = iter(zip(scored.logprob_NT.tolist(), scored.mask_NT.sum(-1).tolist(), strict=True))
-            for i in batch:
-                found[i] = tuple(tuple(row[:length]) for row, length in (next(rows) for _ in groups[i].completions))
-        return found
+        sequences = _sequences(groups)
+        found: list[tuple[float, ...]] = [()] * len(sequences)
+        for rows, scored in self._passes(sequences, self.stage.temperature):
+            for row, values in zip(rows, scored.logprob_NT.tolist(), strict=True):
+                found[row] = tuple(values[: len(sequences[row].losses)])
+        each = iter(found)
+        return [tuple(next(each) for _ in group.completions) for group in groups]
 
-    def _score(self, groups: Sequence[TokenGroup], temperature: float) -> Scored:
-        return score(self.model, groups, temperature, self.plain)
+    def _passes(self, sequences: Sequence[TokenSequence], temperature: float) -> Iterator[tuple[list[int], Scored]]:
+        """The rows of every forward pass, and what it gave."""
+        for rows in passes(self.model, sequences, self.budget, self.plain):
+            with self.context():
+                scored = score(self.model, [sequences[row] for row in rows], temperature, self.plain)
+            yield rows, scored
 
     def _policy_step(self, groups: Sequence[PolicyGroup], totals: Totals) -> None:
-        lengths = [len(one) for group in groups for one in group.tokens.completions]
+        sequences = _sequences([group.tokens for group in groups])
+        lengths = [len(one.losses) for one in sequences]
         wholes = [whole for group in groups for whole in group.wholes or map(len, group.tokens.completions)]
         weights = completion_weights(lengths, self.stage.average, wholes)
-        ends = list(accumulate(len(group.tokens.completions) for group in groups))
+        old = [one for group in groups for one in group.old]
+        advantages = [one for group in groups for one in group.advantages]
 
-        def loss_of(indices: list[int], scored: Scored) -> Tensor:
+        def loss_of(rows: list[int], scored: Scored) -> Tensor:
             device = scored.logprob_NT.device
-            rows = [row for i in indices for row in range(ends[i] - len(groups[i].advantages), ends[i])]
-            old_NT = _padded([one for i in indices for one in groups[i].old], scored.logprob_NT)
+            old_NT = _padded([old[row] for row in rows], scored.logprob_NT)
             result = policy_loss(
                 scored.logprob_NT,
                 old_NT,
-                torch.tensor([one for i in indices for one in groups[i].advantages], device=device),
+                torch.tensor([advantages[row] for row in rows], device=device),
                 scored.mask_NT,
                 torch.tensor([weights[row] for row in rows], device=device),
                 self.stage.clip_low,
                 self.stage.clip_high,
                 self.stage.kl,
-                self._reference_logprobs([groups[i].tokens for i in indices]),
+                self._reference_logprobs([sequences[row] for row in rows]),
             )
             totals.add("ratio_mean", result.ratio)
             totals.add("clip_share", result.clipped)
@@ -183,29 +187,28 @@ class Updater:
                 totals.add("kl", result.kl)
             return result.loss
 
-        self._accumulate([group.tokens for group in groups], self.stage.temperature, loss_of, totals)
+        self._accumulate(sequences, self.stage.temperature, loss_of, totals)
         self._step(totals)
 
     def _accumulate(
         self,
-        groups: Sequence[TokenGroup],
+        sequences: Sequence[TokenSequence],
         temperature: float,
         loss_of: Callable[[list[int], Scored], Tensor],
         totals: Totals,
     ) -> None:
-        for batch in micro_batches(groups, self.budget):
-            try:
-                with self.context():
-                    scored = self._score([groups[i] for i in batch], temperature)
-                loss = loss_of(batch, scored)
-                loss.backward()  # type: ignore[no-untyped-call]
-            except torch.OutOfMemoryError as error:
-                raise TrainingError(f"out of memory in an update: lower update_tokens ({self.budget})") from error
-            totals.add("loss", loss)
-            totals.add("entropy", scored.entropy_NT.sum())
-            totals.tokens += int(scored.mask_NT.sum())
-            totals.computed += sum(groups[i].tokens for i in batch)
-            totals.plain += sum(groups[i].plain_tokens for i in batch)
+        try:
+            for rows, scored in self._passes(sequences, temperature):
+                loss = loss_of(rows, scored)
+                if scored.computed:
+                    loss.backward()  # type: ignore[no-untyped-call]
+                totals.add("loss", loss)
+                totals.add("entropy", scored.entropy_NT.sum())
+                totals.tokens += int(scored.mask_NT.sum())
+                totals.computed += scored.computed
+                totals.plain += sum(sequences[row].inputs for row in rows)
+        except torch.OutOfMemoryError as error:
+            raise TrainingError(f"out of memory in an update: lower update_tokens ({self.budget})") from error
 
     def _step(self, totals: Totals) -> None:
         self.stepping = True
@@ -214,12 +217,16 @@ class Updater:
         totals.norms.append(norm)
 
     @torch.no_grad()
-    def _reference_logprobs(self, groups: Sequence[TokenGroup]) -> Tensor | None:
+    def _reference_logprobs(self, sequences: Sequence[TokenSequence]) -> Tensor | None:
         if not self.stage.kl:
             return None
         assert self.reference is not None
         with self.context():
-            return score(self.reference, groups, self.stage.temperature, self.plain).logprob_NT
+            return score(self.reference, sequences, self.stage.temperature, self.plain).logprob_NT
+
+
+def _sequences(groups: Sequence[TokenGroup]) -> list[TokenSequence]:
+    return [one for group in groups for one in group.sequences]
 
 
 def _padded(rows: Sequence[Sequence[float]], like_NT: Tensor) -> Tensor:
