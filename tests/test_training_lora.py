@@ -31,6 +31,7 @@ pytest.importorskip("peft")
 pytestmark = pytest.mark.timeout(900)
 LORA = LoraSettings(rank=4)
 GROUPS = [TokenGroup((5, 6, 7, 8), ((9, 10, 2), (11, 2))), TokenGroup((5, 6), ((12, 13, 14, 2), (15, 2)))]
+SEQUENCES = [sequence for group in GROUPS for sequence in group.sequences]
 
 
 def adapted(base: Path | str = "", seed: int = 0, rank: int = 4, vocab: int = 400) -> Any:
@@ -51,7 +52,7 @@ def updated(model: Any, updates: int = 2) -> Any:
 
 
 def logprobs(model: Any, plain: bool = False) -> torch.Tensor:
-    return score(model, GROUPS, plain=plain).logprob_NT.detach()
+    return score(model, SEQUENCES, plain=plain).logprob_NT.detach()
 
 
 def test_new_adapters_change_nothing_and_only_they_are_trained() -> None:
@@ -71,7 +72,7 @@ def test_the_shared_pass_equals_separate_sequences_with_adapters() -> None:
     gradients = []
     for plain in (False, True):
         model.zero_grad(set_to_none=True)
-        score(model, GROUPS, plain=plain).logprob_NT.sum().backward()
+        score(model, SEQUENCES, plain=plain).logprob_NT.sum().backward()
         gradients.append(torch.cat([p.grad.flatten() for p in model.parameters() if p.requires_grad]))
     assert float((gradients[0] - gradients[1]).norm() / gradients[1].norm()) < 1e-5
 

@@ -115,6 +115,7 @@ def test_a_target_longer_than_a_completion_must_fit_too() -> None:
     trainer = object.__new__(SrlMethod)
     trainer.stage = StageSettings(max_new_tokens=2)
     work: Any = SimpleNamespace(
+        action_format="bash",
         encode=lambda context: (0,) * 500,
         settings=SimpleNamespace(max_context_tokens=0),
         model=make_model(),  # 512 positions

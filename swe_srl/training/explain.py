@@ -220,12 +220,12 @@ def _again(run: RunFolder, trained: TrainSettings, index: int, step: Step, setti
 
 def _logprobs(generator: Any, stage: StageSettings, group: Rollouts, step: Step, budget: int) -> Logprobs:
     from swe_srl.generation.loading import encode_chat
-    from swe_srl.training.forward import TokenGroup
+    from swe_srl.training.forward import TokenGroup, shares_prefixes
     from swe_srl.training.update import Updater
 
     context = tuple(encode_chat(generator.tokenizer, step.context))
     tokens = TokenGroup(context, tuple(one.token_ids for one in group.completions))
-    updater = Updater(generator.model, stage, 1, budget, plain=not generator.grouped)
+    updater = Updater(generator.model, stage, 1, budget, plain=not shares_prefixes(generator.model))
     return updater.logprobs([tokens])[0]
 
 
