@@ -34,7 +34,7 @@ from swe_srl.types import Message, Sampling
 
 pytestmark = pytest.mark.timeout(900)
 UNREPEATABLE = ("seconds", "memory_mb")
-WARM_UP = {**SFT, "updates": 40, "batch_steps": 8, "learning_rate": 5e-3, "eval_every": 0, "save_every": 0}
+WARM_UP = {**SFT, "updates": 60, "batch_steps": 8, "learning_rate": 5e-3, "eval_every": 0, "save_every": 0}
 
 
 def rows(run: Path, journal: str = "metrics") -> list[dict[str, Any]]:
@@ -60,7 +60,7 @@ def reference(warm: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_sft_learns_the_targets(warm: Path) -> None:
     losses = [row["loss"] for row in rows(warm.parent) if "loss" in row]
-    assert len(losses) == 40 and sum(losses[-5:]) < 0.6 * sum(losses[:5])
+    assert len(losses) == 60 and sum(losses[-5:]) < 0.6 * sum(losses[:5])
 
 
 def test_a_run_writes_what_it_did(reference: Path) -> None:
@@ -68,12 +68,9 @@ def test_a_run_writes_what_it_did(reference: Path) -> None:
     assert [row["update"] for row in metrics] == list(range(7))
     assert [row["update"] for row in metrics if "validation_similarity" in row] == [0, 3, 6]
     for row in metrics[1:]:
-        assert row["kept_groups"] <= 3 and -1 <= row["reward_mean"] <= 1 and 0 <= row["skipped_share"] <= 1
-    updated = [row for row in metrics[1:] if row["kept_groups"]]  # an update may find no usable group
-    assert len(updated) >= 4
-    for row in updated:
+        assert 0 < row["kept_groups"] <= 3 and -1 <= row["reward_mean"] <= 1 and 0 <= row["skipped_share"] <= 1
         assert row["sharing_ratio"] > 1 and row["entropy"] > 0 and row["grad_norm"] > 0
-    assert updated[0]["ratio_mean"] == pytest.approx(1.0, abs=1e-4) and updated[0]["logprob_gap"] < 1e-4
+    assert metrics[1]["ratio_mean"] == pytest.approx(1.0, abs=1e-4) and metrics[1]["logprob_gap"] < 1e-4
     (first, *_) = samples = rows(reference, "samples")
     assert [row["update"] for row in samples] == [2, 4, 6] and len(first["completions"]) == 3
     assert sum(one["advantage"] for one in first["completions"]) == pytest.approx(0, abs=1e-4)
