@@ -26,7 +26,7 @@ AGENT = 1000  # user and group in containers that get a repository copied in
 LABEL = "swe-srl"
 # The first process waits with builtins alone, so that killing every other process does not end the container. bash takes in
 # the dead processes that it inherits whenever its `read` returns.
-WAIT = f'trap "exit 0" TERM; exec 3<> <(:); while ((SECONDS < {LIFE_SECONDS})); do read -r -t 0.5 -u 3; done'
+WAIT = f'trap "exit 0" TERM; exec 3<> <(:); wait $!; while ((SECONDS < {LIFE_SECONDS})); do read -r -t 0.5 -u 3; done'
 
 
 class DockerSnapshot:
