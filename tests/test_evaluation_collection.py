@@ -9,7 +9,8 @@ import pytest
 
 from swe_srl.agents import AgentDefinition
 from swe_srl.cli import main
-from swe_srl.evaluation.collection import FILE, CollectSettings, choose
+from swe_srl.evaluation.collect_settings import CollectSettings
+from swe_srl.evaluation.collection import FILE, choose
 from swe_srl.evaluation.pipeline import Attempt
 from swe_srl.trajectories import ReadReport, make_steps, read_trajectories
 from swe_srl.types import Action, FormatError, Trajectory, Turn, Verdict, VerdictStatus

@@ -12,7 +12,7 @@ from swe_srl.agents.policies import PolicyAnswer
 from swe_srl.cli import main
 from swe_srl.errors import ConfigError, GenerationError
 from swe_srl.evaluation import EvalSettings, collect, compare, evaluate
-from swe_srl.evaluation.collection import CollectSettings
+from swe_srl.evaluation.collect_settings import CollectSettings
 from swe_srl.protocols import PolicyOutput
 from swe_srl.types import Action, Context, FormatError
 

@@ -189,7 +189,7 @@ COMMANDS = (
     Command(
         "trajectories collect",
         "let a policy work on tasks and keep the episodes that resolved them, to train on",
-        "swe_srl.evaluation.collection:CollectSettings",
+        "swe_srl.evaluation.collect_settings:CollectSettings",
         "swe_srl.cli.collect:run",
         plan="swe_srl.cli.collect:plan",
     ),

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from swe_srl.evaluation.checking import CheckReport, check
-    from swe_srl.evaluation.collection import Collection, CollectSettings, collect
+    from swe_srl.evaluation.collect_settings import CollectSettings
+    from swe_srl.evaluation.collection import Collection, collect
     from swe_srl.evaluation.comparison import Comparison, compare
     from swe_srl.evaluation.logs import judge_again
     from swe_srl.evaluation.merging import merge
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "CheckReport": "checking",
-    "CollectSettings": "collection",
+    "CollectSettings": "collect_settings",
     "Collection": "collection",
     "Comparison": "comparison",
     "check": "checking",

@@ -3,47 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 
+from swe_srl.evaluation.collect_settings import CollectSettings
 from swe_srl.evaluation.pipeline import Attempt, Journal
 from swe_srl.evaluation.report import Report
 from swe_srl.evaluation.running import evaluate
-from swe_srl.evaluation.settings import EvalSettings
 from swe_srl.files import write_jsonl
 from swe_srl.progress import Progress
 from swe_srl.protocols import Policy
 from swe_srl.runs import RunFolder
-from swe_srl.settings import check_at_least, setting
 from swe_srl.trajectories.rows import trajectory_to_row
 from swe_srl.types import FormatError, Trajectory
 
 FILE = "trajectories.jsonl"
-
-
-@dataclass(frozen=True)
-class CollectSettings(EvalSettings):
-    """Let a policy work on tasks and keep the episodes that resolved them, as trajectories to train on."""
-
-    split: str = setting(
-        "quickstart-train", "Tasks to work on: a training split by name, a file or folder of rows, or a hub id."
-    )
-    samples: int = setting(4, "Episodes per task.")
-    keep: int = setting(1, "Resolved episodes to keep of one task at most, the best first; 0 keeps all.")
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_at_least(self, keep=0)
-
-    @property
-    def evaluation(self) -> EvalSettings:
-        """The evaluation run that the episodes come from: what is kept of them is not part of it."""
-        return EvalSettings(**{field.name: getattr(self, field.name) for field in fields(EvalSettings)})
-
-    @property
-    def folder(self) -> Path:
-        """That of the evaluation run."""
-        return self.evaluation.folder
 
 
 @dataclass(frozen=True, slots=True)
