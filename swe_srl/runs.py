@@ -13,6 +13,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -26,7 +27,8 @@ from swe_srl.errors import ConfigError, SweSrlError
 from swe_srl.files import append_jsonl, read_jsonl, write_atomic, write_jsonl
 from swe_srl.provenance import environment
 
-_STARTED = ("run.json", "settings.yaml", "sessions.jsonl", "steps.json", ".lock")
+_STARTED = ("run.json", "settings.yaml", "sessions.jsonl", "steps.json", "tasks.json", ".lock")
+_MADE = ("random-model", "tensorboard", "wandb")  # folders that a start makes
 _OWN = (".lock", "settings.yaml", ".settings.yaml", ".run.json")  # left by a start that was killed at once
 
 
@@ -122,6 +124,8 @@ class RunFolder:
             return
         for name in _STARTED:
             (self.path / name).unlink(missing_ok=True)
+        for name in _MADE:
+            shutil.rmtree(self.path / name, ignore_errors=True)
         self.close()
         with suppress(OSError):  # something else is in it
             self.path.rmdir()

@@ -20,7 +20,6 @@ from functools import lru_cache
 from pathlib import Path
 
 import pytest
-from browser import browser_path
 
 ROOT = Path(__file__).resolve().parent.parent
 BASE_IMAGE = os.environ.get("SWE_SRL_BASE_IMAGE", "swe-srl-base:bookworm")
@@ -114,6 +113,8 @@ def _missing_hub() -> str:
 
 
 def _missing_browser() -> str:
+    from browser import browser_path
+
     path = browser_path()
     if not path:
         return "no Chromium is installed (apt-get install chromium)"

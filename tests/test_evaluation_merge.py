@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from grading_support import named, tiny_task
 from swe_srl.cli import main
 from swe_srl.errors import ConfigError
 from swe_srl.evaluation import EvalSettings, compare, evaluate, judge_again, merge
+from swe_srl.evaluation.running import data_of
 from swe_srl.files import append_jsonl, read_jsonl, write_jsonl
 from swe_srl.tasks import load_tasks
 
@@ -71,6 +73,7 @@ def test_what_the_infrastructure_broke_stays_apart(rows: Path) -> None:
             part / f"{journal}.jsonl",
             [r for r in read_jsonl(folder / "2" / f"{journal}.jsonl") if r["task_id"] != lost],
         )
+    (part / "report.json").write_bytes((folder / "2" / "report.json").read_bytes())
     append_jsonl(part / "failures.jsonl", {"task_id": lost, "sample": 0, "stage": "episode", "reason": "daemon gone"})
     report = merge([folder / "1", part], folder / "merged-lossy")
     assert (report.samples, report.asked) == (TASKS - 1, TASKS)
@@ -90,10 +93,31 @@ def test_what_does_not_belong_together_is_refused(rows: Path) -> None:
     assert not (folder / "no").exists()
 
 
+def test_a_part_that_has_not_come_to_its_end_is_refused(rows: Path) -> None:
+    begun = rows.parent / "begun"
+    begun.mkdir()
+    for name in ("run.json", "settings.yaml", "sessions.jsonl"):
+        (begun / name).write_bytes((rows.parent / "2" / name).read_bytes())
+    with pytest.raises(ConfigError, match="begun has not come to its end: go on with it"):
+        merge([rows.parent / "1", begun], rows.parent / "no")
+    assert not (rows.parent / "no").exists()
+
+
+def test_what_an_excluding_file_says_is_part_of_the_run(rows: Path, tmp_path: Path) -> None:
+    (tmp_path / "broken.txt").write_text("")
+    settings = EvalSettings(
+        tasks=str(rows), policy="empty", exclude=(str(tmp_path / "broken.txt"),), output=tmp_path / "x"
+    )
+    before = data_of(settings)
+    (tmp_path / "broken.txt").write_text(f"{next(read_jsonl(rows))['instance_id']}\n")
+    assert data_of(settings)["exclude"] != before["exclude"]
+    assert "exclude" not in data_of(replace(settings, exclude=()))
+
+
 def test_the_command(rows: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = rows.parent
-    assert main(["merge", f"{folder}/1,{folder}/2", "--output", str(folder / "by-command")]) == 0
+    assert main(["merge", f"{folder}/1", f"{folder}/2", "--output", str(folder / "by-command")]) == 0
     assert f"{TASKS} graded samples of {TASKS} tasks" in capsys.readouterr().out
     assert json.loads((folder / "by-command" / "report.json").read_text())["resolved"] == TASKS
-    assert main(["merge", f"{folder}/1,{folder}/2"]) == 2
+    assert main(["merge", f"{folder}/1", f"{folder}/2"]) == 2
     assert main(["merge", "--output", str(folder / "x")]) == 2

@@ -114,7 +114,17 @@ def image_task() -> Task:
 
 @pytest.mark.sandbox
 def test_a_saved_image_is_run_as_a_container_would(system: Path, tmp_path: Path) -> None:
-    changes = tar_of({"etc/.wh.motd": b"", "old/.wh..wh..opq": b"", "old/new.txt": b"new", "dev/evil": b""})
+    changes = tar_of(
+        {
+            "etc/.wh.motd": b"",
+            "old/.wh..wh..opq": b"",
+            "old/new.txt": b"new",
+            "dev/evil": b"",
+            "fresh/": None,
+            "fresh/.wh..wh..opq": b"",
+            "fresh/file": b"x",
+        }
+    )
     layers = [
         tar_of({"etc/motd": b"gone", "old/old.txt": b"old", "usr/lib/dev/kept": b"x"}, system),
         gzip.compress(changes),

@@ -97,6 +97,11 @@ def test_control_messages() -> None:
     assert (reader.state.directory, reader.state.exports) == (b"/else", b"declare -x B=2\n")
 
 
+@pytest.mark.parametrize("forged", [b"X" + b"9" * 5000, b"D" + b"a" * 32 + b" " + b"9" * 5000, b"X", b"X-1"])
+def test_a_forged_report_with_no_exit_code_is_noise(forged: bytes) -> None:
+    assert ControlReader().feed(b"R\0" + forged + b"\0") == [b"R"]
+
+
 def test_report_of_a_clean_shell_leaves_the_state_alone() -> None:
     reader = ControlReader()
     reader.feed(b"S/here\0exports\0D" + b"b" * 32 + b" 0\0\0\0")

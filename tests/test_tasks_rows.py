@@ -30,6 +30,8 @@ def test_a_row_round_trips() -> None:
     [
         ({"repo": ""}, "no repo"),
         ({"instance_id": None}, "no instance_id"),
+        ({"instance_id": "../../x"}, "an instance_id cannot be a path"),
+        ({"instance_id": ".."}, "an instance_id cannot be a path"),
         ({"FAIL_TO_PASS": "t1 t2"}, "FAIL_TO_PASS is neither"),
         ({"PASS_TO_PASS": [1]}, "PASS_TO_PASS is not a list of test names"),
         ({"patch": 5}, "column patch is int"),

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from tiny_models import make_model, make_tokenizer, save_model
-from training_data import SFT, train_settings
+from training_data import SFT, SRL, train_settings
 from transformers import AutoModelForCausalLM
 
 from swe_srl.errors import ConfigError, TrainingError
@@ -21,6 +21,8 @@ from swe_srl.training import train
 from swe_srl.training.adapter_settings import LoraSettings
 from swe_srl.training.adapters import add_adapter, has_adapter, load_adapter, merged
 from swe_srl.training.checkpoints import save_result
+from swe_srl.training.data import load_steps
+from swe_srl.training.explain import ExplainSettings, explain
 from swe_srl.training.forward import TokenGroup, score
 from swe_srl.training.optimiser import Optimiser
 from swe_srl.training.settings import StageSettings
@@ -118,9 +120,36 @@ def test_what_is_wrong_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
         add_adapter(make_model(), LoraSettings(rank=2, targets="nonsense"), "", 0)
     with pytest.raises(ConfigError, match=r"lora\.targets: name at least one"):
         LoraSettings(targets=" , ")
+    for targets in ("lm_head", "q_proj,lm_head", "embed_tokens"):
+        with pytest.raises(ConfigError, match="input and output embeddings are one matrix"):
+            model = make_model()
+            model.config.tie_word_embeddings = True
+            add_adapter(model, LoraSettings(rank=2, targets=targets), "", 0)
     monkeypatch.setitem(sys.modules, "peft", None)
     with pytest.raises(ConfigError, match=r"swe-srl\[lora\]"):
         add_adapter(make_model(), LORA, "", 0)
+
+
+def test_a_step_of_a_run_with_adapters_is_explained(tmp_path: Path) -> None:
+    stage = {
+        **SRL,
+        "updates": 1,
+        "batch_steps": 1,
+        "group_size": 2,
+        "eval_every": 0,
+        "save_every": 1,
+        "max_resampling": 1,
+    }
+    settings = train_settings(tmp_path, stage, lora={"rank": 2, "merge": False}, final_model="last")
+    run = train(settings)
+    step = load_steps(settings).training[0].step_id
+    for more in ({"before": 0, "after": 1}, {}):
+        found = explain(ExplainSettings(run=str(run), step=step, resample=True, **more))
+        assert len(found.completions) == 2 and all(one.before is not None for one in found.completions)
+    with pytest.raises(ConfigError, match="holds adapters, not a whole model"):
+        (tmp_path / "next").mkdir()
+        train(train_settings(tmp_path / "next", stage, model=str(run / "model")))
+    assert not (tmp_path / "next/run").exists()
 
 
 def test_a_run_with_adapters_resumes_bit_for_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,6 +64,16 @@ def test_without_titles_the_target_is_the_whole_step() -> None:
     assert message.content == "Q ['**Add**: 4.', '**End**'] "
 
 
+def test_a_record_without_a_name_is_called_after_its_place(tmp_path: Path) -> None:
+    (tmp_path / "x.jsonl").write_text("".join(json.dumps({**RECORD, "id": None}) + "\n" for _ in range(2)))
+    assert [one.task_id for one in read_trajectories(tmp_path / "x.jsonl")] == ["x", "x:2"]
+
+
+def test_titles_need_a_context_that_shows_them() -> None:
+    with pytest.raises(ConfigError, match="titles are shown in inline contexts alone"):
+        Prompting(titles=True)
+
+
 def test_steps_and_title_are_there_for_inline_contexts_alone() -> None:
     with pytest.raises(ConfigError, match=r"'steps' is undefined \(its variables: problem_statement\)"):
         render_messages(Prompting(instance="{{ steps }}"), "Q", ())

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
 
 def run(settings: CollectSettings, console: Console) -> int:
     """Collect; the exit code is 1 when no episode was kept."""
+    if settings.check:
+        from swe_srl.cli.evaluate import run_check
+
+        return run_check(settings.evaluation, console)
     from swe_srl.evaluation import collect
     from swe_srl.evaluation.collection import FILE
     from swe_srl.evaluation.markdown import percent

@@ -107,6 +107,7 @@ def pull_images(settings: PullSettings, console: Console) -> int:
         pulls=settings.pulls,
         budget=parse_size(settings.disk_budget),
         platform=settings.platform,
+        evicts=False,
         back_off=BackOff(note=progress.note),
     )
     console.resumable("the engine")

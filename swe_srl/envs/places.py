@@ -50,10 +50,12 @@ class PlaceMaker:
         """A fresh place instead of an earlier one, which is closed (by the pool's thread, when there is a pool)."""
         if place is not None and self._pool is None:
             place.sandbox.close()
-        made = self.make(task)
-        if place is not None and self._pool is not None:
-            self._pool.dispose(place)
-        return made
+            place = None
+        try:
+            return self.make(task)
+        finally:  # also when none could be made
+            if place is not None and self._pool is not None:
+                self._pool.dispose(place)
 
     def fill_pool(self, seconds: float) -> int:
         """Wait until the pool is full; how many places are ready (0 without a pool)."""

@@ -131,7 +131,7 @@ class WarmPool:
     def _add(self, key: Hashable, make: Make) -> None:
         try:
             place = make()
-        except (SweSrlError, OSError) as error:  # the next `take` makes its own, and is told
+        except Exception as error:  # whatever it is: the next `take` makes its own, and is told
             log.warning("no sandbox could be made ahead: %s", error)
             with self._changed:
                 self._make.pop(key, None)
@@ -161,7 +161,7 @@ def _is_well(place: Place) -> bool:
 def _close(place: Place) -> None:
     try:
         place.sandbox.close()
-    except SweSrlError as error:  # the sweep of a later start removes what is left
+    except Exception as error:  # whatever it is: the sweep of a later start removes what is left
         log.warning("a sandbox of the pool could not be closed: %s", error)
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from swe_srl.errors import ConfigError
-from swe_srl.evaluation.pipeline import Journal, Key
+from swe_srl.evaluation.pipeline import Journal
 from swe_srl.evaluation.report import Report
-from swe_srl.evaluation.running import report_of, usual, write_report
+from swe_srl.evaluation.running import data_of, report_of, usual, write_report
 from swe_srl.evaluation.selection import Selection, select_tasks
 from swe_srl.evaluation.settings import RUNTIME, EvalSettings, parse_shard
 from swe_srl.files import read_jsonl, write_jsonl
@@ -31,8 +32,8 @@ def merge(parts: Sequence[str | Path], output: str | Path) -> Report:
         output: a new folder; or the same one again, which then is made anew.
 
     Raises:
-        ConfigError: a folder is no such run, or not of the same run as the others (settings or data differ); a part is missing
-            or given twice; or the tasks cannot be read here.
+        ConfigError: a folder is no such run, has not come to its end, or is not of the same run as the others (settings or data
+            differ); a part is missing or given twice; or the tasks cannot be read here, or are others here.
     """
     runs = [RunFolder.read(part, ("eval",)) for part in parts]
     if not runs:
@@ -41,6 +42,10 @@ def merge(parts: Sequence[str | Path], output: str | Path) -> Report:
     _check_whole(runs)
     whole = {**usual(), **runs[0].settings, "shard": "", "output": str(output)}
     settings = from_mapping(EvalSettings, {key: value for key, value in whole.items() if value is not None}, "merge")
+    here = data_of(settings)
+    if changed := differences({name: runs[0].data[name] for name in runs[0].data if name in here}, here, "data"):
+        raise ConfigError(f"the tasks are others here than where the parts ran: {'; '.join(changed)}")
+    unavailable = {task: reason for part in runs for task, reason in _report(part)["unavailable"].items()}
     tasks = tuple(select_tasks(settings))
     keys = [(task.instance_id, sample) for sample in range(settings.samples) for task in tasks]
     with RunFolder.start(output, "eval", whole, runs[0].data, RUNTIME, usual()) as run:
@@ -55,7 +60,6 @@ def merge(parts: Sequence[str | Path], output: str | Path) -> Report:
         kept = Journal(run, settings.policy)
         kept.load(keys)
         kept.failures = {key: failure for key, failure in kept.past_failures().items() if key not in kept.verdicts}
-        unavailable = _unavailable(kept, keys)
         left = tuple(task for task in tasks if task.instance_id not in unavailable)
         asked = [key for key in keys if key[0] not in unavailable]
         report = report_of(settings, kept, Selection(left, unavailable), asked)
@@ -91,7 +95,13 @@ def _check_whole(runs: Sequence[RunFolder]) -> None:
         raise ConfigError(f"parts are missing: {', '.join(missing)}")
 
 
-def _unavailable(journal: Journal, keys: Sequence[Key]) -> dict[str, str]:
-    """Tasks of which no part has an episode or a failure: they could not be run where they were to."""
-    seen = {task for task, _ in (*journal.episodes, *journal.failures)}
-    return {task: "no part of the run could run it" for task, _ in keys if task not in seen}
+def _report(part: RunFolder) -> Mapping[str, Any]:
+    """The report of a part that has come to its end."""
+    file = part.file("report.json")
+    try:
+        report: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        return {"unavailable": dict(report["unavailable"])}
+    except FileNotFoundError:
+        raise ConfigError(f"{part.path} has not come to its end: go on with it before merging") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"{file} is damaged ({error}): run the part's command again") from error

@@ -106,6 +106,7 @@ def is_passing(reason: str) -> bool:
 def _try(client: Any, image: str, stopped: threading.Event, platform: str) -> str:
     """Pull once; "" when it worked, else why not."""
     import requests
+    import urllib3
     from docker.errors import DockerException
     from docker.utils import parse_repository_tag
 
@@ -119,4 +120,6 @@ def _try(client: Any, image: str, stopped: threading.Event, platform: str) -> st
                 return " ".join(str(event["error"]).split())
     except (DockerException, requests.RequestException) as error:
         return " ".join(str(getattr(error, "explanation", None) or error).split())
+    except (urllib3.exceptions.HTTPError, OSError) as error:  # in the middle of the stream
+        return f"connection reset: {' '.join(str(error).split())}"
     return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Generator, Sequence
 from pathlib import Path
@@ -190,4 +191,7 @@ def write_report(folder: Path, report: Report) -> None:
 def data_of(settings: EvalSettings) -> dict[str, str]:
     """Fingerprints of the files that decide the run's results."""
     files = {name: getattr(settings, name) for name in ("tasks", "split", "policy", "trajectories")}
-    return {name: fingerprint(path) for name, path in files.items() if path and Path(path).exists()}
+    found = {name: fingerprint(path) for name, path in files.items() if path and Path(path).exists()}
+    if any(entry.endswith(".txt") for entry in settings.exclude):
+        found["exclude"] = f"sha256:{hashlib.sha256(chr(10).join(excluded_ids(settings)).encode()).hexdigest()}"
+    return found

@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import logging
 import os
 import threading
 from collections.abc import Iterator
@@ -18,12 +19,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from swe_srl.errors import SandboxUnavailableError
+from swe_srl.errors import SandboxError, SandboxUnavailableError
 from swe_srl.evaluation.locks import POLL, alone, lock, locked, unlock
 from swe_srl.evaluation.pulling import BackOff, PullStoppedError, pull
 from swe_srl.files import write_atomic
 from swe_srl.sandboxes.container_transport import engine, engine_errors
 
+log = logging.getLogger(__name__)
 _ROOM_POLL = 1.0  # seconds between looks for room
 
 
@@ -58,6 +60,7 @@ class ImageStore:
         budget: bytes that all images of the engine may take; 0 is unlimited. Images in use stay, so those used at once must
             fit, or they take more while they are.
         platform: images of this platform are wanted, whatever the engine's own is; "" for the engine's.
+        evicts: whether images make room for others.
         back_off: of the pulls.
         folder: see `images_folder`.
     """
@@ -66,6 +69,7 @@ class ImageStore:
     pulls: int = 2
     budget: int = 0
     platform: str = ""
+    evicts: bool = True
     back_off: BackOff = field(default_factory=BackOff)
     folder: Path = field(default_factory=images_folder)
 
@@ -100,8 +104,7 @@ class ImageStore:
                 with suppress(FileNotFoundError):
                     os.utime(self._file(client, image, "json"))
                 yield
-            if self.budget:  # what it took too much while it was used
-                self._free(client, self.budget)
+            self._tidy(client)  # what it took too much while it was used
         finally:
             client.close()
 
@@ -128,7 +131,8 @@ class ImageStore:
         client = engine()
         try:
             largest = max((one.size for one in self._pulled(client)), default=0)
-            return self._total(client) + largest < self.budget
+            with self._room:
+                return self._total(client) + largest * (self._coming + 1) < self.budget
         finally:
             client.close()
 
@@ -153,14 +157,14 @@ class ImageStore:
             if not self._here(client, image):
                 with self._room_for(client, image, stopped):
                     pull(client, image, self.back_off, stopped, self.platform)
-                    record = {"name": image, "size": int(client.images.get(image).attrs["Size"])}
+                    with engine_errors(f"looking at the image {image}"):
+                        record = {"name": image, "size": int(client.images.get(image).attrs["Size"])}
                     write_atomic(self._file(client, image, "json"), json.dumps(record) + "\n")
         finally:
             self._slots.release()
             unlock(handle)
         lock(handle, fcntl.LOCK_SH, stopped)
-        if self.budget:
-            self._free(client, self.budget)
+        self._tidy(client)
 
     @contextmanager
     def _room_for(self, client: Any, image: str, stopped: threading.Event) -> Iterator[None]:
@@ -177,9 +181,11 @@ class ImageStore:
 
     def _take_room(self, client: Any) -> bool:
         with self._room:
-            largest = max((one.size for one in self._pulled(client)), default=0)
+            known = self._pulled(client)
+            largest = max((one.size for one in known), default=0)
+            waiting = self._coming or any(self._held(client, one.name) for one in known)
             roomy = not self.budget or self._shrink(client, max(0, self.budget - largest * (self._coming + 1)))
-            if not roomy and not self._coming and not any(self._held(client, one.name) for one in self._pulled(client)):
+            if not roomy and not waiting:
                 total = self._total(client)  # nothing will be given back
                 if total >= self.budget:
                     raise SandboxUnavailableError(
@@ -190,13 +196,19 @@ class ImageStore:
             self._coming += roomy
             return roomy
 
-    def _free(self, client: Any, most: int) -> bool:
-        with self._room:
-            return self._shrink(client, most)
+    def _tidy(self, client: Any) -> None:
+        """Go back below the budget. What was done with the image stands, whether that works or not: the next use tries again."""
+        if not self.budget or not self.evicts:
+            return
+        try:
+            with self._room:
+                self._shrink(client, self.budget)
+        except SandboxError as error:
+            log.warning("no room was made for images: %s", error)
 
     def _shrink(self, client: Any, most: int) -> bool:
         """Remove images, the longest unused first, until all together take at most so many bytes; whether they do."""
-        for one in self._pulled(client):
+        for one in self._pulled(client) if self.evicts else ():
             if self._total(client) <= most:
                 return True
             self._evict(client, one.name)
@@ -208,6 +220,7 @@ class ImageStore:
             return not free
 
     def _evict(self, client: Any, image: str) -> bool:
+        import requests
         from docker.errors import APIError, ImageNotFound
 
         file = self._file(client, image, "json")
@@ -218,7 +231,7 @@ class ImageStore:
                 client.images.remove(image)  # not forced: the engine refuses while a container is made of it
             except ImageNotFound:
                 pass
-            except APIError:
+            except (APIError, requests.RequestException):
                 return False
             file.unlink(missing_ok=True)
             return True
@@ -237,7 +250,7 @@ class ImageStore:
     def _check_platform(self, client: Any, image: str) -> None:
         with engine_errors(f"looking at the image {image}"):
             found, own = client.images.get(image).attrs.get("Architecture", ""), client.version().get("Arch", "")
-        wanted = self.platform.rpartition("/")[2] or own
+        wanted = [*self.platform.split("/"), ""][1] or own  # of linux/arm64/v8 the second part
         if found and wanted and found != wanted:
             raise SandboxUnavailableError(
                 f"the image {image} is for {found}, this machine's engine is for {own}: it would be emulated, slowly and not "

@@ -10,7 +10,7 @@ from swe_srl.sandboxes.transport import TransportClosedError
 
 CONTROL_BYTES = 16 << 20  # a control channel that holds more than this is being abused
 _LONE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
-_MESSAGE = re.compile(rb"B\Z|D[0-9a-f]{32} \d+\Z|R\Z|X\d+\Z|S/")
+_MESSAGE = re.compile(rb"B\Z|D[0-9a-f]{32} \d{1,3}\Z|R\Z|X\d{1,3}\Z|S/")
 
 
 def message(kind: str, first: str = "", second: bytes = b"") -> bytes:

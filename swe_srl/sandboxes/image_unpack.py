@@ -31,7 +31,7 @@ _EXTRACT = (
 )
 _REMOVE = r"""
 while IFS= read -r -d '' path; do
-  case $path in */) find "./$path" -mindepth 1 -delete ;; *) rm -rf -- "./$path" ;; esac
+  case $path in */) [[ ! -d ./$path || -L ./${path%/} ]] || find "./$path" -mindepth 1 -delete ;; *) rm -rf -- "./$path" ;; esac
 done
 """
 # What a running container gets from its engine; then the users, for the name that the image runs as.
@@ -98,7 +98,7 @@ def unpack_archive(archive: Path, tree: Path) -> Unpacked:
             config = _member(tar, entry["Config"]) or b"{}"
             for layer in entry["Layers"]:
                 _unpack_layer(tar, layer, tree)
-    except (tarfile.TarError, KeyError, ValueError, EOFError, gzip.BadGzipFile) as error:
+    except (tarfile.TarError, KeyError, TypeError, AttributeError, ValueError, EOFError, gzip.BadGzipFile) as error:
         raise SandboxError(
             f"{archive}: not an archive of one image, as `docker save IMAGE` or `docker export CONTAINER` writes it: {error}"
         ) from error

@@ -43,6 +43,8 @@ def task_from_row(row: Mapping[str, Any]) -> Task:
     missing = [name for name in _REQUIRED if not row.get(name)]
     if missing:
         raise TaskError(f"{where}: no {' and no '.join(missing)}: a task is a row of the SWE-bench schema")
+    if "/" in where or "\0" in where or where in (".", ".."):  # files are named after tasks
+        raise TaskError(f"{where!r}: an instance_id cannot be a path")
     fields: dict[str, Any] = {name: _text(row, column, where) for column, name in _TEXT_FIELDS.items()}
     fields |= {name: _names(row, column, where) for column, name in _LIST_FIELDS.items()}
     fields["image"] = fields["image"] or _text(row, "image_name", where)

@@ -33,6 +33,7 @@ def add_adapter(model: PreTrainedModel, settings: LoraSettings, base: Path | str
         return
     try:
         from peft import LoraConfig
+        from peft.tuners.tuners_utils import BaseTunerLayer
     except ImportError as error:
         raise ConfigError("peft is not installed: pip install 'swe-srl[lora]', or set lora.rank to 0") from error
     names = [name.strip() for name in settings.targets.split(",") if name.strip()]
@@ -48,6 +49,9 @@ def add_adapter(model: PreTrainedModel, settings: LoraSettings, base: Path | str
             model.add_adapter(config, adapter_name=NAME)
         except ValueError as error:
             raise ConfigError(f"lora.targets: {str(error).splitlines()[0]}") from error
+    embeddings = model.get_input_embeddings(), model.get_output_embeddings()  # type: ignore[no-untyped-call]
+    if model.config.tie_word_embeddings and any(isinstance(one, BaseTunerLayer) for one in embeddings):
+        raise ConfigError("lora.targets: this model's input and output embeddings are one matrix: adapt neither")
     config.base_model_name_or_path = str(Path(base).resolve() if Path(base).exists() else base)
     model.train(False)
 

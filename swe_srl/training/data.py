@@ -183,6 +183,11 @@ def similarity_fingerprints(settings: TrainSettings) -> dict[str, str]:
     return {f"similarity {name}": fingerprint(file) for name, file in sources.items() if file is not None}
 
 
+def order_fingerprint(steps: Iterable[Step]) -> str:
+    """`sha256:` of which steps are of one trajectory, which `steps_per_trajectory` draws together."""
+    return f"sha256:{hashlib.sha256(json.dumps([step.trajectory_id for step in steps]).encode()).hexdigest()}"
+
+
 def model_fingerprint(folder: Path) -> str:
     """`sha256:` of names and contents of the files of a model folder that say how it computes and what it was taught."""
     digest = hashlib.sha256()

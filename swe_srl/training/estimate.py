@@ -104,6 +104,7 @@ def estimate(settings: TrainSettings, progress: Progress) -> Estimate:
             tensorboard=False,
             track=(),
             final_model="last",
+            pivot_cache="",
             updates=None,  # what `_probed` decides, no override of the run may change
             epochs=None,
             batch_steps=None,

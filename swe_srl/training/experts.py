@@ -13,7 +13,7 @@ from swe_srl.training.data import quickstart_file
 from swe_srl.training.rollouts import sharpened
 from swe_srl.training.sampled import SampledTurn
 from swe_srl.training.settings import QUICKSTART, StageSettings, TrainSettings
-from swe_srl.trajectories import read_trajectories
+from swe_srl.trajectories import ReadReport, read_trajectories
 from swe_srl.trajectories.action_format import parse_action
 from swe_srl.types import Action
 
@@ -23,15 +23,16 @@ Commands = Mapping[str, Sequence[str]]  # by task
 def expert_commands(settings: TrainSettings) -> dict[str, tuple[str, ...]]:
     """The expert's commands by task, of the run's trajectories; empty when no stage asks for step rewards.
 
-    Of several trajectories of a task, the last one counts.
+    Of several trajectories of a task, the last one counts; a malformed turn is an empty command. What cannot be read is reported
+    where the steps are made.
     """
     if not settings.needs_experts:
         return {}
     bundled = settings.trajectories == QUICKSTART
     source = quickstart_file("trajectories-train.jsonl") if bundled else settings.trajectories
     return {
-        one.task_id: tuple(turn.action.command for turn in one.turns if isinstance(turn.action, Action))
-        for one in read_trajectories(source)
+        one.task_id: tuple(turn.action.command if isinstance(turn.action, Action) else "" for turn in one.turns)
+        for one in read_trajectories(source, ReadReport())
         if one.task_id
     }
 

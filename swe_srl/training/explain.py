@@ -18,7 +18,7 @@ from swe_srl.errors import ConfigError, suggest
 from swe_srl.runs import RunFolder
 from swe_srl.seeds import derive_seed
 from swe_srl.settings import as_mapping, from_mapping, setting
-from swe_srl.training.data import load_steps, quickstart_file
+from swe_srl.training.data import load_steps, quickstart_file, shuffle_targets
 from swe_srl.training.settings import QUICKSTART, RANDOM, StageSettings, TrainSettings
 from swe_srl.trajectories.action_format import parse_action
 from swe_srl.types import Action, Step
@@ -130,7 +130,7 @@ def explain(settings: ExplainSettings) -> Explanation:
     if not found and (settings.step == LAST or settings.step.isdigit()):
         raise ConfigError(f"{settings.run} has no recorded step of update {settings.step}; {_listed(rows)}")
     step_id = found[-1]["step_id"] if found else settings.step
-    return _again(run, trained, stage, _step(trained, step_id), settings)
+    return _again(run, trained, stage, _step(trained, stage, step_id), settings)
 
 
 def _stage(trained: TrainSettings, asked: int) -> int:
@@ -172,9 +172,13 @@ def _recorded(row: dict[str, Any], form: str) -> Explanation:
     return Explanation(row["stage"], update, row["step_id"], row["target"], "recorded", before, after, completions)
 
 
-def _step(trained: TrainSettings, step_id: str) -> Step:
+def _step(trained: TrainSettings, index: int, step_id: str) -> Step:
+    """The step as its stage trained on it."""
     data = load_steps(trained)
-    steps = {step.step_id: step for step in (*data.training, *data.validation)}
+    training = data.training
+    if trained.stages[index].shuffle_targets:
+        training = shuffle_targets(training, derive_seed(trained.seed, "stage", index))
+    steps = {step.step_id: step for step in (*training, *data.validation)}
     if step_id not in steps:
         raise ConfigError(f"STEP: {suggest(step_id, steps, 'step')}")
     return steps[step_id]
@@ -225,6 +229,7 @@ def _logprobs(generator: Any, stage: StageSettings, group: Rollouts, step: Step,
 
     context = tuple(encode_chat(generator.tokenizer, step.context))
     tokens = TokenGroup(context, tuple(one.token_ids for one in group.completions))
+    generator.model.requires_grad_(True)  # adapters are read frozen; nothing is trained here
     updater = Updater(generator.model, stage, 1, budget, plain=not shares_prefixes(generator.model))
     return updater.logprobs([tokens])[0]
 

@@ -20,6 +20,8 @@ import torch
 
 from swe_srl.errors import TrainingError
 from swe_srl.files import append_jsonl, read_jsonl, write_atomic
+from swe_srl.provenance import fingerprint
+from swe_srl.rewards.own import source_of
 from swe_srl.seeds import derive_seed
 from swe_srl.training.data import StepStream
 from swe_srl.training.rollouts import Rollouts, Sampler
@@ -151,6 +153,8 @@ def _key(work: Workplace, stage: StageSettings, steps: Sequence[Step]) -> str:
     digest = hashlib.sha256(
         json.dumps([settings, work.settings.seed, work.action_format, str(work.autocast), CHUNK]).encode()
     )
+    if (source := source_of(stage.similarity) if ":" in stage.similarity else None) is not None:
+        digest.update(fingerprint(source).encode())
     for name, weight in sorted(work.model.state_dict().items()):
         digest.update(f"\0{name} {weight.dtype} {tuple(weight.shape)}\0".encode())
         digest.update(memoryview(weight.detach().contiguous().cpu().reshape(-1).view(torch.uint8).numpy()))

@@ -11,7 +11,7 @@ import torch
 
 from swe_srl.agents import AgentDefinition
 from swe_srl.envs.definition import EnvironmentDefinition
-from swe_srl.errors import SweSrlError
+from swe_srl.errors import ConfigError, SweSrlError
 from swe_srl.files import write_atomic
 from swe_srl.generation.loading import DTYPES, load_model, pick_device
 from swe_srl.generation.local import TransformersGenerator
@@ -20,17 +20,18 @@ from swe_srl.generation.templates import template_notes
 from swe_srl.progress import Progress, SilentProgress
 from swe_srl.runs import RunFolder
 from swe_srl.settings import as_mapping
-from swe_srl.training.adapters import add_adapter
+from swe_srl.training.adapters import add_adapter, has_adapter
 from swe_srl.training.checkpoints import Checkpoints, load_weights, save_result, write_folder
 from swe_srl.training.data import (
     SHOWN,
     StepData,
     load_steps,
     model_fingerprint,
+    order_fingerprint,
     quickstart_file,
     similarity_fingerprints,
 )
-from swe_srl.training.experts import expert_commands, experts_fingerprint
+from swe_srl.training.experts import expert_commands, experts_fingerprint, require_experts
 from swe_srl.training.forward import shares_prefixes
 from swe_srl.training.journal import Journal
 from swe_srl.training.memory import memory_named
@@ -181,6 +182,8 @@ def check_start(
     recorded, fingerprints = as_mapping(settings), data.fingerprints() | tasks.fingerprints()
     fingerprints |= _model_fingerprint(settings) | similarity_fingerprints(settings)
     fingerprints |= experts_fingerprint(expert_commands(settings))
+    if any(stage.steps_per_trajectory > 1 for stage in settings.stages):
+        fingerprints["order"] = order_fingerprint(data.training)
     if (form := _action_format(settings)) != "bash":
         fingerprints["action_format"] = form
     defaults = as_mapping(TrainSettings())
@@ -189,6 +192,9 @@ def check_start(
         if settings.model not in (QUICKSTART, RANDOM):
             check_model_source(settings.model, (QUICKSTART, RANDOM))
         pick_device(settings.device)
+        if settings.needs_experts:
+            names = [task.instance_id for task in tasks.training]
+            require_experts(expert_commands(settings), names, settings.trajectories)
         if settings.needs_tasks:
             AgentDefinition.load(settings.agent_name)
             if settings.environment:
@@ -244,6 +250,8 @@ def _workplace(
     device = pick_device(settings.device)
     half = settings.dtype == "bfloat16" or (settings.dtype == "auto" and device.type != "cpu")
     model, tokenizer = load_model(start, device, torch.float32)
+    if has_adapter(model):
+        raise ConfigError(f"{start} holds adapters, not a whole model: start from their base, or from a merged model")
     add_adapter(model, settings.lora, start, settings.seed)
     if settings.gradient_checkpointing:
         model.gradient_checkpointing_enable()  # type: ignore[no-untyped-call]

@@ -59,8 +59,12 @@ def unwritable(action: Action, form: str = "bash") -> str:
     read = parse_action(format_action(action, bool(action.thought), form), form)
     if isinstance(read, FormatError):
         return f"cannot be written: {read.reason}"
-    meant = action.command.strip() if form == "plain" else action.command.rstrip("\n")
-    return "" if read.command == meant else "cannot be written: read back as another command"
+    return "" if read.command == as_read(action.command, form) else "cannot be written: read back as another command"
+
+
+def as_read(command: str, form: str = "bash") -> str:
+    """A command as `parse_action` gives it back: without the white space that a completion's form does not keep."""
+    return command.strip() if form == "plain" else command.rstrip("\n")
 
 
 def parse_action(text: str, form: str = "bash") -> Action | FormatError:

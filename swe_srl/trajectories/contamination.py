@@ -6,9 +6,11 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import takewhile
 
 from swe_srl.types import Step, Task
 
+REMEMBERED = 64  # texts that were looked up last
 _WORD = re.compile(r"\w+")
 _SHINGLE = 5  # words
 # Share of an issue's shingles that must be in the step's first message. Between the issues of different tasks of SWE-bench
@@ -38,7 +40,7 @@ class ContaminationIndex:
         self._commits: dict[tuple[str, str], str] = {}
         self._shingles: dict[int, list[str]] = {}
         self._sizes: dict[str, int] = {}
-        self._seen: tuple[str, str] = ("", "")
+        self._seen: dict[str, str] = {}
         for task in tasks:
             self._ids[task.instance_id.lower()] = task.instance_id
             if task.repo and task.base_commit:
@@ -50,8 +52,15 @@ class ContaminationIndex:
 
     def match(self, step: Step) -> Contamination | None:
         """The evaluation task that the step comes from, or None."""
-        text = next((message.content for message in step.context if message.role == "user"), "")
-        task, by = self._find(step.task_id, step.repo, step.base_commit, text)
+        opening = list(takewhile(lambda message: message.role != "assistant", step.context))
+        users = [message.content for message in opening if message.role == "user"]
+        task, by = self._find(step.task_id, step.repo, step.base_commit, users[0] if users else "")
+        if (
+            not task and not step.task_id and len(opening) > 1
+        ):  # of unknown origin: the issue may stand anywhere before the work
+            task, by = next(
+                ((found, "issue text") for one in opening if (found := self._nearest(one.content))), ("", "")
+            )
         return Contamination(step.step_id, step.trajectory_id, task, by) if task else None
 
     def match_task(self, task: Task) -> Contamination | None:
@@ -68,9 +77,11 @@ class ContaminationIndex:
         return self._nearest(text), "issue text"
 
     def _nearest(self, text: str) -> str:
-        if self._seen[0] != text:  # the steps of a trajectory share their first message
-            self._seen = (text, self._look_up(text))
-        return self._seen[1]
+        if text not in self._seen:  # the steps of a trajectory share their first messages
+            if len(self._seen) >= REMEMBERED:
+                self._seen.clear()
+            self._seen[text] = self._look_up(text)
+        return self._seen[text]
 
     def _look_up(self, text: str) -> str:
         hits: Counter[str] = Counter()

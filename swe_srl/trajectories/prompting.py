@@ -53,6 +53,8 @@ class Prompting:
             raise ConfigError(f"action_format must be one of {', '.join(FORMS)}, not {self.action_format!r}")
         if self.context not in CONTEXT_POLICIES:
             raise ConfigError(f"context must be one of {', '.join(CONTEXT_POLICIES)}, not {self.context!r}")
+        if self.titles and self.context != "inline":
+            raise ConfigError(f"titles are shown in inline contexts alone, and context is {self.context!r}")
         if self.rounds < 0:
             raise ConfigError(f"rounds must be at least 0, not {self.rounds}")
 
@@ -123,7 +125,7 @@ def _shown(prompting: Prompting, turns: Sequence[Any]) -> Sequence[Any]:
 def split_title(prompting: Prompting, command: str) -> tuple[str, str]:
     """The title of a demonstrated step, when it is shown in the context, and what is left for the target.
 
-    >>> split_title(Prompting(titles=True), "**Add the terms:** So 2 + 2 = 4.")
+    >>> split_title(Prompting(titles=True, context="inline"), "**Add the terms:** So 2 + 2 = 4.")
     ('Add the terms', 'So 2 + 2 = 4.')
     >>> split_title(Prompting(), "**Add the terms:** So 2 + 2 = 4.")
     ('', '**Add the terms:** So 2 + 2 = 4.')

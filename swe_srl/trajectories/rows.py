@@ -150,6 +150,12 @@ def step_to_row(step: Step) -> dict[str, Any]:
     return row
 
 
+def _identifier(row: Mapping[str, Any], key: str) -> str:
+    """A name, which may be a number (0 is one); "" for none."""
+    value = row.get(key)
+    return "" if value is None else str(value)
+
+
 def step_from_row(row: Mapping[str, Any], label: str = "") -> Step:
     """A step of a row; only `context` and `target` are required.
 
@@ -170,11 +176,11 @@ def step_from_row(row: Mapping[str, Any], label: str = "") -> Step:
     if context[-1].role != "user":
         raise TrajectoryError("a step's context ends with a user message: the target is what the assistant says next")
     target = _text(row, "target")
-    name = str(row.get("step_id") or label)
+    name = _identifier(row, "step_id") or label
     return Step(
         step_id=name,
-        trajectory_id=str(row.get("trajectory_id") or name),
-        task_id=str(row.get("task_id") or ""),
+        trajectory_id=_identifier(row, "trajectory_id") or name,
+        task_id=_identifier(row, "task_id"),
         index=_optional(row, "index", int) or 0,
         context=context,
         target=target,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from swe_srl.errors import ConfigError
 from swe_srl.settings import check_at_least, setting
-from swe_srl.trajectories.action_format import SUBMIT, unwritable
+from swe_srl.trajectories.action_format import SUBMIT, as_read, unwritable
 from swe_srl.trajectories.contamination import ContaminationIndex
 from swe_srl.trajectories.prompting import Prompting, render_contexts, split_title
 from swe_srl.trajectories.report import ReadReport
@@ -107,7 +107,7 @@ def choose_steps(
             report.report(reason, step.trajectory_id, step.index, step.target)
         else:
             report.steps += 1
-            yield step
+            yield replace(step, target=as_read(step.target, form))
 
 
 def _with_submit(turn: Turn, submit: str) -> Turn:

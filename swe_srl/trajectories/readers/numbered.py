@@ -37,7 +37,7 @@ def convert(row: Mapping[str, Any], label: str) -> Trajectory:
     steps = split_steps(row["solution"])
     if len(steps) < 2:
         raise TrajectoryError("the solution has no numbered steps with titles")
-    name = str(row.get("id", label))
+    name = label if row.get("id") is None else str(row["id"])
     return Trajectory(
         trajectory_id=name if name == label else f"{label}.{name}",
         task_id=name,
