@@ -515,6 +515,33 @@ def test_whose_end_can_be_told() -> None:
     assert not any(map(is_gone, (ELSEWHERE, f"{pid}-1-{namespace}-00000000-other", "", "0-", f"{pid}-1{started}")))
 
 
+@pytest.mark.sandbox
+def test_processes_of_a_gone_owner_are_ended() -> None:
+    if not hierarchies():
+        pytest.skip("control groups cannot be made here")
+    groups = [parent / f"sandbox-{owner}-test" for parent in set(hierarchies().values()) for owner in (DEAD, ELSEWHERE)]
+    sleepers = [subprocess.Popen(["sleep", "600"]) for _ in groups]
+    try:
+        for group, sleeper in zip(groups, sleepers, strict=True):
+            group.mkdir()
+            (group / "cgroup.procs").write_text(str(sleeper.pid))
+        sweep()
+        for group, sleeper in zip(groups, sleepers, strict=True):
+            if DEAD in group.name:
+                assert sleeper.wait(10) == -signal.SIGKILL
+            else:
+                assert sleeper.poll() is None and group.is_dir()
+        sweep()  # a dead child that its parent has not asked after may hold its group
+        assert not any(group.exists() for group in groups if DEAD in group.name)
+    finally:
+        for sleeper in sleepers:
+            sleeper.kill()
+            sleeper.wait()
+        for group in groups:
+            if group.exists():
+                group.rmdir()
+
+
 def test_sweeps_at_once_do_not_meet() -> None:
     made = [runtime_folder() / f"sandbox-{DEAD}-{number}" for number in range(40)]
     for folder in made:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import time
 from dataclasses import dataclass, field
 from functools import cache
@@ -77,12 +78,19 @@ def make_group(name: str, limits: Limits) -> ControlGroup:
 
 
 def sweep_groups() -> None:
-    """Remove the groups of sandboxes whose owner process is gone."""
+    """End what is left in the groups of sandboxes whose owner process is gone, and remove the groups.
+
+    A sandbox ends with its owner; one whose owner was killed in the middle of its start may not (bubblewrap's first process then
+    waits for its parent for ever).
+    """
     for parent in set(hierarchies().values()):
         for folder in parent.iterdir():
             if folder.is_dir() and is_left_over(folder.name):
                 with contextlib.suppress(OSError):
-                    folder.rmdir()
+                    for pid in map(int, (folder / "cgroup.procs").read_text().split()):
+                        if pid > 0:  # 0 stands for a process of a namespace that is not seen from here
+                            os.kill(pid, signal.SIGKILL)
+                ControlGroup([folder]).remove()
 
 
 def _usable(parent: Path, controller: str) -> bool:
