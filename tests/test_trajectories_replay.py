@@ -1,11 +1,13 @@
 import json
 import subprocess
 from contextlib import AbstractContextManager
+from dataclasses import replace as replaced
 
 import pytest
 
+from swe_srl.cli import main
 from swe_srl.errors import SandboxError
-from swe_srl.trajectories import read_trajectories
+from swe_srl.trajectories import read_trajectories, write_trajectories
 from swe_srl.trajectories.replay import compare, end_diff, replay, same_patch
 from swe_srl.types import Action, CommandResult, FormatError, SandboxSpec, Trajectory, Turn
 
@@ -142,3 +144,17 @@ def test_translated_editor_calls_leave_the_files_that_the_editor_left(tmp_path):
         assert [turn.observation for turn in replayed] == ["different"] * 4 + ["equal"]
         assert replayed[0].result.output == "     1\tdef add(a, b):\n     2\t    return a - b\n"
         assert same_patch(end_diff(sandbox), PATCH)
+
+
+@pytest.mark.sandbox
+@pytest.mark.parametrize(
+    ("mended", "recorded", "code"), [(True, True, 0), (False, True, 1), (False, False, 0), (False, None, 0)]
+)
+def test_the_command_says_whether_the_end_state_resolves_the_task(mended, recorded, code, run_root, capsys):
+    expert = next(read_trajectories("quickstart"))
+    looks = tuple(turn for turn in expert.turns if turn.action.command.startswith(("grep", "submit")))
+    turns = expert.turns if mended else looks
+    write_trajectories("one.jsonl", [replaced(expert, turns=turns, resolved=recorded, patch="")])
+    assert main(["trajectories", "replay", "one.jsonl"]) == code
+    assert f"the end state: {'resolved' if mended else 'empty patch'}" in capsys.readouterr().out
+    assert main(["trajectories", "replay", "one.jsonl", "--no-grade"]) == 0

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from swe_srl.cli.console import Console
 from swe_srl.cli.tasks import REVISION, SPLIT
 from swe_srl.cli.trajectories import FORMAT, PATH
-from swe_srl.errors import ConfigError, SandboxError, TrajectoryError
+from swe_srl.errors import ConfigError, GradingError, SandboxError, TaskError, TrajectoryError
 from swe_srl.settings import check_at_least, setting
+from swe_srl.types import Verdict, VerdictStatus
 
 if TYPE_CHECKING:
     from swe_srl.trajectories.replay import Replayed
@@ -30,6 +31,7 @@ class ReplaySettings:
     limit: int = setting(5, "At most so many trajectories; 0 for all.")
     sandbox: str = setting("auto", "Where the commands run.", choices=("auto", "local", "docker"))
     timeout: float = setting(0.0, "Seconds a command may take; 0 for the sandbox's own limit.")
+    grade: bool = setting(True, "Run the task's tests on the end state, and say whether it resolves the task.")
     full: bool = setting(False, "Show the turns that agree too, and whole differences.")
 
     def __post_init__(self) -> None:
@@ -44,10 +46,24 @@ class Outcome:
     counts: dict[str, int] = field(default_factory=dict)
     exit_codes: int = 0
     same_patch: bool | None = None
+    verdict: Verdict | None = None
+    recorded: bool | None = None  # whether the trajectory is said to have resolved its task
 
     @property
     def reproduced(self) -> bool:
-        return not self.counts.get("different") and not self.exit_codes and self.same_patch is not False
+        unknown = self.verdict is None or self.verdict.status is VerdictStatus.INFRASTRUCTURE
+        judged = unknown or self.recorded is None or self.recorded == (self.verdict and self.verdict.official)
+        return not self.counts.get("different") and not self.exit_codes and self.same_patch is not False and judged
+
+    def __str__(self) -> str:
+        counts = ", ".join(f"{count} {name}" for name, count in sorted(self.counts.items()))
+        patch = {None: "", True: ", same patch", False: ", another patch"}[self.same_patch]
+        if self.verdict is None:
+            return f"{self.turns} turns: {counts}{patch}"
+        status = self.verdict.status.value.replace("_", " ")
+        told = {None: "", True: " (recorded as resolved)", False: " (recorded as not resolved)"}[self.recorded]
+        reason = f": {self.verdict.reason}" if self.verdict.status is VerdictStatus.INFRASTRUCTURE else ""
+        return f"{self.turns} turns: {counts}{patch}; the end state: {status}{reason}{told}"
 
 
 def run(settings: ReplaySettings, console: Console) -> int:
@@ -65,9 +81,7 @@ def run(settings: ReplaySettings, console: Console) -> int:
         if trajectory.task_id not in tasks:
             raise ConfigError(f"{trajectory.trajectory_id}: its task {trajectory.task_id} is not in {settings.split}")
         outcome = replay_one(trajectory, tasks[trajectory.task_id], settings, console)
-        patch = {None: "", True: ", same patch", False: ", another patch"}[outcome.same_patch]
-        counts = ", ".join(f"{count} {name}" for name, count in sorted(outcome.counts.items()))
-        console.say(f"{trajectory.trajectory_id}: {outcome.turns} turns: {counts}{patch}")
+        console.say(f"{trajectory.trajectory_id}: {outcome}")
         outcomes.append(outcome)
     reproduced = sum(outcome.reproduced for outcome in outcomes)
     if not outcomes:
@@ -80,11 +94,12 @@ def run(settings: ReplaySettings, console: Console) -> int:
 
 
 def replay_one(trajectory: Trajectory, task: Task, settings: ReplaySettings, console: Console) -> Outcome:
-    """Replay one trajectory in an environment of its task."""
+    """Replay one trajectory in an environment of its task, and grade what it leaves."""
     from swe_srl.envs import SweEnv
+    from swe_srl.grading import GradingSettings, grade
     from swe_srl.trajectories.replay import end_diff, replay, same_patch
 
-    outcome = Outcome()
+    outcome = Outcome(recorded=trajectory.resolved)
     env = SweEnv(tasks=[task], sandbox=settings.sandbox)
     try:
         env.reset(seed=0, options={"task": task.instance_id})
@@ -98,8 +113,14 @@ def replay_one(trajectory: Trajectory, task: Task, settings: ReplaySettings, con
                 console.say(line)
         if trajectory.patch:
             outcome.same_patch = same_patch(trajectory.patch, end_diff(env.sandbox))
+        left = env.patch() if settings.grade else ""
     finally:
         env.close()
+    if settings.grade:
+        try:
+            outcome.verdict = grade(task, left, GradingSettings(settings.sandbox, hardened=False))
+        except (TaskError, GradingError) as error:  # a row that says nothing of its tests
+            outcome.verdict = Verdict(task.instance_id, VerdictStatus.INFRASTRUCTURE, False, False, str(error))
     return outcome
 
 
