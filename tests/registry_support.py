@@ -191,7 +191,7 @@ class Engine:
         words = ["dockerd", "-H", self.socket, "--data-root", f"{self.place}/data", "--exec-root", f"{self.place}/exec"]
         words += ["--pidfile", f"{self.place}/pid", "--bridge", self.bridge, "--iptables=false", "--ip-forward=false"]
         words += ["--containerd-namespace", f"x{space}", "--containerd-plugins-namespace", f"y{space}"]
-        _bridge(self.bridge, there=True)
+        network_bridge(self.bridge, there=True)
         for _ in range(tries):
             with (self.place / "log").open("ab") as log:
                 pipes = {"stdout": log, "stderr": log, "stdin": subprocess.DEVNULL}
@@ -234,11 +234,11 @@ def own_engine() -> Iterator[Engine]:
                 container.remove(force=True)
             client.close()
         engine.stop()
-        _bridge(engine.bridge, there=False)
-        _clean(place)
+        network_bridge(engine.bridge, there=False)
+        end_engine(place)
 
 
-def _bridge(name: str, there: bool) -> None:
+def network_bridge(name: str, there: bool) -> None:
     """Make a network bridge, or remove it; nothing when that is so already."""
     add, remove, set_flags = 0x89A0, 0x89A1, 0x8914
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control, suppress(OSError):
@@ -247,7 +247,7 @@ def _bridge(name: str, there: bool) -> None:
         fcntl.ioctl(control, add if there else remove, f"{name}\0".encode())
 
 
-def _clean(place: Path) -> None:
+def end_engine(place: Path) -> None:
     """End what the daemon left behind (its containerd, when it was killed), and remove its folder."""
     for file in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):

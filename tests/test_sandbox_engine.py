@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
+import secrets
 import signal
 import subprocess
 import threading
@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from registry_support import end_engine, network_bridge
 
 from swe_srl.errors import SandboxError
 from swe_srl.sandboxes import session as session_module
@@ -33,6 +34,7 @@ class Engine:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.host = f"unix://{folder}/docker.sock"
+        self.bridge = f"swesrl{secrets.token_hex(4)}"  # of its own: with none, dockerd removes everybody's docker0
         self.start()
         root = folder / "root"
         (root / "testbed").mkdir(parents=True)
@@ -43,8 +45,15 @@ class Engine:
         subprocess.run(["docker", "--host", self.host, "import", "-", "tiny:1"], input=archive, check=True)
 
     def start(self) -> None:
+        network_bridge(self.bridge, there=True)
         folders = [f"--{name}={self.folder / name}" for name in ("data-root", "exec-root")]
-        command = ["dockerd", *folders, f"--pidfile={self.folder}/pid", f"--host={self.host}", "--bridge=none"]
+        command = [
+            "dockerd",
+            *folders,
+            f"--pidfile={self.folder}/pid",
+            f"--host={self.host}",
+            f"--bridge={self.bridge}",
+        ]
         with (self.folder / "log").open("a") as log:
             self.process = subprocess.Popen(
                 [*command, "--iptables=false", "--containerd-namespace=swe-srl-test"],
@@ -63,6 +72,7 @@ class Engine:
         self.process.send_signal(signal.SIGCONT)
         self.process.terminate()
         self.process.wait()
+        network_bridge(self.bridge, there=False)
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +80,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     engine = Engine(tmp_path_factory.mktemp("engine"))
     yield engine
     engine.stop()
-    shutil.rmtree(engine.folder, ignore_errors=True)
+    end_engine(engine.folder)
 
 
 @pytest.fixture
