@@ -244,7 +244,7 @@ def test_a_real_run_and_its_resumption(tmp_path: Path, monkeypatch: pytest.Monke
     updates = Updater.policy
     with monkeypatch.context() as patch:
         patch.setattr(Updater, "policy", _killed_at(2, updates))
-        with pytest.raises(MemoryError):
+        with pytest.raises(RuntimeError, match="killed"):
             train(settings)
     kept = {path.stem: len(path.read_text().splitlines()) for path in settings.output.glob("rollouts/0/*.jsonl")}
     assert kept == {"000001": 12, "000002": 12}
@@ -268,7 +268,7 @@ def _killed_at(number: int, real: Callable[..., Any]) -> Callable[..., Any]:
     def policy(self: Updater, *arguments: Any) -> Any:
         calls.append(1)
         if len(calls) == number:
-            raise MemoryError("killed")
+            raise RuntimeError("killed")
         return real(self, *arguments)
 
     return policy
