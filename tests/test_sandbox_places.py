@@ -515,7 +515,6 @@ def test_whose_end_can_be_told() -> None:
     assert not any(map(is_gone, (ELSEWHERE, f"{pid}-1-{namespace}-00000000-other", "", "0-", f"{pid}-1{started}")))
 
 
-@pytest.mark.sandbox
 def test_processes_of_a_gone_owner_are_ended() -> None:
     if not hierarchies():
         pytest.skip("control groups cannot be made here")
