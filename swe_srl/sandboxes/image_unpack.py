@@ -99,8 +99,9 @@ def unpack_archive(archive: Path, tree: Path) -> Unpacked:
             for layer in entry["Layers"]:
                 _unpack_layer(tar, layer, tree)
     except (tarfile.TarError, KeyError, TypeError, AttributeError, ValueError, EOFError, gzip.BadGzipFile) as error:
+        reason = str(error).partition(":\n")[0]  # tarfile lists what it tried
         raise SandboxError(
-            f"{archive}: not an archive of one image, as `docker save IMAGE` or `docker export CONTAINER` writes it: {error}"
+            f"{archive}: not an archive of one image, as `docker save IMAGE` or `docker export CONTAINER` writes it: {reason}"
         ) from error
     return _facts(f"sha256:{hashlib.sha256(config).hexdigest()}", json.loads(config).get("config") or {}, tree)
 

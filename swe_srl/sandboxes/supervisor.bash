@@ -14,6 +14,7 @@ unset supervisor
 export -n worker relay limits workdir
 [[ -z $limits ]] || ulimit $limits 2>&191 || exit 110
 ((relay)) && kill -9 -- -1
+exec 189<> <(:) # nobody writes to it: reading it for a while is a pause without a process
 trap : PIPE INT TERM HUP QUIT USR1 USR2 ALRM
 pipe= next_pipe= relay_pid= sink= settled=
 locale=$LC_ALL
@@ -21,9 +22,21 @@ export -n LC_ALL
 LC_ALL=C # lengths are in bytes
 
 close_descriptors() {
-  exec 190<&- 193>&- 194>&-
+  exec 189>&- 190<&- 193>&- 194>&-
   [[ -z $pipe ]] || exec {pipe}>&-
   [[ -z $next_pipe ]] || exec {next_pipe}>&-
+}
+
+# Dead processes count against the limit of processes until they are taken in: only the first process and this shell are left
+# then. A container's first process does so when it reads a line (WAIT in docker_sandbox.py).
+await_room() {
+  local processes tries
+  for ((tries = 0; tries < 500; tries++)); do
+    processes=(/proc/[0-9]*)
+    ((${#processes[@]} > 2)) || return 0
+    ((relay)) && printf '\n' >/proc/1/fd/3
+    read -r -t 0.004 -u 189
+  done
 }
 
 start_worker() {
@@ -119,7 +132,9 @@ while IFS= read -r -N 11 -u 190 header; do
     K*)
       settled=
       kill -9 -- -1
-      ((relay)) && { retire_relay; exec {next_pipe}>&-; prepare_relay; }
+      ((relay)) && { retire_relay; exec {next_pipe}>&-; }
+      await_room
+      ((relay)) && prepare_relay
       start_worker
       ;;
   esac

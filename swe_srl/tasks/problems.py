@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ def load_problems(name: str, path: str = "", revision: str = "") -> list[Task]:
     known = PROBLEM_SETS[name]
     if path and not Path(path).is_file():
         raise TaskError(f"{path}: no such file")
-    rows = read_rows(Path(path)) if path else hub_rows(known.hub_id, revision or known.revision, known.split)
+    rows = read_rows(Path(path)) if path else _from_hub(known, revision or known.revision)
     problems: dict[str, Task] = {}
     for number, (where, row) in enumerate(rows, 1):
         problem = _problem(name, number, row, where)
@@ -50,6 +50,14 @@ def load_problems(name: str, path: str = "", revision: str = "") -> list[Task]:
     if not problems:
         raise TaskError(f"{path or name}: no problem in it")
     return list(problems.values())
+
+
+def _from_hub(known: HubSet, revision: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    try:
+        yield from hub_rows(known.hub_id, revision, known.split)
+    except TaskError as error:
+        reason = str(error).partition(" Without the hub, ")[0]
+        raise TaskError(f"{reason} Without the hub, give a file of its rows: --tasks FILE") from error
 
 
 def answer_of(task: Task) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -48,7 +49,7 @@ class Method(Protocol):
         """A checkpoint was written after so many updates: what only served to get there may go."""
 
 
-class BaseMethod:
+class BaseMethod(ABC):
     """What the methods share: the updater, the self-check, the guard against divergence.
 
     Args:
@@ -79,16 +80,16 @@ class BaseMethod:
         self.checked = False
         self.watch = Watch()
 
+    @abstractmethod
     def prepare(self) -> int:
         """Get what the stage trains on; returns how many steps, or tasks, an epoch passes over."""
-        raise NotImplementedError
 
     @property
     def name(self) -> str:
         """Of the stage, for people."""
         return f"stage {self.index + 1} of {len(self.work.settings.stages)} ({self.stage.method})"
 
-    def saved(self, updates: int) -> None:
+    def saved(self, updates: int) -> None:  # noqa: B027
         """Nothing: all that is needed is in the checkpoint."""
 
     def has_room(self, context: int, tokens: int) -> bool:
