@@ -24,7 +24,7 @@ demo: venv sandbox-tools
 	$(BIN)/swe-srl demo $(DEMO_ARGS)
 
 test: venv sandbox-tools lint
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile $(PYTEST_ARGS)
 
 lint: venv
 	$(BIN)/ruff format --check .

@@ -212,11 +212,16 @@ class Engine:
         return True
 
     def stop(self, number: int = signal.SIGTERM) -> None:
-        """End the daemon, as a restart of the service does; by SIGKILL its containers go on."""
+        """End the daemon, as a restart of the service does; by SIGKILL its containers go on.
+
+        A daemon that ends while a container is being started can leave its file system mounted, and no later one can remove it.
+        """
         if self.process is not None:
             self.process.send_signal(number)
             self.process.wait(60)
             self.process = None
+            if number != signal.SIGKILL:
+                _unmount(self.place)
 
 
 @contextmanager
@@ -253,10 +258,14 @@ def _clean(place: Path) -> None:
         with suppress(OSError):
             if str(place).encode() in file.read_bytes():
                 os.kill(int(file.parent.name), signal.SIGKILL)
+    _unmount(place)
+    shutil.rmtree(place, ignore_errors=True)
+
+
+def _unmount(place: Path) -> None:
     for mount in sorted((line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()), reverse=True):
         if mount.startswith(str(place)):
             subprocess.run(["umount", "-l", mount], check=False)
-    shutil.rmtree(place, ignore_errors=True)
 
 
 def load_image(engine: Engine, image: str) -> None:
