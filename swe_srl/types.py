@@ -1,7 +1,6 @@
 """The words of the project as frozen records: immutable, compared by value, pickled; what passes between its parts.
 
-Leftovers of foreign data are one JSON string (`Task.extra`, `Trajectory.extra`): nothing is lost, nothing mutable is shared.
-"""
+Leftovers of foreign data are one JSON string (`extra`): nothing is lost, nothing mutable is shared."""
 
 from __future__ import annotations
 
@@ -59,6 +58,7 @@ class Task:
     log_parser: str = ""
     source: str = ""
     setup_patch: str = ""
+    image_source: str = ""  # the Dockerfile on this machine that `image` is built from, when the row names one
     extra: str = "{}"  # JSON object: the row's other columns, untouched
 
     def row(self) -> dict[str, Any]:
@@ -69,7 +69,7 @@ class Task:
         row["FAIL_TO_PASS"] = json.dumps(list(self.fail_to_pass))
         row["PASS_TO_PASS"] = json.dumps(list(self.pass_to_pass))
         row["version"] = self.version
-        for name in ("image", "eval_script", "log_parser", "source", "setup_patch"):
+        for name in ("image", "image_source", "eval_script", "log_parser", "source", "setup_patch"):
             if value := getattr(self, name):
                 row[name] = value
         return row

@@ -32,7 +32,8 @@ MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 class Registry:
     """Speaks as much of the distribution API as an engine needs to pull, on the loopback interface.
 
-    `limited` says how many of the next manifests are refused with 429; `broken` how many blobs are cut off in the middle.
+    `limited` says how many of the next manifests are refused with 429; `broken` how many blobs are cut off in the middle;
+    `stalled` how many fall silent in the middle, and `mute` how many manifests are never answered.
     `asked` counts requests by kind, `most` is the greatest number of blobs on their way at once; `slow` is a pause in seconds
     before each blob.
     """
@@ -43,6 +44,9 @@ class Registry:
         self.asked: Counter[str] = Counter()
         self.limited = 0
         self.broken = 0
+        self.stalled = 0
+        self.mute = 0
+        self.over = threading.Event()  # the registry is closed: what is silent ends
         self.slow = 0.0
         self.active = self.most = 0
         self.lock = threading.Lock()
@@ -93,6 +97,7 @@ class Registry:
         return {"mediaType": kind, "size": len(content), "digest": digest}
 
     def close(self) -> None:
+        self.over.set()
         self._server.shutdown()
         self._server.server_close()
 
@@ -121,6 +126,10 @@ def _handler(registry: Registry) -> type[BaseHTTPRequestHandler]:
                 registry.asked["manifest"] += 1
                 refused = registry.limited > 0
                 registry.limited -= refused
+                silent = registry.mute > 0
+                registry.mute -= silent
+            if silent:
+                registry.over.wait()
             content = registry.manifests.get(f"{repository}/{reference}")
             if refused:
                 self._send(
@@ -143,13 +152,17 @@ def _handler(registry: Registry) -> type[BaseHTTPRequestHandler]:
                 registry.most = max(registry.most, registry.active)
                 cut = registry.broken > 0
                 registry.broken -= cut
+                stalls = registry.stalled > 0
+                registry.stalled -= stalls
             try:
                 time.sleep(registry.slow)
-                if cut:
+                if cut or stalls:
                     self.send_response(200)
                     self.send_header("Content-Length", str(len(content)))
                     self.end_headers()
                     self.wfile.write(content[: len(content) // 2])
+                    if stalls:
+                        registry.over.wait()
                     self.close_connection = True
                 else:
                     self._send(200, content, "application/octet-stream", body)

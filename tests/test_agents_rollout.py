@@ -18,6 +18,7 @@ from swe_srl.agents import (
 )
 from swe_srl.agents import rollout as rollout_module
 from swe_srl.errors import ConfigError, GenerationError, SandboxError, TaskError
+from swe_srl.progress import Doing, NoWatch
 from swe_srl.protocols import PolicyOutput
 from swe_srl.trajectories.action_format import format_action
 from swe_srl.trajectories.prompting import render_messages
@@ -130,6 +131,31 @@ def test_what_an_acting_agent_sees_is_what_is_rendered_of_its_recorded_turn(
 def test_a_task_without_expert_is_a_clear_error() -> None:
     with pytest.raises(TaskError, match="t: no expert trajectory"):
         list(run_episodes([EpisodeJob(task("t"))], ExpertPolicy([]), EchoEnv, AGENT))
+
+
+class Seen(NoWatch):
+    """A watch that remembers."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[object, ...]] = []
+
+    def doing(self, episode: str, what: Doing, turn: int = 0, command: str = "") -> None:
+        self.told.append((episode, what.value, turn, command))
+
+    def ended(self, episode: str) -> None:
+        self.told.append((episode, "ended"))
+
+
+def test_a_watch_sees_what_an_episode_is_at() -> None:
+    def answer(context: Context) -> PolicyOutput:
+        actions = (Action("ls"), FormatError("no command"), Action("submit"))
+        return PolicyAnswer(actions[context.turn])
+
+    seen = Seen()
+    list(run_episodes([EpisodeJob(task("t"), 2)], Recording(answer), EchoEnv, AGENT, watch=seen))
+    turns = [(1, "ls"), (2, "(no command)"), (3, "submit")]
+    ran = [("t#2", what, turn, said) for turn, text in turns for what, said in (("thinking", ""), ("running", text))]
+    assert seen.told == [("t#2", "starting", 0, ""), *ran, ("t#2", "ended")]
 
 
 def test_requests_are_batched_over_living_episodes_and_workers_bound_them() -> None:

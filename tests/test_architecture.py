@@ -20,7 +20,18 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"types", "errors"}),
     frozenset({"protocols"}),
     frozenset(
-        {"definitions", "settings", "files", "progress", "seeds", "provenance", "python_source", "runs", "testing"}
+        {
+            "definitions",
+            "settings",
+            "files",
+            "hub",
+            "progress",
+            "seeds",
+            "provenance",
+            "python_source",
+            "runs",
+            "testing",
+        }
     ),
     frozenset({"rewards"}),
     frozenset({"sandboxes"}),

@@ -17,7 +17,7 @@ import pytest
 from swe_srl.envs import SweEnv, make_vec
 from swe_srl.envs import pool as pool_module
 from swe_srl.envs.image_places import Place
-from swe_srl.envs.pool import WarmPool, pools_kept
+from swe_srl.envs.pool import PlaceKey, WarmPool, let_go_of_image, pools_kept
 from swe_srl.errors import SandboxError
 from swe_srl.sandboxes import sweep
 from swe_srl.sandboxes.base import SessionSandbox
@@ -82,6 +82,48 @@ def test_it_holds_what_was_taken_last() -> None:
     assert (one.open, two.open) == (1, 6)
     assert {place.base_commit for place in taken} == {"one", "two"}
     assert len({id(place.sandbox) for place in taken}) == len(taken), "no place is handed out twice"
+
+
+def test_it_lets_go_of_what_is_unwanted() -> None:
+    one, two = Maker("one"), Maker("two")
+    with opened(4) as pool:
+        for key, make in (("one", one), ("two", two)):
+            pool.take(key, make)
+        assert pool.wait(20) == 4 and one.open == two.open == 3
+        pool.let_go(lambda key: key == "one")
+        assert one.open == 1, "only what was taken is left, at once"
+        assert pool.wait(20) == 4 and (one.open, two.open) == (1, 5), "the room is the other's"
+        pool.take("one", one)
+        assert pool.wait(20) == 4 and one.open > 2, "it is wanted again"
+
+
+def test_letting_go_waits_for_the_place_that_is_being_made() -> None:
+    made, go_on, began = Maker("slow"), threading.Event(), threading.Event()
+
+    def slow() -> Place:
+        if made.made:
+            began.set()
+            go_on.wait(20)
+        return made()
+
+    with opened(1) as pool:
+        pool.take("slow", slow)
+        assert began.wait(20)
+        threading.Timer(0.2, go_on.set).start()
+        pool.let_go(lambda key: key == "slow")
+        assert (len(made.made), made.open) == (2, 1)
+
+
+def test_a_pool_in_containers_makes_way_for_its_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Maker("a")
+    with opened(2) as pool:
+        monkeypatch.setattr(pool_module, "_shared", {("definition", "docker"): pool_module._Shared(pool)})
+        pool.take(PlaceKey("org/a:1", "", ""), made)
+        assert pool.wait(20) == 2
+        let_go_of_image("org/b:1")
+        assert made.open == 3
+        let_go_of_image("org/a:1")
+        assert made.open == 1
 
 
 def test_the_rate_bounds_the_refill(monkeypatch: pytest.MonkeyPatch) -> None:

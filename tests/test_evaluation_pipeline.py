@@ -18,9 +18,11 @@ from swe_srl.evaluation import pipeline as pipeline_module
 from swe_srl.evaluation import running as running_module
 from swe_srl.evaluation.policies import agent_of
 from swe_srl.evaluation.selection import part_of, select_tasks
+from swe_srl.evaluation.statistics import wilson
+from swe_srl.evaluation.tally import tally
 from swe_srl.files import read_jsonl, write_jsonl
 from swe_srl.grading import GradingSettings
-from swe_srl.progress import Progress
+from swe_srl.progress import Doing, NoWatch, Progress, Tally
 from swe_srl.sandboxes import Capability
 from swe_srl.trajectories import read_trajectories
 from swe_srl.types import Action, StopReason, Task, TestRun, Trajectory, Turn, Verdict, VerdictStatus
@@ -32,6 +34,7 @@ LATER_LINES = (
     "images:",
     "pull:",
     "pulls:",
+    "pull_timeout:",
     "disk_budget:",
     "platform:",
     "max_seconds:",
@@ -131,6 +134,49 @@ def test_a_run_leaves_everything_in_its_folder(world: World, rows: Path) -> None
     assert "2 of 3" in (run / "report.md").read_text()
     assert (run / "logs" / NAMES[0] / "0" / "test_output.txt").read_text() == "a log"
     assert len(progress.advanced) == 6 and "3 graded samples of 3 tasks" in progress.notes[-1]  # type: ignore[attr-defined]
+
+
+class Seen(NoWatch):
+    """A watch that remembers."""
+
+    def __init__(self) -> None:
+        self.states: list[tuple[str, str]] = []
+        self.tallies: list[Tally] = []
+
+    def doing(self, episode: str, what: Doing, turn: int = 0, command: str = "") -> None:
+        self.states.append((episode, what.value))
+
+    def ended(self, episode: str) -> None:
+        self.states.append((episode, "ended"))
+
+    def counted(self, tally: Tally) -> None:
+        self.tallies.append(tally)
+
+
+def test_a_watch_sees_gradings_and_counts_that_end_as_the_report_does(world: World, rows: Path) -> None:
+    world.broken_gradings = {NAMES[1]}
+    seen = Seen()
+    report = evaluate(settings_for(rows), watch=seen)
+    assert seen.tallies[0] == Tally(3) and seen.tallies[-1] == Tally(), "nothing is left to be drawn"
+    last = seen.tallies[-2]
+    assert (last.asked, last.graded, last.resolved, last.failures) == (3, 2, 1, 1)
+    assert (last.low, last.high) == (report.resolve_rate.low, report.resolve_rate.high)
+    for name in NAMES:
+        assert [what for episode, what in seen.states if episode == f"{name}#0"] == ["grading", "ended"]
+    again = Seen()
+    evaluate(settings_for(rows), watch=again)
+    assert again.tallies[0].graded == 2, "what an earlier start left counts"
+
+
+def test_the_interval_of_several_samples_is_of_tasks() -> None:
+    def verdict(resolved: bool) -> Verdict:
+        return Verdict("t", VerdictStatus.RESOLVED, resolved, resolved)
+
+    keys = [(f"t{task}", sample) for task in range(8) for sample in range(4)]
+    verdicts = {key: verdict(key[0] in ("t0", "t1", "t2")) for key in keys}
+    found = tally(keys, verdicts, 0)
+    assert (found.graded, found.resolved) == (32, 12)
+    assert found.high - found.low > wilson(12, 32).high - wilson(12, 32).low, "samples of one task depend on each other"
 
 
 def test_predictions_are_in_the_harnesss_format(world: World, rows: Path) -> None:

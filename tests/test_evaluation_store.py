@@ -19,10 +19,12 @@ import docker
 from swe_srl.cli import main
 from swe_srl.errors import ConfigError, SandboxError, SandboxUnavailableError
 from swe_srl.evaluation import EvalSettings
+from swe_srl.evaluation.building import BuildError
 from swe_srl.evaluation.pulling import BackOff, PullError, PullStoppedError, is_passing
 from swe_srl.evaluation.settings import parse_size
 from swe_srl.evaluation.store import ImageStore
 from swe_srl.files import write_jsonl
+from swe_srl.tasks.dockerfiles import built_name
 
 MB = 1 << 20
 pytestmark = [
@@ -107,6 +109,95 @@ def test_a_broken_download_is_taken_up_again(client: docker.DockerClient, regist
     registry.broken = 2
     with store().holding(image):
         assert names(client) == {image}
+
+
+@pytest.mark.parametrize("where", ["mute", "stalled"])
+def test_a_pull_that_falls_silent_is_broken_off_and_tried_again(
+    client: docker.DockerClient, registry: Registry, where: str
+) -> None:
+    image, told = registry.add("org/a", size=3 * MB), []
+    setattr(registry, where, 1)
+    with store(back_off=BackOff(first=0.05, longest=0.1, note=told.append, silence=1.0)).holding(image):
+        assert names(client) == {image}
+    assert len(told) == 1 and "timed out: no byte in 1 seconds; trying again" in told[0]
+    assert getattr(registry, where) == 0
+
+
+def test_a_silent_pull_is_given_up_at_once(client: docker.DockerClient, registry: Registry) -> None:
+    image = registry.add("org/a", size=3 * MB)
+    registry.stalled = 1
+    stopped = threading.Event()
+    threading.Timer(1.0, stopped.set).start()
+    with pytest.raises(PullStoppedError), store(back_off=BackOff(silence=600.0)).holding(image, stopped):
+        pass
+    with store().holding(image):  # the engine has let go of the silent one too
+        assert names(client) == {image}
+
+
+class Warm:
+    """A pool that keeps a container of an image ready."""
+
+    def __init__(self, client: docker.DockerClient, image: str) -> None:
+        self.container = client.containers.create(image, ["/noise"])
+
+    def let_go(self, image: str) -> None:
+        if image == self.container.image.tags[0]:
+            self.container.remove(force=True)
+
+
+def test_what_a_warm_pool_keeps_ready_makes_room(client: docker.DockerClient, registry: Registry) -> None:
+    a, b = registry.add("org/a", size=4 * MB), registry.add("org/b", size=4 * MB)
+    with store().holding(a):
+        warm = Warm(client, a)
+    with pytest.raises(SandboxUnavailableError, match="have containers"), store(budget=4 * MB).holding(b):
+        pass
+    with store(budget=6 * MB, let_go=warm.let_go).holding(b):
+        assert names(client) == {b}
+
+
+def dockerfile(folder: Path, text: str, size: int = MB) -> tuple[str, str]:
+    """A folder with a Dockerfile and a file of random bytes: the image's name, and the Dockerfile."""
+    folder.mkdir()
+    (folder / "Dockerfile").write_text(text)
+    (folder / "noise").write_bytes(os.urandom(size))
+    return built_name(folder / "Dockerfile"), str(folder / "Dockerfile")
+
+
+def test_a_dockerfile_is_built_once_and_makes_room(
+    client: docker.DockerClient, registry: Registry, tmp_path: Path
+) -> None:
+    image, file = dockerfile(tmp_path / "a", "FROM scratch\nCOPY noise /noise\n", 4 * MB)
+    shared, lock = store(pull=False), threading.Barrier(4)
+
+    def use(number: int) -> str:
+        lock.wait()
+        with shared.holding(image, dockerfile=file):
+            return str(client.images.get(image).id)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert len(set(pool.map(use, range(4)))) == 1
+    assert [(one.name, one.size >= 4 * MB) for one in store().pulled()] == [(image, True)]
+    pulled = registry.add("org/b", size=4 * MB)
+    with store(budget=6 * MB).holding(pulled):
+        assert names(client) == {pulled}, "the built one made room, and is built again when it is wanted"
+    with store(budget=6 * MB).holding(image, dockerfile=file):
+        assert names(client) == {image}
+
+
+def test_a_dockerfile_that_fails_says_why_and_is_not_tried_again(client: docker.DockerClient, tmp_path: Path) -> None:
+    text = "FROM scratch\nCOPY noise /noise\nCOPY nothing /nothing\n"
+    image, file = dockerfile(tmp_path / "a", text)
+    one, said = store(budget=100 * MB), r"(?s)a/Dockerfile: the image could not be built.*Step 3/3.*nothing"
+    for _ in range(2):
+        with pytest.raises(BuildError, match=said), one.holding(image, dockerfile=file):
+            pass
+    assert client.images.list(all=True) == [], "nor does it leave layers behind, where room is short"
+    (tmp_path / "a" / "Dockerfile").write_text("FROM scratch\nCOPY noise /noise\n")
+    with (
+        pytest.raises(BuildError, match="have changed since the tasks were read"),
+        store().holding(image, dockerfile=file),
+    ):
+        pass
 
 
 def test_so_many_pulls_at_a_time_and_none_twice(client: docker.DockerClient, registry: Registry) -> None:
@@ -194,7 +285,7 @@ def test_waiting_can_be_given_up(client: docker.DockerClient, registry: Registry
 def test_images_of_others_may_leave_no_room(client: docker.DockerClient, registry: Registry) -> None:
     client.images.pull(registry.add("org/foreign", size=4 * MB))
     image = registry.add("org/a")
-    full = pytest.raises(SandboxUnavailableError, match=r"images that swe-srl did not pull.*allow more")
+    full = pytest.raises(SandboxUnavailableError, match=r"images that swe-srl did not bring.*allow more")
     with full, store(budget=2 * MB).holding(image):
         pass
     assert names(client) == {f"{registry.address}/org/foreign:latest"}

@@ -17,8 +17,9 @@ from functools import partial
 from swe_srl.agents.definition import AgentDefinition
 from swe_srl.agents.episode import Episode, EpisodeEnv, EpisodeJob, LiveEpisode
 from swe_srl.errors import ConfigError
-from swe_srl.protocols import Policy
-from swe_srl.types import Task
+from swe_srl.progress import Doing, NoWatch, Watch
+from swe_srl.protocols import Policy, PolicyOutput
+from swe_srl.types import Action, Task
 
 PATIENCE = 1.0  # seconds
 
@@ -31,6 +32,7 @@ def run_episodes(
     seed: int = 0,
     workers: int = 8,
     retries: int = 1,
+    watch: Watch | None = None,
 ) -> Generator[Episode, None, None]:
     """Run every job and yield each episode as it ends (not in the order of the jobs).
 
@@ -42,6 +44,7 @@ def run_episodes(
         seed: of the run.
         workers: living episodes at a time, at least 1.
         retries: fresh starts of an episode whose sandbox failed, before it is given up with its `error`.
+        watch: sees what every episode is at.
 
     Raises:
         ConfigError: `workers` is below 1.
@@ -50,7 +53,7 @@ def run_episodes(
     """
     if workers < 1:
         raise ConfigError(f"workers must be at least 1, not {workers}")
-    return _episodes(jobs, policy, make_env, agent, seed, workers, retries)
+    return _episodes(jobs, policy, make_env, agent, seed, workers, retries, watch or NoWatch())
 
 
 def _episodes(
@@ -61,6 +64,7 @@ def _episodes(
     seed: int,
     workers: int,
     retries: int,
+    watch: Watch,
 ) -> Generator[Episode, None, None]:
     waiting = deque(LiveEpisode(job) for job in jobs)
     living: list[LiveEpisode] = []
@@ -70,11 +74,13 @@ def _episodes(
         while waiting or living:
             for _ in range(min(workers - len(living), len(waiting))):
                 living.append(live := waiting.popleft())
+                watch.doing(live.name, Doing.STARTING)
                 live.do(pool, partial(live.start, make_env, seed))
             _await(living, patience)
             idle = [live for live in living if live.settle()]
             for live in [live for live in idle if live.ended]:
                 living.remove(live)
+                watch.ended(live.name)
                 if live.error and live.attempts <= retries:
                     waiting.append(LiveEpisode(live.job, live.attempts + 1))
                 else:
@@ -85,12 +91,21 @@ def _episodes(
                 continue  # those that end now make room first, so that the policy is asked for as many as possible at once
             ready = [live for live in living if live.doing is None]
             begun = time.monotonic()
+            for live in ready:
+                watch.doing(live.name, Doing.THINKING, len(live.turns) + 1)
             outputs = policy.act([live.context(agent, seed) for live in ready]) if ready else []
             patience = max(PATIENCE, time.monotonic() - begun)
             for live, output in zip(ready, outputs, strict=True):
+                watch.doing(live.name, Doing.RUNNING, len(live.turns) + 1, _command(output))
                 live.do(pool, partial(live.turn, output, agent))
     finally:
         _abandon(living, pool)
+
+
+def _command(output: PolicyOutput) -> str:
+    """The command that is run, or what there is instead."""
+    action = output.action
+    return action.command if isinstance(action, Action) else f"({action.reason})" if action is not None else ""
 
 
 def _await(living: Sequence[LiveEpisode], patience: float) -> None:

@@ -12,8 +12,10 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
+from typing import TextIO
 
 from swe_srl.cli.commands import COMMANDS, Command, find, group_of, handler_of
+from swe_srl.cli.plain import plain
 from swe_srl.errors import ConfigError, SweSrlError, TaskError, TrajectoryError
 
 OK, FAILURE, USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -111,9 +113,20 @@ def _complain(name: str, error: Exception, help_command: str) -> int:
     return USAGE if isinstance(error, (ConfigError, TaskError, TrajectoryError)) else FAILURE
 
 
+class _StandardError(logging.StreamHandler[TextIO]):
+    """Writes to what standard error is at that moment: above the bars, while there are some."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.setStream(sys.stderr)
+        super().emit(record)
+
+    def format(self, record: logging.LogRecord) -> str:
+        return plain(super().format(record))
+
+
 def configure_logging(verbose: bool) -> None:
     """The package's log goes to standard error: warnings, or everything with `--verbose`. Libraries keep quiet."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _StandardError()
     handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
     logger = logging.getLogger("swe_srl")
     logger.handlers[:] = [handler]

@@ -22,7 +22,7 @@ def run(settings: CollectSettings, console: Console) -> int:
 
     console.resumable(settings.folder)
     console.sweep()
-    collection, report = collect(settings, console.progress())
+    collection, report = collect(settings, console.progress(), watch=console.watch())
     rules = "hardened" if settings.hardened else "official"
     rows = [
         ("episodes graded", collection.episodes),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 from swe_srl.cli.bars import PlainProgress, RichProgress
+from swe_srl.progress import Watch
 
 PIPE_WIDTH = 200
 
@@ -67,8 +69,14 @@ class Console:
     def progress(self) -> RichProgress | PlainProgress:
         """Where long work reports: bars on a terminal, plain lines elsewhere. Closed by `close`."""
         if self._progress is None:
-            self._progress = RichProgress() if sys.stderr.isatty() else PlainProgress(sys.stderr)
+            draws = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+            self._progress = RichProgress() if draws else PlainProgress(sys.stderr)
         return self._progress
+
+    def watch(self) -> Watch | None:
+        """Where episodes tell what they are at: a table above the bars on a terminal, nowhere elsewhere."""
+        progress = self.progress()
+        return progress if isinstance(progress, RichProgress) else None
 
     def resumable(self, folder: object) -> None:
         """Remember how to go on after an interrupt: the same command, which finds its run in `folder`."""

@@ -44,11 +44,11 @@ def run(settings: DemoSettings, console: Console) -> int:
     begun = time.monotonic()
     progress = console.progress()
     progress.note("1 of 3: the bundled model on held-out tasks")
-    before = evaluate(evaluation(settings, "quickstart", "before"), progress)
+    before = evaluate(evaluation(settings, "quickstart", "before"), progress, watch=console.watch())
     progress.note("2 of 3: training with SRL on the expert's steps")
     folder = train(training(settings), progress)
     progress.note("3 of 3: the trained model on the same tasks")
-    after = evaluate(evaluation(settings, str(folder / "model"), "after"), progress)
+    after = evaluate(evaluation(settings, str(folder / "model"), "after"), progress, watch=console.watch())
     if not before.samples or not after.samples:
         console.say(f"nothing could be graded; the reasons are in {settings.output}/before and /after (report.md)")
         return 1

@@ -19,7 +19,7 @@ def run(settings: EvalSettings, console: Console) -> int:
 
     console.resumable(settings.folder)
     console.sweep()
-    report = evaluate(settings, console.progress())
+    report = evaluate(settings, console.progress(), watch=console.watch())
     console.markdown(report_markdown(report))
     console.say(f"run folder: {settings.folder}")
     return 0 if report.samples else 1
@@ -27,9 +27,9 @@ def run(settings: EvalSettings, console: Console) -> int:
 
 def run_check(settings: EvalSettings, console: Console) -> int:
     """Check a sample of the tasks."""
-    from swe_srl.evaluation.checking import BROKEN, check
+    from swe_srl.evaluation.checking import BROKEN, check, check_folder
 
-    folder = settings.folder.with_name(f"{settings.folder.name}-check")
+    folder = check_folder(settings)
     console.resumable(folder)
     console.sweep()
     report = check(settings, settings.check_sample, console.progress())

@@ -30,9 +30,13 @@ class GradeSettings:
     regrade: int = setting(1, "Gradings of every patch: the majority decides, and what differs is named as flaky.")
     workers: int = setting(2, "Patches graded at a time.")
     pull: bool = setting(False, "Pull images that are not here when a task needs them.")
-    pulls: int = setting(2, "Images pulled at a time.")
+    pulls: int = setting(2, "Images pulled or built at a time.")
+    pull_timeout: float = setting(
+        300.0, "Seconds without a byte after which a pull is broken off and tried again; 0: never."
+    )
     disk_budget: str = setting(
-        "", "Room for container images, as 60GB: images that --pull brought and nobody uses make room. Empty: no bound."
+        "",
+        "Room for container images, as 60GB: images that swe-srl pulled or built and nobody uses make room. Empty: no bound.",
     )
     cache: str = setting("", "Folder of verdicts known already, shared between runs; empty grades everything anew.")
     output: Path | None = setting(None, "Run folder; none: runs/grade/, named by the predictions file.")
@@ -40,7 +44,7 @@ class GradeSettings:
     def __post_init__(self) -> None:
         if self.timeout <= 0:
             raise ConfigError(f"timeout must be positive, not {self.timeout}")
-        check_at_least(self, workers=1, regrade=1, pulls=1)
+        check_at_least(self, workers=1, regrade=1, pulls=1, pull_timeout=0)
         parse_size(self.disk_budget)
 
     @property
@@ -74,7 +78,10 @@ def grade_file(settings: GradeSettings, tasks: list[Task], console: Console) -> 
     grading = GradingSettings(settings.sandbox, settings.timeout, hardened=settings.hardened, times=settings.regrade)
     progress = console.progress()
     images = ImageStore(
-        settings.pull, settings.pulls, parse_size(settings.disk_budget), back_off=BackOff(note=progress.note)
+        settings.pull,
+        settings.pulls,
+        parse_size(settings.disk_budget),
+        back_off=BackOff(note=progress.note, silence=settings.pull_timeout),
     )
     report = grade_predictions(
         settings.predictions, tasks, settings.folder, grading, settings.workers, settings.cache, progress, images

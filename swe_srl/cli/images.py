@@ -37,7 +37,10 @@ class PullSettings:
     filter: str = setting("", "Only instances whose id matches this regular expression.")
     limit: int = setting(0, "Only the first so many instances; 0 takes all.")
     shard: str = setting("", "Only part i of n, as 2/4.")
-    pulls: int = setting(2, "Images pulled at a time.")
+    pulls: int = setting(2, "Images pulled or built at a time.")
+    pull_timeout: float = setting(
+        300.0, "Seconds without a byte after which a pull is broken off and tried again; 0: never."
+    )
     disk_budget: str = setting(
         "", "Room for container images, as 60GB: pulling stops when it is spent. Empty: no bound."
     )
@@ -46,7 +49,7 @@ class PullSettings:
     )
 
     def __post_init__(self) -> None:
-        check_at_least(self, limit=0, pulls=1)
+        check_at_least(self, limit=0, pulls=1, pull_timeout=0)
         parse_size(self.disk_budget)
 
     def selection(self) -> EvalSettings:
@@ -75,17 +78,25 @@ def list_images(settings: ListSettings, console: Console) -> None:
 
     tasks = select_tasks(EvalSettings(split=settings.split, revision=settings.revision, images=settings.images))
     wanted = Counter(task.image for task in tasks if task.image)
+    built = {task.image: task.image_source for task in tasks if task.image_source}
     found, store = sizes(wanted), ImageStore()
     ours, total = {one.name for one in store.pulled()}, store.total()
     if settings.json:
         rows = [
-            {"image": name, "tasks": count, "here": name in found, "bytes": found.get(name), "pulled": name in ours}
+            {
+                "image": name,
+                "tasks": count,
+                "here": name in found,
+                "bytes": found.get(name),
+                "pulled": name in ours and name not in built,
+                "dockerfile": built.get(name),
+            }
             for name, count in wanted.items()
         ]
         console.json({"images": rows, "total": total})
         return
     lines = [
-        (name, count, _size(found[name]) if name in found else "", _state(name, found, ours))
+        (name, count, _size(found[name]) if name in found else "", _state(name, found, ours, built))
         for name, count in wanted.items()
     ]
     console.table(("image", ">tasks", ">size", "state"), lines)
@@ -108,7 +119,7 @@ def pull_images(settings: PullSettings, console: Console) -> int:
         budget=parse_size(settings.disk_budget),
         platform=settings.platform,
         evicts=False,
-        back_off=BackOff(note=progress.note),
+        back_off=BackOff(note=progress.note, silence=settings.pull_timeout),
     )
     console.resumable("the engine")
     missing = _missing(settings)
@@ -125,13 +136,13 @@ def pull_images(settings: PullSettings, console: Console) -> int:
 def plan_pull(settings: PullSettings, console: Console) -> None:
     """Say what would be pulled."""
     missing = _missing(settings)
-    for image in missing:
-        console.say(image)
+    for image, dockerfile in missing.items():
+        console.say(f"{image}{f' from {dockerfile}' if dockerfile else ''}")
     console.say(f"would pull {len(missing)} images")
 
 
 def prune_images(settings: PruneSettings, console: Console) -> None:
-    """Remove the images that this program pulled and nobody uses."""
+    """Remove the images that this program pulled or built and nobody uses."""
     from swe_srl.evaluation.store import ImageStore
 
     store = ImageStore()
@@ -151,18 +162,21 @@ def plan_prune(settings: PruneSettings, console: Console) -> None:
     console.say(f"would remove {len(ours)} images, those in use excepted")
 
 
-def _missing(settings: PullSettings) -> list[str]:
+def _missing(settings: PullSettings) -> dict[str, str]:
+    """The images that are not here, each with its Dockerfile, or ""."""
     from swe_srl.evaluation.ahead import sizes
     from swe_srl.evaluation.selection import select_tasks
 
-    wanted = list(dict.fromkeys(task.image for task in select_tasks(settings.selection()) if task.image))
+    wanted = {task.image: task.image_source for task in select_tasks(settings.selection()) if task.image}
     if not wanted:
         raise SandboxError(f"{settings.split}: no task has an image: --images tells by which rule they are called")
     here = sizes(wanted)
-    return [image for image in wanted if image not in here]
+    return {image: dockerfile for image, dockerfile in wanted.items() if image not in here}
 
 
-def _state(name: str, found: Mapping[str, int], ours: set[str]) -> str:
+def _state(name: str, found: Mapping[str, int], ours: set[str], built: Mapping[str, str]) -> str:
+    if name in built:
+        return f"{'built' if name in found else 'to be built'} from {built[name]}"
     return "missing" if name not in found else "pulled by swe-srl" if name in ours else "here"
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from swe_srl.envs.definition import EnvironmentDefinition
 from swe_srl.envs.image_places import Place, unpacked_place
 from swe_srl.envs.patch import untracked_files
-from swe_srl.envs.pool import WarmPool, join_pool, leave_pool
+from swe_srl.envs.pool import PlaceKey, WarmPool, join_pool, leave_pool
 from swe_srl.errors import SandboxError, TaskError
 from swe_srl.protocols import Sandbox
 from swe_srl.sandboxes import make_sandbox
@@ -44,7 +44,7 @@ class PlaceMaker:
             return self._make(task)
         if self._pool is None:
             self._pool = join_pool(self.definition, self.kind)
-        return self._pool.take((task.image, task.source, task.setup_patch), lambda: self._make(task))
+        return self._pool.take(PlaceKey(task.image, task.source, task.setup_patch), lambda: self._make(task))
 
     def replace(self, place: Place | None, task: Task) -> Place:
         """A fresh place instead of an earlier one, which is closed (by the pool's thread, when there is a pool)."""

@@ -11,6 +11,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from swe_srl.envs.definition import EnvironmentDefinition
 from swe_srl.envs.image_places import Place
@@ -18,8 +19,17 @@ from swe_srl.errors import SweSrlError
 
 AGE_SECONDS = 1800.0  # a place that waited longer is replaced: containers are bounded in life
 PROBE_SECONDS = 5.0
+MAKE_SECONDS = 60.0  # that `let_go` waits for a place that is just being made or closed
 Make = Callable[[], Place]
 log = logging.getLogger(__name__)
+
+
+class PlaceKey(NamedTuple):
+    """What makes the places of two tasks alike."""
+
+    image: str
+    source: str
+    setup_patch: str
 
 
 @dataclass
@@ -47,6 +57,8 @@ class WarmPool:
         self._make: dict[Hashable, Make] = {}
         self._taken: deque[Hashable] = deque(maxlen=size)
         self._old: deque[Place] = deque()
+        self._making: Hashable = None  # the key of the place that the thread is making
+        self._closing = False  # whether it is closing one
         self._closed = False
         self._thread = threading.Thread(target=self._work, name="warm-pool", daemon=True)
         self._thread.start()
@@ -68,6 +80,23 @@ class WarmPool:
         with self._changed:
             self._old.append(place)
             self._changed.notify_all()
+
+    def let_go(self, unwanted: Callable[[Hashable], bool]) -> None:
+        """Close the places that wait under such keys, and make no more of them until one is taken again."""
+        with self._changed:
+            kept = [key for key in self._taken if not unwanted(key)]
+            self._taken.clear()
+            self._taken.extend(kept)
+            for key in [key for key in self._make if unwanted(key)]:
+                del self._make[key]
+            left = list(self._old)
+            self._old.clear()
+            self._changed.wait_for(lambda: not (self._closing or unwanted(self._making)), MAKE_SECONDS)
+            for key in [key for key in self._ready if unwanted(key)]:
+                left += [ready.place for ready in self._ready.pop(key)]
+            self._changed.notify_all()
+        for place in left:
+            _close(place)
 
     def wait(self, seconds: float) -> int:
         """Wait until the pool is full, or nothing more can be made; how many places are ready."""
@@ -120,12 +149,14 @@ class WarmPool:
                     self._changed.wait(wait)
                     continue
                 make = self._make.get(key) if key is not None else None
+                self._making, self._closing = key, old is not None
             if old is not None:
                 _close(old)
             elif key is not None and make is not None:
                 not_before = time.monotonic() + self._pause
                 self._add(key, make)
             with self._changed:
+                self._making, self._closing = None, False
                 self._changed.notify_all()
 
     def _add(self, key: Hashable, make: Make) -> None:
@@ -197,6 +228,14 @@ def leave_pool(definition: EnvironmentDefinition, kind: str) -> None:
         shared = _shared[definition, kind]
         shared.users -= 1
     _close_unused()
+
+
+def let_go_of_image(image: str) -> None:
+    """Close what waits in this process's pools in containers of an image, so that the image can be removed."""
+    with _lock:
+        pools = [shared.pool for shared in _shared.values()]
+    for pool in pools:
+        pool.let_go(lambda key: isinstance(key, PlaceKey) and key.image == image)
 
 
 @contextlib.contextmanager

@@ -1,9 +1,9 @@
-"""Pulling images before they are needed."""
+"""Pulling and building images before they are needed."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -27,12 +27,12 @@ class PulledAhead:
     no_room: list[str] = field(default_factory=list)
 
 
-def pull_ahead(store: ImageStore, images: Sequence[str], told: Callable[[str], None]) -> PulledAhead:
-    """Pull images until the store's budget is spent. Nothing is removed to make room: what is here is wanted too.
+def pull_ahead(store: ImageStore, images: Mapping[str, str], told: Callable[[str], None]) -> PulledAhead:
+    """Pull or build images until the store's budget is spent. Nothing is removed to make room: what is here is wanted too.
 
     Args:
         store: pulls; its budget counts, as far as images like the largest one known still fit.
-        images: that are not here.
+        images: that are not here, each with its Dockerfile; "" for one that is pulled.
         told: is called with every image that has been tried.
     """
     outcome, lock, stopped = PulledAhead(), threading.Lock(), threading.Event()
@@ -45,7 +45,7 @@ def pull_ahead(store: ImageStore, images: Sequence[str], told: Callable[[str], N
                 outcome.no_room.append(image)
             return
         try:
-            with store.holding(image, stopped):
+            with store.holding(image, stopped, images[image]):
                 reason = ""
         except SandboxError as error:
             reason = str(error)

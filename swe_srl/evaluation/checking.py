@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
-from swe_srl.errors import SandboxError, SweSrlError
+from swe_srl.errors import ConfigError, SandboxError, SweSrlError
 from swe_srl.evaluation.pipeline import image_of
 from swe_srl.evaluation.running import data_of, grading_settings, image_store, usual
 from swe_srl.evaluation.selection import check_tasks, select_tasks
@@ -92,7 +94,7 @@ def check(settings: EvalSettings, sample: int = 20, progress: Progress | None = 
     grading = grading_settings(settings)
     selection = check_tasks(drawn, grading, settings.pull)
     check_sandboxes(selection.tasks, settings.sandbox)
-    folder = settings.folder.with_name(f"{settings.folder.name}-check")
+    folder = check_folder(settings)
     recorded = {**as_mapping(settings), "sample": sample}
     with RunFolder.start(folder, KIND, recorded, data_of(settings), RUNTIME, {**usual(), "sample": sample}) as run:
         done = {str(row["task_id"]): _from_row(row) for row in run.rows("checks") if not row["lost"]}
@@ -107,6 +109,18 @@ def check(settings: EvalSettings, sample: int = 20, progress: Progress | None = 
         report = CheckReport(found, selection.unavailable, len(tasks))
         write_atomic(run.file(BROKEN), "".join(f"{name}\n" for name in report.broken))
     return report
+
+
+def check_folder(settings: EvalSettings) -> Path:
+    """Where the findings are kept: beside the evaluation's own folder.
+
+    Raises:
+        ConfigError: there is nothing beside that folder.
+    """
+    folder = settings.folder if settings.folder.name not in ("", "..") else settings.folder.absolute().resolve()
+    if not folder.name:
+        raise ConfigError(f"output: --check writes beside the run folder, and there is no place beside {folder}")
+    return folder.with_name(f"{folder.name}-check")
 
 
 def draw(tasks: Sequence[Task], count: int, seed: int) -> list[Task]:
@@ -144,11 +158,12 @@ def check_task(task: Task, grading: GradingSettings) -> Checked:
 
 
 def _checked(tasks: Sequence[Task], grading: GradingSettings, settings: EvalSettings, store: ImageStore) -> Any:
-    """Findings, one after the other as the tasks come; an interrupt ends the tests in progress."""
+    """Findings, one after the other as the tasks come; an interrupt ends the tests and pulls in progress."""
+    stopped = threading.Event()
 
     def one(task: Task) -> Checked:
         try:
-            with store.holding(image_of(task, settings.sandbox)):
+            with store.holding(image_of(task, settings.sandbox), stopped, task.image_source):
                 return check_task(task, grading)
         except SandboxError as error:
             return Checked(task.instance_id, (str(error),), lost=True)
@@ -158,6 +173,7 @@ def _checked(tasks: Sequence[Task], grading: GradingSettings, settings: EvalSett
         for future in [pool.submit(one, task) for task in tasks]:
             yield future.result()
     except KeyboardInterrupt:
+        stopped.set()
         if grading.open:
             grading.open.end()
         raise

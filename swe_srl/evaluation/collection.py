@@ -10,7 +10,7 @@ from swe_srl.evaluation.pipeline import Attempt, Journal
 from swe_srl.evaluation.report import Report
 from swe_srl.evaluation.running import evaluate
 from swe_srl.files import write_jsonl
-from swe_srl.progress import Progress
+from swe_srl.progress import Progress, Watch
 from swe_srl.protocols import Policy
 from swe_srl.runs import RunFolder
 from swe_srl.trajectories.rows import trajectory_to_row
@@ -46,14 +46,17 @@ class Collection:
 
 
 def collect(
-    settings: CollectSettings, progress: Progress | None = None, policy: Policy | None = None
+    settings: CollectSettings,
+    progress: Progress | None = None,
+    policy: Policy | None = None,
+    watch: Watch | None = None,
 ) -> tuple[Collection, Report]:
     """Run the evaluation, or go on with it, and write what is kept to `trajectories.jsonl` in its folder.
 
     Raises:
         SweSrlError: as `evaluate` does.
     """
-    report = evaluate(settings.evaluation, progress, policy)
+    report = evaluate(settings.evaluation, progress, policy, watch)
     journal = Journal(RunFolder.read(settings.folder, ("eval",)), settings.policy)
     journal.load([("", sample) for sample in range(settings.samples)])
     attempts = journal.attempts(journal.episodes)

@@ -17,12 +17,14 @@ class HoldingEnv:
         env: the environment.
         store: where the image comes from.
         image: its name; "" for none.
+        dockerfile: what it is built from; "" for an image that is pulled.
     """
 
-    def __init__(self, env: EpisodeEnv, store: ImageStore, image: str) -> None:
+    def __init__(self, env: EpisodeEnv, store: ImageStore, image: str, dockerfile: str = "") -> None:
         self._env = env
         self._store = store
         self._image = image
+        self._dockerfile = dockerfile
         self._held = ExitStack()
         self._closed = threading.Event()
 
@@ -32,7 +34,7 @@ class HoldingEnv:
         Raises:
             SandboxError: there is no image, or the sandbox did not start; or it was closed meanwhile.
         """
-        self._held.enter_context(self._store.holding(self._image, self._closed))
+        self._held.enter_context(self._store.holding(self._image, self._closed, self._dockerfile))
         try:
             return self._env.reset(seed=seed, options=options)
         except BaseException:

@@ -15,11 +15,13 @@ from swe_srl.evaluation.holding import HoldingEnv
 from swe_srl.evaluation.logs import save_test_run
 from swe_srl.evaluation.settings import EvalSettings
 from swe_srl.evaluation.store import ImageStore
+from swe_srl.evaluation.tally import tally
 from swe_srl.grading import GradingSettings, VerdictCache, grade
 from swe_srl.grading.cache import verdict_from_row, verdict_row
-from swe_srl.progress import Progress
+from swe_srl.progress import Doing, NoWatch, Progress, Watch
 from swe_srl.protocols import Policy
 from swe_srl.runs import RunFolder
+from swe_srl.sandboxes.image_roots import find_root
 from swe_srl.trajectories.rows import trajectory_from_row, trajectory_to_row
 from swe_srl.types import Task, TestRun, Trajectory, Verdict, VerdictStatus
 
@@ -137,6 +139,7 @@ class Pipeline:
         grading: how patches are graded.
         progress: tracks "episodes" and "grading".
         store: gives out the images that gradings need.
+        watch: sees what is graded, and what there is so far.
     """
 
     settings: EvalSettings
@@ -144,8 +147,10 @@ class Pipeline:
     grading: GradingSettings
     progress: Progress
     store: ImageStore = field(default_factory=ImageStore)
+    watch: Watch = field(default_factory=NoWatch)
     _told: threading.Lock = field(default_factory=threading.Lock)
     _stopped: threading.Event = field(default_factory=threading.Event)
+    _keys: list[Key] = field(default_factory=list)
 
     def work(self, jobs: Sequence[EpisodeJob], episodes: Generator[Episode, None, None]) -> None:
         """Grade the episodes that are there, then every episode as it ends.
@@ -156,10 +161,12 @@ class Pipeline:
         """
         tasks = {job.task.instance_id: job.task for job in jobs}
         keys = [(job.task.instance_id, job.sample) for job in jobs]
+        self._keys[:] = keys
         cache = VerdictCache(self.settings.cache) if self.settings.cache else None
         pending: list[Future[None]] = []
         self.progress.track("episodes", len(keys), sum(key in self.journal.episodes for key in keys))
         self.progress.track("grading", len(keys), sum(key in self.journal.verdicts for key in keys))
+        self._count()
         pool = ThreadPoolExecutor(self.settings.grading_workers, thread_name_prefix="grading")
         try:
             for task_id, sample in keys:
@@ -191,8 +198,20 @@ class Pipeline:
             self.journal.keep_episode(episode)
         with self._told:
             self.progress.advance("episodes", info=f"{episode.task_id} {'failed' if episode.error else ''}".rstrip())
+            self._count()
+
+    def _count(self) -> None:
+        self.watch.counted(tally(self._keys, self.journal.verdicts, len(self.journal.failures)))
 
     def _grade(self, task: Task, sample: int, cache: VerdictCache | None) -> None:
+        name = f"{task.instance_id}#{sample}"
+        self.watch.doing(name, Doing.GRADING)
+        try:
+            self._grade_one(task, sample, cache)
+        finally:
+            self.watch.ended(name)
+
+    def _grade_one(self, task: Task, sample: int, cache: VerdictCache | None) -> None:
         trajectory, _ = self.journal.episodes[task.instance_id, sample]
 
         numbers = count()
@@ -201,7 +220,7 @@ class Pipeline:
             self.journal.keep_log(task.instance_id, sample, run, next(numbers))
 
         try:
-            with self.store.holding(image_of(task, self.grading.sandbox), self._stopped):
+            with self.store.holding(image_of(task, self.grading.sandbox), self._stopped, task.image_source):
                 verdict = grade(task, trajectory.patch, self.grading, cache, keep, self.settings.retries)
         except (TaskError, GradingError, SandboxError) as error:  # a source or image that has gone: of this task alone
             verdict = Verdict(task.instance_id, VerdictStatus.INFRASTRUCTURE, False, False, str(error))
@@ -213,6 +232,7 @@ class Pipeline:
             self.journal.keep_verdict(sample, verdict)
         with self._told:
             self.progress.advance("grading", info=f"{task.instance_id} {verdict.status.value}")
+            self._count()
 
 
 def missing_episodes(
@@ -222,6 +242,7 @@ def missing_episodes(
     agent: AgentDefinition,
     settings: EvalSettings,
     store: ImageStore | None = None,
+    watch: Watch | None = None,
 ) -> Generator[Episode, None, None]:
     """Run the jobs whose episodes are not in the journal."""
     from swe_srl.agents.showing import showing
@@ -237,18 +258,21 @@ def missing_episodes(
             sandbox=settings.sandbox,
             max_turns=agent.max_turns,
         )
-        return HoldingEnv(showing(env, agent), images, image_of(task, settings.sandbox))
+        return HoldingEnv(showing(env, agent), images, image_of(task, settings.sandbox), task.image_source)
 
     left = [job for job in jobs if (job.task.instance_id, job.sample) not in journal.episodes]
     with pools_kept():
         yield from run_episodes(
-            left, policy, make_env, agent, settings.seed, settings.episodes_at_a_time, settings.retries
+            left, policy, make_env, agent, settings.seed, settings.episodes_at_a_time, settings.retries, watch
         )
 
 
 def image_of(task: Task, sandbox: str) -> str:
-    """The image that a task's sandboxes are made of; "" for none."""
-    return "" if sandbox == "local" else task.image
+    """The image that has to be at the engine for a task's sandboxes; "" for none."""
+    if sandbox != "local":
+        return task.image
+    unpacks = task.image_source and not task.source and find_root(task.image) is None
+    return task.image if unpacks else ""
 
 
 def _predictions(sample: int) -> str:

@@ -12,8 +12,9 @@ from swe_srl.errors import ConfigError, SweSrlError
 from swe_srl.evaluation.pipeline import Failure, Journal, Key
 from swe_srl.evaluation.policies import agent_of, check_policy, make_policy
 from swe_srl.evaluation.settings import EvalSettings
+from swe_srl.evaluation.tally import tally
 from swe_srl.grading.answers import check_answers, grade_answer
-from swe_srl.progress import Progress
+from swe_srl.progress import Progress, Watch
 from swe_srl.protocols import Policy, PolicyOutput
 from swe_srl.runs import RunFolder
 from swe_srl.tasks.problems import answer_of
@@ -60,7 +61,12 @@ def answer_policy(settings: EvalSettings, tasks: Sequence[Task]) -> Policy:
 
 
 def work_on_problems(
-    settings: EvalSettings, run: RunFolder, tasks: Sequence[Task], policy: Policy | None, progress: Progress
+    settings: EvalSettings,
+    run: RunFolder,
+    tasks: Sequence[Task],
+    policy: Policy | None,
+    progress: Progress,
+    watch: Watch,
 ) -> tuple[Journal, list[Key]]:
     """Let a policy answer the problems, and compare its answers. What is finished is kept, as in any evaluation.
 
@@ -86,18 +92,19 @@ def work_on_problems(
     for task_id, sample in keys:
         if (task_id, sample) in journal.episodes and (task_id, sample) not in journal.verdicts:
             journal.keep_verdict(sample, grade_answer(known[task_id], text_of(journal.episodes[task_id, sample][0])))
-    with closing(
-        run_episodes(left, acting, AnswerEnv, agent, settings.seed, settings.episodes_at_a_time, settings.retries)
-    ) as episodes:
+    workers, retries = settings.episodes_at_a_time, settings.retries
+    with closing(run_episodes(left, acting, AnswerEnv, agent, settings.seed, workers, retries, watch)) as episodes:
         for episode in episodes:
             if episode.error:
                 journal.keep_failure(Failure(episode.task_id, episode.sample, "episode", episode.error))
-                progress.advance("answers", info=f"{episode.task_id} failed")
-                continue
-            journal.keep_episode(episode)
-            verdict = grade_answer(known[episode.task_id], text_of(episode.trajectory))
-            journal.keep_verdict(episode.sample, verdict)
-            progress.advance("answers", info=f"{episode.task_id} {'right' if verdict.official else 'wrong'}")
+                said = "failed"
+            else:
+                journal.keep_episode(episode)
+                verdict = grade_answer(known[episode.task_id], text_of(episode.trajectory))
+                journal.keep_verdict(episode.sample, verdict)
+                said = "right" if verdict.official else "wrong"
+            progress.advance("answers", info=f"{episode.task_id} {said}")
+            watch.counted(tally(keys, journal.verdicts, len(journal.failures)))
     return journal, keys
 
 

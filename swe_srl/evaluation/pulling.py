@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import random
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from swe_srl.errors import SandboxError
+from swe_srl.evaluation.streams import StreamStoppedError, events
+from swe_srl.sandboxes.container_transport import ENGINE_SECONDS
 
 _LIMITED = re.compile(r"toomanyrequests|too many requests|rate limit|\b429\b", re.IGNORECASE)
 _PASSING = re.compile(
@@ -21,6 +24,8 @@ _PASSING = re.compile(
 _GONE = re.compile(
     r"manifest unknown|not found|does not exist|access denied|unauthorized|no matching manifest", re.IGNORECASE
 )
+
+SILENCE = 300.0  # seconds: the engine tells of a layer that it loads or unpacks many times a second
 
 
 class PullError(SandboxError):
@@ -41,12 +46,14 @@ class BackOff:
         longest: seconds.
         tries: of a pull, at least 1.
         note: is told of every pause.
+        silence: seconds without a byte after which a try is broken off; 0 is never.
     """
 
     first: float = 5.0
     longest: float = 300.0
     tries: int = 8
     note: Callable[[str], None] = lambda text: None
+    silence: float = SILENCE
     _until: float = 0.0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -68,7 +75,7 @@ def pull(client: Any, image: str, back_off: BackOff, stopped: threading.Event, p
     """Pull an image. Layers that are there already are not loaded again.
 
     Args:
-        client: of the engine.
+        client: of the engine, used by nobody else meanwhile.
         image: name with tag or digest; without either `:latest`.
         back_off: of the process.
         stopped: set when nobody waits for the image any more: the pull ends soon after.
@@ -82,7 +89,7 @@ def pull(client: Any, image: str, back_off: BackOff, stopped: threading.Event, p
         back_off.wait(stopped)
         if stopped.is_set():
             raise PullStoppedError(f"pulling {image} was interrupted")
-        reason = _try(client, image, stopped, platform)
+        reason = _try(client, image, stopped, platform, back_off.silence)
         if not reason:
             return
         if not is_passing(reason):
@@ -103,23 +110,43 @@ def is_passing(reason: str) -> bool:
     return not _GONE.search(reason) and _PASSING.search(reason) is not None
 
 
-def _try(client: Any, image: str, stopped: threading.Event, platform: str) -> str:
+def _try(client: Any, image: str, stopped: threading.Event, platform: str, silence: float) -> str:
     """Pull once; "" when it worked, else why not."""
     import requests
     import urllib3
     from docker.errors import DockerException
-    from docker.utils import parse_repository_tag
 
-    name, tag = parse_repository_tag(image)
     try:
-        stream = client.api.pull(name, tag=tag or "latest", stream=True, decode=True, platform=platform or None)
-        for event in stream:
-            if stopped.is_set():
-                raise PullStoppedError(f"pulling {image} was interrupted")
-            if event.get("error"):
-                return " ".join(str(event["error"]).split())
-    except (DockerException, requests.RequestException) as error:
+        for line in events(client, lambda: _lines(client, image, platform, silence), stopped):
+            said = json.loads(line)
+            if said.get("error") or "message" in said:
+                return " ".join(str(said.get("error") or said["message"]).split())
+    except StreamStoppedError:
+        raise PullStoppedError(f"pulling {image} was interrupted") from None
+    except (DockerException, requests.RequestException, ValueError) as error:
+        if "read timed out" in str(error).lower():
+            return f"timed out: no byte in {silence:g} seconds"
         return " ".join(str(getattr(error, "explanation", None) or error).split())
     except (urllib3.exceptions.HTTPError, OSError) as error:  # in the middle of the stream
         return f"connection reset: {' '.join(str(error).split())}"
     return ""
+
+
+def _lines(client: Any, image: str, platform: str, silence: float) -> Iterator[str]:
+    """What the engine tells of a pull, a JSON object a line. Asked for here and not by the client's own `pull`, which waits for
+    ever when a registry falls silent."""
+    from docker.utils import parse_repository_tag
+
+    from docker import auth
+
+    name, tag = parse_repository_tag(image)
+    registry, _ = resolve_repository_name(name)
+    header = get_config_header(client.api, registry)
+    with client.api.post(
+        f"{client.api.base_url}/v{client.api.api_version}/images/create",
+        params={"fromImage": name, "tag": tag or "latest", **({"platform": platform} if platform else {})},
+        headers={"X-Registry-Auth": header} if header else {},
+        stream=True,
+        timeout=(ENGINE_SECONDS, silence or None),
+    ) as answer:
+        yield from (line.decode(errors="replace") for line in answer.iter_lines() if line.strip())

@@ -22,16 +22,22 @@ from swe_srl.evaluation.settings import RUNTIME, SCRIPTED, EvalSettings, parse_s
 from swe_srl.evaluation.store import ImageStore
 from swe_srl.files import write_atomic
 from swe_srl.grading import GradingSettings, OpenSandboxes, check_sandboxes
-from swe_srl.progress import Progress, SilentProgress
+from swe_srl.progress import NoWatch, Progress, SilentProgress, Tally, Watch
 from swe_srl.protocols import Policy
 from swe_srl.provenance import fingerprint
 from swe_srl.rewards import get_similarity
 from swe_srl.runs import RunFolder
 from swe_srl.settings import as_mapping
+from swe_srl.tasks.sources import built_images
 from swe_srl.types import Task
 
 
-def evaluate(settings: EvalSettings, progress: Progress | None = None, policy: Policy | None = None) -> Report:
+def evaluate(
+    settings: EvalSettings,
+    progress: Progress | None = None,
+    policy: Policy | None = None,
+    watch: Watch | None = None,
+) -> Report:
     """Let a policy work on tasks, grade its patches, and report.
 
     Everything is kept in the run folder (`settings.folder`) as soon as it is there: the same call goes on where a killed one
@@ -41,6 +47,7 @@ def evaluate(settings: EvalSettings, progress: Progress | None = None, policy: P
         settings: of the run.
         progress: is told of episodes and gradings.
         policy: acts in place of the one that `settings.policy` names, which then is only a name.
+        watch: sees the episodes on their way, and what there is so far.
 
     Returns:
         The report; it is also in the folder as report.json and report.md.
@@ -51,10 +58,10 @@ def evaluate(settings: EvalSettings, progress: Progress | None = None, policy: P
         GenerationError: the model or endpoint failed; what was finished is kept.
         SweSrlError: no task can be run here.
     """
-    told = progress or SilentProgress()
+    told, seen = progress or SilentProgress(), watch or NoWatch()
     tasks = select_tasks(settings)
     if settings.asks_problems:
-        return _evaluate_problems(settings, tasks, told, policy)
+        return _evaluate_problems(settings, tasks, told, policy, seen)
     grading = grading_settings(settings)
     selection = check_tasks(tasks, grading, settings.pull)
     store = image_store(settings, told)
@@ -75,24 +82,28 @@ def evaluate(settings: EvalSettings, progress: Progress | None = None, policy: P
             run.abandon()  # a model that does not load must not keep the folder from a second, better start
             raise
         episodes = (
-            missing_episodes(jobs, journal, acting, agent, settings, store) if acting is not None else _no_episodes()
+            missing_episodes(jobs, journal, acting, agent, settings, store, seen)
+            if acting is not None
+            else _no_episodes()
         )
-        Pipeline(settings, journal, grading, told, store).work(jobs, episodes)
+        Pipeline(settings, journal, grading, told, store, seen).work(jobs, episodes)
         report = report_of(settings, journal, selection, keys)
         write_report(run.path, report)
+    seen.counted(Tally())
     told.note(denominator(report))
     return report
 
 
 def _evaluate_problems(
-    settings: EvalSettings, tasks: Sequence[Task], progress: Progress, policy: Policy | None
+    settings: EvalSettings, tasks: Sequence[Task], progress: Progress, policy: Policy | None, watch: Watch
 ) -> Report:
     if policy is None:
         check_problems(settings)
     with RunFolder.start(settings.folder, "eval", as_mapping(settings), data_of(settings), RUNTIME, usual()) as run:
-        journal, keys = work_on_problems(settings, run, tasks, policy, progress)
+        journal, keys = work_on_problems(settings, run, tasks, policy, progress, watch)
         report = report_of(settings, journal, Selection(tuple(tasks), {}), keys)
         write_report(run.path, report)
+    watch.counted(Tally())
     progress.note(denominator(report))
     return report
 
@@ -117,13 +128,16 @@ def title_of(settings: EvalSettings) -> str:
 
 
 def image_store(settings: EvalSettings, progress: Progress) -> ImageStore:
-    """Where a run's images come from."""
+    """Where a run's images come from. Its pools of ready sandboxes make way for an image that has to go."""
+    from swe_srl.envs.pool import let_go_of_image
+
     return ImageStore(
         pull=settings.pull,
         pulls=settings.pulls,
         budget=parse_size(settings.disk_budget),
         platform=settings.platform,
-        back_off=BackOff(note=progress.note),
+        back_off=BackOff(note=progress.note, silence=settings.pull_timeout),
+        let_go=let_go_of_image,
     )
 
 
@@ -192,6 +206,9 @@ def data_of(settings: EvalSettings) -> dict[str, str]:
     """Fingerprints of the files that decide the run's results."""
     files = {name: getattr(settings, name) for name in ("tasks", "split", "policy", "trajectories")}
     found = {name: fingerprint(path) for name, path in files.items() if path and Path(path).exists()}
+    rows = [path for name, path in files.items() if name in ("tasks", "split") and name in found]
+    if built := [image for path in rows for image in built_images(Path(path))]:
+        found["dockerfiles"] = f"sha256:{hashlib.sha256(' '.join(sorted(built)).encode()).hexdigest()}"
     if any(entry.endswith(".txt") for entry in settings.exclude):
         found["exclude"] = f"sha256:{hashlib.sha256(chr(10).join(excluded_ids(settings)).encode()).hexdigest()}"
     return found

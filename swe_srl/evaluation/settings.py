@@ -21,7 +21,7 @@ DTYPES = ("auto", "float32", "bfloat16", "float16")
 SCRIPTED = ("expert", "gold", "empty")
 # what may change when a run is resumed
 RUNTIME = (
-    "workers", "grading_workers", "output", "device", "retries", "cache", "pull", "pulls", "disk_budget",
+    "workers", "grading_workers", "output", "device", "retries", "cache", "pull", "pulls", "pull_timeout", "disk_budget",
     "price_prompt", "price_completion", "check", "check_sample",
 )  # fmt: skip
 # came later: at their defaults they do not change a folder's name
@@ -92,9 +92,13 @@ class EvalSettings:
         "auto", "How the images of rows that name none are called; auto: by the data set's own rule.", IMAGE_RULES
     )
     pull: bool = setting(False, "Pull images that are not here when a task needs them.")
-    pulls: int = setting(2, "Images pulled at a time.")
+    pulls: int = setting(2, "Images pulled or built at a time.")
+    pull_timeout: float = setting(
+        300.0, "Seconds without a byte after which a pull is broken off and tried again; 0: never."
+    )
     disk_budget: str = setting(
-        "", "Room for container images, as 60GB: images that --pull brought and nobody uses make room. Empty: no bound."
+        "",
+        "Room for container images, as 60GB: images that swe-srl pulled or built and nobody uses make room. Empty: no bound.",
     )
     platform: str = setting(
         "", "Take images of this platform (linux/amd64) although the engine's own is another: emulated."
@@ -110,7 +114,7 @@ class EvalSettings:
 
     def __post_init__(self) -> None:
         check_at_least(self, limit=0, samples=1, workers=0, grading_workers=1, retries=0)
-        check_at_least(self, check_sample=0, regrade=1, pulls=1, price_prompt=0, price_completion=0)
+        check_at_least(self, check_sample=0, regrade=1, pulls=1, pull_timeout=0, price_prompt=0, price_completion=0)
         parse_shard(self.shard)
         parse_size(self.disk_budget)
         check_at_least(self, max_turns=1, max_new_tokens=1, max_tokens=0, max_seconds=0, temperature=0)

@@ -1,7 +1,7 @@
-"""Container images on this machine: pulled when a task needs them, removed when the room for them is spent.
+"""Container images on this machine: pulled or built when a task needs them, removed when the room for them is spent.
 
-Only what this program pulled is ever removed, and never what is in use. Both are told by files in a folder that all processes
-of this user share, one pair for each image: `NAME.json` says that we pulled it (its time is that of the last use), and
+Only what this program brought is ever removed, and never what is in use. Both are told by files in a folder that all processes
+of this user share, one pair for each image: `NAME.json` says that we brought it (its time is that of the last use), and
 `NAME.lock` is locked, shared, as long as somebody uses it: a lock goes with the process that holds it, however that ends.
 """
 
@@ -13,13 +13,14 @@ import json
 import logging
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from swe_srl.errors import SandboxError, SandboxUnavailableError
+from swe_srl.evaluation.building import BuildError, build
 from swe_srl.evaluation.locks import POLL, alone, lock, locked, unlock
 from swe_srl.evaluation.pulling import BackOff, PullStoppedError, pull
 from swe_srl.files import write_atomic
@@ -31,7 +32,7 @@ _ROOM_POLL = 1.0  # seconds between looks for room
 
 @dataclass(frozen=True, slots=True)
 class Pulled:
-    """An image that this program pulled.
+    """An image that this program pulled or built.
 
     Args:
         name: as it was asked for.
@@ -55,14 +56,15 @@ class ImageStore:
     """Gives out images to use. Safe for threads; several processes may share the engine and the folder.
 
     Args:
-        pull: whether an image that is not here is pulled.
-        pulls: pulls at a time.
+        pull: whether an image that is not here is pulled. One that has a Dockerfile is built in any case.
+        pulls: pulls and builds at a time.
         budget: bytes that all images of the engine may take; 0 is unlimited. Images in use stay, so those used at once must
             fit, or they take more while they are.
         platform: images of this platform are wanted, whatever the engine's own is; "" for the engine's.
         evicts: whether images make room for others.
         back_off: of the pulls.
         folder: see `images_folder`.
+        let_go: is called with an image that is to be removed: containers that this process keeps ready of it are closed.
     """
 
     pull: bool = False
@@ -72,24 +74,27 @@ class ImageStore:
     evicts: bool = True
     back_off: BackOff = field(default_factory=BackOff)
     folder: Path = field(default_factory=images_folder)
+    let_go: Callable[[str], None] = lambda image: None
 
     def __post_init__(self) -> None:
         self._slots = threading.BoundedSemaphore(self.pulls)
         self._room = threading.Lock()
         self._coming = 0  # pulls that have been given room
+        self._unbuilt: dict[str, BuildError] = {}  # a Dockerfile that fails is not tried again for every task
 
     @contextmanager
-    def holding(self, image: str, stopped: threading.Event | None = None) -> Iterator[None]:
+    def holding(self, image: str, stopped: threading.Event | None = None, dockerfile: str = "") -> Iterator[None]:
         """Use an image: it is here, and stays, until the block ends. "" is no image, and always here.
 
         Args:
             image: its name.
             stopped: set by another thread to give up waiting for it.
+            dockerfile: what it is built from; "" for an image that is pulled.
 
         Raises:
             SandboxUnavailableError: it is not here and is not pulled; no engine answers; it is of another platform; or images of
                 others take up the whole budget.
-            PullError: it cannot be pulled.
+            PullError, BuildError: it cannot be pulled or built.
         """
         if not image:
             yield
@@ -99,7 +104,7 @@ class ImageStore:
         try:
             with locked(self._file(client, image, "lock"), fcntl.LOCK_SH, given_up) as handle:
                 while not self._here(client, image):
-                    self._fetch(client, image, handle, given_up)
+                    self._fetch(client, image, handle, given_up, dockerfile)
                 self._check_platform(client, image)
                 with suppress(FileNotFoundError):
                     os.utime(self._file(client, image, "json"))
@@ -109,7 +114,7 @@ class ImageStore:
             client.close()
 
     def pulled(self) -> list[Pulled]:
-        """What this program pulled and is still here, the longest unused first."""
+        """What this program pulled or built and is still here, the longest unused first."""
         client = engine()
         try:
             return self._pulled(client)
@@ -137,16 +142,16 @@ class ImageStore:
             client.close()
 
     def remove(self, image: str) -> bool:
-        """Remove an image that this program pulled; False when it is in use, or not one of them."""
+        """Remove an image that this program pulled or built; False when it is in use, or not one of them."""
         client = engine()
         try:
             return self._evict(client, image)
         finally:
             client.close()
 
-    def _fetch(self, client: Any, image: str, handle: int, stopped: threading.Event) -> None:
-        """Pull with the lock held alone, so that no two processes pull the same; afterwards it is held shared again."""
-        if not self.pull:
+    def _fetch(self, client: Any, image: str, handle: int, stopped: threading.Event, dockerfile: str) -> None:
+        """Pull or build with the lock held alone, so that no two processes do the same; afterwards it is held shared again."""
+        if not self.pull and not dockerfile:
             raise SandboxUnavailableError(f"the image {image} is not on this machine: docker pull {image}, or --pull")
         unlock(handle)
         while not self._slots.acquire(timeout=POLL):
@@ -156,7 +161,7 @@ class ImageStore:
             lock(handle, fcntl.LOCK_EX, stopped)
             if not self._here(client, image):
                 with self._room_for(client, image, stopped):
-                    pull(client, image, self.back_off, stopped, self.platform)
+                    self._bring(client, image, stopped, dockerfile)
                     with engine_errors(f"looking at the image {image}"):
                         record = {"name": image, "size": int(client.images.get(image).attrs["Size"])}
                     write_atomic(self._file(client, image, "json"), json.dumps(record) + "\n")
@@ -165,6 +170,18 @@ class ImageStore:
             unlock(handle)
         lock(handle, fcntl.LOCK_SH, stopped)
         self._tidy(client)
+
+    def _bring(self, client: Any, image: str, stopped: threading.Event, dockerfile: str) -> None:
+        if not dockerfile:
+            pull(client, image, self.back_off, stopped, self.platform)
+            return
+        if image in self._unbuilt:
+            raise self._unbuilt[image]
+        try:
+            build(client, image, dockerfile, stopped, self.platform, tidy=bool(self.budget))
+        except BuildError as error:
+            self._unbuilt[image] = error
+            raise
 
     @contextmanager
     def _room_for(self, client: Any, image: str, stopped: threading.Event) -> Iterator[None]:
@@ -189,7 +206,7 @@ class ImageStore:
                 total = self._total(client)  # nothing will be given back
                 if total >= self.budget:
                     raise SandboxUnavailableError(
-                        f"disk_budget: images that swe-srl did not pull, or that have containers, take {total / 1e9:.2f} GB, and "
+                        f"disk_budget: images that swe-srl did not bring, or that have containers, take {total / 1e9:.2f} GB; "
                         f"{self.budget / 1e9:.2f} GB are for images: remove some (docker rmi), or allow more"
                     )
                 roomy = True
@@ -227,6 +244,7 @@ class ImageStore:
         with alone(self._file(client, image, "lock")) as free:
             if not free or not file.is_file():
                 return False
+            self.let_go(image)
             try:
                 client.images.remove(image)  # not forced: the engine refuses while a container is made of it
             except ImageNotFound:

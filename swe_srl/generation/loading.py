@@ -14,6 +14,7 @@ from transformers.utils import logging
 
 from swe_srl.errors import ConfigError, GenerationError
 from swe_srl.generation.source import check_model_source
+from swe_srl.hub import quiet_hub
 from swe_srl.types import Message
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -67,7 +68,7 @@ def load_model(
     """
     check_model_source(source)
     try:
-        with quietly():
+        with quietly(), quiet_hub():
             tokenizer = AutoTokenizer.from_pretrained(str(source))
             model = AutoModelForCausalLM.from_pretrained(str(source), dtype=dtype)
     except (OSError, ValueError) as error:

@@ -7,7 +7,7 @@ import hashlib
 import json
 import shutil
 import subprocess
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -61,7 +61,7 @@ class VerdictCache:
             return None
         key: dict[str, Any] = {
             "patch": patch,
-            "row": task.row(),
+            "row": replace(task, image_source="").row(),  # the image's own name tells what it was built from
             "environment": environment,
             "settings": [settings.sandbox, settings.timeout, asdict(settings.limits or Limits()), settings.hardened],
             "rules": [RULES, metadata.version("swebench")],

@@ -15,7 +15,7 @@ from swe_srl.types import Task
 
 
 def obstacle(task: Task, settings: GradingSettings, pull: bool = False) -> str:
-    """Why a task cannot be run here, or "". With `pull`, a missing image is no obstacle."""
+    """Why a task cannot be run here, or "". An image that is built here is no obstacle, nor, with `pull`, a missing one."""
     try:
         script_lines(task)
         log_parser(task)
@@ -27,7 +27,7 @@ def obstacle(task: Task, settings: GradingSettings, pull: bool = False) -> str:
     if not task.image:
         return f"{task.instance_id}: the row has neither an image nor a source: there is nothing to run in"
     local = settings.sandbox == "local"  # its root file system may be unpacked already; nothing is pulled for it
-    if image_id(task.image) or (find_root(task.image) if local else pull):
+    if task.image_source or image_id(task.image) or (find_root(task.image) if local else pull):
         return ""
     if local:
         return (

@@ -24,6 +24,7 @@ _TEXT_FIELDS = {
     "log_parser": "log_parser",
     "source": "source",
     "setup_patch": "setup_patch",
+    "image_source": "image_source",
 }
 _LIST_FIELDS = {"FAIL_TO_PASS": "fail_to_pass", "PASS_TO_PASS": "pass_to_pass"}
 _REQUIRED = ("instance_id", "repo")

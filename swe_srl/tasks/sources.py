@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from swe_srl.errors import TaskError, suggest
+from swe_srl.hub import quiet_hub
+from swe_srl.tasks.dockerfiles import Dockerfiles, is_dockerfile
 from swe_srl.tasks.files import DATA_SUFFIXES, read_rows
 from swe_srl.tasks.images import with_image
 from swe_srl.tasks.rows import task_from_row
@@ -92,6 +94,20 @@ def load_tasks(name_or_path: str, revision: str = "", split: str = "") -> list[T
     raise TaskError(suggest(name_or_path, split_names(), "task set"))
 
 
+def built_images(path: Path) -> set[str]:
+    """The images of a file or folder of rows that are built from Dockerfiles beside them (see `swe_srl.tasks.dockerfiles`).
+
+    Raises:
+        TaskError: as for `load_tasks`.
+    """
+    named = set()
+    for file in _folder_files(path, "") if path.is_dir() else [path] if path.suffix in DATA_SUFFIXES else []:
+        dockerfiles = Dockerfiles(file.parent)
+        images = {str(row.get("image") or "") for _, row in read_rows(file)}
+        named |= {dockerfiles.image(image)[0] for image in images if is_dockerfile(image)}
+    return named
+
+
 def _folder_files(folder: Path, split: str) -> list[Path]:
     """The data files of a folder; with a split, those named like `test.jsonl`, `x__test.parquet`, `test-0-of-1.json`."""
     files = sorted(path for path in folder.iterdir() if path.suffix in DATA_SUFFIXES)
@@ -108,8 +124,9 @@ def _tasks(files: Iterable[Path]) -> list[Task]:
     tasks: dict[str, Task] = {}
     origin: dict[str, Path] = {}
     for file in files:
+        dockerfiles = Dockerfiles(file.parent)
         for where, row in read_rows(file):
-            task = _task(row, where)
+            task = dockerfiles.with_image(_task(row, where))
             if task.instance_id in tasks:
                 places = f"{origin[task.instance_id].name} and {file.name}"
                 raise TaskError(
@@ -141,7 +158,8 @@ def hub_rows(hub_id: str, revision: str, split: str) -> Iterator[tuple[str, Mapp
     from datasets.exceptions import DatasetsError
 
     try:
-        rows = datasets.load_dataset(hub_id, split=split, revision=revision or None)
+        with quiet_hub():
+            rows = datasets.load_dataset(hub_id, split=split, revision=revision or None)
     except (DatasetsError, OSError, ValueError, RuntimeError) as error:
         reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no details'}"
         raise TaskError(

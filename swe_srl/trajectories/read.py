@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from swe_srl.errors import TrajectoryError, suggest
+from swe_srl.hub import quiet_hub
 from swe_srl.trajectories.metadata import restored
 from swe_srl.trajectories.readers import (
     adp,
@@ -236,7 +237,8 @@ def _hub(name: str) -> Iterator[Record]:
     assert parsed is not None
     hub_id, split, revision = parsed.group("id", "split", "revision")
     try:
-        loaded = load_dataset(hub_id, split=split or None, revision=revision, streaming=True)
+        with quiet_hub():
+            loaded = load_dataset(hub_id, split=split or None, revision=revision, streaming=True)
     except Exception as error:  # the hub's client has no common error class
         raise TrajectoryError(
             f"{name}: neither a file here nor a data set that can be loaded from the hub ({type(error).__name__}: {error})."

@@ -1,0 +1,96 @@
+"""Building one image from a Dockerfile."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections import deque
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from swe_srl.errors import SandboxError
+from swe_srl.evaluation.streams import StreamStoppedError, events
+from swe_srl.sandboxes.container_transport import engine_errors
+from swe_srl.tasks.dockerfiles import built_name, sent_files
+
+LOG_PARTS, LOG_TAIL = 400, 3000  # pieces of a build's log that are kept, and its characters in an error
+_LAYER = re.compile(r" ---> ([0-9a-f]{12})\n")
+
+
+class BuildError(SandboxError):
+    """An image could not be built; the message ends with the end of the log."""
+
+
+class BuildStoppedError(SandboxError):
+    """The build was given up because nobody waits for it any more."""
+
+
+def build(
+    client: Any, image: str, dockerfile: str, stopped: threading.Event, platform: str = "", tidy: bool = False
+) -> None:
+    """Build an image.
+
+    Args:
+        client: of the engine, used by nobody else meanwhile.
+        image: its name, which tells what it is built from (see `swe_srl.tasks.dockerfiles.built_name`).
+        dockerfile: its path; the engine is sent the folder.
+        stopped: set when nobody waits for the image any more: the build ends soon after.
+        platform: as `linux/amd64`; "" for the engine's own.
+        tidy: whether layers that are not part of the image (of earlier stages, of a failed build) are removed; else they speed
+            up the next build, and take room.
+
+    Raises:
+        BuildError: the build failed.
+        BuildStoppedError: `stopped` was set.
+    """
+    with engine_errors("asking the engine for its time"):
+        begun = str(client.info()["SystemTime"])
+    layers: list[str] = []
+    try:
+        _build(client, image, Path(dockerfile), stopped, platform, layers)
+    finally:
+        if tidy:
+            _remove_unnamed(client, layers, begun)
+
+
+def _build(client: Any, image: str, file: Path, stopped: threading.Event, platform: str, layers: list[str]) -> None:
+    import requests
+    import urllib3
+    from docker.errors import DockerException
+    from docker.utils.build import create_archive
+
+    log = deque[str](maxlen=LOG_PARTS)
+    failed = ""
+    try:
+        with create_archive(root=str(file.parent), files=sent_files(file)) as context:
+            if built_name(file) != image:
+                raise BuildError(f"{file}: the files beside it have changed since the tasks were read: start again")
+            request = {"fileobj": context, "custom_context": True, "dockerfile": file.name, "tag": image}
+            ways = {"rm": True, "forcerm": True, "decode": True, "platform": platform or None}
+            for event in events(client, lambda: client.api.build(**request, **ways), stopped):
+                text = str(event.get("stream") or event.get("error") or "")
+                log.append(text)
+                layers += _LAYER.findall(text)
+                failed = failed or str(event.get("error") or "")
+    except StreamStoppedError:
+        raise BuildStoppedError(f"building the image of {file} was interrupted") from None
+    except (DockerException, requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+        failed = " ".join(str(getattr(error, "explanation", None) or error).split())
+        log.append(failed)
+    if failed:
+        raise BuildError(f"{file}: the image could not be built; its log ends:\n{''.join(log).strip()[-LOG_TAIL:]}")
+
+
+def _remove_unnamed(client: Any, layers: Iterable[str], begun: str) -> None:
+    """Remove layers that were made since then, the last one first, but for those that have a name or are part of one."""
+    import requests
+    from docker.errors import DockerException
+
+    for layer in reversed(list(layers)):
+        try:
+            found = client.images.get(layer).attrs
+            if not found.get("RepoTags") and not found.get("RepoDigests") and str(found["Created"]) >= begun:
+                client.images.remove(layer)
+        except (DockerException, requests.RequestException):
+            continue
