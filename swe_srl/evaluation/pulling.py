@@ -135,9 +135,8 @@ def _try(client: Any, image: str, stopped: threading.Event, platform: str, silen
 def _lines(client: Any, image: str, platform: str, silence: float) -> Iterator[str]:
     """What the engine tells of a pull, a JSON object a line. Asked for here and not by the client's own `pull`, which waits for
     ever when a registry falls silent."""
+    from docker.auth import get_config_header, resolve_repository_name
     from docker.utils import parse_repository_tag
-
-    from docker import auth
 
     name, tag = parse_repository_tag(image)
     registry, _ = resolve_repository_name(name)
