@@ -13,6 +13,7 @@ import subprocess
 import sys
 import termios
 import time
+import unicodedata
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from fcntl import ioctl
@@ -20,7 +21,6 @@ from pathlib import Path
 
 import pytest
 from grading_support import named, tiny_task
-from rich.cells import cell_len
 from rich.console import Console, Group
 
 from swe_srl.cli.live import EpisodeTable, totals
@@ -43,10 +43,17 @@ HOSTILE = (
 )
 
 
+def most(line: str) -> int:
+    """Columns that a line takes on the terminal that draws it widest."""
+    marks = {"Mn", "Me"}
+    signs = [sign for sign in line if unicodedata.category(sign) not in marks]
+    return sum(2 if ord(sign) > 0xFFFF or unicodedata.east_asian_width(sign) in "WF" else 1 for sign in signs)
+
+
 def drawn(table: EpisodeTable, width: int, height: int) -> list[str]:
     """The table's lines on a terminal of that size."""
     out = io.StringIO()
-    console = Console(file=out, force_terminal=True, color_system=None, width=width, height=200, legacy_windows=False)
+    console = Console(file=out, force_terminal=True, color_system=None, width=500, height=200, legacy_windows=False)
     console.print(Group(*table.parts(width, height)))
     return out.getvalue().split("\n")[:-1]
 
@@ -66,8 +73,8 @@ def test_32_episodes_are_shown_where_they_fit_and_counted_where_not() -> None:
     table.counted(Tally(300, 100, 40, 2, 0.31, 0.50))
     tall = drawn(table, 120, 60)
     assert len(tall) == 1 + 32 + 1 and all(f"django__django-{10_000 + n} " in tall[1 + n] for n in range(32))
-    assert "last command" in tall[0] and re.search(r" 32 .* running [\d:]+ +ls", tall[32])
-    assert tall[-1].startswith("resolved 40 of 100 (40.0%, 95% interval 31.0% to 50.0%); 198 of 300 left")
+    assert "last command" in tall[0] and re.search(r" 32 .* running +[\d:]+ +ls", tall[32])
+    assert tall[-1].startswith("resolved 40 of 100: 40.0% (31.0% to 50.0%); 198 of 300 left")
     low = drawn(table, 100, 20)
     assert len(low) == 20 and low[-2].startswith("… and 15 more: 15 running")
     assert len(drawn(table, 100, 2)) == 2 and drawn(table, 100, 0) == []
@@ -79,7 +86,7 @@ def test_hostile_commands_take_one_line_each_and_do_nothing(width: int) -> None:
     table.doing("\x1b[31mtask\n#0", Doing.THINKING, 3)
     lines = drawn(table, width, 60)
     assert len(lines) == 1 + len(HOSTILE) + 1
-    assert all(cell_len(line) <= width for line in lines)
+    assert all(most(line) <= width and line == line.rstrip() for line in lines)
     assert not [sign for line in lines for sign in line if not sign.isprintable()]
 
 
@@ -103,9 +110,9 @@ def test_an_episode_keeps_its_last_command_until_it_ends() -> None:
 
 
 def test_the_time_left_is_told_from_this_starts_own_speed() -> None:
-    assert totals(Tally(10), (0, 0.0), 5.0) == "nothing graded yet; 10 of 10 left; infrastructure failures: 0"
+    assert totals(Tally(10), (0, 0.0), 5.0) == "nothing graded yet; 10 of 10 left; infrastructure failures 0"
     said = totals(Tally(10, 6, 3, 1, 0.2, 0.8), (5, 0.0), 60.0)
-    assert "3 of 10 left, about 1:30;" in said and said.endswith("infrastructure failures: 1")
+    assert "3 of 10 left, about 1:30;" in said and said.endswith("infrastructure failures 1")
 
 
 TERMINAL = (24, 80)
@@ -159,7 +166,7 @@ def test_ctrl_c_leaves_a_clean_terminal(tmp_path: Path) -> None:
         words, lambda text: "resolved 1 of 1" in text, lambda pid: os.killpg(pid, signal.SIGINT)
     )
     assert code == 130 and same and "go on with: swe-srl eval" in text, text[-2000:]
-    assert "last command" in text and "grading 0:" in text
+    assert "last command" in text and "grading  0:" in text
     assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l"), "the cursor is shown again"
     assert "\x1b[?1049h" not in text
     assert "last command" not in text[text.rindex("\x1b[?25h") :]

@@ -9,9 +9,10 @@ import pytest
 from grading_support import named, tiny_task
 
 from swe_srl.cli import main
+from swe_srl.errors import ConfigError
 from swe_srl.evaluation import EvalSettings, check, evaluate
 from swe_srl.evaluation import checking as module
-from swe_srl.evaluation.checking import Checked, draw
+from swe_srl.evaluation.checking import Checked, check_folder, draw
 from swe_srl.files import read_jsonl, write_jsonl
 from swe_srl.types import Task, TestRun
 
@@ -90,3 +91,10 @@ def test_the_sample_is_the_same_for_the_same_seed() -> None:
     assert len(first) == 10 and first == {task.instance_id for task in draw(tasks[::-1], 10, seed=0)}
     assert first != {task.instance_id for task in draw(tasks, 10, seed=1)}
     assert draw(tasks, 0, seed=0) == tasks == draw(tasks, 99, seed=0)
+
+
+def test_findings_are_beside_the_run_folder_whatever_it_is_called(run_root: Path) -> None:
+    for given, beside in ((".", f"{run_root}-check"), ("run", "run-check"), ("a/..", f"{run_root}-check")):
+        assert str(check_folder(EvalSettings(output=Path(given)))) == beside
+    with pytest.raises(ConfigError, match="no place beside /"):
+        check_folder(EvalSettings(output=Path("/")))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -10,6 +11,8 @@ from pathlib import Path
 
 import pytest
 from fake_hub import commit_of, fake_hub
+
+from swe_srl.hub import quiet_hub
 
 ROOT = Path(__file__).resolve().parent.parent
 NAME = "someone/agent-runs.v2"
@@ -79,3 +82,11 @@ def test_split_and_revision_of_a_data_set_on_the_hub(tmp_path: Path) -> None:
     assert found[f"{NAME}@@{commit_of('v1.0')}"] == ["ls old", "ls oldxml"]
     assert "neither a file here nor a data set that can be loaded" in found[f"{NAME}@tool@v9"]
     assert "neither a file here nor a data set that can be loaded" in found[f"{NAME}@test"]
+
+
+def test_the_hubs_client_keeps_its_tries_to_itself(caplog: pytest.LogCaptureFixture) -> None:
+    client = logging.getLogger("huggingface_hub.utils._http")
+    with quiet_hub():
+        client.warning("Retrying in 1s [Retry 1/5].")
+    client.warning("afterwards")
+    assert [record.message for record in caplog.records] == ["afterwards"]

@@ -9,15 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from swe_srl.cli.plain import one_line
+from swe_srl.cli.plain import cut, one_line, width
 from swe_srl.progress import Doing, Tally
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
-    from rich.table import Table
 
 STYLES = {Doing.STARTING: "dim", Doing.THINKING: "cyan", Doing.RUNNING: "yellow", Doing.GRADING: "magenta"}
-NARROW = 60  # columns of a terminal that has no room for commands
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +75,8 @@ class EpisodeTable:
         with self._lock:
             self._rows, self._tally, self._first = {}, Tally(), None
 
-    def parts(self, width: int, height: int) -> list[RenderableType]:
-        """What is drawn: at most so many lines, each of them at most so many columns wide.
-
-        Args:
-            width: columns.
-            height: lines.
-        """
+    def parts(self, columns: int, height: int) -> list[RenderableType]:
+        """What is drawn: at most `height` lines, each of at most so many columns."""
         with self._lock:
             rows, tally, first = dict(self._rows), self._tally, self._first
         now = self._clock()
@@ -92,11 +85,12 @@ class EpisodeTable:
         if rows and room > 0:
             shown = len(rows) if len(rows) < room else max(0, room - 2)  # the heading, and the line about the others
             if shown:
-                parts.append(_table({name: rows[name] for name in list(rows)[:shown]}, width, now))
+                parts += _table({name: rows[name] for name in list(rows)[:shown]}, columns, now)
             if len(rows) > shown:
-                parts.append(_line(f"{'… and ' if shown else ''}{_others(list(rows.values())[shown:])}", "dim"))
+                text = f"{'… and ' if shown else ''}{_others(list(rows.values())[shown:])}"
+                parts.append(_line(cut(text, columns), "dim"))
         if tally.asked and height > 0:
-            parts.append(_line(totals(tally, first, now), "bold"))
+            parts.append(_line(cut(totals(tally, first, now), columns), "bold"))
         return parts
 
 
@@ -112,43 +106,42 @@ def totals(tally: Tally, first: tuple[int, float] | None, now: float) -> str:
     left = tally.asked - done
     words = ["nothing graded yet"]
     if tally.graded:
-        rate = f"{tally.resolved / tally.graded:.1%}, 95% interval {tally.low:.1%} to {tally.high:.1%}"
-        words = [f"resolved {tally.resolved} of {tally.graded} ({rate})"]
+        rate = f"{tally.resolved / tally.graded:.1%} ({tally.low:.1%} to {tally.high:.1%})"
+        words = [f"resolved {tally.resolved} of {tally.graded}: {rate}"]
     words.append(f"{left} of {tally.asked} left")
     if first is not None and done > first[0] and left:
         words[-1] += f", about {_clock_time((now - first[1]) / (done - first[0]) * left)}"
-    words.append(f"infrastructure failures: {tally.failures}")
+    words.append(f"infrastructure failures {tally.failures}")
     return "; ".join(words)
 
 
-def _table(rows: dict[str, Row], width: int, now: float) -> Table:
-    from rich.table import Table
-    from rich.text import Text
-
-    wide = width >= NARROW
-    table = Table(box=None, width=width, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("task", no_wrap=True, max_width=max(12, width // 3), ratio=None if wide else 1)
-    table.add_column("turn", no_wrap=True, justify="right", width=4)
-    table.add_column("time", no_wrap=True, justify="right", width=8)
-    table.add_column("state", no_wrap=True, width=17)
-    if wide:
-        table.add_column("last command", no_wrap=True, ratio=1)
+def _table(rows: dict[str, Row], columns: int, now: float) -> list[RenderableType]:
+    """A heading and a line for each row. Commands come last, with nothing behind them: where a terminal draws signs wider or
+    narrower than another one does, nothing else moves."""
+    names = {name: one_line(name.removesuffix("#0")) for name in rows}
+    task = min(max(len("task"), *map(width, names.values())), max(12, columns // 3))
+    lines = [_cells(task, "task", "turn", "time", "state", "last command")]
     for name, row in rows.items():
-        cells = [
-            Text(one_line(name.removesuffix("#0"))),
-            Text(str(row.turn) if row.turn else ""),
-            Text(_clock_time(now - row.begun)),
-            Text(f"{row.what.value} {_clock_time(now - row.since)}", STYLES[row.what]),
-            Text(row.command),
-        ]
-        table.add_row(*cells[: len(table.columns)])
-    return table
+        state = f"{row.what.value:<8} {_clock_time(now - row.since)}"
+        lines.append(
+            _cells(
+                task, names[name], str(row.turn) if row.turn else "", _clock_time(now - row.begun), state, row.command
+            )
+        )
+    styles = ["dim", *(STYLES[row.what] for row in rows.values())]
+    return [_line(cut(line, columns), style) for line, style in zip(lines, styles, strict=True)]
+
+
+def _cells(task_columns: int, task: str, turn: str, time: str, state: str, command: str) -> str:
+    name = cut(task, task_columns)
+    name += " " * (task_columns - width(name))
+    return f"{name}  {turn:>4}  {time:>7}  {state:<14}  {command}".rstrip()
 
 
 def _line(text: str, style: str) -> RenderableType:
     from rich.text import Text
 
-    return Text(text, style, no_wrap=True, overflow="ellipsis")
+    return Text(text, style, no_wrap=True, overflow="crop")
 
 
 def _others(rows: list[Row]) -> str:
