@@ -31,6 +31,15 @@ def task(tmp_path: Path) -> Task:
     return replace(tiny_task(tmp_path, prepare=False), source=f"dir:{folder}")
 
 
+def test_where_a_dockerfile_is_does_not_count(task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache_module, "image_id", lambda name: f"sha256:{name}")
+    here, there = (replace(task, image="swe-srl-built:1", image_source=f"/{place}/Dockerfile") for place in "ab")
+    cache, settings = VerdictCache(tmp_path / "cache"), GradingSettings()
+    cache.put(here, GOLD, settings, VERDICT)
+    assert cache.get(there, GOLD, settings) == VERDICT
+    assert cache.get(replace(here, image="swe-srl-built:2"), GOLD, settings) is None
+
+
 def test_rows_come_back() -> None:
     assert verdict_from_row(json.loads(json.dumps(verdict_row(VERDICT)))) == VERDICT
 
