@@ -17,7 +17,7 @@ state=191
 ((relay)) || { exec 188<&5 5<&-; state=193; }
 [[ -z $limits ]] || ulimit $limits 2>&191 || exit 110
 ((relay)) && kill -9 -- -1
-exec 189<> <(:) # nobody writes to it: reading it for a while is a pause without a process
+if ((relay)); then exec 189<> <(:); else exec 189<&188; fi # nothing comes then: reading it for a while is a pause
 trap : PIPE INT TERM HUP QUIT USR1 USR2 ALRM
 pipe= next_pipe= relay_pid= sink= settled=
 locale=$LC_ALL
