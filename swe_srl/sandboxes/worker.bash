@@ -4,19 +4,20 @@
 # reports on descriptor 191 that the command is done, and then on 193 the state it left, which the host need not wait for.
 # These three end where another program begins: they are copies of what bash itself put aside (from 10 on), which does so.
 # Between commands only `builtin` forms run, and a command's own function `builtin` is removed first (posix mode finds `unset`
-# before any function). Every line ends so that the script can be joined to one line: error messages then say "line 1".
+# before any function; it changes two options, which are set again). Every line ends so that the script can be joined to one
+# line: error messages then say "line 1".
 # Lines that end in "# relay" are for relay mode alone. There a B says that a command has begun: one that has not can be given
 # to another shell when this one is lost. Elsewhere the host sees what was read, and an N says that the command cannot begin.
 { exec 190<&10 193>&11 191>&12; } </dev/null >/dev/null 2>&1;
 exec </dev/null >/dev/null 2>&1;
 __swe_status() { return "$1"; };
-__swe_rc=0 __swe_usual=;
+__swe_rc=0 __swe_options=;
 trap '{ builtin printf "S%s\0" "${PWD-}"; builtin export -p; builtin printf "\0"; } >&193' EXIT;
 unset worker;
 shopt -s expand_aliases;
 builtin printf 'R\0' >&191;
 while builtin read -r -N 40 -u 190 __swe_message; do
-  __swe_sink=${__swe_message:11} __swe_options=;
+  __swe_sink=${__swe_message:11} __swe_begun= __swe_posix=;
   if [[ $__swe_message == A* ]]; then
     IFS= builtin read -r -N "${__swe_message:3:8}" -u 190 __swe_message || builtin exit 119;
   else
@@ -24,21 +25,21 @@ while builtin read -r -N 40 -u 190 __swe_message; do
   fi;
   {
     builtin printf 'B\0' >&191; # relay
-    __swe_options=1;
+    __swe_begun=1;
     [[ $__swe_rc == 0 ]] || __swe_status "$__swe_rc";
     builtin eval "$__swe_message";
   } >"$__swe_sink" 2>&1;
   __swe_rc=$?;
-  [[ $__swe_options ]] || { builtin printf 'N\0' >&191; builtin exit 120; };
-  __swe_options=:$BASHOPTS:$SHELLOPTS: POSIXLY_CORRECT=1;
+  [[ $__swe_begun ]] || { builtin printf 'N\0' >&191; builtin exit 120; };
+  [[ ! -o posix ]] || __swe_posix=1;
+  if [[ $BASHOPTS != "$__swe_options" ]]; then
+    __swe_options=$BASHOPTS __swe_aliases= __swe_errexit=;
+    [[ :$BASHOPTS: != *:expand_aliases:* ]] || __swe_aliases=1;
+    [[ :$BASHOPTS: != *:inherit_errexit:* ]] || __swe_errexit=1;
+  fi;
+  POSIXLY_CORRECT=1;
   unset -f builtin || exit 121;
   [[ $- != *r* ]] || builtin exit 120;
-  if [[ $__swe_options != "$__swe_usual" ]]; then
-    __swe_usual=$__swe_options __swe_posix= __swe_aliases= __swe_errexit=;
-    [[ $__swe_options != *:posix:* ]] || __swe_posix=1;
-    [[ $__swe_options != *:expand_aliases:* ]] || __swe_aliases=1;
-    [[ $__swe_options != *:inherit_errexit:* ]] || __swe_errexit=1;
-  fi;
   [[ $__swe_posix ]] || unset POSIXLY_CORRECT;
   [[ ! $__swe_aliases ]] || builtin shopt -s expand_aliases;
   [[ $__swe_errexit ]] || builtin shopt -u inherit_errexit;
