@@ -21,6 +21,7 @@ from swe_srl.sandboxes.cgroups import ControlGroup, make_group
 from swe_srl.sandboxes.host_view import HOME, IO, bubblewrap, bwrap_options, extra_python, make_etc, user_ids
 from swe_srl.sandboxes.launch import helper, new_folder, remove_folder
 from swe_srl.sandboxes.local_limits import check_enforceable, disk_is_bounded, rlimits_processes, tmpfs_options
+from swe_srl.sandboxes.pipes import read, rest_of, wait_for, write
 from swe_srl.sandboxes.transport import (
     SHELL_VARIABLES,
     SUPERVISOR,
@@ -31,7 +32,6 @@ from swe_srl.sandboxes.transport import (
 )
 from swe_srl.types import SandboxSpec
 
-READ_BYTES = 1 << 18
 DROP_SECONDS = 0.1  # between two looks at what background jobs of earlier commands print
 KILL_SECONDS = 10.0
 NONCE = 32  # bytes, which a worker reads when the command is over
@@ -158,7 +158,7 @@ class LocalTransport:
             return b""
         self._poll.unregister(sink.reading)
         os.close(sink.hold)
-        rest, finished = _rest(sink.reading)
+        rest, finished = rest_of(sink.reading)
         if finished:
             self._free_sink = sink
         else:
@@ -169,23 +169,23 @@ class LocalTransport:
     def send(self, data: bytes, seconds: float) -> None:
         self._forget_commands()
         deadline = time.monotonic() + seconds
-        left = _write(self._stdin, memoryview(data))
+        left = write(self._stdin, memoryview(data))
         while left:
             if (remaining := deadline - time.monotonic()) <= 0:
                 raise TimeoutError("the sandbox's supervisor takes no input")
             wait_for(self._stdin, select.POLLOUT, remaining)
-            left = _write(self._stdin, left)
+            left = write(self._stdin, left)
 
     def tell(self, data: bytes, seconds: float) -> None:
         self._unheard = 0
-        self._untold = _write(self._commands, memoryview(data))
+        self._untold = write(self._commands, memoryview(data))
         if self._untold:
             self._poll.register(self._commands, select.POLLOUT)
 
     def state(self, seconds: float) -> bytes:
         if seconds:
             wait_for(self._state, select.POLLIN, seconds)
-        return _read(self._state) or b""
+        return read(self._state) or b""
 
     def is_taken(self) -> bool:
         (waiting,) = struct.unpack("i", fcntl.ioctl(self._unread, termios.FIONREAD, b"\0" * 4))
@@ -197,7 +197,7 @@ class LocalTransport:
             self._unheard += len(self._untold)
             self._untold = memoryview(b"")
             self._poll.unregister(self._commands)
-        while data := _read(self._unread):
+        while data := read(self._unread):
             self._unheard += len(data)
 
     def receive(self, seconds: float) -> tuple[bytes, bytes]:
@@ -206,13 +206,13 @@ class LocalTransport:
             seconds = min(seconds, DROP_SECONDS)
         ready = [descriptor for descriptor, _ in self._poll.poll(max(0.0, seconds) * 1000)]
         if self._untold and self._commands in ready:
-            self._untold = _write(self._commands, self._untold)
+            self._untold = write(self._commands, self._untold)
             if not self._untold:
                 self._poll.unregister(self._commands)
-        output = _read(self._sink.reading) if self._sink and self._sink.reading in ready else b""
+        output = read(self._sink.reading) if self._sink and self._sink.reading in ready else b""
         if self._control not in ready:
             return output or b"", b""
-        control = _read(self._control)
+        control = read(self._control)
         if control == b"" and not output:
             raise TransportClosedError("the sandbox's processes ended")
         return output or b"", control or b""
@@ -222,7 +222,7 @@ class LocalTransport:
         if time.monotonic() - self._dropped < DROP_SECONDS:
             return
         self._dropped = time.monotonic()
-        for reading in [old for old in self._old_sinks if _rest(old)[1]]:
+        for reading in [old for old in self._old_sinks if rest_of(old)[1]]:
             self._old_sinks.remove(reading)
             os.close(reading)
 
@@ -271,34 +271,3 @@ class LocalTransport:
         parts = parts or [*PARTS, *(f"{name}.upper" for name in self._lowers)]
         layer = str(self.folder / "layer")
         self._helper.ask({"do": "copy", "id": self.folder.name, "layer": layer, "parts": parts, "to": str(target)})
-
-
-def _read(descriptor: int) -> bytes | None:
-    """What is there now: b"" at the end, None for nothing yet."""
-    try:
-        return os.read(descriptor, READ_BYTES)
-    except BlockingIOError:
-        return None
-
-
-def _rest(descriptor: int) -> tuple[bytes, bool]:
-    """What waits in a pipe (at most one read of it), and whether nobody writes to it any more."""
-    rest = _read(descriptor)
-    return rest or b"", rest == b"" or (rest is not None and _read(descriptor) == b"")
-
-
-def _write(descriptor: int, data: memoryview) -> memoryview:
-    """Write what there is room for; what is left."""
-    try:
-        return data[os.write(descriptor, data) :]
-    except BlockingIOError:
-        return data
-    except OSError as error:
-        raise TransportClosedError(f"the sandbox's supervisor is gone: {error}") from error
-
-
-def wait_for(descriptor: int, event: int, seconds: float) -> None:
-    """Wait until a descriptor is ready (of any number, unlike `select.select`)."""
-    poll = select.poll()
-    poll.register(descriptor, event)
-    poll.poll(seconds * 1000)

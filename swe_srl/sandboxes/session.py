@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from swe_srl.errors import SandboxError
 from swe_srl.sandboxes.framing import ControlReader, OutputReader, ShellState, command_bytes, message
 from swe_srl.sandboxes.output import OutputBuffer, decode
-from swe_srl.sandboxes.patience import Ending, Kind, Patience, begin_seconds
+from swe_srl.sandboxes.patience import Ending, Patience, begin_seconds
 from swe_srl.sandboxes.shell_state import dump_command, reduced_script, restore_script
 from swe_srl.sandboxes.transport import SandboxGoneError, Transport, TransportClosedError
 from swe_srl.types import CommandResult, Limits
@@ -156,7 +156,8 @@ class ShellSession:
                 send(told, min(seconds, begin_seconds(len(body))))
                 return self._collect(nonce, patience, reader)
             except TimeoutError:
-                return self._out_of(patience.left()[0])
+                reason = patience.left()[0]
+                return Ending(reason, None, begun=reason != "stuck")
             finally:
                 reader.feed(self.transport.close_sink())
                 reader.flush()
@@ -177,7 +178,7 @@ class ShellSession:
                 patience.begun()
                 continue
             if wait <= 0:
-                return self._out_of(reason, exit_code if reason == "unmarked" else None)
+                return Ending(reason, exit_code if reason == "unmarked" else None, begun=reason != "stuck")
             said, told = self.transport.receive(min(wait, STATE_SECONDS))
             if said and reader.feed(said):
                 patience.said()
@@ -190,10 +191,6 @@ class ShellSession:
     def _is_begun(self) -> bool:
         """Whether a worker has taken the last command up: otherwise another one can be given it."""
         return self.transport.is_taken() if self._control.begun is None else self._control.begun
-
-    @staticmethod
-    def _out_of(reason: Kind, exit_code: int | None = None) -> Ending:
-        return Ending(reason, exit_code, begun=reason != "stuck")
 
     def _drain_lost(self, reader: OutputReader) -> None:
         """The worker is gone before it could mark the end of the output: let the supervisor mark it."""
