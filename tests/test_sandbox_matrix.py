@@ -195,6 +195,14 @@ def test_case(sandbox: SessionSandbox, case: Case) -> None:
     assert_goes_on(sandbox, doomed=case.rebuilt and case.exit_code == ANY)
 
 
+def test_an_idle_shell_is_kept(sandbox: SessionSandbox) -> None:
+    """bash's `read` heeds TMOUT, and the shell waits for the next command with it."""
+    sandbox.run("export TMOUT=1; mine() { echo mine $TMOUT; }")
+    time.sleep(1.5)
+    result = sandbox.run("mine")
+    assert (result.output, result.rebuilt) == ("mine 1\n", False)
+
+
 def test_every_process_is_stopped(sandbox: SessionSandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether the worker can still report depends on which shell is stopped first."""
     monkeypatch.setattr(patience, "BEGIN_SECONDS", 3.0)

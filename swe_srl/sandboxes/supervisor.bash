@@ -11,7 +11,7 @@
 # itself, through descriptor 5 (188): there is no A or C then, and no F; and the worker reports its state on 193.
 # Variables set by the host: supervisor (this script), worker (a script), relay (0 or 1), limits (arguments of ulimit), workdir.
 exec 190<&0 191>&2 193>&1 </dev/null >/dev/null 2>&1
-unset supervisor
+unset supervisor TMOUT # an image's, which would end `read` here
 export -n worker relay limits workdir
 state=191
 ((relay)) || { exec 188<&5 5<&-; state=193; }

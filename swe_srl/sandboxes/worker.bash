@@ -6,6 +6,7 @@
 # Between commands only `builtin` forms run, and a command's own function `builtin` is removed first (posix mode finds `unset`
 # before any function; it changes two options, which are set again). Every line ends so that the script can be joined to one
 # line: error messages then say "line 1".
+# A command's TMOUT would end `read` here.
 # Lines that end in "# relay" are for relay mode alone. There a B says that a command has begun: one that has not can be given
 # to another shell when this one is lost. Elsewhere the host sees what was read, and an N says that the command cannot begin.
 { exec 190<&10 193>&11 191>&12; } </dev/null >/dev/null 2>&1;
@@ -16,12 +17,12 @@ trap '{ builtin printf "S%s\0" "${PWD-}"; builtin export -p; builtin printf "\0"
 unset worker;
 shopt -s expand_aliases;
 builtin printf 'R\0' >&191;
-while builtin read -r -N 40 -u 190 __swe_message; do
+while TMOUT= builtin read -r -N 40 -u 190 __swe_message; do
   __swe_sink=${__swe_message:11} __swe_begun= __swe_posix=;
   if [[ $__swe_message == A* ]]; then
-    IFS= builtin read -r -N "${__swe_message:3:8}" -u 190 __swe_message || builtin exit 119;
+    IFS= TMOUT= builtin read -r -N "${__swe_message:3:8}" -u 190 __swe_message || builtin exit 119;
   else
-    IFS= LC_ALL=C builtin read -r -N "${__swe_message:3:8}" -u 190 __swe_message || builtin exit 119;
+    IFS= LC_ALL=C TMOUT= builtin read -r -N "${__swe_message:3:8}" -u 190 __swe_message || builtin exit 119;
   fi;
   {
     builtin printf 'B\0' >&191; # relay
@@ -43,7 +44,7 @@ while builtin read -r -N 40 -u 190 __swe_message; do
   [[ $__swe_posix ]] || unset POSIXLY_CORRECT;
   [[ ! $__swe_aliases ]] || builtin shopt -s expand_aliases;
   [[ $__swe_errexit ]] || builtin shopt -u inherit_errexit;
-  builtin read -r -N 32 -u 190 __swe_message || builtin exit 122;
+  TMOUT= builtin read -r -N 32 -u 190 __swe_message || builtin exit 122;
   builtin printf '%s' "$__swe_message" >"$__swe_sink"; # relay
   builtin printf 'D%s %s\0' "$__swe_message" "$__swe_rc" >&191;
   { builtin printf 'S%s\0' "${PWD-}"; builtin export -p; builtin printf '\0'; } >&193;
