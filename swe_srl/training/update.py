@@ -247,7 +247,7 @@ class Updater:
         """Gradients and sums over the passes of this process."""
         for rows, scored in self._passes(sequences, temperature):
             if not rows:
-                (0.0 * scored.logprob_NT.sum()).backward()
+                (0.0 * scored.logprob_NT.sum()).backward()  # type: ignore[no-untyped-call]
                 continue
             loss = loss_of(rows, scored, totals)
             if scored.computed:
