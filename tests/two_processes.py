@@ -48,21 +48,23 @@ def settings_of(case: str, folder: Path, output: str, **extra: Any) -> TrainSett
 def held_share(work: Workplace) -> float:
     """The share of the model's numbers that this process holds."""
     pairs = [(getattr(p, "to_local", lambda p=p: p)().numel(), p.numel()) for p in work.model.parameters()]
-    return sum(own for own, _ in pairs) / sum(whole for _, whole in pairs)
+    return float(sum(own for own, _ in pairs) / sum(whole for _, whole in pairs))
 
 
 def main(folder: Path) -> None:
     from swe_srl.launched import launched
 
-    place, made = launched(), run.make_workplace
+    module: Any = run
+    updater: Any = Updater
+    place, made = launched(), module.make_workplace
     seen: dict[str, Any] = {"count": place.count, "held": {}}
 
     def make(*arguments: Any) -> Workplace:
-        work = made(*arguments)
+        work: Workplace = made(*arguments)
         seen["held"][Path(work.settings.output).name] = held_share(work)
         return work
 
-    run.make_workplace = make
+    module.make_workplace = make
     for case in CASES:
         train(settings_of(case, folder, f"two-{case}"))
     train(settings_of("shard", folder, "resumed"))  # begun by one process
@@ -71,7 +73,7 @@ def main(folder: Path) -> None:
         raise SweSrlError("the disk is on fire")
 
     if not place.main:
-        Updater._backward = fail
+        updater._backward = fail
     try:
         train(settings_of("plain", folder, "broken"))
     except SweSrlError as error:
