@@ -57,6 +57,10 @@ class ContaminationError(TrainingError, ConfigError):
     """Training steps belong to tasks of the evaluation split; the message lists them."""
 
 
+class ToldElsewhereError(SweSrlError):
+    """An error of one of several processes that another one of them says."""
+
+
 FEW = 20  # names that are all listed beside a suggestion
 
 

@@ -27,7 +27,7 @@ from swe_srl.errors import ConfigError, SweSrlError
 from swe_srl.files import append_jsonl, read_jsonl, write_atomic, write_jsonl
 from swe_srl.provenance import environment
 
-_STARTED = ("run.json", "settings.yaml", "sessions.jsonl", "steps.json", "tasks.json", ".lock")
+_STARTED = ("run.json", "settings.yaml", "sessions.jsonl", "steps.json", "tasks.json", "budgets.json", ".lock")
 _MADE = ("random-model", "tensorboard", "wandb")  # folders that a start makes
 _OWN = (".lock", "settings.yaml", ".settings.yaml", ".run.json")  # left by a start that was killed at once
 

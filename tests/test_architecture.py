@@ -31,6 +31,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "python_source",
             "runs",
             "testing",
+            "launched",
         }
     ),
     frozenset({"rewards"}),
@@ -43,6 +44,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"training", "evaluation"}),
     frozenset({"viewer"}),
     frozenset({"cli"}),
+    frozenset({"__main__"}),
 )
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
 SIDE_BY_SIDE = LAYERS[2]  # the foundation: its modules may use one another

@@ -109,6 +109,13 @@ def test_steps_of_evaluation_tasks_are_refused_and_listed(tmp_path: Path, task: 
     assert len(data.training) == 48 and {match.by for match in data.contaminated} == {by}
 
 
+def test_held_out_steps_of_evaluation_tasks_are_refused_too(tmp_path: Path) -> None:
+    held = load_steps(train_settings(tmp_path, validation_share=0.25)).validation[0].task_id
+    split = evaluation_file(tmp_path, instance_id=held)
+    with pytest.raises(ContaminationError, match=rf"^4 held-out steps belong to 1 tasks .*{held} \(by task\)"):
+        load_steps(train_settings(tmp_path, evaluation_split=split, validation_share=0.25))
+
+
 def test_an_unrelated_split_refuses_nothing(tmp_path: Path) -> None:
     assert not load_steps(train_settings(tmp_path, evaluation_split=evaluation_file(tmp_path))).contaminated
 

@@ -42,6 +42,15 @@ def test_the_probing_pass_is_scaled_and_decides_the_updates(tmp_path: Path) -> N
     assert found.seconds == pytest.approx(64.0 + 20 * 1.0)
 
 
+def test_a_probe_without_a_pivot_is_said_and_goes_on(tmp_path: Path) -> None:
+    stage = {**SRL, "updates": 0, "epochs": 2, "eval_every": 0, "max_new_tokens": 4, "max_resampling": 1}
+    settings = train_settings(tmp_path, stage, pivot_samples=2, pivot_below=-2.0)
+    (found,) = estimate(settings, SilentProgress()).stages
+    assert found.no_pivot and found.pivot_seconds > 0
+    assert found.updates == -(-2 * 44 // 3)  # of all steps that the pass looks at
+    assert [path.name for path in tmp_path.iterdir()] == ["trajectories.jsonl"]
+
+
 @pytest.fixture(scope="module")
 def probed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Estimate]:
     folder = tmp_path_factory.mktemp("estimate")

@@ -106,6 +106,11 @@ def test_saved_adapters_are_read_back_exactly(tmp_path: Path) -> None:
     assert [one.token_ids for one in texts[0][0]] == [one.token_ids for one in texts[1][0]]
 
 
+def test_a_wrong_rank_is_named_as_it_is_set() -> None:
+    with pytest.raises(ConfigError, match=r"^lora\.rank must be at least 0, not -1"):
+        LoraSettings(rank=-1)
+
+
 def test_an_adapter_of_another_rank_or_none_is_refused(tmp_path: Path) -> None:
     (tmp_path / "four").mkdir()
     save_result(tmp_path / "four", adapted(), make_tokenizer(), False)

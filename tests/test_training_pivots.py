@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,6 +19,7 @@ from swe_srl.files import read_jsonl
 from swe_srl.progress import SilentProgress
 from swe_srl.training import pivots, train
 from swe_srl.training.pivots import select_pivots
+from swe_srl.training.processes import ALONE
 from swe_srl.training.settings import StageSettings
 from swe_srl.training.workplace import Workplace
 from swe_srl.trajectories import make_steps
@@ -52,9 +54,13 @@ class ByTurn:
 
 
 def workplace(folder: Path, generator: Any, seed: int = 0, cache: str = "", model_seed: int = 0) -> Any:
+    model = make_model(seed=model_seed)
     return SimpleNamespace(
         settings=SimpleNamespace(seed=seed, pivot_cache=cache),
-        model=make_model(seed=model_seed),
+        model=model,
+        to_save=lambda: model,
+        whole=nullcontext,
+        processes=ALONE,
         generator=generator,
         encode=lambda context: tuple(len(message.content) for message in context),
         journal=SimpleNamespace(run=SimpleNamespace(file=lambda name: folder / name)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -28,6 +29,7 @@ from swe_srl.training.experts import StepRewards, expert_commands, experts_finge
 from swe_srl.training.forward import TokenGroup, score
 from swe_srl.training.journal import Clock
 from swe_srl.training.optimiser import Optimiser
+from swe_srl.training.processes import ALONE
 from swe_srl.training.rlvr import RlvrMethod, unit_of
 from swe_srl.training.runner import EpisodeRunner, Recorder
 from swe_srl.training.sampled import EpisodeStore, SampledEpisode, SampledTurn
@@ -362,6 +364,9 @@ def method(folder: Path, monkeypatch: pytest.MonkeyPatch, verdict: Verdict, fail
         autocast=None,
         action_format="bash",
         progress=SilentProgress(),
+        processes=ALONE,
+        sharded=None,
+        whole=nullcontext,
         journal=SimpleNamespace(run=SimpleNamespace(file=lambda name: folder / name)),
     )
     return RlvrMethod(work, 0, "")

@@ -16,7 +16,8 @@ from typing import TextIO
 
 from swe_srl.cli.commands import COMMANDS, Command, find, group_of, handler_of
 from swe_srl.cli.plain import plain
-from swe_srl.errors import ConfigError, SweSrlError, TaskError, TrajectoryError
+from swe_srl.errors import ConfigError, SweSrlError, TaskError, ToldElsewhereError, TrajectoryError
+from swe_srl.launched import launched
 
 OK, FAILURE, USAGE, INTERRUPTED = 0, 1, 2, 130
 HELP_WORDS = ("-h", "--help", "help")
@@ -73,7 +74,7 @@ def _run(command: Command, arguments: list[str], typed: str) -> int:
     # The model and the sandboxes share the cores: the model's idle threads sleep instead of spinning.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     name = f"swe-srl {command.name}"
-    verbose = "--verbose" in arguments
+    verbose, speaks = "--verbose" in arguments, launched().local == 0  # settings are the same in all of a machine
     console = Console(typed)
     try:
         parsed = parse(command, arguments)
@@ -84,6 +85,7 @@ def _run(command: Command, arguments: list[str], typed: str) -> int:
             return OK
         configure_logging(parsed.verbose)
         with _termination_interrupts():
+            speaks = True
             handler = command.plan if parsed.dry_run else command.estimate if parsed.estimate else command.handler
             code = handler_of(handler)(parsed.settings, console)
         return OK if code is None else code
@@ -91,12 +93,17 @@ def _run(command: Command, arguments: list[str], typed: str) -> int:
         return done.code if isinstance(done.code, int) else OK
     except KeyboardInterrupt:
         console.close()
-        print(f"\n{name}: interrupted. {console.resume_hint}".rstrip(), file=sys.stderr)
+        if launched().main:
+            print(f"\n{name}: interrupted. {console.resume_hint}".rstrip(), file=sys.stderr)
         return INTERRUPTED
+    except ToldElsewhereError:
+        return FAILURE
     except BrokenPipeError:
         raise
     except (SweSrlError, OSError) as error:
         console.close()
+        if not speaks:
+            return USAGE
         if verbose:
             logging.getLogger("swe_srl").exception("%s", error)
         return _complain(name, error, f"{name} --help")

@@ -88,7 +88,7 @@ def evaluation(settings: DemoSettings, policy: str, name: str) -> EvalSettings:
 
 def training(settings: DemoSettings) -> TrainSettings:
     """Settings of the training between them."""
-    from swe_srl.training.settings import load_recipe
+    from swe_srl.training.recipes import load_recipe
 
     overrides = {} if settings.updates is None else {"updates": settings.updates}
     return load_recipe(settings.recipe, output=settings.output / "train", seed=settings.seed, **overrides)

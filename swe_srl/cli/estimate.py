@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from swe_srl.cli.console import Console
+from swe_srl.errors import ConfigError
+from swe_srl.launched import launched
 from swe_srl.training.estimate import PAPER_STEPS, Estimate, StageEstimate, estimate
 from swe_srl.training.settings import TrainSettings
 
@@ -13,11 +15,18 @@ def run(settings: TrainSettings, console: Console) -> None:
     from swe_srl.training.run import check_start
     from swe_srl.training.tasks import load_task_data
 
+    if launched().count > 1:
+        raise ConfigError("--estimate probes one process: start it without a launcher")
     check_start(settings, load_steps(settings), load_task_data(settings))
     found = estimate(settings, console.progress())
     columns = ["stage", ">updates", ">per update", ">validation", ">whole stage", ">skipped", ">sharing", "by phase"]
     console.table(columns, [_row(number, one) for number, one in enumerate(found.stages)])
     for number, one in enumerate(found.stages):
+        if one.no_pivot:
+            console.say(
+                f"stage {number}: none of the steps that the probe looked at is a pivot. The run looks at more, and stops if "
+                "none of them is; the updates here are those of all of them"
+            )
         if one.sharing_ratio is None:
             console.say(
                 f"stage {number}: the probe had no usable group, so the time of the updates themselves is missing here; "

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from swe_srl.cli.console import Console
+from swe_srl.cli.processes import run_many
 from swe_srl.cli.trajectories import tell_report
+from swe_srl.launched import launched
 
 if TYPE_CHECKING:
     from swe_srl.training.settings import StageSettings, TrainSettings
 
 
-def run(settings: TrainSettings, console: Console) -> None:
+def run(settings: TrainSettings, console: Console) -> int:
     """Train, or go on with the run in the folder."""
+    place = launched()
+    console.resumable(settings.output)
+    if settings.processes > 1 and place.count == 1:
+        return run_many(shlex.split(console.typed)[1:], settings.processes)
     from swe_srl.training import train
 
-    console.resumable(settings.output)
     folder = train(settings, console.progress())
-    console.say(f"run folder: {folder}")
+    if place.main:
+        console.say(f"run folder: {folder}")
+    return 0
 
 
 def plan(settings: TrainSettings, console: Console) -> None:
@@ -27,6 +35,8 @@ def plan(settings: TrainSettings, console: Console) -> None:
     from swe_srl.training.run import check_start
     from swe_srl.training.tasks import load_task_data, runnable
 
+    if not launched().main:
+        return
     data, tasks = load_steps(settings), load_task_data(settings)
     resumes = check_start(settings, data, tasks)[2]
     if settings.needs_steps:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from swe_srl.progress import Progress
-from swe_srl.training.settings import StageSettings, TrainSettings, load_recipe
+from swe_srl.training.recipes import load_recipe
+from swe_srl.training.settings import StageSettings, TrainSettings
 
 __all__ = ["StageSettings", "TrainSettings", "load_recipe", "train"]
 

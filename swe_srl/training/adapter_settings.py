@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from swe_srl.errors import ConfigError
-from swe_srl.settings import check_at_least, setting
+from swe_srl.settings import setting
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,8 @@ class LoraSettings:
     )
 
     def __post_init__(self) -> None:
-        check_at_least(self, rank=0, alpha=0)
+        for name in ("rank", "alpha"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"lora.{name} must be at least 0, not {getattr(self, name)}")
         if not self.targets.strip(", "):
             raise ConfigError("lora.targets: name at least one module, or all-linear")

@@ -1,7 +1,7 @@
 """Checkpoints: ordinary model folders with the trainer's state beside the weights; written whole or not at all.
 
 <run>/checkpoints/s0-u000040/   model.safetensors, config.json, tokenizer files   (what from_pretrained reads)
-                                trainer.pt     optimiser, torch's random state
+                                trainer.pt     optimiser, torch's random state (of every process)
                                 state.json     stage, update, data order, sampling buffers, journal lengths, best
 """
 
@@ -21,6 +21,7 @@ from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokeni
 from swe_srl.errors import TrainingError
 from swe_srl.generation.loading import quietly
 from swe_srl.training.adapters import FOLDER, has_adapter, load_adapter, merged, save_adapter
+from swe_srl.training.processes import ALONE, Processes
 
 
 @dataclass(frozen=True, order=True)
@@ -42,10 +43,13 @@ class Checkpoints:
     Args:
         folder: made when missing; half-written checkpoints in it are removed.
         keep: newest ones that are kept, besides the best.
+        processes: the first one writes.
     """
 
-    def __init__(self, folder: Path, keep: int) -> None:
-        self.folder, self.keep = folder, keep
+    def __init__(self, folder: Path, keep: int, processes: Processes = ALONE) -> None:
+        self.folder, self.keep, self.processes = folder, keep, processes
+        if not processes.main:
+            return
         folder.mkdir(parents=True, exist_ok=True)
         for leftover in folder.glob(".*"):
             shutil.rmtree(leftover)
@@ -67,8 +71,29 @@ class Checkpoints:
         tokenizer: PreTrainedTokenizerBase,
         trainer: dict[str, Any],
         state: dict[str, Any],
+        alone: bool = False,
     ) -> None:
-        """Write a checkpoint, then remove the ones that need not be kept (`state["best"]` names the best update)."""
+        """Write a checkpoint, then remove the ones that need not be kept (`state["best"]` names the best update).
+
+        Args:
+            alone: without the other processes, which may be elsewhere: after an interruption.
+        """
+        if alone and not self.processes.main:
+            return
+        if self.processes.count == 1 or alone:
+            self._write(place, model, tokenizer, trainer, state)
+            return
+        whole = {**trainer, "randoms": self.processes.each(torch.get_rng_state)}
+        self.processes.from_main(lambda: self._write(place, model, tokenizer, whole, state))
+
+    def _write(
+        self,
+        place: Place,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        trainer: dict[str, Any],
+        state: dict[str, Any],
+    ) -> None:
         target = self.path(place)
 
         def fill(folder: Path) -> None:
@@ -81,19 +106,24 @@ class Checkpoints:
         best = state["best"]
         self._prune(Place(place.stage, best["update"]) if best else place)
 
+    def newest(self, stage: int) -> Place | None:
+        """The newest checkpoint of a stage, as the first process sees it."""
+        return self.processes.from_main(lambda: max((p for p in self.places() if p.stage == stage), default=None))
+
     def state(self, place: Place) -> dict[str, Any]:
         """The JSON state of a checkpoint."""
         content: dict[str, Any] = json.loads((self.path(place) / "state.json").read_text(encoding="utf-8"))
         return content
 
-    def restore(self, place: Place, model: PreTrainedModel) -> dict[str, Any]:
-        """Put a checkpoint's weights into `model` and torch's random state back; returns the trainer's state.
+    def restore(self, place: Place) -> dict[str, Any]:
+        """Put torch's random state back; returns the trainer's state.
 
-        The state is in the CPU's memory, whatever device wrote it; the optimiser moves it to its parameters.
+        It is in the CPU's memory, whatever device wrote it; the optimiser moves it to its parameters.
         """
-        load_weights(model, self.path(place))
         trainer: dict[str, Any] = torch.load(self.path(place) / "trainer.pt", weights_only=True, map_location="cpu")
-        torch.set_rng_state(trainer.pop("random"))
+        randoms = [trainer.pop("random")] * self.processes.count
+        there = trainer.pop("randoms", [])
+        torch.set_rng_state((there if len(there) == len(randoms) else randoms)[self.processes.index])
         return trainer
 
     def _prune(self, best: Place) -> None:

@@ -41,7 +41,7 @@ class StepData:
         validation: held out; of other tasks.
         report: what became of every turn of the training trajectories.
         held_report: the same of trajectories for validation; None when some of the training ones were held out.
-        contaminated: training steps of evaluation tasks, kept because contamination was allowed.
+        contaminated: steps of evaluation tasks, trained on or held out, kept because contamination was allowed.
     """
 
     training: list[Step]
@@ -92,11 +92,11 @@ def load_steps(settings: TrainSettings) -> StepData:
         held = quickstart_file("trajectories-validation.jsonl")
     if not held:
         training, validation = hold_out(training, settings.validation_share, settings.seed)
-        return StepData(training, validation, report, guard(training, settings))
+        return StepData(training, validation, report, guard(training, validation, settings))
     validation, held_report = _read(held, settings)
     if settings.validation:
         _require(validation, held, held_report, "validation")
-    return StepData(training, validation, report, guard(training, settings), held_report)
+    return StepData(training, validation, report, guard(training, validation, settings), held_report)
 
 
 def _read(source: str | Path, settings: TrainSettings) -> tuple[list[Step], ReadReport]:
@@ -132,8 +132,8 @@ def _task_of(step: Step) -> str:
     return step.task_id or step.trajectory_id
 
 
-def guard(steps: Sequence[Step], settings: TrainSettings) -> list[Contamination]:
-    """Steps that belong to tasks of the evaluation split.
+def guard(training: Sequence[Step], held: Sequence[Step], settings: TrainSettings) -> list[Contamination]:
+    """The steps, trained on or held out (those choose the model), that belong to tasks of the evaluation split.
 
     Raises:
         ContaminationError: there are some, and `allow_contamination` is off.
@@ -143,12 +143,15 @@ def guard(steps: Sequence[Step], settings: TrainSettings) -> list[Contamination]
     from swe_srl.tasks import load_tasks
 
     index = ContaminationIndex(load_tasks(settings.evaluation_split))
-    found = [match for match in map(index.match, steps) if match is not None]
+    trained, kept = ([match for match in map(index.match, steps) if match is not None] for steps in (training, held))
+    found = [*trained, *kept]
     if found and not settings.allow_contamination:
         tasks = list(dict.fromkeys(f"{match.task_id} (by {match.by})" for match in found))
         more = f", and {len(tasks) - SHOWN} more" if len(tasks) > SHOWN else ""
+        parts = {"training": len(trained), "held-out": len(kept)}
+        counts = " and ".join(f"{count} {name} steps" for name, count in parts.items() if count)
         raise ContaminationError(
-            f"{len(found)} training steps belong to {len(tasks)} tasks of {settings.evaluation_split!r}: "
+            f"{counts} belong to {len(tasks)} tasks of {settings.evaluation_split!r}: "
             f"{', '.join(tasks[:SHOWN])}{more}. Leave these trajectories out, or set allow_contamination"
         )
     return found

@@ -13,6 +13,7 @@ from typing import Any
 
 from swe_srl.agents import EpisodeJob
 from swe_srl.training.dynamic import GroupSampler
+from swe_srl.training.processes import ALONE, Processes
 from swe_srl.training.sampled import EpisodeStore, Keep, Key, SampledEpisode
 from swe_srl.training.settings import StageSettings
 from swe_srl.types import Task, VerdictStatus
@@ -113,17 +114,24 @@ class EpisodeSampler(GroupSampler[EpisodeGroup]):
         run: runs and grades episodes, and grades episodes that have ended; hands each one over when it ends and when it
             is graded.
         store: where finished episodes are kept.
+        processes: each runs its share of the episodes.
     """
 
     def __init__(
-        self, tasks: Sequence[Task], stage: StageSettings, seed: int, run: RunJobs, store: EpisodeStore
+        self,
+        tasks: Sequence[Task],
+        stage: StageSettings,
+        seed: int,
+        run: RunJobs,
+        store: EpisodeStore,
+        processes: Processes = ALONE,
     ) -> None:
         super().__init__(len(tasks), stage, seed, EpisodeGroup.from_row)
-        self.tasks, self.run, self.store = tasks, run, store
+        self.tasks, self.run, self.store, self.processes = tasks, run, store, processes
 
     def batch(self, update: int) -> EpisodeBatch:
         """The groups of this update: `batch_steps` of them, or fewer when the bound on resampling is reached first."""
-        known, batch = self.store.load(update), EpisodeBatch([])
+        known, batch = self.processes.from_main(lambda: self.store.load(update)), EpisodeBatch([])
         batch.kept = self.fill(lambda count: self._groups(batch, count, update, known))
         return batch
 
@@ -135,13 +143,11 @@ class EpisodeSampler(GroupSampler[EpisodeGroup]):
         for epoch, index in self.stream.take(count):
             jobs += [EpisodeJob(self.tasks[index], sample) for sample in range(epoch * size, (epoch + 1) * size)]
 
-        def keep(episode: SampledEpisode) -> None:
-            self.store.keep(update, episode)
-            known[episode.key] = episode
-
         keys = [(job.task.instance_id, job.sample) for job in jobs]
         ungraded = [known[key] for key in keys if key in known and not known[key].status]
-        self.run([job for job, key in zip(jobs, keys, strict=True) if key not in known], ungraded, keep)
+        missing = [job for job, key in zip(jobs, keys, strict=True) if key not in known]
+        for share in self.processes.each(lambda: self._share(missing, ungraded, update)):
+            known.update(share)
         groups = []
         for start in range(0, len(jobs), size):
             episodes = [known[key] for key in keys[start : start + size]]
@@ -153,6 +159,20 @@ class EpisodeSampler(GroupSampler[EpisodeGroup]):
         batch.drawn += groups
         batch.rounds += 1
         return groups
+
+    def _share(
+        self, missing: Sequence[EpisodeJob], ungraded: Sequence[SampledEpisode], update: int
+    ) -> dict[Key, SampledEpisode]:
+        """Run and grade this process's share."""
+        ended: dict[Key, SampledEpisode] = {}
+
+        def keep(episode: SampledEpisode) -> None:
+            self.store.keep(update, episode)
+            ended[episode.key] = episode
+
+        index, count = self.processes.index, self.processes.count
+        self.run(missing[index::count], ungraded[index::count], keep)
+        return ended
 
 
 def with_logprobs(group: EpisodeGroup, found: Iterable[Sequence[float]]) -> EpisodeGroup:

@@ -39,6 +39,7 @@ class StageEstimate:
             had no usable group: then the time of the updates themselves is not in the estimate.
         drawn_groups: sampled for one update.
         sampled_tokens: for one update.
+        no_pivot: whether none of the steps that the probe looked at is a pivot: then the updates are those of all steps.
     """
 
     method: str
@@ -52,6 +53,7 @@ class StageEstimate:
     sharing_ratio: float | None
     drawn_groups: float | None
     sampled_tokens: float | None
+    no_pivot: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,6 @@ def estimate(settings: TrainSettings, progress: Progress) -> Estimate:
         SweSrlError: what `train` would raise too.
     """
     from swe_srl.generation.loading import pick_device
-    from swe_srl.training.run import train
 
     settings.output.parent.mkdir(parents=True, exist_ok=True)
     counts = _counts(settings)
@@ -111,11 +112,20 @@ def estimate(settings: TrainSettings, progress: Progress) -> Estimate:
             eval_every=None,
             save_every=None,
             pivot_steps=None,
+            pivot_samples=None,
+            processes=1,
+            shard=False,
         )
-        run = train(probe, progress)
+        run, without = _probe(probe, progress)
         rows = list(read_jsonl(run / "metrics.jsonl"))
         stages = tuple(
-            _stage(stage, probe.stages[i], [row for row in rows if row["stage"] == i], count, run / f"pivots/{i}.json")
+            _stage(
+                stage,
+                probe.stages[i],
+                [row for row in rows if row["stage"] == i],
+                count,
+                without.get(i, run / f"pivots/{i}.json"),
+            )
             for i, (stage, count) in enumerate(zip(settings.stages, counts, strict=True))
         )
         checkpoint = _megabytes(next((run / "checkpoints").iterdir()))
@@ -132,6 +142,26 @@ def estimate(settings: TrainSettings, progress: Progress) -> Estimate:
         str(pick_device(settings.device)),
         _paper_hours(*srl[-1]) if srl else None,
     )
+
+
+def _probe(probe: TrainSettings, progress: Progress) -> tuple[Path, dict[int, Path]]:
+    """The probe's run folder; and of each stage whose probing pass found no pivot, what it found.
+
+    Such a stage is then probed on its steps as they come.
+    """
+    from swe_srl.training.pivots import NoPivotError
+    from swe_srl.training.run import train
+
+    without: dict[int, Path] = {}
+    while True:
+        try:
+            return train(probe, progress), without
+        except NoPivotError as error:
+            without[error.stage] = probe.output / f"pivots/{error.stage}.json"
+            stages = tuple(
+                replace(one, pivot_samples=0) if index in without else one for index, one in enumerate(probe.stages)
+            )
+            probe = replace(probe, stages=stages, output=probe.output.with_name(f"run-{len(without)}"))
 
 
 def _probed(stage: StageSettings) -> StageSettings:
@@ -162,12 +192,13 @@ def _stage(
     first, updates = rows[0], [row for row in rows if row["update"]]
     steady = updates[1:] or updates  # the first one has the self-check and everything that is done once
     scale = stage.batch_steps / probed.batch_steps
-    pivot_seconds = 0.0
+    pivot_seconds, no_pivot = 0.0, False
     if pivots.exists():
         found = json.loads(pivots.read_text(encoding="utf-8"))
         looked_at = min(stage.pivot_steps or count, count)
         pivot_seconds = found["seconds"] * looked_at / found["looked_at"]
-        count = round(looked_at * found["kept"] / found["looked_at"])
+        no_pivot = not found["kept"]
+        count = looked_at if no_pivot else round(looked_at * found["kept"] / found["looked_at"])
     total = stage.updates or math.ceil(stage.epochs * count / stage.batch_steps)
     names = sorted({name for row in steady for name in row["seconds"]} - {"total", "validate", "self_check"})
     phases = {name: scale * statistics.fmean(row["seconds"].get(name, 0.0) for row in steady) for name in names}
@@ -186,6 +217,7 @@ def _stage(
         _mean(updates, "sharing_ratio"),
         _mean(updates, "drawn_groups", scale),
         _mean(updates, "sampled_tokens", scale),
+        no_pivot,
     )
 
 

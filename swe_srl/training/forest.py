@@ -85,6 +85,11 @@ class Forest:
         return (index[None, :] <= index[:, None]) & (index[:, None] <= self.ends[None, :])
 
 
+def distinct(sequences: Sequence[TokenSequence]) -> int:
+    """Tokens of the sequences' forest."""
+    return _grow(sequences).weight
+
+
 def split(sequences: Sequence[TokenSequence], budget: int) -> list[list[int]]:
     """Indices of the sequences in packs whose forests have few tokens in total and at most `budget` each.
 

@@ -9,7 +9,7 @@ L longest sequence, D hidden size, V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -53,6 +53,12 @@ class Scored:
     entropy_NT: Tensor
     mask_NT: Tensor
     computed: int
+
+
+ScorePass = Callable[
+    [PreTrainedModel, Sequence[TokenSequence], float, bool], Scored
+]  # `score`, or one that does as it does
+IDLE = TokenSequence((0, 0), (1,))  # the least that goes through a model
 
 
 def shares_prefixes(model: PreTrainedModel) -> bool:

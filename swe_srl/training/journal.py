@@ -54,13 +54,14 @@ class Journal:
         run: the run folder.
         tensorboard: write event files too.
         track: names of trackers that get the rows too.
+        writes: off in all processes but the first, which only count the rows.
 
     Raises:
         ConfigError: what is asked for is not installed, or does not start.
     """
 
-    def __init__(self, run: RunFolder, tensorboard: bool, track: Sequence[str] = ()) -> None:
-        self.run = run
+    def __init__(self, run: RunFolder, tensorboard: bool, track: Sequence[str] = (), writes: bool = True) -> None:
+        self.run, self._writes = run, writes
         self._trackers = Trackers(track, run)
         self.lengths = dict.fromkeys(JOURNALS, 0)
         self._writer: Any = None
@@ -73,15 +74,14 @@ class Journal:
 
     def rewind(self, lengths: dict[str, int]) -> None:
         """Drop rows newer than a checkpoint, which knew of so many rows of each journal."""
-        for name in JOURNALS:
+        for name in JOURNALS if self._writes else ():
             self.run.rewind(name, lengths[name])
         self.lengths = dict(lengths)
 
     def metrics(self, row: dict[str, Any], clock: Clock, position: int) -> None:
         """One row of metrics.jsonl; `position` counts updates over all stages."""
         seconds, memory = clock.row(), memory_mb()
-        self.run.append("metrics", {**row, "seconds": seconds, "memory_mb": memory})
-        self.lengths["metrics"] += 1
+        self._append("metrics", {**row, "seconds": seconds, "memory_mb": memory})
         numbers = {name: value for name, value in row.items() if isinstance(value, (int, float)) and name not in PLACE}
         numbers |= {**{f"seconds/{name}": value for name, value in seconds.items()}, "memory_mb": memory}
         self._trackers.log(numbers, position)
@@ -120,10 +120,7 @@ class Journal:
                 strict=True,
             )
         ]
-        self.run.append(
-            "samples", {**place, "step_id": step.step_id, "target": step.target, "completions": completions}
-        )
-        self.lengths["samples"] += 1
+        self._append("samples", {**place, "step_id": step.step_id, "target": step.target, "completions": completions})
 
     def episodes(self, place: dict[str, int], group: EpisodeGroup) -> None:
         """One row of samples.jsonl: the episodes of a task."""
@@ -139,8 +136,12 @@ class Journal:
             }
             for one in group.episodes
         ]
-        self.run.append("samples", {**place, "task_id": group.task_id, "episodes": shown})
-        self.lengths["samples"] += 1
+        self._append("samples", {**place, "task_id": group.task_id, "episodes": shown})
+
+    def _append(self, journal: str, row: dict[str, Any]) -> None:
+        if self._writes:
+            self.run.append(journal, row)
+        self.lengths[journal] += 1
 
     def close(self) -> None:
         """Finish the event files and the trackers' records."""

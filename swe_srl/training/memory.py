@@ -25,7 +25,8 @@ def memory_named(settings: TrainSettings) -> Iterator[None]:
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
         if not isinstance(error, (torch.OutOfMemoryError, MemoryError)) and CPU_REASON not in str(error):
             raise
-        lower = [f"update_tokens ({settings.update_tokens})", f"generate_tokens ({settings.generate_tokens})"]
+        budgets = [f"update_tokens ({settings.update_tokens})", f"generate_tokens ({settings.generate_tokens})"]
+        lower = [f"memory ({settings.memory})"] if settings.memory else budgets
         lower += [] if settings.max_context_tokens == 0 else [f"max_context_tokens ({settings.max_context_tokens})"]
         other = [] if settings.gradient_checkpointing else ["set gradient_checkpointing"]
         other += [] if settings.lora.rank else ["train adapters (lora.rank)"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,7 +20,8 @@ from swe_srl.training.journal import Clock
 from swe_srl.training.rollouts import Logprobs
 from swe_srl.training.selfcheck import self_check
 from swe_srl.training.settings import StageSettings
-from swe_srl.training.update import Totals, Updater
+from swe_srl.training.totals import Totals
+from swe_srl.training.update import Updater
 from swe_srl.training.watch import Watch
 from swe_srl.training.workplace import Workplace
 
@@ -76,6 +78,8 @@ class BaseMethod(ABC):
             work.autocast,
             self._reference() if self.stage.kl and sampled else None,
             plain=not work.settings.shared_contexts,
+            processes=work.processes,
+            sharded=work.sharded,
         )
         self.checked = False
         self.watch = Watch()
@@ -115,8 +119,13 @@ class BaseMethod(ABC):
         """On the first batch: whether shared prefixes give what separate sequences give (see `self_check`)."""
         if self.checked or not self.work.settings.shared_contexts or not shares_prefixes(self.work.model):
             return
+        dtype, score = self.work.autocast or self.work.model.dtype, self.updater.score
         with clock.phase("self_check"), self.updater.context():
-            self_check(self.work.model, groups, self.work.autocast or self.work.model.dtype, sampled)
+            check = partial(self_check, self.work.model, groups, dtype, sampled, score)
+            if self.work.sharded:
+                check()  # its passes are made together: they fail in their midst
+            else:
+                self.work.processes.together(check)
         self.checked = True
 
     def _reference(self) -> PreTrainedModel:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 
 from swe_srl.errors import TrainingError
 from swe_srl.training.settings import StageSettings
+
+T = TypeVar("T")
 
 
 def learning_rate(stage: StageSettings, step: int, total: int) -> float:
@@ -35,9 +38,11 @@ class Optimiser:
         model: its trainable parameters are updated in place.
         stage: learning rate, schedule, weight decay, bound on the gradient norm.
         total: optimiser steps of the stage.
+        sharded: whether the parameters are shared out among processes (see `training.sharding`).
     """
 
-    def __init__(self, model: nn.Module, stage: StageSettings, total: int) -> None:
+    def __init__(self, model: nn.Module, stage: StageSettings, total: int, sharded: bool = False) -> None:
+        self.sharded = sharded
         self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self.stage, self.total, self.steps = stage, total, 0
         self.adam = torch.optim.AdamW(self.parameters, lr=stage.learning_rate, weight_decay=stage.weight_decay)
@@ -49,7 +54,7 @@ class Optimiser:
             TrainingError: the gradient is not finite; the parameters are left as they are.
         """
         bound = self.stage.grad_norm or math.inf
-        norm = float(torch.nn.utils.clip_grad_norm_(self.parameters, bound))
+        norm = float(self._whole(torch.nn.utils.clip_grad_norm_(self.parameters, bound)))
         if not math.isfinite(norm):
             raise TrainingError(
                 f"the gradient's norm is {norm}: training diverged. Resume from the last checkpoint with a lower "
@@ -65,11 +70,23 @@ class Optimiser:
 
     def state(self) -> dict[str, Tensor | int | dict[str, object]]:
         """What resuming needs."""
-        return {"adam": self.adam.state_dict(), "steps": self.steps}
+        return {"adam": self._whole(self.adam.state_dict()), "steps": self.steps}
 
     def restore(self, state: dict[str, object]) -> None:
         """Go on from `state`."""
         adam, steps = state["adam"], state["steps"]
         assert isinstance(adam, dict) and isinstance(steps, int)
+        if self.sharded:
+            from swe_srl.training.sharding import shard_state
+
+            adam = shard_state(adam, self.parameters)
         self.adam.load_state_dict(adam)
         self.steps = steps
+
+    def _whole(self, value: T) -> T:
+        """What the processes share, gathered: all of them must ask."""
+        if not self.sharded:
+            return value
+        from swe_srl.training.sharding import whole
+
+        return cast(T, whole(value))

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from transformers import PreTrainedModel
 
 from swe_srl.errors import TrainingError
 from swe_srl.files import append_jsonl, read_jsonl, write_atomic
@@ -30,6 +31,18 @@ from swe_srl.training.workplace import Workplace
 from swe_srl.types import Step
 
 CHUNK = 64  # steps between rows of the journal
+
+
+class NoPivotError(TrainingError):
+    """No step of a stage is a pivot.
+
+    Args:
+        stage: its index.
+    """
+
+    def __init__(self, stage: int, text: str) -> None:
+        super().__init__(text)
+        self.stage = stage
 
 
 @dataclass(frozen=True)
@@ -80,11 +93,13 @@ def select_pivots(
     Writes `pivots/<stage>.json` into the run folder.
 
     Raises:
-        TrainingError: no step is a pivot.
+        NoPivotError: no step is a pivot.
     """
     chosen = _chosen(fitting, stage.pivot_steps, work.settings.seed)
     folder = Path(work.settings.pivot_cache) if work.settings.pivot_cache else work.journal.run.file("pivots")
-    journal = folder / f"{_key(work, stage, [steps[i] for i in chosen])}.jsonl"
+    weights = work.to_save()  # every process asks, the first one has it
+    key = work.processes.from_main(lambda: _key(work, weights, stage, [steps[i] for i in chosen]))
+    journal = folder / f"{key}.jsonl"
     probes, seconds, now = _probe(work, stage, steps, chosen, journal)
     mixed = [probe.spread > stage.epsilon for probe in probes]
     kept = tuple(i for i, probe, ok in zip(chosen, probes, mixed, strict=True) if ok and probe.mean < stage.pivot_below)
@@ -99,12 +114,14 @@ def select_pivots(
         sampled_now=now,
     )
     report = {**selection.row(), "journal": str(journal), "steps": [steps[i].step_id for i in kept]}
-    write_atomic(work.journal.run.file("pivots") / f"{index}.json", json.dumps(report, indent=2) + "\n")
+    if work.processes.main:
+        write_atomic(work.journal.run.file("pivots") / f"{index}.json", json.dumps(report, indent=2) + "\n")
     if not kept:
-        raise TrainingError(
+        raise NoPivotError(
+            index,
             f"none of {len(chosen)} steps is a pivot: the rewards of {selection.alike} are too much alike "
             f"({selection.malformed:.0%} of the completions are malformed), the mean of {selection.easy} is not below "
-            f"{stage.pivot_below:g}. Raise pivot_below or pivot_samples, or train without pivots (pivot_samples: 0)"
+            f"{stage.pivot_below:g}. Raise pivot_below or pivot_samples, or train without pivots (pivot_samples: 0)",
         )
     return selection
 
@@ -121,20 +138,22 @@ def _probe(
     work: Workplace, stage: StageSettings, steps: Sequence[Step], chosen: Sequence[int], journal: Path
 ) -> tuple[list[Probe], float, int]:
     """What is known of the chosen steps, with the seconds that it took and the number of steps probed now."""
-    known = {int(row["first"]): row for row in read_jsonl(journal)}
+    main = work.processes.main
+    known = work.processes.from_main(lambda: {int(row["first"]): row for row in read_jsonl(journal)})
     seed = derive_seed(work.settings.seed, "pivots")
-    sampler = Sampler(work.generator, steps, stage, seed, form=work.action_format)
+    sampler = Sampler(work.generator, steps, stage, seed, form=work.action_format, processes=work.processes)
     track, now = "probing for pivots", 0
     work.progress.track(track, len(chosen), sum(len(row["probes"]) for row in known.values()))
     for first in range(0, len(chosen), CHUNK):
         if first in known:
             continue
         part, started = chosen[first : first + CHUNK], time.perf_counter()
-        with work.arithmetic():
+        with work.whole(), work.arithmetic():
             groups = sampler.sample([(0, i) for i in part], stage.pivot_samples)
         probes = [asdict(_found(steps[group.index].step_id, group)) for group in groups]
         known[first] = {"first": first, "probes": probes, "seconds": time.perf_counter() - started}
-        append_jsonl(journal, known[first])
+        if main:
+            append_jsonl(journal, known[first])
         now += len(part)
         work.progress.advance(track, len(part))
     rows = [known[first] for first in sorted(known)]
@@ -146,7 +165,7 @@ def _found(step_id: str, group: Rollouts) -> Probe:
     return Probe(step_id, statistics.fmean(group.rewards), group.spread, sum(map(bool, group.reasons)), tokens)
 
 
-def _key(work: Workplace, stage: StageSettings, steps: Sequence[Step]) -> str:
+def _key(work: Workplace, weights: PreTrainedModel, stage: StageSettings, steps: Sequence[Step]) -> str:
     """Names everything that what is sampled, and its reward, depend on."""
     names = ("pivot_samples", "temperature", "max_new_tokens", "similarity", "sharpness", "format_penalty")
     settings = {name: getattr(stage, name) for name in names}
@@ -155,7 +174,7 @@ def _key(work: Workplace, stage: StageSettings, steps: Sequence[Step]) -> str:
     )
     if (source := source_of(stage.similarity) if ":" in stage.similarity else None) is not None:
         digest.update(fingerprint(source).encode())
-    for name, weight in sorted(work.model.state_dict().items()):
+    for name, weight in sorted(weights.state_dict().items()):
         digest.update(f"\0{name} {weight.dtype} {tuple(weight.shape)}\0".encode())
         digest.update(memoryview(weight.detach().contiguous().cpu().reshape(-1).view(torch.uint8).numpy()))
     for step in steps:

@@ -37,8 +37,8 @@ class RlvrMethod(BaseMethod):
         super().__init__(work, index, start)
         self.runner = EpisodeRunner(work, index, derive_seed(self.seed, "episodes"), self._step_rewards())
         self.validator = EpisodeRunner(work, index, derive_seed(self.seed, "validation"))
-        self.store = EpisodeStore(work.journal.run.file("rollouts") / str(index))
-        self.sampler = EpisodeSampler(work.tasks, self.stage, self.seed, self._run, self.store)
+        self.store = EpisodeStore(work.journal.run.file("rollouts") / str(index), work.processes.index)
+        self.sampler = EpisodeSampler(work.tasks, self.stage, self.seed, self._run, self.store, work.processes)
 
     def prepare(self) -> int:
         """The training tasks."""
@@ -59,7 +59,7 @@ class RlvrMethod(BaseMethod):
 
     def update(self, number: int, clock: Clock) -> dict[str, Any]:
         """Sample episodes until the batch is full, then update."""
-        with clock.phase("episodes"), self.updater.context():
+        with clock.phase("episodes"), self.work.whole(), self.updater.context():
             batch = self.sampler.batch(number)
         self._require(batch, number)
         if said := self.watch.see(batch.kept, batch.drawn):
@@ -85,9 +85,16 @@ class RlvrMethod(BaseMethod):
         """
         tasks = sorted(self.work.held_tasks, key=lambda task: derive_seed(self.seed, "validation", task.instance_id))
         jobs = [EpisodeJob(task) for task in tasks[: self.stage.validation_steps]]
-        found: dict[Key, SampledEpisode] = {}
-        with clock.phase("validate"), self.updater.context():
-            self.validator.run(jobs, (), lambda episode: found.update({episode.key: episode}), "validation")
+        processes = self.work.processes
+
+        def share() -> dict[Key, SampledEpisode]:
+            own: dict[Key, SampledEpisode] = {}
+            mine = jobs[processes.index :: processes.count]
+            self.validator.run(mine, (), lambda episode: own.update({episode.key: episode}), "validation")
+            return own
+
+        with clock.phase("validate"), self.work.whole(), self.updater.context():
+            found = {key: episode for part in processes.each(share) for key, episode in part.items()}
         ended = [found[key] for key in sorted(found)]
         failed = [episode for episode in ended if episode.error]
         if failed:
@@ -119,7 +126,7 @@ class RlvrMethod(BaseMethod):
         if batch.drawn or batch.kept:
             return
         if batch.failed:
-            self.store.forget_failures(number)
+            self.work.processes.from_main(lambda: self.store.forget_failures(number))
             raise TrainingError(
                 f"no task has two episodes to compare: {len(batch.failed)} failed for reasons that are not the model's; the "
                 f"first: {batch.failed[0].task_id}: {batch.failed[0].error}"

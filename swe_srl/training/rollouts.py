@@ -13,6 +13,7 @@ from swe_srl.protocols import Generator
 from swe_srl.rewards import get_similarity, step_reward
 from swe_srl.seeds import derive_seed
 from swe_srl.training.dynamic import GroupSampler
+from swe_srl.training.processes import ALONE, Processes
 from swe_srl.training.settings import StageSettings
 from swe_srl.trajectories.action_format import parse_action
 from swe_srl.types import Action, Completion, FormatError, Sampling, Score, Step
@@ -109,6 +110,7 @@ class Sampler(GroupSampler[Rollouts]):
         seed: of the stage; a group's completions depend on (seed, epoch, step) alone.
         fits: whether a step's context is short enough to be used.
         form: how a completion holds its command (see `action_format`).
+        processes: each samples its share of the groups.
     """
 
     def __init__(
@@ -119,9 +121,11 @@ class Sampler(GroupSampler[Rollouts]):
         seed: int,
         fits: Callable[[Step], bool] = lambda step: True,
         form: str = "bash",
+        processes: Processes = ALONE,
     ) -> None:
         super().__init__(len(steps), stage, seed, Rollouts.from_row, [step.trajectory_id for step in steps])
         self.generator, self.steps, self.fits, self.form = generator, steps, fits, form
+        self.processes = processes
         self.similarity = get_similarity(stage.similarity)
         self.sampling = Sampling(stage.temperature, max_new_tokens=stage.max_new_tokens)
 
@@ -146,7 +150,10 @@ class Sampler(GroupSampler[Rollouts]):
         batch.kept, self.waiting = groups[: len(batch.kept)], groups[len(batch.kept) :]
 
     def sample(self, chosen: Sequence[tuple[int, int]], size: int, batch: Batch | None = None) -> list[Rollouts]:
-        """Groups of `size` rewarded completions for (epoch, index) pairs; seconds go to `batch`."""
+        """Groups of `size` rewarded completions for (epoch, index) pairs; this process's seconds go to `batch`."""
+        return self.processes.map(lambda share: self._sampled(share, size, batch), chosen)
+
+    def _sampled(self, chosen: Sequence[tuple[int, int]], size: int, batch: Batch | None) -> list[Rollouts]:
         started = time.perf_counter()
         contexts = [self.steps[index].context for _, index in chosen]
         seeds = [derive_seed(self.seed, "sample", epoch, self.steps[index].step_id) for epoch, index in chosen]

@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from transformers import PreTrainedModel
 
 from swe_srl.agents import AgentDefinition
 from swe_srl.envs.definition import EnvironmentDefinition
 from swe_srl.errors import ConfigError, SweSrlError
 from swe_srl.files import write_atomic
-from swe_srl.generation.loading import DTYPES, load_model, pick_device
-from swe_srl.generation.local import TransformersGenerator
+from swe_srl.generation.loading import pick_device
 from swe_srl.generation.source import check_model_source
-from swe_srl.generation.templates import template_notes
 from swe_srl.progress import Progress, SilentProgress
 from swe_srl.runs import RunFolder
+from swe_srl.seeds import derive_seed
 from swe_srl.settings import as_mapping
-from swe_srl.training.adapters import add_adapter, has_adapter
-from swe_srl.training.checkpoints import Checkpoints, load_weights, save_result, write_folder
+from swe_srl.training.checkpoints import save_result, write_folder
 from swe_srl.training.data import (
-    SHOWN,
     StepData,
     load_steps,
     model_fingerprint,
@@ -31,19 +29,15 @@ from swe_srl.training.data import (
     quickstart_file,
     similarity_fingerprints,
 )
+from swe_srl.training.describing import describe_steps, describe_tasks
 from swe_srl.training.experts import expert_commands, experts_fingerprint, require_experts
-from swe_srl.training.forward import shares_prefixes
-from swe_srl.training.journal import Journal
 from swe_srl.training.memory import memory_named
-from swe_srl.training.random_model import make_random_model
+from swe_srl.training.processes import Processes, joined
 from swe_srl.training.settings import QUICKSTART, RANDOM, TrainSettings
 from swe_srl.training.stage import StageTrainer
+from swe_srl.training.start import action_format, make_workplace, start_model
 from swe_srl.training.tasks import TaskData, load_task_data, runnable
 from swe_srl.training.workplace import Workplace
-from swe_srl.trajectories.prompting import render_messages
-from swe_srl.types import Action, Message, Turn
-
-FIRST = 200  # steps whose chats are looked at for what the chat template does
 
 FREE_SETTINGS = (
     "output",
@@ -55,6 +49,8 @@ FREE_SETTINGS = (
     "workers",
     "grading_workers",
     "pivot_cache",
+    "processes",
+    "shard",
 )  # may change when a run is resumed
 
 
@@ -68,25 +64,38 @@ def train(settings: TrainSettings, progress: Progress | None = None) -> Path:
         TrainingError: training diverged, memory ran out, or the model failed its self-check.
         KeyboardInterrupt: passed on after a checkpoint was written; the same call goes on from there.
     """
-    progress = progress or SilentProgress()
-    data, tasks = load_steps(settings), load_task_data(settings)
-    recorded, fingerprints, _ = check_start(settings, data, tasks)
-    tasks, unavailable = (tasks, {}) if _finished(settings) else runnable(tasks, settings)
-    defaults = as_mapping(TrainSettings())
-    with RunFolder.start(settings.output, "train", recorded, fingerprints, FREE_SETTINGS, defaults) as run:
-        if _finished(settings):
+    with joined(settings.device) as processes:
+        return _train(settings, progress if progress and processes.main else SilentProgress(), processes)
+
+
+def _train(settings: TrainSettings, progress: Progress, processes: Processes) -> Path:
+    _check_processes(settings, processes)
+    data, tasks = processes.together(lambda: (load_steps(settings), load_task_data(settings)))
+    recorded, fingerprints, _ = processes.together(lambda: check_start(settings, data, tasks))
+    _same_data(processes.each(lambda: fingerprints))
+    finished = processes.from_main(lambda: _finished(settings))
+    tasks, unavailable = processes.from_main(lambda: (tasks, {}) if finished else runnable(tasks, settings))
+    with _folder(settings, recorded, fingerprints, processes) as run:
+        if finished:
             progress.note(f"{run.path} is finished: nothing to do")
             return run.path
-        _describe(run, data, progress)
-        _describe_tasks(run, tasks, unavailable, progress)
+        if processes.count > 1:
+            progress.note(f"{processes.count} processes share the work")
+        if processes.main:
+            describe_steps(run, data, progress)
+            describe_tasks(run, tasks, unavailable, progress)
+        if processes.count > 1:
+            torch.manual_seed(derive_seed(settings.seed, "process", processes.index))  # what dropout draws
         if settings.threads:
             torch.set_num_threads(settings.threads)
-        start = _start_model(settings, run, data)
         try:
             with memory_named(settings):
-                work = _workplace(settings, run, data, tasks, start, progress)
+                start = processes.from_main(lambda: start_model(settings, run, data))
+                make = partial(make_workplace, settings, run, data, tasks, start, progress, processes)
+                work = processes.together(make)
         except SweSrlError:
-            run.abandon()  # a model that does not load must not keep the folder from a second, better start
+            if processes.main:
+                run.abandon()  # a model that does not load must not keep the folder from a second, better start
             raise
         try:
             with memory_named(settings):
@@ -96,6 +105,47 @@ def train(settings: TrainSettings, progress: Progress | None = None) -> Path:
     return run.path
 
 
+def _check_processes(settings: TrainSettings, processes: Processes) -> None:
+    if processes.count > 1:
+        return
+    if settings.processes > 1:
+        raise ConfigError("processes: from Python, a launcher has to start them (torchrun, or accelerate launch)")
+    if settings.shard:
+        raise ConfigError("shard: one process has nobody to share with; start several (processes, or a launcher)")
+
+
+def _folder(
+    settings: TrainSettings, recorded: dict[str, Any], fingerprints: dict[str, str], processes: Processes
+) -> RunFolder:
+    """The run folder: locked by the first process; the others look into it.
+
+    Raises:
+        ConfigError: another process does not see it.
+    """
+    defaults, path = as_mapping(TrainSettings()), settings.output
+    begin = partial(RunFolder.start, path, "train", recorded, fingerprints, FREE_SETTINGS, defaults)
+    own = processes.together(lambda: begin() if processes.main else RunFolder(path, "train", recorded, fingerprints))
+    try:
+        processes.together(lambda: _require_seen(path))
+    except SweSrlError:
+        if processes.main:
+            own.abandon()
+        raise
+    return own
+
+
+def _require_seen(path: Path) -> None:
+    if not (path / "run.json").is_file():
+        raise ConfigError(f"does not see {path}, which the first one has made: all machines have to share that folder")
+
+
+def _same_data(found: list[dict[str, str]]) -> None:
+    for index, one in enumerate(found):
+        if one != found[0]:
+            names = ", ".join(sorted(name for name in {*one, *found[0]} if one.get(name) != found[0].get(name)))
+            raise ConfigError(f"process {index + 1} of {len(found)} reads other data than the first one: {names}")
+
+
 def _stages(work: Workplace, run: RunFolder, start: Path | str) -> None:
     """Run the stages that are left. A finished one has its row in stages/ and its model folder."""
     settings = work.settings
@@ -103,8 +153,8 @@ def _stages(work: Workplace, run: RunFolder, start: Path | str) -> None:
     for index in range(len(settings.stages)):
         result = run.file("model") if index == len(settings.stages) - 1 else run.file("stages") / str(index)
         row_file = run.file("stages") / f"{index}.json"
-        if result.exists():
-            load_weights(work.model, result)
+        if work.processes.from_main(result.exists):
+            work.load(result)
             ends.append(json.loads(row_file.read_text(encoding="utf-8")))
             work.journal.lengths = dict(ends[-1]["journals"])
         else:
@@ -113,59 +163,17 @@ def _stages(work: Workplace, run: RunFolder, start: Path | str) -> None:
             chosen = trainer.finish().update
             end = {"stage": index, "updates": trainer.updates, "chosen_update": chosen, "best": trainer.best}
             ends.append(end | {"journals": dict(work.journal.lengths)})
-            write_atomic(row_file, json.dumps(ends[-1]) + "\n")
-            write_folder(result, lambda folder: save_result(folder, work.model, work.tokenizer, settings.lora.merge))
+            model = work.to_save()
+            work.processes.from_main(partial(_write_result, work, model, row_file, ends[-1], result))
         work.position += ends[-1]["updates"]
         start = result
-    write_atomic(run.file("result.json"), json.dumps({"stages": ends}, indent=2) + "\n")
+    text = json.dumps({"stages": ends}, indent=2) + "\n"
+    work.processes.from_main(lambda: write_atomic(run.file("result.json"), text))
 
 
-def _describe_tasks(run: RunFolder, tasks: TaskData, unavailable: dict[str, str], progress: Progress) -> None:
-    """Write which tasks rlvr has, why others cannot be run here, and which contaminated ones were let in."""
-    if not tasks.training:
-        return
-    progress.note(f"{len(tasks.training)} training tasks, {len(tasks.validation)} held out")
-    report = {
-        "training": len(tasks.training),
-        "validation": len(tasks.validation),
-        "unavailable": unavailable,
-        "contaminated": [asdict(match) for match in tasks.contaminated],
-    }
-    write_atomic(run.file("tasks.json"), json.dumps(report, indent=2) + "\n")
-    for reason in list(unavailable.values())[:1]:
-        progress.note(
-            f"{len(unavailable)} tasks cannot be run here (reasons in {run.file('tasks.json')}); the first: {reason}"
-        )
-    if tasks.contaminated:
-        progress.note(f"warning: {len(tasks.contaminated)} tasks of rlvr are evaluation tasks")
-
-
-def _describe(run: RunFolder, data: StepData, progress: Progress) -> None:
-    """Write what became of every turn, and which contaminated steps were let in."""
-    if not data.training:
-        return
-    report = data.report.as_dict() | {"training": len(data.training), "validation": len(data.validation)}
-    report["contaminated"] = [asdict(match) for match in data.contaminated]
-    if data.held_report is not None:
-        report["validation_report"] = data.held_report.as_dict() | {"tasks_trained_on": data.shared_tasks}
-    write_atomic(run.file("steps.json"), json.dumps(report, indent=2) + "\n")
-    progress.note(
-        f"{len(data.training)} training steps, {len(data.validation)} held out; {data.report.reported} turns "
-        f"gave no step (reasons in {run.file('steps.json')})"
-    )
-    if data.held_report is not None and data.held_report.reported + len(data.held_report.records):
-        progress.note(
-            f"of the validation trajectories, {data.held_report.reported} turns gave no step and "
-            f"{sum(entry.count for entry in data.held_report.records.values())} records could not be read (reasons in "
-            f"{run.file('steps.json')})"
-        )
-    if data.shared_tasks:
-        progress.note(
-            f"warning: {len(data.shared_tasks)} tasks of the validation trajectories are trained on too, so validation "
-            f"flatters the model: {', '.join(data.shared_tasks[:SHOWN])}"
-        )
-    if data.contaminated:
-        progress.note(f"warning: {len(data.contaminated)} training steps belong to evaluation tasks")
+def _write_result(work: Workplace, model: PreTrainedModel, row_file: Path, row: dict[str, Any], result: Path) -> None:
+    write_atomic(row_file, json.dumps(row) + "\n")
+    write_folder(result, lambda folder: save_result(folder, model, work.tokenizer, work.settings.lora.merge))
 
 
 def check_start(
@@ -184,7 +192,7 @@ def check_start(
     fingerprints |= experts_fingerprint(expert_commands(settings))
     if any(stage.steps_per_trajectory > 1 for stage in settings.stages):
         fingerprints["order"] = order_fingerprint(data.training)
-    if (form := _action_format(settings)) != "bash":
+    if (form := action_format(settings)) != "bash":
         fingerprints["action_format"] = form
     defaults = as_mapping(TrainSettings())
     resumes = RunFolder.check(settings.output, "train", recorded, fingerprints, FREE_SETTINGS, defaults)
@@ -217,65 +225,3 @@ def _model_fingerprint(settings: TrainSettings) -> dict[str, str]:
     if (settings.output / "run.json").is_file() and "model" not in RunFolder.read(settings.output).data:
         return {}
     return {"model": model_fingerprint(folder)}
-
-
-def _start_model(settings: TrainSettings, run: RunFolder, data: StepData) -> Path | str:
-    """The model folder or hub id that the run starts from."""
-    if settings.model == QUICKSTART:
-        return quickstart_file("model")
-    if settings.model != RANDOM:
-        return settings.model
-    folder = run.file("random-model")
-    if not folder.exists():
-        form = _action_format(settings)
-        write_folder(folder, lambda hidden: make_random_model(hidden, data.training, settings.seed, form))
-    return folder
-
-
-def _action_format(settings: TrainSettings) -> str:
-    return AgentDefinition.load(settings.agent_name).prompting.action_format
-
-
-def _longest_chat(settings: TrainSettings, data: StepData) -> tuple[Message, ...]:
-    """The longest chat among the first steps; of a run without steps, one that its agent definition renders."""
-    if data.training:
-        return max((step.context for step in data.training[:FIRST]), key=len)
-    turns = [Turn(Action("ls", "Look around."), "README.md\n", 0)] * 2
-    return render_messages(AgentDefinition.load(settings.agent_name).prompting, "An issue.", turns)
-
-
-def _workplace(
-    settings: TrainSettings, run: RunFolder, data: StepData, tasks: TaskData, start: Path | str, progress: Progress
-) -> Workplace:
-    device = pick_device(settings.device)
-    half = settings.dtype == "bfloat16" or (settings.dtype == "auto" and device.type != "cpu")
-    model, tokenizer = load_model(start, device, torch.float32)
-    if has_adapter(model):
-        raise ConfigError(f"{start} holds adapters, not a whole model: start from their base, or from a merged model")
-    add_adapter(model, settings.lora, start, settings.seed)
-    if settings.gradient_checkpointing:
-        model.gradient_checkpointing_enable()  # type: ignore[no-untyped-call]
-        model.train()
-    generator = TransformersGenerator((model, tokenizer), batch_tokens=settings.generate_tokens)
-    if settings.shared_contexts and not shares_prefixes(model):
-        reason = f"runs on {device.type}" if generator.grouped else "has attention of another kind"
-        progress.note(f"{type(model).__name__} {reason}: every sequence is computed apart")
-    for said in template_notes(tokenizer, _longest_chat(settings, data)):
-        progress.note(said)
-    journal = Journal(run, settings.tensorboard, settings.track)
-    checkpoints = Checkpoints(run.file("checkpoints"), settings.keep)
-    return Workplace(
-        settings,
-        model,
-        tokenizer,
-        generator,
-        data.training,
-        data.validation,
-        tasks.training,
-        tasks.validation,
-        checkpoints,
-        journal,
-        progress,
-        DTYPES["bfloat16"] if half else None,
-        _action_format(settings),
-    )

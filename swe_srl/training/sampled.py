@@ -88,20 +88,25 @@ class EpisodeStore:
 
     Args:
         folder: of the stage; made when needed.
+        process: that keeps its episodes; each has a file of its own, and reads those of all.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, process: int = 0) -> None:
+        self.folder, self.process = folder, process
 
     def keep(self, update: int, episode: SampledEpisode) -> None:
         """Keep an episode that was sampled for this update; when it was kept ungraded before, only its verdict."""
         only_verdict = episode.status and not episode.error
-        append_jsonl(self._file(update), episode.verdict_row() if only_verdict else episode.row())
+        own = self.folder / (f"{update:06d}.{self.process}.jsonl" if self.process else f"{update:06d}.jsonl")
+        append_jsonl(own, episode.verdict_row() if only_verdict else episode.row())
 
     def load(self, update: int) -> dict[Key, SampledEpisode]:
         """The episodes kept for an update."""
         found: dict[Key, SampledEpisode] = {}
-        for row in read_jsonl(self._file(update)):
+        rows = [row for file in self._files(update) for row in read_jsonl(file)]
+        for row in sorted(
+            rows, key=lambda row: "turns" not in row
+        ):  # a verdict may be in another file than its episode
             key = str(row["task_id"]), int(row["sample"])
             if "turns" in row:
                 found[key] = SampledEpisode.from_row(row)
@@ -111,15 +116,17 @@ class EpisodeStore:
 
     def forget_failures(self, update: int) -> None:
         """Drop the failed episodes of an update: they are to be sampled again."""
-        rows = list(read_jsonl(self._file(update)))
-        failed = {(row["task_id"], row["sample"]) for row in rows if row["error"]}
-        write_jsonl(self._file(update), [row for row in rows if (row["task_id"], row["sample"]) not in failed])
+        files = {file: list(read_jsonl(file)) for file in self._files(update)}
+        failed = {(row["task_id"], row["sample"]) for rows in files.values() for row in rows if row["error"]}
+        for file, rows in files.items():
+            write_jsonl(file, [row for row in rows if (row["task_id"], row["sample"]) not in failed])
 
     def forget(self, update: int) -> None:
         """Remove the episodes of this and of earlier updates: a checkpoint holds what came of them."""
         for file in self.folder.glob("*.jsonl"):
-            if int(file.stem) <= update:
+            if int(file.name.split(".")[0]) <= update:
                 file.unlink()
 
-    def _file(self, update: int) -> Path:
-        return self.folder / f"{update:06d}.jsonl"
+    def _files(self, update: int) -> list[Path]:
+        """Those that there are, of all processes."""
+        return sorted(self.folder.glob(f"{update:06d}.*jsonl"))

@@ -10,7 +10,7 @@ from transformers import PreTrainedModel
 
 from swe_srl.errors import TrainingError
 from swe_srl.training.forest import TokenSequence
-from swe_srl.training.forward import TokenGroup, score
+from swe_srl.training.forward import ScorePass, TokenGroup, score
 
 TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3, torch.bfloat16: 0.25, torch.float16: 0.1}
 GROUPS = 2  # that are checked
@@ -22,6 +22,7 @@ def self_check(
     groups: Sequence[TokenGroup],
     dtype: torch.dtype,
     sampled: Sequence[Sequence[Sequence[float]]] | None = None,
+    score: ScorePass = score,
 ) -> float:
     """Compare log-probabilities and gradients on the shortest groups; returns the largest difference of the former.
 
@@ -31,14 +32,15 @@ def self_check(
         groups: the first batch.
         dtype: arithmetic of the forward pass, which decides how close is equal.
         sampled: log-probabilities that the generator reported for the groups' completions, at temperature 1.
+        score: makes a pass: another one where the model is shared out among processes.
 
     Raises:
         TrainingError: they differ: the model's attention is not what the forest computes.
     """
     chosen = sorted(range(len(groups)), key=lambda i: (len(groups[i].context), i))[:GROUPS]
     sequences = [one for i in chosen for one in groups[i].sequences[:COMPLETIONS]]
-    shared_C, shared_gradient = _pass(model, [sequences], plain=False)
-    plain_C, plain_gradient = _pass(model, [[one] for one in sequences], plain=True)
+    shared_C, shared_gradient = _pass(model, [sequences], False, score)
+    plain_C, plain_gradient = _pass(model, [[one] for one in sequences], True, score)
     gaps = {"log-probabilities": float((shared_C - plain_C).abs().max())}
     scale = float(plain_gradient.norm()) + 1e-12
     gaps["gradients (relative to their norm)"] = float((shared_gradient - plain_gradient).norm()) / scale / 10
@@ -57,13 +59,25 @@ def self_check(
     return max(gaps.values())
 
 
-def _pass(model: PreTrainedModel, parts: Sequence[Sequence[TokenSequence]], plain: bool) -> tuple[Tensor, Tensor]:
-    """Log-probabilities of all trained tokens and the gradient of their sum, a part at a time."""
+def _pass(
+    model: PreTrainedModel, parts: Sequence[Sequence[TokenSequence]], plain: bool, score: ScorePass
+) -> tuple[Tensor, Tensor]:
+    """Log-probabilities of all trained tokens and the gradient of their sum (this process's share), a part at a time."""
     values = []
     for sequences in parts:
-        scored = score(model, sequences, plain=plain)
+        scored = score(model, sequences, 1.0, plain)
         scored.logprob_NT.sum().backward()  # type: ignore[no-untyped-call]
         values.append(scored.logprob_NT.detach()[scored.mask_NT])
-    gradients = [p.grad.flatten().float() for p in model.parameters() if p.grad is not None]
+    gradients = [_own(p.grad).flatten().float() for p in model.parameters() if p.grad is not None]
     model.zero_grad(set_to_none=True)
     return torch.cat(values), torch.cat(gradients)
+
+
+def _own(gradient: Tensor) -> Tensor:
+    """This process's share."""
+    if type(gradient) is Tensor:
+        return gradient
+    from torch.distributed.tensor import DTensor  # the model is shared out
+
+    assert isinstance(gradient, DTensor)
+    return gradient.to_local()

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from swe_srl.definitions import load_definition
 from swe_srl.errors import ConfigError, suggest
 from swe_srl.rewards import get_similarity
 from swe_srl.rewards.registry import EFFECT
-from swe_srl.settings import Draft, check_at_least, setting, settings_of
+from swe_srl.settings import check_at_least, setting, settings_of
 from swe_srl.tasks.sources import BUNDLED
 from swe_srl.training.adapter_settings import LoraSettings
+from swe_srl.training.amounts import memory_bytes
 from swe_srl.trajectories.steps import StepSettings
 
 DTYPES = ("auto", "float32", "bfloat16")
@@ -185,11 +185,23 @@ class TrainSettings:
     )
     lora: LoraSettings = setting(LoraSettings(), "Training adapters instead of the whole model.")
     device: str = setting("auto", "auto, cpu, cuda, cuda:1, …")
+    processes: int = setting(
+        1,
+        "Processes on this machine that share the work; this command starts them (a launcher's number goes before it).",
+    )
+    shard: bool = setting(
+        False, "Share parameters, gradients and optimiser out among the processes (FSDP); off: each holds all of them."
+    )
     dtype: str = setting("auto", "Arithmetic; auto is float32 on a CPU and bfloat16 on a GPU.", DTYPES)
     threads: int = setting(0, "CPU threads; 0 leaves torch's choice. Results repeat at an equal number of threads.")
     shared_contexts: bool = setting(True, "Compute shared prefixes once; off: every sequence apart (slower).")
     gradient_checkpointing: bool = setting(False, "Compute activations again going backward: less memory, more time.")
     generate_tokens: int = setting(131_072, "Tokens of one generation batch: lower it when memory runs out.")
+    memory: str = setting(
+        "",
+        "Memory that a process may take (of its GPU where there is one), such as 24GB: sets update_tokens and generate_tokens "
+        "to what fits; empty: they are as given.",
+    )
     update_tokens: int = setting(
         4_096,
         "Tokens of one forward and backward pass, or a quarter more than a longer sequence's: lower it when memory runs out.",
@@ -235,7 +247,9 @@ class TrainSettings:
         if not self.stages:
             raise ConfigError("stages: a run has at least one")
         check_at_least(self, generate_tokens=1, update_tokens=1, samples_every=1, keep=1)
-        check_at_least(self, threads=0, max_context_tokens=0, workers=1, grading_workers=1)
+        check_at_least(self, threads=0, max_context_tokens=0, workers=1, grading_workers=1, processes=1)
+        if self.memory:
+            memory_bytes(self.memory)
         if self.grading_timeout <= 0:
             raise ConfigError(f"grading_timeout must be positive, not {self.grading_timeout}")
         if not 0 <= self.validation_share < 1:
@@ -283,17 +297,3 @@ class TrainSettings:
         """The agent definition that renders prompts."""
         bundled = self.trajectories == QUICKSTART if self.needs_steps else self.bundled_tasks
         return self.agent or (QUICKSTART if bundled else "shell")
-
-
-def load_recipe(name: str, **overrides: Any) -> TrainSettings:
-    """The settings of a packaged recipe, or of a recipe file, with some of them replaced.
-
-    Raises:
-        ConfigError: no such recipe, an unknown setting, or a value that does not fit.
-    """
-    content = {key: value for key, value in load_definition("recipes", name).items() if key != "description"}
-    draft = Draft(TrainSettings)
-    draft.update(content, f"recipes/{name}")
-    for key, value in overrides.items():
-        draft.set(key, value, key)
-    return draft.build()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from swe_srl.training.checkpoints import Place, load_weights
+from swe_srl.training.checkpoints import Place
 from swe_srl.training.journal import Clock
 from swe_srl.training.method import Method
 from swe_srl.training.rlvr import RlvrMethod
@@ -62,7 +62,7 @@ class StageTrainer:
                 self._one_update()
             except KeyboardInterrupt:
                 if mark == (self.update, updater.optimiser.steps, updater.stepping):
-                    self._checkpoint(state, journals)  # the model is still that of the last complete update
+                    self._checkpoint(state, journals, alone=True)  # the model is still that of the last complete update
                 raise
         if said := self.method.watch.unlearnt():
             self.work.progress.note(f"{self.name}: {said}")
@@ -73,17 +73,18 @@ class StageTrainer:
         if self.work.settings.final_model == "best" and self.best:
             place = Place(self.index, self.best["update"])
         if place.update != self.updates:
-            load_weights(self.work.model, self.work.checkpoints.path(place))
+            self.work.load(self.work.checkpoints.path(place))
         return place
 
     def _resume(self) -> bool:
         """Go on from the newest checkpoint of this stage; returns whether there is one."""
-        places = [place for place in self.work.checkpoints.places() if place.stage == self.index]
-        if not places:
+        place = self.work.checkpoints.newest(self.index)
+        if place is None:
             self.work.journal.rewind(self.work.journal.lengths)  # rows of this stage before its first checkpoint
             return False
-        state = self.work.checkpoints.state(places[-1])
-        self.method.updater.optimiser.restore(self.work.checkpoints.restore(places[-1], self.work.model)["optimiser"])
+        state = self.work.checkpoints.state(place)
+        self.work.load(self.work.checkpoints.path(place))
+        self.method.updater.optimiser.restore(self.work.checkpoints.restore(place)["optimiser"])
         self.update, self.best = state["update"], state["best"]
         self.method.restore(state["sampler"], self.update)
         self.work.journal.rewind(state["journals"])
@@ -129,9 +130,12 @@ class StageTrainer:
         head = {"stage": self.index, "method": self.stage.method, "update": self.update}
         self.work.journal.metrics({**head, **row}, clock, self.work.position + self.update)
 
-    def _checkpoint(self, sampler: dict[str, Any], journals: dict[str, int]) -> None:
+    def _checkpoint(self, sampler: dict[str, Any], journals: dict[str, int], alone: bool = False) -> None:
+        if alone and self.work.sharded:
+            return  # a checkpoint takes all processes, and they may be elsewhere
         state = {"sampler": sampler, "journals": journals, "best": self.best, "learnt": self.method.watch.learnt}
         trainer = {"optimiser": self.method.updater.optimiser.state()}
         place = Place(self.index, self.update)
-        self.work.checkpoints.write(place, self.work.model, self.work.tokenizer, trainer, state)
-        self.method.saved(self.update)
+        self.work.checkpoints.write(place, self.work.to_save(), self.work.tokenizer, trainer, state, alone)
+        if self.work.processes.main:
+            self.method.saved(self.update)

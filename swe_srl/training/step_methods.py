@@ -42,8 +42,10 @@ class StepMethod(BaseMethod):
             return {}
         with clock.phase("validate"), self.updater.context():
             seed = derive_seed(self.seed, "validation")
-            judge = Sampler(self.work.generator, steps, self.stage, seed, form=self.work.action_format)
-            groups = judge.sample([(0, index) for index in range(len(steps))], 1)
+            form, processes = self.work.action_format, self.work.processes
+            judge = Sampler(self.work.generator, steps, self.stage, seed, form=form, processes=processes)
+            with self.work.whole():
+                groups = judge.sample([(0, index) for index in range(len(steps))], 1)
             loss = self.updater.loss([self.target(step) for step in steps])
         malformed = sum(bool(reason) for group in groups for reason in group.reasons)
         return {
@@ -91,7 +93,8 @@ class SrlMethod(StepMethod):
 
     def __init__(self, work: Workplace, index: int, start: Path | str) -> None:
         super().__init__(work, index, start)
-        self.sampler = Sampler(work.generator, self.steps, self.stage, self.seed, self.fits, work.action_format)
+        form, processes = work.action_format, work.processes
+        self.sampler = Sampler(work.generator, self.steps, self.stage, self.seed, self.fits, form, processes)
 
     def prepare(self) -> int:
         """The training steps; only the pivots when there is a probing pass."""
@@ -119,7 +122,7 @@ class SrlMethod(StepMethod):
 
     def update(self, number: int, clock: Clock) -> dict[str, Any]:
         """Sample until the batch is full, then update."""
-        with self.updater.context():
+        with self.work.whole(), self.updater.context():
             batch = self.sampler.batch()
         clock.add("generate", batch.generate_seconds)
         clock.add("reward", batch.reward_seconds)

@@ -5,24 +5,32 @@ Shapes: N completions, T tokens of the longest one.
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from swe_srl.errors import TrainingError
 from swe_srl.generation.decoding import device_of
-from swe_srl.training.forest import TokenSequence
-from swe_srl.training.forward import Scored, TokenGroup, passes, score
+from swe_srl.training.forest import TokenSequence, distinct
+from swe_srl.training.forward import IDLE, Scored, ScorePass, TokenGroup, passes, score, shares_prefixes
 from swe_srl.training.objective import completion_weights, likelihood_loss, policy_loss
 from swe_srl.training.optimiser import Optimiser
+from swe_srl.training.processes import ALONE, Processes, fair_shares
 from swe_srl.training.rollouts import Logprobs
 from swe_srl.training.settings import StageSettings
+from swe_srl.training.totals import Totals
+
+if TYPE_CHECKING:
+    from swe_srl.training.sharding import Sharded
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -42,31 +50,6 @@ class PolicyGroup:
     wholes: tuple[int, ...] = ()
 
 
-@dataclass
-class Totals:
-    """Sums over the tokens of an update, and what its optimiser steps reported."""
-
-    sums: dict[str, float] = field(default_factory=dict)
-    norms: list[float] = field(default_factory=list)
-    rate: float = 0.0
-    tokens: int = 0  # of completions
-    computed: int = 0  # tokens in the forward passes
-    plain: int = 0  # tokens that separate sequences would have taken
-
-    def add(self, name: str, value: Tensor) -> None:
-        """Add to a sum over tokens."""
-        self.sums[name] = self.sums.get(name, 0.0) + float(value.detach())
-
-    def metrics(self) -> dict[str, float]:
-        """Means per completion token; `loss` is the mean over optimiser steps."""
-        steps = max(1, len(self.norms))
-        row = {name: value / max(1, self.tokens) for name, value in self.sums.items() if name != "loss"}
-        row |= {"loss": self.sums.get("loss", 0.0) / steps, "grad_norm": sum(self.norms) / steps}
-        row |= {"learning_rate": self.rate, "updated_tokens": self.computed}
-        row["sharing_ratio"] = self.plain / max(1, self.computed)
-        return row
-
-
 class Updater:
     """Applies updates to a model.
 
@@ -78,6 +61,8 @@ class Updater:
         autocast: arithmetic of the forward passes; None is the parameters' own.
         reference: the model that the KL divergence is measured from; needed when `stage.kl` is not 0.
         plain: compute every sequence apart instead of sharing prefixes.
+        processes: each computes its share of the passes; gradients are summed over them.
+        sharded: how the model is shared out among them; None when every process has all of it.
     """
 
     def __init__(
@@ -89,10 +74,15 @@ class Updater:
         autocast: torch.dtype | None = None,
         reference: PreTrainedModel | None = None,
         plain: bool = False,
+        processes: Processes = ALONE,
+        sharded: Sharded | None = None,
     ) -> None:
+        self.processes = processes
+        self.score: ScorePass = sharded.score if sharded else score
+        self.sharded = sharded is not None
         self.model, self.stage, self.budget, self.autocast = model, stage, budget, autocast
         self.reference, self.plain = reference, plain
-        self.optimiser = Optimiser(model, stage, total)
+        self.optimiser = Optimiser(model, stage, total, self.sharded)
         self.stepping = False  # while true, an interruption leaves the parameters half updated
 
     def context(self) -> AbstractContextManager[object]:
@@ -122,7 +112,7 @@ class Updater:
         sequences = _sequences(groups)
         weights = completion_weights([len(one.losses) for one in sequences], self.stage.average)
 
-        def loss_of(rows: list[int], scored: Scored) -> Tensor:
+        def loss_of(rows: list[int], scored: Scored, totals: Totals) -> Tensor:
             weight_N = torch.tensor([weights[row] for row in rows], device=scored.logprob_NT.device)
             return likelihood_loss(scored.logprob_NT, scored.mask_NT, weight_N)
 
@@ -133,29 +123,64 @@ class Updater:
     @torch.no_grad()
     def loss(self, groups: Sequence[TokenGroup]) -> float:
         """Mean negative log-likelihood per token of targets, without an update."""
-        total, tokens = 0.0, 0
-        for _, scored in self._passes(_sequences(groups), 1.0):
-            total -= float(scored.logprob_NT.sum())
-            tokens += int(scored.mask_NT.sum())
-        return total / max(1, tokens)
+        sequences = _sequences(groups)
+
+        def own() -> tuple[float, int]:
+            total, tokens = 0.0, 0
+            for rows, scored in self._passes(sequences, 1.0):
+                if not rows:
+                    continue
+                total -= float(scored.logprob_NT.sum())
+                tokens += int(scored.mask_NT.sum())
+            return total, tokens
+
+        shares = self._of_each(own)
+        return sum(total for total, _ in shares) / max(1, sum(tokens for _, tokens in shares))
 
     @torch.no_grad()
     def logprobs(self, groups: Sequence[TokenGroup]) -> list[Logprobs]:
         """Log-probabilities of the model as it is now at the sampling temperature, by group and completion."""
         sequences = _sequences(groups)
-        found: list[tuple[float, ...]] = [()] * len(sequences)
-        for rows, scored in self._passes(sequences, self.stage.temperature):
-            for row, values in zip(rows, scored.logprob_NT.tolist(), strict=True):
-                found[row] = tuple(values[: len(sequences[row].losses)])
-        each = iter(found)
+
+        def own() -> dict[int, tuple[float, ...]]:
+            found: dict[int, tuple[float, ...]] = {}
+            for rows, scored in self._passes(sequences, self.stage.temperature):
+                for row, values in zip(rows, scored.logprob_NT.tolist() if rows else (), strict=True):
+                    found[row] = tuple(values[: len(sequences[row].losses)])
+            return found
+
+        by_row = {row: values for share in self._of_each(own) for row, values in share.items()}
+        each = iter(by_row[row] for row in range(len(sequences)))
         return [tuple(next(each) for _ in group.completions) for group in groups]
 
     def _passes(self, sequences: Sequence[TokenSequence], temperature: float) -> Iterator[tuple[list[int], Scored]]:
-        """The rows of every forward pass, and what it gave."""
-        for rows in passes(self.model, sequences, self.budget, self.plain):
+        """The rows of every forward pass of this process (none of an idle one), and what it gave."""
+        for rows in self._packs(sequences):
+            chosen = [sequences[row] for row in rows] or [IDLE]
             with self.context():
-                scored = score(self.model, [sequences[row] for row in rows], temperature, self.plain)
+                scored = self.score(self.model, chosen, temperature, self.plain)
             yield rows, scored
+
+    def _of_each(self, own: Callable[[], T]) -> list[T]:
+        """What passes give in every process. Where the model is shared out they are made together, and fail in their midst."""
+        found = own() if self.sharded else None
+        return self.processes.each(own if found is None else lambda: found)
+
+    def _packs(self, sequences: Sequence[TokenSequence]) -> list[list[int]]:
+        """The rows of this process's passes: those of one process alone, smaller where there would be too few for all.
+
+        Where the model is shared out, all processes make equally many: whoever has fewer makes idle ones.
+        """
+        count = self.processes.count
+        if count == 1:
+            return passes(self.model, sequences, self.budget, self.plain)
+        shared = not self.plain and shares_prefixes(self.model)
+        size = distinct if shared else _inputs
+        budget = min(self.budget, math.ceil(size(sequences) / count))
+        packs = passes(self.model, sequences, max(1, budget), self.plain)
+        shares = fair_shares([size([sequences[row] for row in rows]) for rows in packs], count)
+        own = [packs[index] for index in shares[self.processes.index]]
+        return own + [[]] * (max(map(len, shares)) - len(own) if self.sharded else 0)
 
     def _policy_step(self, groups: Sequence[PolicyGroup], totals: Totals) -> None:
         sequences = _sequences([group.tokens for group in groups])
@@ -165,7 +190,7 @@ class Updater:
         old = [one for group in groups for one in group.old]
         advantages = [one for group in groups for one in group.advantages]
 
-        def loss_of(rows: list[int], scored: Scored) -> Tensor:
+        def loss_of(rows: list[int], scored: Scored, totals: Totals) -> Tensor:
             device = scored.logprob_NT.device
             old_NT = _padded([old[row] for row in rows], scored.logprob_NT)
             result = policy_loss(
@@ -194,21 +219,44 @@ class Updater:
         self,
         sequences: Sequence[TokenSequence],
         temperature: float,
-        loss_of: Callable[[list[int], Scored], Tensor],
+        loss_of: Callable[[list[int], Scored, Totals], Tensor],
         totals: Totals,
     ) -> None:
-        try:
-            for rows, scored in self._passes(sequences, temperature):
-                loss = loss_of(rows, scored)
-                if scored.computed:
-                    loss.backward()  # type: ignore[no-untyped-call]
-                totals.add("loss", loss)
-                totals.add("entropy", scored.entropy_NT.sum())
-                totals.tokens += int(scored.mask_NT.sum())
-                totals.computed += scored.computed
-                totals.plain += sum(sequences[row].inputs for row in rows)
-        except torch.OutOfMemoryError as error:
-            raise TrainingError(f"out of memory in an update: lower update_tokens ({self.budget})") from error
+        """Gradients and sums over all passes, of every process."""
+        if self.processes.count == 1:
+            self._backward(sequences, temperature, loss_of, totals)
+            return
+
+        def own() -> Totals:
+            share = Totals()
+            self._backward(sequences, temperature, loss_of, share)
+            return share
+
+        for share in self._of_each(own):
+            totals.merge(share)
+        if not self.sharded:
+            self.processes.sum_gradients(self.optimiser.parameters)
+
+    def _backward(
+        self,
+        sequences: Sequence[TokenSequence],
+        temperature: float,
+        loss_of: Callable[[list[int], Scored, Totals], Tensor],
+        totals: Totals,
+    ) -> None:
+        """Gradients and sums over the passes of this process."""
+        for rows, scored in self._passes(sequences, temperature):
+            if not rows:
+                (0.0 * scored.logprob_NT.sum()).backward()  # type: ignore[no-untyped-call]
+                continue
+            loss = loss_of(rows, scored, totals)
+            if scored.computed:
+                loss.backward()  # type: ignore[no-untyped-call]
+            totals.add("loss", loss)
+            totals.add("entropy", scored.entropy_NT.sum())
+            totals.tokens += int(scored.mask_NT.sum())
+            totals.computed += scored.computed
+            totals.plain += sum(sequences[row].inputs for row in rows)
 
     def _step(self, totals: Totals) -> None:
         self.stepping = True
@@ -227,6 +275,10 @@ class Updater:
 
 def _sequences(groups: Sequence[TokenGroup]) -> list[TokenSequence]:
     return [one for group in groups for one in group.sequences]
+
+
+def _inputs(sequences: Sequence[TokenSequence]) -> int:
+    return sum(one.inputs for one in sequences)
 
 
 def _padded(rows: Sequence[Sequence[float]], like_NT: Tensor) -> Tensor:

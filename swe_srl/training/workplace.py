@@ -6,17 +6,24 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from swe_srl.generation.decoding import device_of
 from swe_srl.generation.loading import encode_chat
 from swe_srl.generation.local import TransformersGenerator
 from swe_srl.progress import Progress
-from swe_srl.training.checkpoints import Checkpoints
+from swe_srl.training.checkpoints import Checkpoints, load_weights
 from swe_srl.training.journal import Journal
+from swe_srl.training.processes import ALONE, Processes
 from swe_srl.training.settings import TrainSettings
 from swe_srl.types import Message, Step, Task
+
+if TYPE_CHECKING:
+    from swe_srl.training.sharding import Sharded
 
 ENCODED = 4096  # contexts whose tokens are remembered
 
@@ -38,6 +45,8 @@ class Workplace:
     progress: Progress
     autocast: torch.dtype | None
     action_format: str = "bash"  # how a completion holds its command
+    processes: Processes = ALONE
+    sharded: Sharded | None = None  # how the model is shared out among them
     position: int = 0  # updates of the stages before
 
     def __post_init__(self) -> None:
@@ -47,8 +56,26 @@ class Workplace:
 
         self.encode = encode
 
+    def whole(self) -> AbstractContextManager[object]:
+        """Inside, every process can sample: where the model is shared out, each gathers all of it."""
+        return self.sharded.whole() if self.sharded else nullcontext()
+
+    def load(self, folder: Path) -> None:
+        """Put the weights of a model folder into the model (see `load_weights`)."""
+        if self.sharded:
+            self.sharded.load(folder)
+        else:
+            load_weights(self.model, folder)
+
+    def to_save(self) -> PreTrainedModel:
+        """The model, or where it is shared out a whole copy of it: every process must ask."""
+        return self.sharded.copy() if self.sharded else self.model
+
     def arithmetic(self) -> AbstractContextManager[object]:
         """The arithmetic of forward passes."""
-        if self.autocast is None:
-            return nullcontext()
-        return torch.autocast(self.model.device.type, dtype=self.autocast)
+        return arithmetic(self.model, self.autocast)
+
+
+def arithmetic(model: PreTrainedModel, dtype: torch.dtype | None) -> AbstractContextManager[object]:
+    """The arithmetic of forward passes; None is the parameters' own."""
+    return nullcontext() if dtype is None else torch.autocast(device_of(model).type, dtype=dtype)

@@ -1,0 +1,78 @@
+"""Token budgets that fit into a memory: what is counted, what is refused, that a resumed run keeps them."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny_models import make_model
+from training_data import train_settings
+
+from swe_srl.errors import ConfigError
+from swe_srl.generation.attention import use_grouped
+from swe_srl.training import TrainSettings
+from swe_srl.training.budget import CPU, MOST_UPDATE, _most, budgets_of, fit, fixed_bytes, kept_bytes
+
+
+def settings_for(memory: str, **extra: Any) -> TrainSettings:
+    return TrainSettings(memory=memory, **extra)
+
+
+@pytest.fixture(scope="module")
+def model() -> Any:
+    made = make_model(layers=4)
+    use_grouped(made)
+    return made
+
+
+def test_more_memory_is_more_tokens(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("swe_srl.training.budget._held", lambda: 0)
+    few, many = (fit(settings_for(memory), model, nullcontext) for memory in ("40MB", "80MB"))
+    assert 64 < few.update_tokens < many.update_tokens < MOST_UPDATE
+    assert few.generate_tokens < many.generate_tokens
+    taken = few.fixed_mb * 2**20 + few.update_tokens * (few.update_token_kb * 1024 + 16 * 400)
+    assert 0.8 * 40e6 < taken < 40e6
+
+
+def test_what_a_pass_keeps_is_measured(model: Any) -> None:
+    whole = kept_bytes(model, nullcontext, False)
+    assert whole > 4 * 4 * (2 * 32 + 48)  # layers, bytes, at least the inputs of attention and of the feed-forward part
+    assert kept_bytes(model, nullcontext, True) < whole / 2
+    half = kept_bytes(model, lambda: torch.autocast("cpu", dtype=torch.bfloat16), False)
+    assert half < whole
+
+
+def test_the_optimiser_and_a_reference_are_counted(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("swe_srl.training.budget._held", lambda: 0)
+    size = 4 * sum(one.numel() for one in model.parameters())
+    assert fixed_bytes(settings_for("1GB"), model, CPU, 1) == 4 * size
+    assert fixed_bytes(settings_for("1GB", kl=0.1), model, CPU, 1) == 5 * size
+    assert fixed_bytes(settings_for("1GB"), model, CPU, 4) == 2 * size  # its share of all, and the whole for sampling
+
+
+def test_a_model_that_does_not_fit_is_refused(model: Any) -> None:
+    with pytest.raises(ConfigError, match=r"memory: 2MB is too little: .* Give at least .* GiB, train adapters"):
+        fit(settings_for("2MB"), model, nullcontext)
+
+
+def test_logits_stop_to_grow_at_the_bound_of_a_block() -> None:
+    assert _most(1000.0, 10.0, 90.0, 10_000.0, 10**6) == 10
+    assert _most(1_000_000.0, 10.0, 90.0, 9_000.0, 10**6) == 99_100
+    assert _most(1e12, 10.0, 90.0, 9_000.0, 500) == 500 and _most(-5.0, 1.0, 1.0, 1.0, 9) == 0
+
+
+def test_a_resumed_run_keeps_its_budgets(model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("swe_srl.training.budget._held", lambda: 0)
+    first = budgets_of(tmp_path, settings_for("40MB"), model, nullcontext)
+    monkeypatch.setattr("swe_srl.training.budget._held", lambda: 30_000_000)
+    assert budgets_of(tmp_path, settings_for("40MB"), model, nullcontext) == first
+    assert fit(settings_for("40MB"), model, nullcontext).update_tokens < first.update_tokens
+
+
+@pytest.mark.parametrize("text", ["24", "much", "-1GB", "0GB", "1.2.3GB", "GB"])
+def test_an_amount_that_is_none_is_refused(text: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="memory: expected an amount such as 24GB"):
+        train_settings(tmp_path, memory=text)
