@@ -111,7 +111,8 @@ def _stages(work: Workplace, run: RunFolder, start: Path | str) -> None:
             trainer = StageTrainer(work, index, start)
             trainer.run()
             chosen = trainer.finish().update
-            end = {"stage": index, "updates": trainer.updates, "chosen_update": chosen, "best": trainer.best}
+            end = {"stage": index, "updates": trainer.update, "chosen_update": chosen, "best": trainer.best}
+            end["compute_tokens"] = trainer.compute
             ends.append(end | {"journals": dict(work.journal.lengths)})
             write_atomic(row_file, json.dumps(ends[-1]) + "\n")
             write_folder(result, lambda folder: save_result(folder, work.model, work.tokenizer, settings.lora.merge))

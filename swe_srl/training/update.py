@@ -50,7 +50,7 @@ class Totals:
     norms: list[float] = field(default_factory=list)
     rate: float = 0.0
     tokens: int = 0  # of completions
-    computed: int = 0  # tokens in the forward passes
+    computed: int = 0  # tokens in the forward passes, and in the backward ones
     plain: int = 0  # tokens that separate sequences would have taken
 
     def add(self, name: str, value: Tensor) -> None:
@@ -94,6 +94,7 @@ class Updater:
         self.reference, self.plain = reference, plain
         self.optimiser = Optimiser(model, stage, total)
         self.stepping = False  # while true, an interruption leaves the parameters half updated
+        self.scored = 0  # tokens that went through the model in `logprobs`
 
     def context(self) -> AbstractContextManager[object]:
         """The arithmetic of forward passes."""
@@ -145,6 +146,7 @@ class Updater:
         sequences = _sequences(groups)
         found: list[tuple[float, ...]] = [()] * len(sequences)
         for rows, scored in self._passes(sequences, self.stage.temperature):
+            self.scored += scored.computed
             for row, values in zip(rows, scored.logprob_NT.tolist(), strict=True):
                 found[row] = tuple(values[: len(sequences[row].losses)])
         each = iter(found)
