@@ -200,6 +200,8 @@ def arm_result(arm: Arm, values: Values, base: Values | None, tokens: float = 20
         turns_resolved=5.0,
         samples=40,
         lost=0,
+        by_kind={"boundary": (3, 20), "constant": (1, 60)},
+        skipped=0.25,
         records=(record(f"data/{arm.name}-0", 1_000_000, 18, 60.0),),
         settings={"stages": [{"method": "srl", "learning_rate": 0.0 if arm.name == "sft" else 1e-4}]} if arm.recipe else {},
         **extra,  # type: ignore[arg-type]
@@ -255,6 +257,8 @@ def test_the_page_has_the_command_every_setting_and_what_is_left_out(tmp_path: P
         "learning_rate: 0.0001",
         "1.00M / 0.00M",
         "torch 2",
+        "| 18 | 25% | 1.00M / 0.00M |",
+        "| constant | 1 of 60 | 1 of 60 | 1 of 60 |",
     ):
         assert words in page, words
     data = json.loads((tmp_path / "out" / "results.json").read_text())

@@ -26,6 +26,7 @@ COLUMNS = (
     "turns",
     "turns to resolution",
     "updates",
+    "groups skipped",
     "forward / backward tokens",
     "minutes",
 )
@@ -47,6 +48,7 @@ def results_markdown(results: Results, figures: Sequence[str] = ()) -> str:
             continue
         parts += [_table(COLUMNS, [row_cells(row) for row in rows])]
         parts += [f"- {row.arm.title}: {row.arm.note}" for row in rows if row.arm.note]
+        parts += _by_kind(rows)
         parts += ["What it shows:", "\n".join(f"- {one}" for one in conclusions(results, table))]
     for name in figures:
         parts.append(f"![{name}]({name})")
@@ -98,9 +100,21 @@ def row_cells(row: ArmResult) -> list[str]:
         f"{row.turns:.1f}",
         "none resolved" if row.turns_resolved is None else f"{row.turns_resolved:.1f}",
         "; ".join(_updates(record.updates, record.chosen) for record in row.records) if trained else "",
+        "" if row.skipped is None else f"{row.skipped:.0%}",
         f"{_millions(row.forward)} / {_millions(row.backward)}" if trained else "",
         f"{row.minutes:.1f}" if trained else "",
     ]
+
+
+def _by_kind(rows: Sequence[ArmResult]) -> list[str]:
+    """The share resolved by kind of task, the kinds with most samples first; nothing when the tasks' rows have no kinds."""
+    kinds = sorted(rows[0].by_kind, key=lambda kind: (-rows[0].by_kind[kind][1], kind))
+    lines = [[kind, *(_share(*row.by_kind.get(kind, (0, 0))) for row in rows)] for kind in kinds]
+    return ["Resolved by kind of task:", _table(["kind", *(row.arm.title for row in rows)], lines)] if lines else []
+
+
+def _share(resolved: int, graded: int) -> str:
+    return f"{resolved} of {graded}"
 
 
 def _updates(updates: Sequence[int], chosen: Sequence[int]) -> str:

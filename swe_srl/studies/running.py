@@ -17,8 +17,9 @@ from swe_srl.runs import RunFolder
 from swe_srl.settings import as_mapping
 from swe_srl.studies.definition import Study, load_study
 from swe_srl.studies.planning import MARGIN, RESERVE, Choice, Costs, choose_share, matched, needs
+from swe_srl.studies.reading import read_results
 from swe_srl.studies.records import Record, Records, Stopwatch, read_records, spent_before
-from swe_srl.studies.results import Results, read_results
+from swe_srl.studies.results import Results
 from swe_srl.studies.settings import COMPUTE, DATA, FREE, ReproduceSettings
 from swe_srl.studies.units import Runs, Unit
 from swe_srl.studies.writing import write_results
