@@ -1,4 +1,4 @@
-"""Finds environment, agent, recipe, study and docker definitions by name: at a path, in the checkout, or packaged in the wheel."""
+"""Finds environment, agent, recipe, study and docker definitions by name: at a path, in the checkout, or in the wheel."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ arms:
   - {name: base, title: the base}
   - {name: srl, title: SRL, recipe: quickstart, seconds: 10, tokens: 1000}
   - {name: sft, title: SFT, recipe: quickstart-sft, settings: [learning_rate=1e-4], seconds: 2, tokens: 100}
-  - {name: on, title: SFT → RLVR, recipe: quickstart-rlvr, after: sft, seconds: 50, tokens: 5000}
+  - {name: then, title: SFT → RLVR, recipe: quickstart-rlvr, after: sft, seconds: 50, tokens: 5000}
 """
 
 
@@ -53,7 +53,9 @@ def test_the_packaged_study_has_the_papers_rows_and_both_controls() -> None:
     runs = Runs(ReproduceSettings(study="quickstart"), load_study("quickstart"))
     trainings = {name: runs.training(Unit(DATA, arm, 0)) for name, arm in found.items() if arm.recipe}
     assert trainings["lr0"].stages[0].learning_rate == 0 and trainings["shuffled"].stages[0].shuffle_targets
-    assert trainings["holistic"].stages[0].srl_target == "rest" and not trainings["no-dynamic"].stages[0].dynamic_sampling
+    assert (
+        trainings["holistic"].stages[0].srl_target == "rest" and not trainings["no-dynamic"].stages[0].dynamic_sampling
+    )
     assert [stage.method for stage in trainings["srl-rlvr"].stages] == ["rlvr"]
     assert trainings["srl-rlvr"].model.endswith("runs/data/srl-0/train/model")
     assert {one.evaluation_split for one in trainings.values()} == {"quickstart-test"}
@@ -85,9 +87,13 @@ def test_a_study_that_cannot_be_used_is_refused(change: tuple[str, str], message
 
 
 def test_arms_bring_those_that_they_need(tmp_path: Path) -> None:
-    runs = runs_of(tmp_path, arms=("on",), seeds=1)
-    assert [arm.name for arm in runs.arms] == ["base", "sft", "on"]
-    assert [unit.name for unit in runs.units()] == ["data/base-0", "data/sft-0", "data/on-0"]  # no main arm: no second table
+    runs = runs_of(tmp_path, arms=("then",), seeds=1)
+    assert [arm.name for arm in runs.arms] == ["base", "sft", "then"]
+    assert [unit.name for unit in runs.units()] == [
+        "data/base-0",
+        "data/sft-0",
+        "data/then-0",
+    ]  # no main arm: no second table
 
 
 def test_the_first_arms_get_two_seeds_before_the_others(tmp_path: Path) -> None:
@@ -95,7 +101,7 @@ def test_the_first_arms_get_two_seeds_before_the_others(tmp_path: Path) -> None:
     runs = dataclasses.replace(runs, study=dataclasses.replace(runs.study, core=2))
     names = [unit.name for unit in runs.units()]
     assert names[:5] == ["data/base-0", "data/srl-0", "data/base-1", "data/srl-1", "data/sft-0"]
-    assert names.index("compute/on-1") < names.index("data/base-2") and "compute/srl-0" not in names
+    assert names.index("compute/then-1") < names.index("data/base-2") and "compute/srl-0" not in names
     assert len(names) == len(set(names)) == 3 * 4 + 3 * 2
 
 
@@ -107,7 +113,7 @@ def test_estimates_are_the_studys_own_until_something_is_measured(tmp_path: Path
     runs = runs_of(tmp_path, seeds=1, updates=10)
     units = {unit.name: unit for unit in runs.units()}
     before = Costs(runs, [], tasks=5)
-    assert before.of(units["data/srl-0"]).tokens == 10_000 and before.of(units["data/on-0"]).tokens == 50_000
+    assert before.of(units["data/srl-0"]).tokens == 10_000 and before.of(units["data/then-0"]).tokens == 50_000
     assert before.of(units["data/srl-0"]).seconds > 100
     measured = [record("data/base-0", 0, 0, 0.0, episodes=5), record("data/srl-0", 20_000, 10, 400.0, episodes=5)]
     after = Costs(runs, measured, tasks=5)
@@ -128,7 +134,7 @@ def test_a_budget_leaves_out_what_does_not_fit_and_what_needs_it(tmp_path: Path)
     needed = sum(MARGIN * named[name].seconds for name in ("data/base-0", "data/srl-0", "data/sft-0"))
     choice = costs.choose(needed + RESERVE + 1)
     assert [unit.name for unit, _ in choice.taken] == ["data/base-0", "data/srl-0", "data/sft-0"]
-    assert [unit.name for unit, _ in choice.left] == ["data/on-0", "compute/sft-0", "compute/on-0"]
+    assert [unit.name for unit, _ in choice.left] == ["data/then-0", "compute/sft-0", "compute/then-0"]
     assert MARGIN * choice.total.seconds + RESERVE <= needed + RESERVE + 1
     assert not costs.choose(10).taken
 
@@ -180,8 +186,8 @@ def test_seeds_that_differ_widen_the_interval() -> None:
 
 
 def arm_result(arm: Arm, values: Values, base: Values | None, tokens: float = 20.0, **extra: object) -> ArmResult:
-    lengths = {seed: {task: tokens for task in tasks} for seed, tasks in values.items()}
-    flat = {seed: {task: 20.0 for task in tasks} for seed, tasks in values.items()}
+    lengths = {seed: dict.fromkeys(tasks, tokens) for seed, tasks in values.items()}
+    flat = {seed: dict.fromkeys(tasks, 20.0) for seed, tasks in values.items()}
     return ArmResult(
         arm=arm,
         seeds=tuple(values),
@@ -203,7 +209,9 @@ def arm_result(arm: Arm, values: Values, base: Values | None, tokens: float = 20
         by_kind={"boundary": (3, 20), "constant": (1, 60)},
         skipped=0.25,
         records=(record(f"data/{arm.name}-0", 1_000_000, 18, 60.0),),
-        settings={"stages": [{"method": "srl", "learning_rate": 0.0 if arm.name == "sft" else 1e-4}]} if arm.recipe else {},
+        settings={"stages": [{"method": "srl", "learning_rate": 0.0 if arm.name == "sft" else 1e-4}]}
+        if arm.recipe
+        else {},
         **extra,  # type: ignore[arg-type]
     )
 
@@ -242,7 +250,10 @@ def test_what_the_figures_do_not_support_is_not_said(tmp_path: Path) -> None:
 
 def test_the_length_of_answers_is_told_either_way(tmp_path: Path) -> None:
     shares = {"base": 0.1, "srl": 0.6, "sft": 0.1}
-    assert any("no difference is shown" in one and "tokens a turn" in one for one in conclusions(results_of(tmp_path, shares), DATA))
+    assert any(
+        "no difference is shown" in one and "tokens a turn" in one
+        for one in conclusions(results_of(tmp_path, shares), DATA)
+    )
     longer = conclusions(results_of(tmp_path, shares, tokens=60.0), DATA)
     assert any(one.startswith("Answers of SRL are longer than the base model's: +40.0 tokens") for one in longer)
 
@@ -253,7 +264,7 @@ def test_the_page_has_the_command_every_setting_and_what_is_left_out(tmp_path: P
     for words in (
         "swe-srl reproduce mine.yaml",
         "| SRL | 2 | 60.0% (",
-        "`data/srl-2`: it would take about 9.0 minutes",
+        "`data/srl`, seed 2: it would take about 9.0 minutes",
         "learning_rate: 0.0001",
         "1.00M / 0.00M",
         "torch 2",
@@ -283,7 +294,9 @@ def test_figures_are_drawn_as_svg_and_png(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "figures" / "resolved-data.svg").read_bytes() == first
 
 
-def test_without_matplotlib_that_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_matplotlib_that_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr("swe_srl.studies.figures.find_spec", lambda name: None)
     notes: list[str] = []
 

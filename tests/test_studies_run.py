@@ -22,7 +22,7 @@ RECIPE = """
 evaluation_split: quickstart
 agent: quickstart
 stages:
-  - {method: %s, updates: 2, batch_steps: 2, group_size: 2, max_new_tokens: 48, validation_steps: 2, learning_rate: 1e-4, epsilon: 0.0}
+  - {method: %s, updates: 2, batch_steps: 2, group_size: 2, max_new_tokens: 48, validation_steps: 2, epsilon: 0.0}
 """
 STUDY = """
 samples: 1
@@ -78,7 +78,7 @@ def test_a_killed_study_goes_on_and_ends_with_both_tables(folder: Path) -> None:
     assert second.returncode == 0, err
     assert sessions.read_bytes() == finished  # the base was not looked at again
     assert "Matched data" in shown and "Matched compute" in shown
-    assert "left out: data/late-0: it would take about" in shown
+    assert "left out: `data/late`, seed 0: it would take about" in shown
 
     results: dict[str, Any] = json.loads((out / "results.json").read_text())
     data = {row["arm"]["name"]: row for row in results["tables"]["data"]}
@@ -100,7 +100,20 @@ def test_a_killed_study_goes_on_and_ends_with_both_tables(folder: Path) -> None:
 
 
 def test_the_packaged_study_made_small(tmp_path: Path) -> None:
-    small = ["--updates", "1", "--limit", "2", "--seeds", "1", "--samples", "1", "--arms", "base,sft", "--tables", "data"]
+    small = [
+        "--updates",
+        "1",
+        "--limit",
+        "2",
+        "--seeds",
+        "1",
+        "--samples",
+        "1",
+        "--arms",
+        "base,sft",
+        "--tables",
+        "data",
+    ]
     program = start(tmp_path, "reproduce", "quickstart", *small)
     shown, err = program.communicate(timeout=500)
     assert program.returncode == 0, err

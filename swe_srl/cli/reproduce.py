@@ -22,8 +22,8 @@ def run(settings: ReproduceSettings, console: Console) -> int:
     for table, rows in results.tables.items():
         shown = [row_cells(row)[:10] for row in rows]
         console.table(COLUMNS[:10], shown, title=TITLES[table])
-    for name, reason in results.left.items():
-        console.say(f"left out: {name}: {reason}")
+    for line in results.left_lines():
+        console.say(f"left out: {line}")
     console.say(summary(results))
     console.say(f"{results.spent / 60:.1f} minutes in all; results: {settings.folder}/results.md")
     return 1 if results.failed or not any(results.tables.values()) else 0
@@ -45,8 +45,11 @@ def plan(settings: ReproduceSettings, console: Console) -> None:
     console.table(("run", "arm", ">about", ">tokens"), rows)
     if runs.share < 1:
         console.say(f"stages would have {runs.share:g} of the recipes' updates, so that the first arms fit the budget")
-    for unit, cost in choice.left:
-        console.say(f"left out: {unit.name} (about {_cost(cost.seconds)})")
+    left: dict[str, list[str]] = {}
+    for unit, _ in choice.left:
+        left.setdefault(f"{unit.arm.title}, matched {unit.table}", []).append(str(unit.seed))
+    for name, seeds in left.items():
+        console.say(f"does not fit the budget: {name}: seed{'s' if len(seeds) > 1 else ''} {', '.join(seeds)}")
     total = choice.total
     console.say(
         f"{len(choice.taken)} runs, {found.finished} of them finished; what is left takes about {duration(total.seconds)} and "

@@ -76,7 +76,9 @@ def _caveats(results: Results, rows: Sequence[ArmResult]) -> list[str]:
     if lost:
         said.append(f"{lost} samples were lost to infrastructure failures and count for nothing.")
     if len(rows) > 2:
-        said.append("No correction is made for the number of comparisons: of 20 true zeros, one interval misses 0 by chance.")
+        said.append(
+            "No correction is made for the number of comparisons: of 20 true zeros, one interval misses 0 by chance."
+        )
     return said
 
 

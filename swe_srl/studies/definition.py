@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from swe_srl.definitions import load_definition
 from swe_srl.errors import ConfigError, suggest
@@ -91,7 +92,8 @@ def load_study(name: str) -> Study:
     Raises:
         ConfigError: no such study, an unknown key, or a value that does not fit; or arms with other models or data.
     """
-    study = from_mapping(Study, load_definition("studies", name), f"studies/{name}")
+    where = name if "/" in name or name.endswith((".yaml", ".yml")) else f"studies/{name}.yaml"
+    study = from_mapping(Study, load_definition("studies", name), where)
     seen: dict[str, object] = {"model": study.model}
     for arm in study.arms:
         if not arm.recipe:
@@ -101,13 +103,12 @@ def load_study(name: str) -> Study:
             value = getattr(settings, key)
             if seen.setdefault(key, value) != value:
                 raise ConfigError(
-                    f"studies/{name}: arm {arm.name} has {key} {value}, others have {seen[key]}: arms are to be compared"
+                    f"{where}: arm {arm.name} has {key} {value}, others have {seen[key]}: arms are to be compared"
                 )
     return study
 
 
-def recipe_of(arm: Arm, **replaced: object) -> TrainSettings:
-    """The training settings of an arm with a recipe; `replaced` are dotted settings that go before the arm's own."""
-    own = dict(text.split("=", 1) for text in arm.settings)
-    return load_recipe(arm.recipe, **{**own, **replaced})
-
+@lru_cache(maxsize=256)
+def recipe_of(arm: Arm) -> TrainSettings:
+    """The training settings of an arm with a recipe."""
+    return load_recipe(arm.recipe, **dict(text.split("=", 1) for text in arm.settings))

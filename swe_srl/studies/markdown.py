@@ -53,7 +53,7 @@ def results_markdown(results: Results, figures: Sequence[str] = ()) -> str:
     for name in figures:
         parts.append(f"![{name}]({name})")
     if results.left:
-        parts += ["## Left out", "\n".join(f"- `{name}`: {' '.join(why.split())}" for name, why in results.left.items())]
+        parts += ["## Left out", "\n".join(f"- {line}" for line in results.left_lines())]
     parts += ["## Settings", _settings(results), "## Machine", _machine(results)]
     if runs.share < 1:
         parts.insert(2, f"The budget was short: stages have {runs.share:g} of the recipes' updates.")
@@ -92,7 +92,9 @@ def row_cells(row: ArmResult) -> list[str]:
         row.arm.title,
         str(len(row.seeds)),
         _percent(row.rate),
-        "" if row.change is None else f"{100 * row.change.value:+.1f} ({100 * row.change.low:+.1f} to {100 * row.change.high:+.1f})",
+        ""
+        if row.change is None
+        else f"{100 * row.change.value:+.1f} ({100 * row.change.low:+.1f} to {100 * row.change.high:+.1f})",
         f"{row.hardened_rate.value:.1%}",
         "unknown" if row.similarity is None else f"{row.similarity:.3f}",
         f"{row.format_errors:.1%}",
@@ -134,7 +136,9 @@ def _settings(results: Results) -> str:
             if row.arm.recipe and not (table == COMPUTE and row.records[0].same_as):
                 own = {key: value for key, value in row.settings.items() if key != "output"}
                 text = yaml.safe_dump(own, sort_keys=False, allow_unicode=True, width=110).rstrip()
-                parts.append(f"{row.arm.title}, {TITLES[table].lower()} (recipe `{row.arm.recipe}`):\n\n```yaml\n{text}\n```")
+                parts.append(
+                    f"{row.arm.title}, {TITLES[table].lower()} (recipe `{row.arm.recipe}`):\n\n```yaml\n{text}\n```"
+                )
     settings = results.runs.settings
     parts.append(
         f"Evaluations: `swe-srl eval --split {results.runs.study.split} --samples {results.runs.samples}"
@@ -147,7 +151,9 @@ def _machine(results: Results) -> str:
     machine = results.machine
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     git = machine.get("git") or {}
-    commit = f", commit `{git['commit'][:12]}`{' with changes' if git.get('dirty') else ''}" if git.get("commit") else ""
+    commit = (
+        f", commit `{git['commit'][:12]}`{' with changes' if git.get('dirty') else ''}" if git.get("commit") else ""
+    )
     return f"{machine['platform']}, {machine['cpus']} CPU cores, Python {machine['python']}, {versions}{commit}."
 
 

@@ -66,7 +66,9 @@ class Costs:
         """What a run will take; nothing when it is finished, or when another one will stand in for it."""
         if unit.name in self.finished or (unit.table == COMPUTE and self._stands_in(unit)):
             return Cost()
-        return self._stages(unit.arm, unit.table, unit.seed) + Cost(START + self.tasks * self.runs.samples * self.episode_seconds)
+        return self._stages(unit.arm, unit.table, unit.seed) + Cost(
+            START + self.tasks * self.runs.samples * self.episode_seconds
+        )
 
     @property
     def episode_seconds(self) -> float:

@@ -115,6 +115,18 @@ class Results:
         """Runs that failed: the next start tries them again."""
         return [record.name for record in self.records if record.status == "failed"]
 
+    def left_lines(self) -> list[str]:
+        """What is missing, a line for every arm of a table: its seeds, and the reason of the first."""
+        seeds: dict[str, list[str]] = {}
+        for name in self.left:
+            arm, _, seed = name.rpartition("-")
+            seeds.setdefault(arm, []).append(seed)
+        return [
+            f"`{arm}`, seed{'s' if len(found) > 1 else ''} {', '.join(found)}: "
+            + " ".join(self.left[f"{arm}-{found[0]}"].split())
+            for arm, found in seeds.items()
+        ]
+
     @property
     def tasks(self) -> int:
         """Held-out tasks that were graded."""
@@ -150,4 +162,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
     return None if isinstance(value, float) and math.isnan(value) else value
-

@@ -60,15 +60,12 @@ def plan_of(settings: ReproduceSettings) -> Plan:
     study = load_study(settings.study)
     resumes = RunFolder.check(settings.folder, "reproduce", *_identity(settings, study))
     runs = Runs(settings, study)
-    tasks = 0
-    for arm in runs.arms:
-        unit = Unit(DATA, arm, runs.seeds[0])
-        if not arm.recipe:
-            selection, _, _ = check_run(runs.evaluation(unit))
-            tasks = len(selection.tasks)
-            continue
-        training = runs.training(unit)
+    selection, _, _ = check_run(runs.evaluation(Unit(DATA, study.arm(study.base), runs.seeds[0])))
+    tasks = len(selection.tasks)
+    trainings = [runs.training(Unit(DATA, arm, runs.seeds[0])) for arm in runs.arms if arm.recipe]
+    for training in [one for one in trainings if one.needs_steps][:1]:  # all arms have the same data
         load_steps(training)
+    for training in [one for one in trainings if one.needs_tasks][:1]:
         load_task_data(training)
     records, spent = read_records(settings.folder), spent_before(settings.folder / CLOCK)
     budget = settings.budget_seconds

@@ -33,10 +33,12 @@ def mean_of(values: Values, bounds: tuple[float, float] = (0.0, 1.0)) -> Estimat
     matrix = np.array([[values[seed][task] for task in tasks] for seed in sorted(values)])
     if matrix.max() - matrix.min() < 1e-9:
         return unvaried(float(matrix[0, 0]), len(tasks), bounds)
-    stream = np.random.default_rng(0)
-    seeds = stream.integers(0, matrix.shape[0], (DRAWS, matrix.shape[0]))
-    drawn = stream.integers(0, matrix.shape[1], (DRAWS, matrix.shape[1]))
-    means = np.array([matrix[rows].mean(0)[columns].mean() for rows, columns in zip(seeds, drawn, strict=True)])
+    stream, (rows, columns) = np.random.default_rng(0), matrix.shape
+    seeds = stream.multinomial(
+        rows, np.full(rows, 1 / rows), DRAWS
+    )  # how often each draw takes each seed, and each task
+    drawn = stream.multinomial(columns, np.full(columns, 1 / columns), DRAWS)
+    means = ((seeds @ matrix) * drawn).sum(1) / (rows * columns)
     low, high = np.quantile(means, [0.025, 0.975])
     return Estimate(float(matrix.mean()), float(low), float(high))
 

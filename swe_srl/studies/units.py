@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from swe_srl.studies.definition import Arm, Study, recipe_of
 from swe_srl.studies.settings import COMPUTE, DATA, ReproduceSettings
@@ -125,7 +125,7 @@ class Runs:
             stages = [dataclasses.replace(stage, updates=MANY, compute_tokens=each) for stage in stages]
         elif arm.after:
             model = str(self.folder(Unit(DATA, self.study.arm(arm.after), unit.seed)) / "train" / "model")
-        done = {name: None for name in OVERRIDES}  # they are in the stages already
+        done: dict[str, Any] = dict.fromkeys(OVERRIDES)  # they are in the stages already
         return dataclasses.replace(
             settings,
             **done,

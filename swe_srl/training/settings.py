@@ -47,7 +47,8 @@ class StageSettings:
     )
     updates: int = setting(0, "Updates of this stage; 0 counts by epochs.")
     compute_tokens: int = setting(
-        0, "End the stage with the update that brings its forward and (twice) backward tokens to this; 0: by updates alone."
+        0,
+        "End the stage with the update that brings its forward and (twice) backward tokens to this; 0: by updates alone.",
     )
     epochs: int = setting(
         1,
@@ -139,7 +140,9 @@ class StageSettings:
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 0 and below 1, not {getattr(self, name)}")
         if self.compute_tokens and (self.schedule != "constant" or self.warmup):
-            raise ConfigError("compute_tokens needs a constant learning rate without warmup: the stage's end is not known")
+            raise ConfigError(
+                "compute_tokens needs a constant learning rate without warmup: the stage's end is not known"
+            )
         if self.minibatches > self.batch_steps:
             raise ConfigError(f"minibatches ({self.minibatches}) must not exceed batch_steps ({self.batch_steps})")
 
