@@ -15,7 +15,7 @@ import pytest
 
 from swe_srl.files import read_jsonl
 
-pytestmark = [pytest.mark.sandbox, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.sandbox, pytest.mark.slow, pytest.mark.timeout(900)]
 
 PROGRAM = "import sys; from swe_srl.cli import main; sys.exit(main(sys.argv[1:]))"
 RECIPE = """
@@ -26,13 +26,14 @@ stages:
 """
 STUDY = """
 samples: 1
+core: 3
 arms:
   - {name: base, title: the base}
   - {name: srl, title: SRL, recipe: srl.yaml, seconds: 1, tokens: 4000}
   - {name: sft, title: SFT, recipe: sft.yaml, seconds: 1, tokens: 1500}
   - {name: late, title: too long for any budget, recipe: srl.yaml, seconds: 100000, tokens: 4000}
 """
-STUDY_ARGUMENTS = ["reproduce", "mine.yaml", "--limit", "1", "--seeds", "1", "--output", "out", "--budget", "30m"]
+STUDY_ARGUMENTS = ["reproduce", "mine.yaml", "--limit", "1", "--seeds", "1", "--output", "out", "--budget", "24h"]
 
 
 def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
@@ -48,7 +49,7 @@ def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
 
 def kill_once_there(program: subprocess.Popen[str], file: Path) -> None:
     """End the program as a lack of power does when it has written a file."""
-    for _ in range(3000):
+    for _ in range(12000):
         if file.exists():
             break
         assert program.poll() is None, program.communicate()
@@ -74,7 +75,7 @@ def test_a_killed_study_goes_on_and_ends_with_both_tables(folder: Path) -> None:
     assert [row["name"] for row in read_jsonl(out / "units.jsonl")] == ["data/base-0"]
 
     second = start(folder, *STUDY_ARGUMENTS)
-    shown, err = second.communicate(timeout=500)
+    shown, err = second.communicate(timeout=800)
     assert second.returncode == 0, err
     assert sessions.read_bytes() == finished  # the base was not looked at again
     assert "Matched data" in shown and "Matched compute" in shown
@@ -94,7 +95,7 @@ def test_a_killed_study_goes_on_and_ends_with_both_tables(folder: Path) -> None:
 
     before = (out / "units.jsonl").read_bytes()
     third = start(folder, *STUDY_ARGUMENTS)
-    _, err = third.communicate(timeout=500)
+    _, err = third.communicate(timeout=800)
     assert third.returncode == 0, err
     assert (out / "units.jsonl").read_bytes() == before  # nothing is left to do
 
@@ -115,7 +116,7 @@ def test_the_packaged_study_made_small(tmp_path: Path) -> None:
         "data",
     ]
     program = start(tmp_path, "reproduce", "quickstart", *small)
-    shown, err = program.communicate(timeout=500)
+    shown, err = program.communicate(timeout=800)
     assert program.returncode == 0, err
     rows = json.loads((tmp_path / "runs/reproduce/quickstart/results.json").read_text())["tables"]["data"]
     assert [row["arm"]["name"] for row in rows] == ["base", "sft"] and rows[1]["records"][0]["updates"] == [1]

@@ -63,9 +63,10 @@ def results_markdown(results: Results, figures: Sequence[str] = ()) -> str:
 def _opening(results: Results) -> str:
     runs = results.runs
     return (
-        f"Base model `{runs.study.model}`, {results.tasks} held-out tasks of `{runs.study.split}`, {runs.samples} samples of "
-        f"each task for every seed, seeds {', '.join(map(str, runs.seeds))}. Intervals are by bootstrap over seeds and tasks; "
-        f"differences are paired by seed and task. It took {results.spent / 3600:.1f} hours.\n\n"
+        f"Base model `{runs.study.model}`, {results.tasks} held-out tasks of `{runs.study.split}`, {runs.samples} "
+        f"episode{'s' if runs.samples > 1 else ''} of each with every seed ({', '.join(map(str, runs.seeds))}). Intervals are "
+        "by bootstrap over seeds and tasks; differences are paired by seed and task. It took "
+        f"{results.spent / 3600:.1f} hours.\n\n"
         f"```text\n{results.command}\n```"
     )
 
@@ -73,9 +74,11 @@ def _opening(results: Results) -> str:
 def _explained(table: str, results: Results) -> str:
     main = results.runs.study.arm(results.runs.study.main).title
     if table == DATA:
+        updates = results.runs.settings.updates
+        length = "its recipe's updates" if updates is None else f"stages of {updates} updates"
         return (
-            "Every arm has the same trajectories and tasks, and its recipe's updates. Tokens of an arm that goes on from "
-            "another one include those of that one."
+            f"Every arm has the same trajectories and tasks, and {length}. Tokens of an arm that goes on from another one "
+            "include those of that one."
         )
     return (
         f"Every arm stops with the update that brings its compute to that of {main} with the same seed on matched data: "
