@@ -140,9 +140,7 @@ class StageSettings:
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 0 and below 1, not {getattr(self, name)}")
         if self.compute_tokens and (self.schedule != "constant" or self.warmup):
-            raise ConfigError(
-                "compute_tokens needs a constant learning rate without warmup: the stage's end is not known"
-            )
+            raise ConfigError("compute_tokens needs a constant learning rate: where the stage ends is not known before")
         if self.minibatches > self.batch_steps:
             raise ConfigError(f"minibatches ({self.minibatches}) must not exceed batch_steps ({self.batch_steps})")
 
