@@ -47,8 +47,7 @@ class StageSettings:
     )
     updates: int = setting(0, "Updates of this stage; 0 counts by epochs.")
     compute_tokens: int = setting(
-        0,
-        "End the stage with the update that brings its forward and (twice) backward tokens to this; 0: by updates alone.",
+        0, "End the stage when its forward and twice its backward tokens reach this; 0: never."
     )
     epochs: int = setting(
         1,
