@@ -266,9 +266,9 @@ def test_the_page_has_the_command_every_setting_and_what_is_left_out(tmp_path: P
         "| SRL | 2 | 60.0% (",
         "`data/srl`, seed 2: it would take about 9.0 minutes",
         "learning_rate: 0.0001",
-        "1.00M / 0.00M",
+        "1.00M / 0.0k",
         "torch 2",
-        "| 18 | 25% | 1.00M / 0.00M |",
+        "| 18 | 25% | 1.00M / 0.0k |",
         "| constant | 1 of 60 | 1 of 60 | 1 of 60 |",
     ):
         assert words in page, words

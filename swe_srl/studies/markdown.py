@@ -106,7 +106,7 @@ def row_cells(row: ArmResult) -> list[str]:
         "none resolved" if row.turns_resolved is None else f"{row.turns_resolved:.1f}",
         "; ".join(_updates(record.updates, record.chosen) for record in row.records) if trained else "",
         "" if row.skipped is None else f"{row.skipped:.0%}",
-        f"{_millions(row.forward)} / {_millions(row.backward)}" if trained else "",
+        f"{tokens_text(row.forward)} / {tokens_text(row.backward)}" if trained else "",
         f"{row.minutes:.1f}" if trained else "",
     ]
 
@@ -166,8 +166,13 @@ def _percent(estimate: Estimate) -> str:
     return f"{estimate.value:.1%} ({100 * estimate.low:.1f} to {100 * estimate.high:.1f})"
 
 
-def _millions(tokens: float) -> str:
-    return f"{tokens / 1e6:.2f}M"
+def tokens_text(tokens: float) -> str:
+    """For people.
+
+    >>> tokens_text(1_234_567), tokens_text(4816)
+    ('1.23M', '4.8k')
+    """
+    return f"{tokens / 1e6:.2f}M" if tokens >= 1e5 else f"{tokens / 1e3:.1f}k"
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

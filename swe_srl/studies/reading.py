@@ -23,8 +23,6 @@ from swe_srl.studies.units import Runs
 from swe_srl.training.settings import TrainSettings
 from swe_srl.types import FormatError, Task, Trajectory
 
-UNBOUNDED = 10_000.0  # tokens a turn may have, for the interval of tokens that never vary
-
 
 def read_results(runs: Runs, records: Records, left: Mapping[str, str], command: str, spent: float) -> Results:
     """Read the finished runs of a study.
@@ -50,10 +48,12 @@ def read_results(runs: Runs, records: Records, left: Mapping[str, str], command:
 
 
 def _against(base: ArmResult, row: ArmResult) -> ArmResult:
+    lengths = [tokens for one in (base, row) for tasks in one.turn_tokens.values() for tokens in tasks.values()]
+    longest = max(lengths, default=0.0)
     return dataclasses.replace(
         row,
         change=difference(base.resolved, row.resolved),
-        longer=difference(base.turn_tokens, row.turn_tokens, (-UNBOUNDED, UNBOUNDED)),
+        longer=difference(base.turn_tokens, row.turn_tokens, (-longest, longest)),
     )
 
 
