@@ -1,4 +1,4 @@
-"""Finds environment, agent, recipe and docker definitions by name: at a path, in the checkout, or packaged in the wheel."""
+"""Finds environment, agent, recipe, study and docker definitions by name: at a path, in the checkout, or in the wheel."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import yaml
 from swe_srl.errors import ConfigError, DefinitionNotFoundError, suggest
 from swe_srl.types import Task
 
-SINGULAR = {"envs": "environment", "agents": "agent", "recipes": "recipe", "docker": "docker"}
+SINGULAR = {"envs": "environment", "agents": "agent", "recipes": "recipe", "studies": "study", "docker": "docker"}
 KINDS = tuple(SINGULAR)
 PACKAGED = "_definitions"  # where the wheel puts the top-level folders (see pyproject.toml, force-include)
 

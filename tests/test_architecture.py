@@ -42,7 +42,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"envs"}),
     frozenset({"agents"}),
     frozenset({"training", "evaluation"}),
-    frozenset({"viewer"}),
+    frozenset({"viewer", "studies"}),
     frozenset({"cli"}),
     frozenset({"__main__"}),
 )
@@ -115,8 +115,8 @@ def test_torch_is_used_by_training_and_generation_alone() -> None:
 
 LIGHT = (
     "swe_srl", "swe_srl.agents", "swe_srl.cli", "swe_srl.envs", "swe_srl.evaluation", "swe_srl.generation",
-    "swe_srl.grading", "swe_srl.rewards", "swe_srl.sandboxes", "swe_srl.tasks", "swe_srl.testing", "swe_srl.training",
-    "swe_srl.trajectories", "swe_srl.viewer",
+    "swe_srl.grading", "swe_srl.rewards", "swe_srl.sandboxes", "swe_srl.studies", "swe_srl.tasks", "swe_srl.testing",
+    "swe_srl.training", "swe_srl.trajectories", "swe_srl.viewer",
 )  # fmt: skip
 
 
@@ -150,7 +150,7 @@ def test_files_can_be_read_in_one_sitting() -> None:
     assert not {name: lines for name, lines in long.items() if lines > LONGEST_FILE}
 
 
-@pytest.mark.parametrize("folder", ["envs", "agents", "recipes", "docker"])
+@pytest.mark.parametrize("folder", ["envs", "agents", "recipes", "studies", "docker"])
 def test_definition_folders_hold_no_python(folder: str) -> None:
     files = [path for path in (ROOT / folder).rglob("*") if path.is_file()]
     assert files and not [path for path in files if path.suffix == ".py"]

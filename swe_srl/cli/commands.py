@@ -201,6 +201,14 @@ COMMANDS = (
         positionals=("path",),
     ),
     Command(
+        "reproduce",
+        "train and evaluate the arms of a study (SRL, its baselines, ablations and controls), and write the tables",
+        "swe_srl.studies.settings:ReproduceSettings",
+        "swe_srl.cli.reproduce:run",
+        plan="swe_srl.cli.reproduce:plan",
+        positionals=("study",),
+    ),
+    Command(
         "doctor",
         "what this machine can do, and how to get what is missing",
         "swe_srl.cli.doctor:DoctorSettings",

@@ -59,6 +59,8 @@ def plan(settings: TrainSettings, console: Console) -> None:
 def stage_summary(stage: StageSettings) -> str:
     """One line about a stage."""
     length = f"{stage.updates} updates" if stage.updates else f"{stage.epochs} epochs"
+    if stage.compute_tokens:
+        length = f"at most {length}, until {stage.compute_tokens:,} tokens of compute,"
     unit, samples = ("tasks", "episodes") if stage.method == "rlvr" else ("steps", "completions")
     group = f", {stage.group_size} {samples} each" if stage.method != "sft" else ""
     return f"{stage.method}, {length} of {stage.batch_steps} {unit}{group}, learning rate {stage.learning_rate:g}"

@@ -170,6 +170,36 @@ def shuffle_targets(steps: Sequence[Step], seed: int) -> list[Step]:
     ]
 
 
+def stage_steps(steps: Sequence[Step], settings: TrainSettings, index: int) -> list[Step]:
+    """The steps as a stage trains on them: with the targets that its settings ask for."""
+    stage, found = settings.stages[index], list(steps)
+    if stage.method == "srl" and stage.srl_target == "rest":
+        found = rest_targets(found, AgentDefinition.load(settings.agent_name).submit)
+    return shuffle_targets(found, derive_seed(settings.seed, "stage", index)) if stage.shuffle_targets else found
+
+
+def rest_targets(steps: Sequence[Step], submit: str) -> list[Step]:
+    """Every step with its own and all later commands of its trajectory as one target, a line after the other.
+
+    This is the holistic reward of one step that the paper compares with: the whole rest of the trajectory as one action.
+
+    Args:
+        steps: in any order; turns that gave no step have no command in a target.
+        submit: the reserved command that ends an episode: no script can hold it, so it is a target alone.
+    """
+    later: dict[str, list[tuple[int, str]]] = {}
+    for step in steps:
+        later.setdefault(step.trajectory_id, []).append((step.index, step.target))
+    for commands in later.values():
+        commands.sort()
+
+    def rest(step: Step) -> str:
+        commands = [command for index, command in later[step.trajectory_id] if index >= step.index]
+        return "\n".join([one for one in commands if one.strip() != submit] or commands[:1])
+
+    return [replace(step, target=rest(step)) for step in steps]
+
+
 def steps_fingerprint(steps: Iterable[Step]) -> str:
     """`sha256:` of everything that training reads of these steps, in order."""
     digest = hashlib.sha256()

@@ -63,6 +63,12 @@ class EpisodeBatch:
     too_long: int = 0  # episodes whose first context was refused
     rounds: int = 0
 
+    @property
+    def forward_tokens(self) -> int:
+        """Tokens that sampling computed: the context and the completion of every turn."""
+        turns = (turn for group in self.drawn for episode in group.episodes for turn in episode.turns)
+        return sum(len(turn.context) + len(turn.token_ids) for turn in turns)
+
     def metrics(self, epsilon: float) -> dict[str, float]:
         """Means over every episode that was sampled for the update, in groups that are kept or not."""
         episodes = [episode for group in self.drawn for episode in group.episodes]

@@ -14,6 +14,7 @@ from typing import Any
 
 from swe_srl.files import read_jsonl
 from swe_srl.progress import Progress
+from swe_srl.training.compute import compute_of
 from swe_srl.training.data import load_steps
 from swe_srl.training.settings import StageSettings, TrainSettings
 from swe_srl.training.tasks import load_task_data, runnable
@@ -176,6 +177,7 @@ def _probed(stage: StageSettings) -> StageSettings:
         eval_every=PROBED_UPDATES if stage.eval_every else 0,
         save_every=0,
         pivot_steps=pivots,
+        compute_tokens=0,
     )
 
 
@@ -200,6 +202,8 @@ def _stage(
         no_pivot = not found["kept"]
         count = looked_at if no_pivot else round(looked_at * found["kept"] / found["looked_at"])
     total = stage.updates or math.ceil(stage.epochs * count / stage.batch_steps)
+    if stage.compute_tokens and (each := scale * statistics.fmean(map(compute_of, updates))):
+        total = min(total, math.ceil(stage.compute_tokens / each))
     names = sorted({name for row in steady for name in row["seconds"]} - {"total", "validate", "self_check"})
     phases = {name: scale * statistics.fmean(row["seconds"].get(name, 0.0) for row in steady) for name in names}
     seconds = scale * statistics.fmean(row["seconds"]["total"] - row["seconds"].get("validate", 0.0) for row in steady)

@@ -18,7 +18,7 @@ from swe_srl.errors import ConfigError, suggest
 from swe_srl.runs import RunFolder
 from swe_srl.seeds import derive_seed
 from swe_srl.settings import as_mapping, from_mapping, setting
-from swe_srl.training.data import load_steps, quickstart_file, shuffle_targets
+from swe_srl.training.data import load_steps, quickstart_file, stage_steps
 from swe_srl.training.settings import QUICKSTART, RANDOM, StageSettings, TrainSettings
 from swe_srl.trajectories.action_format import parse_action
 from swe_srl.types import Action, Step
@@ -175,9 +175,7 @@ def _recorded(row: dict[str, Any], form: str) -> Explanation:
 def _step(trained: TrainSettings, index: int, step_id: str) -> Step:
     """The step as its stage trained on it."""
     data = load_steps(trained)
-    training = data.training
-    if trained.stages[index].shuffle_targets:
-        training = shuffle_targets(training, derive_seed(trained.seed, "stage", index))
+    training = stage_steps(data.training, trained, index)
     steps = {step.step_id: step for step in (*training, *data.validation)}
     if step_id not in steps:
         raise ConfigError(f"STEP: {suggest(step_id, steps, 'step')}")

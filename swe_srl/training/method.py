@@ -115,6 +115,18 @@ class BaseMethod(ABC):
             raise TrainingError(f"the loss of update {number} is {row['loss']}: lower the learning_rate")
         return row
 
+    def tokens(self, sampled: int, totals: Totals | None = None, rescored: int = 0) -> dict[str, float]:
+        """What an update computed: tokens that went forward and backward through a model.
+
+        Args:
+            sampled: forward tokens of the sampling.
+            totals: of the update itself; None when there was nothing to learn from.
+            rescored: forward tokens of scoring samples at their temperature.
+        """
+        computed = totals.computed if totals is not None else 0
+        passes = 2 if self.updater.reference is not None else 1
+        return {"forward_tokens": sampled + rescored + passes * computed, "backward_tokens": computed}
+
     def check(self, groups: Sequence[TokenGroup], clock: Clock, sampled: Sequence[Logprobs] | None = None) -> None:
         """On the first batch: whether shared prefixes give what separate sequences give (see `self_check`)."""
         if self.checked or not self.work.settings.shared_contexts or not shares_prefixes(self.work.model):

@@ -66,17 +66,19 @@ class RlvrMethod(BaseMethod):
             self.work.progress.note(f"{self.name}: {said}")
         row: dict[str, Any] = {"epoch": self.sampler.stream.epoch, **batch.metrics(self.stage.epsilon)}
         if not batch.kept:
-            return row
+            return row | self.tokens(batch.forward_tokens)
+        scored = self.updater.scored
         first = [one for group in batch.kept for one in unit_of(group, self.stage.std_scaling)]
         self.check([one.tokens for one in first], clock, [one.old for one in first])
         with clock.phase("update"):
             self._rescore(batch)
+        rescored = self.updater.scored - scored
         units = [unit_of(group, self.stage.std_scaling) for group in batch.kept]
         if number % self.work.settings.samples_every == 0:
             self._show(batch.kept, number)
         with clock.phase("update"):
             totals = self.updater.policy(units, derive_seed(self.seed, "minibatches", number - 1))
-        return row | self.guarded(totals, number)
+        return row | self.guarded(totals, number) | self.tokens(batch.forward_tokens, totals, rescored)
 
     def validate(self, clock: Clock) -> dict[str, Any]:
         """The share of held-out tasks that are resolved, one episode each, and what else is known of these episodes.

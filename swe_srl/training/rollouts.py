@@ -70,6 +70,14 @@ class Batch:
     generate_seconds: float = 0.0
     reward_seconds: float = 0.0
 
+    @property
+    def forward_tokens(self) -> int:
+        """Tokens that sampling computed: every context once for its group, and every completion."""
+        return sum(
+            group.completions[0].prompt_tokens + sum(len(one.token_ids) for one in group.completions)
+            for group in self.drawn
+        )
+
     def metrics(self, epsilon: float) -> dict[str, float]:
         """Means over every completion that was sampled for the update, kept or not."""
         rewards = [reward for group in self.drawn for reward in group.rewards]

@@ -161,7 +161,8 @@ def _stages(work: Workplace, run: RunFolder, start: Path | str) -> None:
             trainer = StageTrainer(work, index, start)
             trainer.run()
             chosen = trainer.finish().update
-            end = {"stage": index, "updates": trainer.updates, "chosen_update": chosen, "best": trainer.best}
+            end = {"stage": index, "updates": trainer.update, "chosen_update": chosen, "best": trainer.best}
+            end["compute_tokens"] = trainer.compute
             ends.append(end | {"journals": dict(work.journal.lengths)})
             model = work.to_save()
             work.processes.from_main(partial(_write_result, work, model, row_file, ends[-1], result))

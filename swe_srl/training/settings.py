@@ -46,6 +46,9 @@ class StageSettings:
         METHODS,
     )
     updates: int = setting(0, "Updates of this stage; 0 counts by epochs.")
+    compute_tokens: int = setting(
+        0, "End the stage when its forward and twice its backward tokens reach this; 0: never."
+    )
     epochs: int = setting(
         1,
         "When updates is 0: as many updates as drawing batch_steps steps each takes for so many passes over the steps; "
@@ -103,6 +106,11 @@ class StageSettings:
     inner_epochs: int = setting(1, "Passes over an update's samples.")
     minibatches: int = setting(1, "Optimiser steps per pass over an update's samples.")
     sft_target: str = setting("thought+command", "What sft learns to write.", ("command", "thought+command"))
+    srl_target: str = setting(
+        "turn",
+        "What srl compares with: the expert's command of the turn, or the rest of its trajectory as one action (rest).",
+        ("turn", "rest"),
+    )
     shuffle_targets: bool = setting(False, "Control: give every step the target of another one.")
     eval_every: int = setting(10, "Updates between validations; 0 for none.")
     validation_steps: int = setting(64, "Held-out steps (for rlvr: tasks) of a validation, the same ones each time.")
@@ -116,19 +124,11 @@ class StageSettings:
                 "similarity: effect runs commands in a sandbox at the expert's state, which recorded steps do not have; train "
                 "with shell, or use effect in swe_srl.envs.ExpertSimilarity"
             )
-        at_least = {
-            "updates": 0,
-            "epochs": 1,
-            "batch_steps": 1,
-            "steps_per_trajectory": 1,
-            "inner_epochs": 1,
-            "minibatches": 1,
-        }
-        at_least |= {"eval_every": 0, "save_every": 0, "max_new_tokens": 1, "validation_steps": 1}
+        at_least = {"updates": 0, "epochs": 1, "batch_steps": 1, "steps_per_trajectory": 1, "inner_epochs": 1}
+        at_least |= {"eval_every": 0, "save_every": 0, "max_new_tokens": 1, "validation_steps": 1, "minibatches": 1}
         at_least |= {"group_size": 1 if self.method == "sft" else 2, "max_resampling": 1}
         at_least |= {"learning_rate": 0, "weight_decay": 0, "grad_norm": 0, "kl": 0, "epsilon": 0, "clip_high": 0}
-        check_at_least(self, **at_least)
-        check_at_least(self, pivot_samples=0, pivot_steps=0, step_weight=0)
+        check_at_least(self, pivot_samples=0, pivot_steps=0, step_weight=0, compute_tokens=0, **at_least)
         if self.pivot_samples == 1:
             raise ConfigError("pivot_samples must be 0 or at least 2, not 1: one reward is never mixed")
         if self.sharpness <= 0:
@@ -138,6 +138,8 @@ class StageSettings:
         for name in ("warmup", "clip_low"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 0 and below 1, not {getattr(self, name)}")
+        if self.compute_tokens and (self.schedule != "constant" or self.warmup):
+            raise ConfigError("compute_tokens needs a constant learning rate: where the stage ends is not known before")
         if self.minibatches > self.batch_steps:
             raise ConfigError(f"minibatches ({self.minibatches}) must not exceed batch_steps ({self.batch_steps})")
 
@@ -259,7 +261,6 @@ class TrainSettings:
         if given:
             stages = tuple(dataclasses.replace(stage, **given) for stage in self.stages)
             object.__setattr__(self, "stages", stages)
-
         if self.needs_tasks and not self.task_source:
             raise ConfigError("tasks: an rlvr stage needs tasks: a task set, a file or a hub id")
         if self.model == RANDOM and not self.needs_steps:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from swe_srl.training.checkpoints import Place
+from swe_srl.training.compute import compute_of
 from swe_srl.training.journal import Clock
 from swe_srl.training.method import Method
 from swe_srl.training.rlvr import RlvrMethod
@@ -37,6 +38,7 @@ class StageTrainer:
     start: Path | str
     update: int = 0
     best: dict[str, Any] = field(default_factory=dict)
+    compute: int = 0  # tokens so far, as `compute_tokens` counts them
 
     def __post_init__(self) -> None:
         self.stage: StageSettings = self.work.settings.stages[self.index]
@@ -51,11 +53,12 @@ class StageTrainer:
     def run(self) -> None:
         """All updates that are left, from the newest checkpoint on; then the model is the stage's last."""
         resumed = self._resume()
-        self.work.progress.track(self.name, total=self.updates, done=self.update)
+        total = None if self.stage.compute_tokens else self.updates
+        self.work.progress.track(self.name, total=total, done=self.update)
         if not resumed:
             self._begin()
         updater = self.method.updater
-        while self.update < self.updates:
+        while not self._over:
             state, journals = self.method.state(), dict(self.work.journal.lengths)
             mark = (self.update, updater.optimiser.steps, False)
             try:
@@ -69,12 +72,18 @@ class StageTrainer:
 
     def finish(self) -> Place:
         """The checkpoint that the stage ends with; its weights are put into the model."""
-        place = Place(self.index, self.updates)
+        place = Place(self.index, self.update)
         if self.work.settings.final_model == "best" and self.best:
             place = Place(self.index, self.best["update"])
-        if place.update != self.updates:
+        if place.update != self.update:
             self.work.load(self.work.checkpoints.path(place))
         return place
+
+    @property
+    def _over(self) -> bool:
+        """Whether the last update was made."""
+        limit = self.stage.compute_tokens
+        return self.update >= self.updates or bool(limit and self.compute >= limit)
 
     def _resume(self) -> bool:
         """Go on from the newest checkpoint of this stage; returns whether there is one."""
@@ -85,7 +94,7 @@ class StageTrainer:
         state = self.work.checkpoints.state(place)
         self.work.load(self.work.checkpoints.path(place))
         self.method.updater.optimiser.restore(self.work.checkpoints.restore(place)["optimiser"])
-        self.update, self.best = state["update"], state["best"]
+        self.update, self.best, self.compute = state["update"], state["best"], state.get("compute", 0)
         self.method.restore(state["sampler"], self.update)
         self.work.journal.rewind(state["journals"])
         self.method.watch.learnt = state.get("learnt", self.update > 0)
@@ -102,13 +111,14 @@ class StageTrainer:
         clock = Clock()
         row = self.method.update(self.update + 1, clock)
         self.update += 1
+        self.compute += compute_of(row)
         improved = False
-        if self.stage.eval_every and (self.update % self.stage.eval_every == 0 or self.update == self.updates):
+        if self.stage.eval_every and (self.update % self.stage.eval_every == 0 or self._over):
             row |= self.method.validate(clock)
             improved = self._choose(row)
         self._write(row, clock)
         due = self.stage.save_every and self.update % self.stage.save_every == 0
-        if due or improved or self.update == self.updates:
+        if due or improved or self._over:
             self._checkpoint(self.method.state(), self.work.journal.lengths)
         info = " · ".join(f"{name} {row[name]:.3f}" for name in ("reward_mean", "loss") if name in row)
         best = f" · best {self.best['value']:.3f}" if self.best else ""
@@ -134,6 +144,7 @@ class StageTrainer:
         if alone and self.work.sharded:
             return  # a checkpoint takes all processes, and they may be elsewhere
         state = {"sampler": sampler, "journals": journals, "best": self.best, "learnt": self.method.watch.learnt}
+        state["compute"] = self.compute
         trainer = {"optimiser": self.method.updater.optimiser.state()}
         place = Place(self.index, self.update)
         self.work.checkpoints.write(place, self.work.to_save(), self.work.tokenizer, trainer, state, alone)

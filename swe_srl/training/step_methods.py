@@ -11,7 +11,7 @@ import torch
 
 from swe_srl.errors import TrainingError
 from swe_srl.seeds import derive_seed
-from swe_srl.training.data import StepStream, shuffle_targets
+from swe_srl.training.data import StepStream, stage_steps
 from swe_srl.training.forward import TokenGroup
 from swe_srl.training.journal import Clock, sampled
 from swe_srl.training.method import BaseMethod
@@ -31,8 +31,7 @@ class StepMethod(BaseMethod):
 
     def prepare(self) -> int:
         """The training steps."""
-        shuffled = self.stage.shuffle_targets
-        self.steps = shuffle_targets(self.work.training, self.seed) if shuffled else list(self.work.training)
+        self.steps = stage_steps(self.work.training, self.work.settings, self.index)
         return len(self.steps)
 
     def validate(self, clock: Clock) -> dict[str, Any]:
@@ -135,11 +134,13 @@ class SrlMethod(StepMethod):
             self.work.progress.note(f"{self.name}: {said}")
         row: dict[str, Any] = {"epoch": self.sampler.stream.epoch, **batch.metrics(self.stage.epsilon)}
         if not batch.kept:
-            return row
+            return row | self.tokens(batch.forward_tokens)
+        scored = self.updater.scored
         at_one = [tuple(one.logprobs for one in group.completions) for group in batch.kept]
         self.check([self._tokens(group) for group in batch.kept], clock, at_one)
         with clock.phase("update"):
             self.sampler.rescore(batch, lambda groups: self.updater.logprobs([self._tokens(group) for group in groups]))
+        rescored = self.updater.scored - scored
         advantages = group_advantages(
             torch.tensor([one.rewards for one in batch.kept]), self.stage.std_scaling
         ).tolist()
@@ -149,7 +150,7 @@ class SrlMethod(StepMethod):
         ]
         with clock.phase("update"):
             totals = self.updater.policy(units, derive_seed(self.seed, "minibatches", number - 1))
-        row |= self.guarded(totals, number)
+        row |= self.guarded(totals, number) | self.tokens(batch.forward_tokens, totals, rescored)
         if number % self.work.settings.samples_every == 0:
             with clock.phase("samples"):
                 self._show(batch.kept, number)
@@ -202,4 +203,4 @@ class SftMethod(StepMethod):
         with clock.phase("update"):
             totals = self.updater.likelihood(chosen)
         row = {"epoch": self.stream.epoch, "too_long_steps": tried - len(chosen)}
-        return row | self.guarded(totals, number)
+        return row | self.guarded(totals, number) | self.tokens(0, totals)

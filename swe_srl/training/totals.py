@@ -15,7 +15,7 @@ class Totals:
     norms: list[float] = field(default_factory=list)
     rate: float = 0.0
     tokens: int = 0  # of completions
-    computed: int = 0  # tokens in the forward passes
+    computed: int = 0  # tokens in the forward passes, and in the backward ones
     plain: int = 0  # tokens that separate sequences would have taken
 
     def add(self, name: str, value: Tensor) -> None:

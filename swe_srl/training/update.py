@@ -84,6 +84,7 @@ class Updater:
         self.reference, self.plain = reference, plain
         self.optimiser = Optimiser(model, stage, total, self.sharded)
         self.stepping = False  # while true, an interruption leaves the parameters half updated
+        self.scored = 0  # tokens that went through the model in `logprobs`
 
     def context(self) -> AbstractContextManager[object]:
         """The arithmetic of forward passes."""
@@ -142,14 +143,18 @@ class Updater:
         """Log-probabilities of the model as it is now at the sampling temperature, by group and completion."""
         sequences = _sequences(groups)
 
-        def own() -> dict[int, tuple[float, ...]]:
+        def own() -> tuple[int, dict[int, tuple[float, ...]]]:
+            computed = 0
             found: dict[int, tuple[float, ...]] = {}
             for rows, scored in self._passes(sequences, self.stage.temperature):
+                computed += scored.computed
                 for row, values in zip(rows, scored.logprob_NT.tolist() if rows else (), strict=True):
                     found[row] = tuple(values[: len(sequences[row].losses)])
-            return found
+            return computed, found
 
-        by_row = {row: values for share in self._of_each(own) for row, values in share.items()}
+        shares = self._of_each(own)
+        self.scored += sum(computed for computed, _ in shares)
+        by_row = {row: values for _, share in shares for row, values in share.items()}
         each = iter(by_row[row] for row in range(len(sequences)))
         return [tuple(next(each) for _ in group.completions) for group in groups]
 

@@ -1,0 +1,114 @@
+"""What a study is: a base model, held-out tasks, and arms: trainings that are compared (`studies/*.yaml`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from swe_srl.definitions import load_definition
+from swe_srl.errors import ConfigError, suggest
+from swe_srl.settings import check_at_least, from_mapping, setting
+from swe_srl.training import TrainSettings, load_recipe
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One row of the tables: how a model is trained, or the base model itself (no recipe)."""
+
+    name: str = setting("", "Of its folders, and for --arms.")
+    title: str = setting("", "In the tables.")
+    recipe: str = setting("", "Training recipe, by name or path; empty: the base model as it is.")
+    settings: tuple[str, ...] = setting((), "Overrides of the recipe, each KEY=VALUE as on the command line.")
+    after: str = setting("", "Arm whose model the training starts from; empty: the base model.")
+    note: str = setting("", "What a reader of the tables has to know.")
+    seconds: float = setting(0.0, "Estimate: seconds of an update, its share of the validations included.")
+    tokens: float = setting(0.0, "Estimate: compute of an update (see compute_tokens).")
+
+    def __post_init__(self) -> None:
+        if not self.name or "/" in self.name or self.name.startswith("."):
+            raise ConfigError(f"arms: an arm needs a name that a folder can have, not {self.name!r}")
+        for text in self.settings:
+            if "=" not in text:
+                raise ConfigError(f"arms: {self.name}: settings are written KEY=VALUE, not {text!r}")
+
+
+@dataclass(frozen=True)
+class Study:
+    """Several arms from the same model, on the same data."""
+
+    description: str = setting("", "What it shows.")
+    model: str = setting("quickstart", "The base model, which every recipe starts from.")
+    split: str = setting("quickstart-test", "Held-out tasks.")
+    samples: int = setting(2, "Episodes per task and seed.")
+    seeds: int = setting(2, "Trainings of every arm.")
+    most_seeds: int = setting(5, "Trainings of every arm when there is a budget: as many of them as fit.")
+    base: str = setting("base", "Arm that the others are compared with: the base model.")
+    main: str = setting("srl", "Arm that the study is about. Its compute is what the second table gives every arm.")
+    core: int = setting(4, "The first so many arms come before the others, with two seeds.")
+    seconds_per_episode: float = setting(1.0, "Estimate: of an evaluation, its grading included.")
+    arms: tuple[Arm, ...] = setting((), "The rows, the most important first.")
+
+    def __post_init__(self) -> None:
+        check_at_least(self, samples=1, seeds=1, most_seeds=1, core=1)
+        names = [arm.name for arm in self.arms]
+        for name in names:
+            if names.count(name) > 1:
+                raise ConfigError(f"arms: two have the name {name!r}")
+        for name in (self.base, self.main):
+            self.arm(name)
+        if self.arm(self.base).recipe:
+            raise ConfigError(f"base: {self.base} has a recipe, so it is not the base model")
+        for arm in self.arms:
+            if not arm.recipe and arm.name != self.base:
+                raise ConfigError(f"arms: {arm.name} has no recipe; only the base ({self.base}) has none")
+            if arm.after and names.index(self.arm(arm.after).name) >= names.index(arm.name):
+                raise ConfigError(f"arms: {arm.name} goes on from {arm.after}, which has to come before it")
+
+    def arm(self, name: str) -> Arm:
+        """The arm of that name.
+
+        Raises:
+            ConfigError: there is none; the nearest is suggested.
+        """
+        found = {arm.name: arm for arm in self.arms}
+        if name not in found:
+            raise ConfigError(f"arms: {suggest(name, found, 'arm')}")
+        return found[name]
+
+    def chosen(self, names: tuple[str, ...]) -> list[Arm]:
+        """The arms of these names (none: all), the base, and those that they go on from, in the study's order."""
+        wanted = set(names or (arm.name for arm in self.arms)) | {self.base}
+        for name in sorted(wanted):
+            arm = self.arm(name)
+            while arm.after:
+                arm = self.arm(arm.after)
+                wanted.add(arm.name)
+        return [arm for arm in self.arms if arm.name in wanted]
+
+
+def load_study(name: str) -> Study:
+    """The packaged study of that name, or the one in a file.
+
+    Raises:
+        ConfigError: no such study, an unknown key, or a value that does not fit; or arms with other models or data.
+    """
+    where = name if "/" in name or name.endswith((".yaml", ".yml")) else f"studies/{name}.yaml"
+    study = from_mapping(Study, load_definition("studies", name), where)
+    seen: dict[str, object] = {"model": study.model}
+    for arm in study.arms:
+        if not arm.recipe:
+            continue
+        settings = recipe_of(arm)
+        for key in ("model", "trajectories", "agent_name", "validation", "steps"):
+            value = getattr(settings, key)
+            if seen.setdefault(key, value) != value:
+                raise ConfigError(
+                    f"{where}: arm {arm.name} has {key} {value}, others have {seen[key]}: arms are to be compared"
+                )
+    return study
+
+
+@lru_cache(maxsize=256)
+def recipe_of(arm: Arm) -> TrainSettings:
+    """The training settings of an arm with a recipe."""
+    return load_recipe(arm.recipe, **dict(text.split("=", 1) for text in arm.settings))

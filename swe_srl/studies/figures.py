@@ -1,0 +1,124 @@
+"""The figures of a study, as SVG and PNG. matplotlib is an extra: without it there are none, and that is said."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from swe_srl.errors import ConfigError
+from swe_srl.files import read_jsonl, write_atomic
+from swe_srl.studies.markdown import TITLES
+from swe_srl.studies.results import ArmResult, Results
+from swe_srl.training.compute import compute_of
+
+MISSING = "figures need matplotlib: pip install 'swe-srl[figures]'"
+FORMATS = ("svg", "png")
+
+
+def can_draw() -> bool:
+    """Whether matplotlib is installed."""
+    return find_spec("matplotlib") is not None
+
+
+def require_drawing() -> None:
+    """Refuse to go on without matplotlib.
+
+    Raises:
+        ConfigError: it is not installed.
+    """
+    if not can_draw():
+        raise ConfigError(MISSING)
+
+
+def draw(results: Results) -> list[str]:
+    """Draw every figure into the study's folder; returns the SVG files' names, relative to it."""
+    folder, names = results.runs.settings.folder, []
+    for table, rows in results.tables.items():
+        if not rows:
+            continue
+        figures = {f"resolved-{table}": _rates(table, rows), f"learning-{table}": _learning(results, table, rows)}
+        if any(row.change is not None for row in rows):
+            figures[f"difference-{table}"] = _differences(table, rows)
+        for name, figure in figures.items():
+            for kind in FORMATS:
+                _save(folder / "figures" / f"{name}.{kind}", figure, kind)
+            names.append(f"figures/{name}.svg")
+    return names
+
+
+def _figure(height: int) -> tuple[Any, Any]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.5, 1.4 + 0.36 * height), layout="constrained")
+    return figure, figure.add_subplot()
+
+
+def _rates(table: str, rows: Sequence[ArmResult]) -> Any:
+    figure, axes = _figure(len(rows))
+    values = [(100 * row.rate.value, 100 * row.rate.low, 100 * row.rate.high) for row in rows]
+    _intervals(axes, rows, values)
+    axes.set_xlim(left=0)
+    axes.set_xlabel("held-out tasks resolved, % (95% interval over seeds and tasks)")
+    axes.set_title(TITLES[table], loc="left")
+    return figure
+
+
+def _differences(table: str, rows: Sequence[ArmResult]) -> Any:
+    shown = [row for row in rows if row.change is not None]
+    figure, axes = _figure(len(shown))
+    changes = [row.change for row in shown if row.change is not None]
+    _intervals(axes, shown, [(100 * one.value, 100 * one.low, 100 * one.high) for one in changes])
+    axes.axvline(0, color="0.4", linewidth=1)
+    axes.set_xlabel("points above the base model (95% interval, paired by seed and task)")
+    axes.set_title(TITLES[table], loc="left")
+    return figure
+
+
+def _intervals(axes: Any, rows: Sequence[ArmResult], values: Sequence[tuple[float, float, float]]) -> None:
+    """A point with its interval for every row, the first one at the top."""
+    places = list(range(len(rows), 0, -1))
+    for place, (value, low, high) in zip(places, values, strict=True):
+        axes.plot([low, high], [place, place], color="tab:blue", linewidth=2, solid_capstyle="butt")
+        axes.plot([value], [place], "o", color="tab:blue")
+    axes.set_yticks(places, [row.arm.title for row in rows])
+    axes.set_ylim(0.4, len(rows) + 0.6)
+    axes.grid(axis="x", color="0.9")
+
+
+def _learning(results: Results, table: str, rows: Sequence[ArmResult]) -> Any:
+    """Similarity on held-out steps over compute, of the arms that learn from steps."""
+    figure, axes = _figure(8)
+    for row in rows:
+        curve = _curve(results, row)
+        if len(curve) > 1:
+            axes.plot([x / 1e6 for x, _ in curve], [y for _, y in curve], marker=".", label=row.arm.title)
+    axes.set_xlabel("compute, million tokens (forward, and twice backward)")
+    axes.set_ylabel("similarity on held-out steps")
+    axes.set_title(f"{TITLES[table]}: first seed", loc="left")
+    axes.grid(color="0.9")
+    if axes.lines:
+        axes.legend(fontsize="small", frameon=False)
+    return figure
+
+
+def _curve(results: Results, row: ArmResult) -> list[tuple[float, float]]:
+    record = row.records[0]
+    path = results.runs.settings.folder / "runs" / (record.same_as or record.name) / "train" / "metrics.jsonl"
+    spent, points = float(record.compute - record.own_compute), []
+    for one in read_jsonl(path):
+        spent += compute_of(one)
+        if "validation_similarity" in one:
+            points.append((spent, float(one["validation_similarity"])))
+    return points
+
+
+def _save(file: Path, figure: Any, kind: str) -> None:
+    import matplotlib
+
+    content = io.BytesIO()
+    with matplotlib.rc_context({"svg.hashsalt": file.stem}):  # the same figures give the same file
+        figure.savefig(content, format=kind, dpi=150, metadata={"Date": None} if kind == "svg" else None)
+    write_atomic(file, content.getvalue())

@@ -1,0 +1,191 @@
+"""Reads the finished runs of a study: from run folders to rows of tables."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from swe_srl.evaluation.comparison import outcomes
+from swe_srl.evaluation.recorded import RecordedRun
+from swe_srl.files import read_jsonl
+from swe_srl.provenance import environment
+from swe_srl.runs import RunFolder
+from swe_srl.settings import as_mapping
+from swe_srl.studies.definition import Arm
+from swe_srl.studies.records import Record, Records
+from swe_srl.studies.results import ArmResult, Results
+from swe_srl.studies.statistics import difference, mean_of
+from swe_srl.studies.units import Runs
+from swe_srl.training.settings import TrainSettings
+from swe_srl.types import FormatError, Task, Trajectory
+
+
+def read_results(runs: Runs, records: Records, left: Mapping[str, str], command: str, spent: float) -> Results:
+    """Read the finished runs of a study.
+
+    Args:
+        runs: of the study.
+        records: which of them are finished.
+        left: why others are missing.
+        command: as the user typed it.
+        spent: seconds of all starts.
+    """
+    tables: dict[str, list[ArmResult]] = {}
+    read: dict[str, _Read] = {}
+    for table in runs.tables():
+        rows: list[ArmResult] = []
+        for arm in runs.arms:
+            row = _arm(runs, records, table, arm, read)
+            if row is not None:
+                rows.append(row)
+        base = next((row for row in rows if row.arm.name == runs.study.base), None)
+        tables[table] = [_against(base, row) if base is not None and row is not base else row for row in rows]
+    return Results(runs, tables, left, command, spent, environment(), list(records))
+
+
+def _against(base: ArmResult, row: ArmResult) -> ArmResult:
+    lengths = [tokens for one in (base, row) for tasks in one.turn_tokens.values() for tokens in tasks.values()]
+    longest = max(lengths, default=0.0)
+    return dataclasses.replace(
+        row,
+        change=difference(base.resolved, row.resolved),
+        longer=difference(base.turn_tokens, row.turn_tokens, (-longest, longest)),
+    )
+
+
+@dataclass(frozen=True)
+class _Read:
+    """One evaluation."""
+
+    resolved: Mapping[str, float]
+    hardened: Mapping[str, float]
+    turn_tokens: Mapping[str, float]
+    trajectories: Sequence[Trajectory]
+    resolved_trajectories: Sequence[Trajectory]
+    similarity: float | None
+    lost: int
+    by_kind: Mapping[str, tuple[int, int]]
+
+
+def _arm(runs: Runs, records: Records, table: str, arm: Arm, read: dict[str, _Read]) -> ArmResult | None:
+    """The row of an arm, None when no run of it is finished."""
+    found: dict[int, _Read] = {}
+    kept: list[Record] = []
+    places: list[str] = []
+    for seed in runs.seeds:
+        unit = runs.of(table, arm, seed)
+        record = records.done(unit.name)
+        if record is None:
+            continue
+        place = record.same_as or unit.name
+        if place not in read:
+            read[place] = _evaluation(runs, place)
+        found[seed] = read[place]
+        kept.append(record)
+        places.append(place)
+    if not found:
+        return None
+    all_turns = [turn for one in found.values() for trajectory in one.trajectories for turn in trajectory.turns]
+    similarities = [one.similarity for one in found.values() if one.similarity is not None]
+    resolved = {seed: one.resolved for seed, one in found.items()}
+    hardened = {seed: one.hardened for seed, one in found.items()}
+    ended = [trajectory for one in found.values() for trajectory in one.resolved_trajectories]
+    count = sum(len(one.trajectories) for one in found.values())
+    return ArmResult(
+        arm=arm,
+        seeds=tuple(found),
+        resolved=resolved,
+        hardened=hardened,
+        rate=mean_of(resolved),
+        hardened_rate=mean_of(hardened),
+        change=None,
+        similarity=fmean(similarities) if similarities else None,
+        format_errors=_mean(float(isinstance(turn.action, FormatError)) for turn in all_turns),
+        tokens=_mean(turn.completion_tokens for turn in all_turns),
+        thought_tokens=_mean(turn.thought_tokens for turn in all_turns),
+        turn_tokens={seed: one.turn_tokens for seed, one in found.items()},
+        longer=None,
+        turns=len(all_turns) / max(1, count),
+        turns_resolved=_mean(len(one.turns) for one in ended) if ended else None,
+        samples=count,
+        lost=sum(one.lost for one in found.values()),
+        by_kind=_added([one.by_kind for one in found.values()]),
+        skipped=_skipped(runs, places),
+        records=tuple(kept),
+        settings=_settings(runs, places[0]) if arm.recipe else {},
+    )
+
+
+def _evaluation(runs: Runs, name: str) -> _Read:
+    folder = runs.settings.folder / "runs" / name / "eval"
+    recorded = RecordedRun.read(folder)
+    graded = {key: recorded.episodes[key][0] for key in recorded.verdicts if key in recorded.episodes}
+    tokens: dict[str, list[float]] = {}
+    for (task, _), trajectory in graded.items():
+        if trajectory.turns:
+            tokens.setdefault(task, []).append(fmean(turn.completion_tokens for turn in trajectory.turns))
+    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    return _Read(
+        {task: fmean(values) for task, values in outcomes(folder).items()},
+        {task: fmean(values) for task, values in outcomes(folder, hardened=True).items()},
+        {task: fmean(values) for task, values in tokens.items()},
+        list(graded.values()),
+        [graded[key] for key, verdict in recorded.verdicts.items() if verdict.official and key in graded],
+        report["similarity"],
+        len(recorded.failures),
+        _kinds(recorded),
+    )
+
+
+def _kinds(recorded: RecordedRun) -> dict[str, tuple[int, int]]:
+    """Resolved and graded samples by the kind of their task, where rows have one."""
+    kinds = {name: _kind(task) for name, task in recorded.tasks().items()}
+    rows = [{kinds[task]: (int(verdict.official), 1)} for (task, _), verdict in recorded.verdicts.items()]
+    return {name: count for name, count in _added(rows).items() if name}
+
+
+def _kind(task: Task) -> str:
+    extra = json.loads(task.extra)
+    return str(extra.get("difficulty") or extra.get("kind") or "")
+
+
+def _added(counts: Iterable[Mapping[str, tuple[int, int]]]) -> dict[str, tuple[int, int]]:
+    found: dict[str, tuple[int, int]] = {}
+    for one in counts:
+        for name, (resolved, graded) in one.items():
+            before = found.get(name, (0, 0))
+            found[name] = before[0] + resolved, before[1] + graded
+    return found
+
+
+def _skipped(runs: Runs, places: Iterable[str]) -> float | None:
+    """Of all updates that sampled."""
+    rows = [
+        row
+        for place in places
+        for row in read_jsonl(runs.settings.folder / "runs" / place / "train" / "metrics.jsonl")
+        if "skipped_share" in row
+    ]
+    return fmean(row["skipped_share"] for row in rows) if rows else None
+
+
+def _settings(runs: Runs, place: str) -> dict[str, Any]:
+    """What a training was told, as its folder has it, without what is the default."""
+    folder = RunFolder.read(runs.settings.folder / "runs" / place / "train", ("train",))
+    usual = as_mapping(TrainSettings())
+    found = {key: value for key, value in folder.settings.items() if value != usual.get(key)}
+    stages = folder.settings["stages"]
+    first = usual["stages"][0]
+    found["stages"] = [
+        {key: value for key, value in stage.items() if key == "method" or value != first.get(key)} for stage in stages
+    ]
+    return found
+
+
+def _mean(values: Iterable[float]) -> float:
+    listed = list(values)
+    return fmean(listed) if listed else 0.0

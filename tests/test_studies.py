@@ -1,0 +1,324 @@
+"""Studies without running anything: definitions, order, estimates and budgets, intervals, what the results say."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from swe_srl.cli import main
+from swe_srl.errors import ConfigError
+from swe_srl.evaluation.statistics import Estimate, paired_bootstrap
+from swe_srl.progress import SilentProgress
+from swe_srl.studies import Arm, ReproduceSettings, Study
+from swe_srl.studies.conclusions import conclusions, summary
+from swe_srl.studies.definition import load_study
+from swe_srl.studies.markdown import results_markdown
+from swe_srl.studies.planning import MARGIN, RESERVE, Costs, choose_share
+from swe_srl.studies.records import Record
+from swe_srl.studies.results import ArmResult, Results
+from swe_srl.studies.settings import COMPUTE, DATA
+from swe_srl.studies.statistics import Values, difference, includes_zero, mean_of
+from swe_srl.studies.units import MANY, Runs, Unit
+from swe_srl.studies.writing import write_results
+
+STUDY = """
+description: a study of two arms
+samples: 1
+arms:
+  - {name: base, title: the base}
+  - {name: srl, title: SRL, recipe: quickstart, seconds: 10, tokens: 1000}
+  - {name: sft, title: SFT, recipe: quickstart-sft, settings: [learning_rate=1e-4], seconds: 2, tokens: 100}
+  - {name: then, title: SFT → RLVR, recipe: quickstart-rlvr, after: sft, seconds: 50, tokens: 5000}
+"""
+
+
+def study(text: str = STUDY, folder: Path | None = None) -> Study:
+    assert folder is not None
+    (folder / "mine.yaml").write_text(text)
+    return load_study(str(folder / "mine.yaml"))
+
+
+def runs_of(folder: Path, **settings: object) -> Runs:
+    return Runs(ReproduceSettings(study="mine.yaml", output=folder / "out", **settings), study(folder=folder))  # type: ignore[arg-type]
+
+
+def test_the_packaged_study_has_the_papers_rows_and_both_controls() -> None:
+    found = {arm.name: arm for arm in load_study("quickstart").arms}
+    assert list(found)[:4] == ["base", "srl", "sft", "rlvr"]
+    assert {"lr0", "shuffled", "no-dynamic", "holistic", "sft-rlvr", "srl-rlvr"} <= found.keys()
+    runs = Runs(ReproduceSettings(study="quickstart"), load_study("quickstart"))
+    trainings = {name: runs.training(Unit(DATA, arm, 0)) for name, arm in found.items() if arm.recipe}
+    assert trainings["lr0"].stages[0].learning_rate == 0 and trainings["shuffled"].stages[0].shuffle_targets
+    assert (
+        trainings["holistic"].stages[0].srl_target == "rest" and not trainings["no-dynamic"].stages[0].dynamic_sampling
+    )
+    assert [stage.method for stage in trainings["srl-rlvr"].stages] == ["rlvr"]
+    assert trainings["srl-rlvr"].model.endswith("runs/data/srl-0/train/model")
+    assert {one.evaluation_split for one in trainings.values()} == {"quickstart-test"}
+    both = runs.training(Unit(COMPUTE, found["srl-rlvr"], 0), compute=1000)
+    assert [(one.method, one.compute_tokens, one.updates) for one in both.stages] == [
+        ("srl", 500, MANY),
+        ("rlvr", 500, MANY),
+    ]
+    assert both.model == "quickstart"
+    kept = runs.training(Unit(COMPUTE, found["no-dynamic"], 0), compute=1000).stages[0]
+    assert not kept.dynamic_sampling and kept.compute_tokens == 1000
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("name: srl,", "name: sft,"), "two have the name 'sft'"),
+        (("after: sft", "after: sfd"), "did you mean 'sft'"),
+        (("recipe: quickstart-sft", "recipe: quickstart-sfd"), "did you mean 'quickstart-sft'"),
+        (("learning_rate=1e-4", "learning_rat=1e-4"), "did you mean 'learning_rate'"),
+        (("learning_rate=1e-4", "model=other"), "arm sft has model other, others have quickstart"),
+        (("title: the base", "title: the base, recipe: quickstart"), "so it is not the base model"),
+        (("samples: 1", "sample: 1"), "did you mean 'samples'"),
+    ],
+)
+def test_a_study_that_cannot_be_used_is_refused(change: tuple[str, str], message: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=message):
+        study(STUDY.replace(*change), tmp_path)
+
+
+def test_arms_bring_those_that_they_need(tmp_path: Path) -> None:
+    runs = runs_of(tmp_path, arms=("then",), seeds=1)
+    assert [arm.name for arm in runs.arms] == ["base", "sft", "then"]
+    assert [unit.name for unit in runs.units()] == [
+        "data/base-0",
+        "data/sft-0",
+        "data/then-0",
+    ]  # no main arm: no second table
+
+
+def test_the_first_arms_get_two_seeds_before_the_others(tmp_path: Path) -> None:
+    runs = runs_of(tmp_path, seeds=3)
+    runs = dataclasses.replace(runs, study=dataclasses.replace(runs.study, core=2))
+    names = [unit.name for unit in runs.units()]
+    assert names[:5] == ["data/base-0", "data/srl-0", "data/base-1", "data/srl-1", "data/sft-0"]
+    assert names.index("compute/then-1") < names.index("data/base-2") and "compute/srl-0" not in names
+    assert len(names) == len(set(names)) == 3 * 4 + 3 * 2
+
+
+def record(name: str, compute: int, updates: int, seconds: float, episodes: int = 0) -> Record:
+    return Record(name, "done", "", seconds, 2.0 * episodes, episodes, compute, 0, compute, 0, (updates,), (updates,))
+
+
+def test_estimates_are_the_studys_own_until_something_is_measured(tmp_path: Path) -> None:
+    runs = runs_of(tmp_path, seeds=1, updates=10)
+    units = {unit.name: unit for unit in runs.units()}
+    before = Costs(runs, [], tasks=5)
+    assert before.of(units["data/srl-0"]).tokens == 10_000 and before.of(units["data/then-0"]).tokens == 50_000
+    assert before.of(units["data/srl-0"]).seconds > 100
+    measured = [record("data/base-0", 0, 0, 0.0, episodes=5), record("data/srl-0", 20_000, 10, 400.0, episodes=5)]
+    after = Costs(runs, measured, tasks=5)
+    assert after.of(units["data/srl-0"]).seconds == 0 and after.episode_seconds == 2.0
+    assert after.speed == pytest.approx(2.0)  # 0.02 seconds a token instead of 0.01
+    assert after.of(units["data/sft-0"]).seconds - before.of(units["data/sft-0"]).seconds == pytest.approx(20 + 5)
+    assert after.of(units["compute/sft-0"]).tokens == 20_000  # what the main arm took
+    close = [*measured, record("data/sft-0", 19_500, 10, 20.0)]
+    assert Costs(runs, close, tasks=5).of(units["compute/sft-0"]).seconds == 0  # it stands in both tables
+
+
+def test_a_budget_leaves_out_what_does_not_fit_and_what_needs_it(tmp_path: Path) -> None:
+    runs = runs_of(tmp_path, seeds=1, updates=10)
+    costs = Costs(runs, [], tasks=5)
+    everything = costs.choose(1e9)
+    assert not everything.left and len(everything.taken) == len(runs.units())
+    named = {unit.name: cost for unit, cost in everything.taken}
+    needed = sum(MARGIN * named[name].seconds for name in ("data/base-0", "data/srl-0", "data/sft-0"))
+    choice = costs.choose(needed + RESERVE + 1)
+    assert [unit.name for unit, _ in choice.taken] == ["data/base-0", "data/srl-0", "data/sft-0"]
+    assert [unit.name for unit, _ in choice.left] == ["data/then-0", "compute/sft-0", "compute/then-0"]
+    assert MARGIN * choice.total.seconds + RESERVE <= needed + RESERVE + 1
+    assert not costs.choose(10).taken
+
+
+def test_a_short_budget_shortens_the_stages(tmp_path: Path) -> None:
+    runs = runs_of(tmp_path, seeds=1)
+    shares = [choose_share(runs, [], 5, budget) for budget in (1e9, 700, 400, 1)]
+    assert shares == [1.0, 0.5, 0.25, 0.25]
+    short = dataclasses.replace(runs, share=0.5)
+    assert short.stages(runs.study.arm("srl"))[0].updates == 9
+    assert runs_of(tmp_path, updates=3).stages(runs.study.arm("srl"))[0].updates == 3
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"budget": "soon"}, "a time such as 90m"),
+        ({"budget": "12"}, "a time such as 90m"),
+        ({"budget": "0h"}, "no time at all"),
+        ({"tables": ("dat",)}, "did you mean 'data'"),
+        ({"updates": 0}, "updates must be at least 1"),
+    ],
+)
+def test_settings_that_cannot_be_used(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        ReproduceSettings(study="quickstart", **settings)  # type: ignore[arg-type]
+
+
+def test_with_one_seed_the_interval_is_that_of_the_paired_bootstrap() -> None:
+    tasks = [f"t{number}" for number in range(60)]
+    a = {task: float(number % 7 == 0) for number, task in enumerate(tasks)}
+    b = {task: float(number % 3 == 0) for number, task in enumerate(tasks)}
+    ours = difference({0: a}, {0: b})
+    theirs = paired_bootstrap({task: [a[task]] for task in tasks}, {task: [b[task]] for task in tasks})
+    assert ours is not None and ours.value == pytest.approx(theirs.value)
+    assert ours.low == pytest.approx(theirs.low, abs=0.02) and ours.high == pytest.approx(theirs.high, abs=0.02)
+
+
+def test_seeds_that_differ_widen_the_interval() -> None:
+    tasks = [f"t{number}" for number in range(60)]
+    alike: Values = {seed: {task: float(int(task[1:]) % 2) for task in tasks} for seed in range(4)}
+    apart: Values = {seed: {task: float(seed % 2) for task in tasks} for seed in range(4)}
+    narrow, wide = mean_of(alike), mean_of(apart)
+    assert narrow.value == wide.value == 0.5
+    assert narrow.high - narrow.low < 0.3 < 0.9 < wide.high - wide.low
+    assert difference({0: {"a": 1.0}}, {1: {"a": 1.0}}) is None
+    same = difference(alike, alike)
+    assert same is not None and same.value == 0 and same.low < 0 < same.high and includes_zero(same)
+
+
+def arm_result(arm: Arm, values: Values, base: Values | None, tokens: float = 20.0, **extra: object) -> ArmResult:
+    lengths = {seed: dict.fromkeys(tasks, tokens) for seed, tasks in values.items()}
+    flat = {seed: dict.fromkeys(tasks, 20.0) for seed, tasks in values.items()}
+    return ArmResult(
+        arm=arm,
+        seeds=tuple(values),
+        resolved=values,
+        hardened=values,
+        rate=mean_of(values),
+        hardened_rate=mean_of(values),
+        change=None if base is None else difference(base, values),
+        similarity=0.8,
+        format_errors=0.01,
+        tokens=tokens,
+        thought_tokens=10.0,
+        turn_tokens=lengths,
+        longer=None if base is None else difference(flat, lengths, (-100, 100)),
+        turns=6.0,
+        turns_resolved=5.0,
+        samples=40,
+        lost=0,
+        by_kind={"boundary": (3, 20), "constant": (1, 60)},
+        skipped=0.25,
+        records=(record(f"data/{arm.name}-0", 1_000_000, 18, 60.0),),
+        settings={"stages": [{"method": "srl", "learning_rate": 0.0 if arm.name == "sft" else 1e-4}]}
+        if arm.recipe
+        else {},
+        **extra,  # type: ignore[arg-type]
+    )
+
+
+def outcomes(share: float, seeds: Sequence[int] = (0, 1), count: int = 40) -> Values:
+    return {seed: {f"t{n}": float((n * 7 + seed) % count < share * count) for n in range(count)} for seed in seeds}
+
+
+def results_of(folder: Path, shares: dict[str, float], tokens: float = 20.0) -> Results:
+    runs = runs_of(folder, arms=("base", "srl", "sft"), tables=(DATA,), figures=False)
+    base = outcomes(shares["base"])
+    rows = [
+        arm_result(arm, outcomes(shares[arm.name]), base if arm.recipe else None, tokens if arm.recipe else 20.0)
+        for arm in runs.arms
+    ]
+    machine = {"platform": "Linux", "cpus": 2, "python": "3.11", "versions": {"torch": "2"}, "git": {}}
+    left = {"data/srl-2": "it would take about 9.0 minutes, and 2.0 minutes of the budget are left"}
+    return Results(runs, {DATA: rows}, left, "swe-srl reproduce mine.yaml", 90.0, machine)
+
+
+def test_what_the_figures_do_not_support_is_not_said(tmp_path: Path) -> None:
+    better = conclusions(results_of(tmp_path, {"base": 0.1, "srl": 0.6, "sft": 0.1}), DATA)
+    assert any(one.startswith("SRL resolves more than the base model: +50.0 points") for one in better)
+    assert any(one.startswith("SFT against the base model: +0.0 points") and "includes 0" in one for one in better)
+    assert any(one.startswith("SRL resolves more than SFT") for one in better)
+    assert any("resolves exactly what the base model does" in one for one in better)  # its learning rate is 0
+    worse = conclusions(results_of(tmp_path, {"base": 0.5, "srl": 0.1, "sft": 0.6}), DATA)
+    assert any(one.startswith("SRL resolves less than the base model: -40.0") for one in worse)
+    assert any(one.startswith("SRL resolves LESS than SFT") for one in worse)
+    assert any("WHICH IT MUST NOT" in one for one in worse)
+    assert not any("includes 0" in one and "resolve" in one for one in worse)
+    even = results_of(tmp_path, {"base": 0.3, "srl": 0.35, "sft": 0.3})
+    assert "no difference is shown" in summary(even)
+    assert any("trainings of an arm say little" in one for one in conclusions(even, DATA))
+
+
+def test_the_length_of_answers_is_told_either_way(tmp_path: Path) -> None:
+    shares = {"base": 0.1, "srl": 0.6, "sft": 0.1}
+    assert any(
+        "no difference is shown" in one and "tokens a turn" in one
+        for one in conclusions(results_of(tmp_path, shares), DATA)
+    )
+    longer = conclusions(results_of(tmp_path, shares, tokens=60.0), DATA)
+    assert any(one.startswith("Answers of SRL are longer than the base model's: +40.0 tokens") for one in longer)
+
+
+def test_the_page_has_the_command_every_setting_and_what_is_left_out(tmp_path: Path) -> None:
+    results = results_of(tmp_path, {"base": 0.1, "srl": 0.6, "sft": 0.1})
+    page = write_results(results, SilentProgress()).read_text()
+    for words in (
+        "swe-srl reproduce mine.yaml",
+        "| SRL | 2 | 60.0% (",
+        "`data/srl`, seed 2: it would take about 9.0 minutes",
+        "learning_rate: 0.0001",
+        "1.00M / 0.0k",
+        "torch 2",
+        "| 18 | 25% | 1.00M / 0.0k |",
+        "| constant | 1 of 60 | 1 of 60 | 1 of 60 |",
+    ):
+        assert words in page, words
+    data = json.loads((tmp_path / "out" / "results.json").read_text())
+    (_, srl, _) = data["tables"][DATA]
+    assert srl["rate"]["value"] == pytest.approx(0.6) and srl["change"]["low"] > 0 and srl["arm"]["name"] == "srl"
+    assert data["command"] == results.command and data["left_out"] == dict(results.left)
+
+
+def test_figures_are_drawn_as_svg_and_png(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    results = results_of(tmp_path, {"base": 0.1, "srl": 0.6, "sft": 0.1})
+    settings = dataclasses.replace(results.runs.settings, figures=True)
+    results = dataclasses.replace(results, runs=dataclasses.replace(results.runs, settings=settings))
+    page = write_results(results, SilentProgress()).read_text()
+    for name in ("resolved-data", "difference-data", "learning-data"):
+        assert f"](figures/{name}.svg)" in page
+        svg = (tmp_path / "out" / "figures" / f"{name}.svg").read_text()
+        assert "<svg" in svg
+        assert (tmp_path / "out" / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    first = (tmp_path / "out" / "figures" / "resolved-data.svg").read_bytes()
+    write_results(results, SilentProgress())
+    assert (tmp_path / "out" / "figures" / "resolved-data.svg").read_bytes() == first
+
+
+def test_without_matplotlib_that_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("swe_srl.studies.figures.find_spec", lambda name: None)
+    notes: list[str] = []
+
+    class Told(SilentProgress):
+        def note(self, text: str) -> None:
+            notes.append(text)
+
+    results = results_of(tmp_path, {"base": 0.1, "srl": 0.6, "sft": 0.1})
+    runs = dataclasses.replace(results.runs, settings=dataclasses.replace(results.runs.settings, figures=None))
+    page = write_results(dataclasses.replace(results, runs=runs), Told()).read_text()
+    assert "figures/" not in page and notes == ["figures need matplotlib: pip install 'swe-srl[figures]'"]
+    assert main(["reproduce", "quickstart", "--figures", "--dry-run"]) == 2
+    assert "swe-srl[figures]" in capsys.readouterr().err
+
+
+def test_an_interval_knows_zero() -> None:
+    assert includes_zero(Estimate(0.1, 0.0, 0.2)) and includes_zero(Estimate(0.0, -0.1, 0.1))
+    assert not includes_zero(Estimate(0.1, 0.01, 0.2)) and not includes_zero(Estimate(-0.1, -0.2, -0.01))
+
+
+def test_the_page_of_a_study_without_a_finished_run(tmp_path: Path) -> None:
+    results = results_of(tmp_path, {"base": 0.1, "srl": 0.6, "sft": 0.1})
+    empty = dataclasses.replace(results, tables={DATA: []})
+    assert "No run is finished." in results_markdown(empty) and empty.tasks == 0
+    assert summary(empty).startswith("The main arm is not finished")
