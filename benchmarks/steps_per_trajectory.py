@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
+import sys
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -83,6 +84,7 @@ def run_arm(together: int, seed: int, recipe: str, tokens: int, samples: int, th
             except Enough:
                 pass
         cpu = time.process_time() - started
+        print(f"steps_per_trajectory {together}, seed {seed}: trained", file=sys.stderr, flush=True)
         rows = [row for row in read_jsonl(folder / "metrics.jsonl") if row["update"]] if tokens else []
         model = max((folder / "checkpoints").iterdir()) if tokens else Path(settings.model)
         by_task = held_out(settings, str(model), samples)

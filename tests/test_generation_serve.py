@@ -40,7 +40,11 @@ pytestmark = [
 
 CHATS = [
     (Message("user", "Fix the tests."),),
-    (Message("user", "The list is empty."), Message("assistant", "<think>Look.</think>\n```bash\nls\n```"), Message("user", "x")),
+    (
+        Message("user", "The list is empty."),
+        Message("assistant", "<think>Look.</think>\n```bash\nls\n```"),
+        Message("user", "x"),
+    ),
 ]
 
 

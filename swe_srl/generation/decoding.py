@@ -38,9 +38,7 @@ def device_of(model: PreTrainedModel) -> torch.device:
     return next(model.parameters()).device
 
 
-def prefill(
-    model: PreTrainedModel, contexts: Sequence[Sequence[int]], trunk: Trunk | None = None
-) -> SharedPrefix:
+def prefill(model: PreTrainedModel, contexts: Sequence[Sequence[int]], trunk: Trunk | None = None) -> SharedPrefix:
     """Keys and values of B token sequences, right-padded: causal attention never looks to the right, so needs no mask.
 
     Sequences may be empty. Where one goes on from the one before it, the common beginning is computed once.
@@ -61,9 +59,7 @@ def prefill(
     return prefix
 
 
-def _prefill_together(
-    model: PreTrainedModel, contexts: Sequence[Sequence[int]], device: torch.device
-) -> SharedPrefix:
+def _prefill_together(model: PreTrainedModel, contexts: Sequence[Sequence[int]], device: torch.device) -> SharedPrefix:
     lengths_B = torch.tensor([len(context) for context in contexts], device=device)
     longest = int(lengths_B.max())
     if longest == 0:
