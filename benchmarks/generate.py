@@ -1,7 +1,7 @@
 """Tokens per second of sampling G completions per context: the project's generator against `model.generate`.
 
     python benchmarks/generate.py                                   the grid: 1k, 8k, 24k tokens; 64 and 300 new ones; G = 8
-    python benchmarks/generate.py --contexts 8000 --new 64 --steps 6    six contexts of one trajectory, each going on from the last
+    python benchmarks/generate.py --contexts 8000 --new 64 --steps 6    contexts of one trajectory, each a prefix of the next
     python benchmarks/generate.py --model FOLDER --device cuda
 
 Both sample at temperature 1, in one process, in turns. `model.generate` gets one context at a time with

@@ -5,8 +5,8 @@
 
 Steps of one trajectory that are drawn together share their trunk, so an update computes fewer tokens, of fewer trajectories.
 Every arm trains until its updates have computed so many tokens (`updated_tokens` of metrics.jsonl; what sampling takes is
-shown beside them), so arms that share more make more updates. Then the model completes every held-out step several times, with the
-same random numbers for every arm. The interval of the difference from the first arm is of paired, resampled tasks; it does
+shown beside them), so arms that share more make more updates. Then the model completes every held-out step several times, with
+the same random numbers for every arm. The interval of the difference from the first arm is of paired, resampled tasks; it does
 not hold what another seed of the training would change, so give several seeds.
 """
 
@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
@@ -79,10 +80,8 @@ def run_arm(together: int, seed: int, recipe: str, tokens: int, samples: int, th
         )
         started = time.process_time()
         if tokens:
-            try:
+            with suppress(Enough):
                 train(settings, Budget(folder / "metrics.jsonl", tokens))
-            except Enough:
-                pass
         cpu = time.process_time() - started
         print(f"steps_per_trajectory {together}, seed {seed}: trained", file=sys.stderr, flush=True)
         rows = [row for row in read_jsonl(folder / "metrics.jsonl") if row["update"]] if tokens else []

@@ -30,11 +30,11 @@ from swe_srl.types import Context, Message, Sampling, StopReason
 
 NEEDED = ("fastapi", "uvicorn", "openai")
 MISSING = [name for name in NEEDED if importlib.util.find_spec(name) is None]
-STARTING = 120.0  # seconds that the server may take until it answers
+STARTING = 300.0  # seconds that the server may take until it answers
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(600),
     pytest.mark.skipif(bool(MISSING), reason=f"transformers serve needs {', '.join(MISSING)}: pip install -e '.[dev]'"),
 ]
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise, takewhile
 
 import pytest
 import torch
@@ -131,6 +131,10 @@ def test_short_beginnings_are_not_shared() -> None:
     assert trunks.by_trunk(short, [2, 0]) == [0, 2]
 
 
+def common(one: Sequence[int], other: Sequence[int]) -> int:
+    return len(list(takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False))))
+
+
 @given(st.lists(st.lists(st.integers(0, 1), min_size=1, max_size=9), min_size=1, max_size=8))
 @settings(max_examples=200, deadline=None)
 def test_each_context_follows_the_one_it_shares_most_with(contexts: list[list[int]]) -> None:
@@ -138,13 +142,10 @@ def test_each_context_follows_the_one_it_shares_most_with(contexts: list[list[in
     trunks.LEAST_SHARED, trunks.LEAST_SHARE = 2, 0.0
     try:
         order = trunks.by_trunk(contexts, range(len(contexts)))
-        shared = [
-            trunks.shared_tokens(contexts[one], contexts[other]) for one, other in zip(order, order[1:], strict=False)
-        ]
+        shared = [trunks.shared_tokens(contexts[one], contexts[other]) for one, other in pairwise(order)]
     finally:
         trunks.LEAST_SHARED, trunks.LEAST_SHARE = before, share
     assert sorted(order) == list(range(len(contexts)))
     for place, got in enumerate(shared, start=1):
-        common = [len(os.path.commonprefix([contexts[i], contexts[order[place]]])) for i in order[:place]]
-        most = max(common)
+        most = max(common(contexts[i], contexts[order[place]]) for i in order[:place])
         assert got == (most if most >= 2 else 0)

@@ -41,7 +41,7 @@ def device_of(model: PreTrainedModel) -> torch.device:
 def prefill(model: PreTrainedModel, contexts: Sequence[Sequence[int]], trunk: Trunk | None = None) -> SharedPrefix:
     """Keys and values of B token sequences, right-padded: causal attention never looks to the right, so needs no mask.
 
-    Sequences may be empty. Where one goes on from the one before it, the common beginning is computed once.
+    Sequences may be empty. Where one goes on from the one before it, their common beginning is computed once.
 
     Args:
         trunk: what the batch before left for this one; left for the next one.

@@ -22,8 +22,9 @@ Loaded = tuple[PreTrainedModel, PreTrainedTokenizerBase]
 class TransformersGenerator:
     """Completions of a causal language model, with the exact tokens and their log-probabilities.
 
-    A context is pre-filled once, and so is the trunk of contexts that go on from one another; the n completions decode
-    against the shared keys and values, and finished ones leave the batch. Completion j of a context depends on (its seed, j) alone, up to rounding differences of batch shapes.
+    A context is pre-filled once, and so is the trunk of long contexts that go on from one another; the n completions decode
+    against the shared keys and values, and finished ones leave the batch. Completion j of a context depends on (its seed, j)
+    alone, up to rounding differences of batch shapes.
 
     Args:
         model: a model folder or hub id, or a loaded (model, tokenizer), which is used in place (and switched to grouped
