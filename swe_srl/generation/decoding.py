@@ -7,56 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
-from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
+from transformers.cache_utils import Cache, DynamicCache
 
 from swe_srl.generation.attention import GROUPED, SharedPrefix
+from swe_srl.generation.caches import BufferLayer
 from swe_srl.generation.sampling import draw
+from swe_srl.generation.trunks import Trunk, prefill_in_turn, shared_tokens
 from swe_srl.types import Sampling
 
 COMPACT_BELOW = 0.75  # lay the batch out anew when fewer of its slots are still being written
-_GROWTH = 64  # tokens by which a suffix buffer grows
-
-
-class BufferLayer(DynamicLayer):  # type: ignore[no-untyped-call]
-    """Suffix keys and values of one layer in a buffer that grows by blocks, not by a copy per token."""
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.length = 0
-
-    def update(
-        self, key_states: Tensor, value_states: Tensor, *args: object, **kwargs: object
-    ) -> tuple[Tensor, Tensor]:
-        """Append [N, K, T, D] keys and values; returns all of the suffix so far."""
-        end = self.length + key_states.shape[2]
-        if self.keys is None or end > self.keys.shape[2]:
-            self._grow(value_states, end)  # under autocast, the keys are in float32 and the values are not
-        assert self.keys is not None and self.values is not None
-        self.keys[:, :, self.length : end] = key_states
-        self.values[:, :, self.length : end] = value_states
-        self.length = end
-        return self.keys[:, :, :end], self.values[:, :, :end]
-
-    def keep(self, slots: Tensor) -> None:
-        """Only these rows, in this order."""
-        if self.keys is not None and self.values is not None:
-            self.keys, self.values = self.keys[slots], self.values[slots]
-
-    def _grow(self, like: Tensor, end: int) -> None:
-        rows, heads, _, width = like.shape
-        capacity = end + _GROWTH
-        for name in ("keys", "values"):
-            old: Tensor | None = getattr(self, name)
-            buffer = like.new_empty(rows, heads, capacity, width)
-            if old is not None:
-                buffer[:, :, : self.length] = old[:, :, : self.length]
-            setattr(self, name, buffer)
-        self.is_initialized = True
 
 
 @dataclass
@@ -73,12 +38,28 @@ def device_of(model: PreTrainedModel) -> torch.device:
     return next(model.parameters()).device
 
 
-def prefill(model: PreTrainedModel, contexts: Sequence[Sequence[int]]) -> SharedPrefix:
+def prefill(model: PreTrainedModel, contexts: Sequence[Sequence[int]], trunk: Trunk | None = None) -> SharedPrefix:
     """Keys and values of B token sequences, right-padded: causal attention never looks to the right, so needs no mask.
 
-    Sequences may be empty.
+    Sequences may be empty. Where one goes on from the one before it, their common beginning is computed once.
+
+    Args:
+        trunk: what the batch before left for this one; left for the next one.
     """
-    device = device_of(model)
+    device, trunk = device_of(model), trunk or Trunk()
+    starts = [
+        min(shared_tokens(before, context), len(context) - 1) if context else 0
+        for before, context in pairwise([trunk.tokens, *contexts])
+    ]
+    if any(starts) and all(contexts):
+        prefix = prefill_in_turn(model, contexts, starts, trunk, device)
+    else:
+        prefix = _prefill_together(model, contexts, device)
+    trunk.leave(contexts[-1], prefix)
+    return prefix
+
+
+def _prefill_together(model: PreTrainedModel, contexts: Sequence[Sequence[int]], device: torch.device) -> SharedPrefix:
     lengths_B = torch.tensor([len(context) for context in contexts], device=device)
     longest = int(lengths_B.max())
     if longest == 0:
@@ -102,7 +83,13 @@ class Decoding:
     """The state of one batch while it is decoded against shared prefixes. Use `decode_batch`."""
 
     def __init__(
-        self, model: PreTrainedModel, contexts: Sequence[Sequence[int]], n: int, uniforms: Tensor, ends: Sequence[int]
+        self,
+        model: PreTrainedModel,
+        contexts: Sequence[Sequence[int]],
+        n: int,
+        uniforms: Tensor,
+        ends: Sequence[int],
+        trunk: Trunk | None = None,
     ) -> None:
         self.model = model
         self.device = device_of(model)
@@ -115,10 +102,10 @@ class Decoding:
         self.uniforms = uniforms.to(self.device)
         self.ends = torch.tensor(list(ends), device=self.device)
         self.time = 0
-        self._start([context[:-1] for context in contexts])
+        self._start([context[:-1] for context in contexts], trunk)
 
-    def _start(self, contexts: Sequence[Sequence[int]]) -> None:
-        self.prefix = prefill(self.model, contexts)
+    def _start(self, contexts: Sequence[Sequence[int]], trunk: Trunk | None) -> None:
+        self.prefix = prefill(self.model, contexts, trunk)
         self.cache = Cache(layer_class_to_replicate=BufferLayer)
         self.nothing_hidden = torch.ones(1, 1, 1, 1, dtype=torch.bool, device=self.device)  # 4-D: taken as it is
 
@@ -186,7 +173,7 @@ class Decoding:
 class PlainDecoding(Decoding):
     """The same with keys and values repeated per completion: for models with other kinds of attention."""
 
-    def _start(self, contexts: Sequence[Sequence[int]]) -> None:
+    def _start(self, contexts: Sequence[Sequence[int]], trunk: Trunk | None) -> None:
         longest = int(self.lengths_B.max())
         self.seen_NP = torch.arange(longest, device=self.device) >= longest - self.lengths_B[:, None]
         padded = [[*[0] * (longest - len(context)), *context] for context in contexts]
@@ -228,6 +215,7 @@ def decode_batch(
     sampling: Sampling,
     uniforms: Tensor,
     ends: Sequence[int],
+    trunk: Trunk | None = None,
 ) -> list[Sampled]:
     """`n` completions for each of B contexts: B·n records in order.
 
@@ -238,9 +226,10 @@ def decode_batch(
         contexts: B token sequences, none empty.
         uniforms: [B·n, max_new_tokens] numbers in [0, 1), one stream per completion.
         ends: ids that end a completion.
+        trunk: what the batch before left for this one, where contexts go on from one another (see `trunks`).
     """
     grouped = model.config._attn_implementation == GROUPED
-    state = (Decoding if grouped else PlainDecoding)(model, contexts, n, uniforms, ends)
+    state = (Decoding if grouped else PlainDecoding)(model, contexts, n, uniforms, ends, trunk)
     count = len(contexts) * n
     tokens = torch.zeros(count, sampling.max_new_tokens, dtype=torch.long, device=state.device)
     logprobs = torch.zeros(count, sampling.max_new_tokens, device=state.device)

@@ -13,6 +13,7 @@ from swe_srl.generation.attention import use_grouped
 from swe_srl.generation.decoding import Sampled, decode_batch
 from swe_srl.generation.loading import decode, encode_chat, end_tokens, load_model, pick_device, pick_dtype
 from swe_srl.generation.sampling import uniforms
+from swe_srl.generation.trunks import Trunk, by_trunk
 from swe_srl.types import Completion, Message, Refusal, Sampling, StopReason
 
 Loaded = tuple[PreTrainedModel, PreTrainedTokenizerBase]
@@ -21,8 +22,9 @@ Loaded = tuple[PreTrainedModel, PreTrainedTokenizerBase]
 class TransformersGenerator:
     """Completions of a causal language model, with the exact tokens and their log-probabilities.
 
-    A context is pre-filled once, its n completions decode against the shared keys and values, and finished ones leave
-    the batch. Completion j of a context depends on (its seed, j) alone, up to rounding differences of batch shapes.
+    A context is pre-filled once, and so is the trunk of long contexts that go on from one another; the n completions decode
+    against the shared keys and values, and finished ones leave the batch. Completion j of a context depends on (its seed, j)
+    alone, up to rounding differences of batch shapes.
 
     Args:
         model: a model folder or hub id, or a loaded (model, tokenizer), which is used in place (and switched to grouped
@@ -67,8 +69,11 @@ class TransformersGenerator:
         training = self.model.training
         self.model.train(False)
         try:
-            for batch in self._batches(encoded, room, n):
-                for index, completions in zip(batch, self._run(batch, encoded, room, n, sampling, seeds), strict=True):
+            trunk, batches = Trunk(), list(self._batches(encoded, room, n))
+            for batch, following in zip(batches, [*batches[1:], []], strict=True):
+                trunk.wanted = encoded[following[0]] if following else ()
+                groups = self._run(batch, encoded, room, n, sampling, seeds, trunk)
+                for index, completions in zip(batch, groups, strict=True):
                     results[index] = completions
         except torch.OutOfMemoryError as error:
             raise GenerationError(
@@ -83,11 +88,12 @@ class TransformersGenerator:
         return wanted if limit is None else max(0, min(wanted, int(limit) - length))
 
     def _batches(self, encoded: list[list[int]], room: list[int], n: int) -> Iterator[list[int]]:
-        """Indices of contexts by similar length, under the token budget (a single context may exceed it)."""
+        """Indices of contexts that share a trunk or are of similar length, under the token budget (a single context may
+        exceed it)."""
         batch: list[int] = []
-        order = sorted((i for i in range(len(encoded)) if room[i] > 0), key=lambda i: (len(encoded[i]), i))
-        for index in order:
-            cost = len(encoded[index]) + n * max([room[index], *(room[i] for i in batch)])
+        for index in by_trunk(encoded, [i for i in range(len(encoded)) if room[i] > 0]):
+            together = [*batch, index]
+            cost = max(len(encoded[i]) for i in together) + n * max(room[i] for i in together)
             if batch and cost * (len(batch) + 1) > self.batch_tokens:
                 yield batch
                 batch = []
@@ -103,11 +109,12 @@ class TransformersGenerator:
         n: int,
         sampling: Sampling,
         seeds: Sequence[int],
+        trunk: Trunk,
     ) -> list[list[Completion]]:
         streams = uniforms([(seeds[i], j) for i in batch for j in range(n)], max(1, sampling.max_new_tokens))
         bound = max(room[i] for i in batch)
         drawing = Sampling(sampling.temperature, sampling.top_p, sampling.top_k, bound)
-        sampled = decode_batch(self.model, [encoded[i] for i in batch], n, drawing, streams, self.ends)
+        sampled = decode_batch(self.model, [encoded[i] for i in batch], n, drawing, streams, self.ends, trunk)
         return [
             [self._completion(one, len(encoded[i]), room[i]) for one in sampled[row * n : row * n + n]]
             for row, i in enumerate(batch)
