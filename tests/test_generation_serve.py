@@ -22,10 +22,10 @@ import torch
 from swe_srl.agents import ModelPolicy
 from swe_srl.errors import GenerationError
 from swe_srl.evaluation import EvalSettings, evaluate
-from swe_srl.files import read_jsonl
 from swe_srl.generation import EndpointGenerator, TransformersGenerator
 from swe_srl.generation.loading import encode_chat, load_model
 from swe_srl.training.data import quickstart_file
+from swe_srl.trajectories import read_trajectories
 from swe_srl.types import Context, Message, Sampling, StopReason
 
 NEEDED = ("fastapi", "uvicorn", "openai")
@@ -160,10 +160,10 @@ def test_an_evaluation_by_endpoint_is_that_of_the_model(served: Served, tmp_path
     shared = {"split": "quickstart", "limit": 2, "max_turns": 3, "temperature": 0.0, "hardened": False}
     asked = EvalSettings(policy=served.url, endpoint_model=str(served.folder), output=tmp_path / "asked", **shared)
     direct = EvalSettings(policy=str(served.folder), output=tmp_path / "direct", **shared)
-    told = []
+    done = []
     for settings in (asked, direct):
         report = evaluate(settings)
-        assert report.episodes == 2
-        rows = sorted(read_jsonl(settings.output / "episodes.jsonl"), key=lambda row: row["task_id"])
-        told.append([(row["task_id"], row["stop"], row["patch"]) for row in rows])
-    assert told[0] == told[1]
+        assert report.samples == 2 and settings.output is not None
+        episodes = read_trajectories(settings.output / "episodes.jsonl")
+        done.append({one.task_id: [turn.action for turn in one.turns] for one in episodes})
+    assert done[0] == done[1] and all(done[0].values())
