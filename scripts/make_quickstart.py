@@ -13,16 +13,15 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
+from swe_srl.agents.demonstration import demonstrations
 from swe_srl.files import write_jsonl
-from swe_srl.grading import GradingSettings, grade, log_parser_statuses, run_tests
+from swe_srl.grading import GradingSettings, log_parser_statuses, run_tests
 from swe_srl.tasks import load_tasks
-from swe_srl.tasks.expert import expert_actions
 from swe_srl.tasks.synthesis.quickstart import SPLITS, quickstart_tasks
 from swe_srl.trajectories import write_trajectories
-from swe_srl.types import StopReason, Task, TestRun, Trajectory, Turn
+from swe_srl.types import Task, TestRun, Trajectory
 
 DEMONSTRATED = ("train", "validation")
 
@@ -47,29 +46,11 @@ def demonstrate(tasks: Sequence[Task], workers: int) -> list[Trajectory]:
     Raises:
         SystemExit: the expert does not resolve a task.
     """
-    from swe_srl.agents import AgentDefinition, EpisodeJob, ExpertPolicy, run_episodes
-    from swe_srl.envs import SweEnv
-
-    scripts = [
-        Trajectory("", task.instance_id, tuple(Turn(action) for action in expert_actions(task))) for task in tasks
-    ]
-    episodes = run_episodes(
-        [EpisodeJob(task) for task in tasks],
-        ExpertPolicy(scripts),
-        lambda task: SweEnv([task], definition="quickstart", sandbox="local"),
-        AgentDefinition.load("quickstart"),
-        workers=workers,
-    )
-    found = {episode.task_id: episode for episode in episodes}
-    return [_verified(task, found[task.instance_id].trajectory) for task in tasks]
-
-
-def _verified(task: Task, trajectory: Trajectory) -> Trajectory:
-    verdict = grade(task, trajectory.patch, GradingSettings(sandbox="local"))
-    if not (verdict.official and verdict.hardened) or trajectory.stop_reason is not StopReason.SUBMITTED:
-        raise SystemExit(f"{task.instance_id}: the expert fails: {verdict.status.value} {verdict.reason}")
-    turns = tuple(replace(turn, seconds=0.0) for turn in trajectory.turns)  # the same file every time
-    return replace(trajectory, trajectory_id=f"{task.instance_id}#expert", turns=turns, resolved=True)
+    found = list(demonstrations(tasks, "quickstart", "quickstart", workers=workers))
+    failed = [f"{task.instance_id}: the expert fails: {shown}" for task, shown in found if isinstance(shown, str)]
+    if failed:
+        raise SystemExit("\n".join(failed))
+    return [shown for _, shown in found if isinstance(shown, Trajectory)]
 
 
 def run_locally(task: Task, patch: str) -> TestRun:

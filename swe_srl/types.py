@@ -264,14 +264,14 @@ class SandboxSpec:
     network: bool = False  # whether the sandbox reaches the network
     limits: Limits = Limits()
     env: tuple[tuple[str, str], ...] = ()
+    shown: tuple[tuple[str, str], ...] = ()  # (folder on the host, place inside), read-only; local sandboxes alone
 
 
 @dataclass(frozen=True, slots=True)
 class TestRun:
     """What running a task's tests left behind: the input of judging, which needs no container.
 
-    `log` is the harness's log (with its start and end markers); `exit_code` is the test command's own; `report` is what
-    arrived out of band, beside the log (JSON text, or "" when there is none).
+    `log` is the harness's log with its markers; `exit_code` is the test command's own; `report` came out of band (JSON, or "").
     """
 
     __test__ = False  # not a test class for pytest

@@ -84,7 +84,7 @@ def _is_override(kind: type[Any], argument: str) -> bool:
 
 def _check_positionals(command: Command, settings: Any) -> None:
     for name in command.positionals:
-        if getattr(settings, name) in ("", None, ()):
+        if name not in command.optional and getattr(settings, name) in ("", None, ()):
             item = settings_of(type(settings))[name]
             raise ConfigError(f"{name.upper()} is missing: {item.help}")
 
@@ -136,6 +136,7 @@ def _positional(name: str) -> str:
 def _parser(command: Command, kind: type[Any], flags: list[_Flag]) -> argparse.ArgumentParser:
     settings = settings_of(kind)
     needed = {name for name in command.positionals if settings[name].default() in ("", None, ())}
+    needed -= set(command.optional)
     words = {name: f"{name.upper()}{' ...' if _takes_all(kind, name) else ''}" for name in command.positionals}
     shown = " ".join(words[name] if name in needed else f"[{words[name]}]" for name in command.positionals)
     parser = _Parser(

@@ -23,6 +23,7 @@ class Command:
         estimate: `module:function` for `--estimate`: it gets (settings, console) and probes what a run would take; "" for none.
         positionals: settings that are given without a flag, in order; each is needed unless it has a default. A list, which
             can only be the last, takes all words that are left.
+        optional: those of the positionals that another setting can stand in for: the handler checks them.
         recipes: kind of definition that `--config` finds by name, or "".
         letters: settings that have a flag of one letter too: (letter, setting).
     """
@@ -34,6 +35,7 @@ class Command:
     plan: str = ""
     estimate: str = ""
     positionals: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
     recipes: str = ""
     letters: tuple[tuple[str, str], ...] = ()
 
@@ -147,10 +149,11 @@ COMMANDS = (
     ),
     Command(
         "tasks synthesise",
-        "make new tasks from a repository by planting bugs",
+        "make new tasks from a package or a repository by planting bugs",
         "swe_srl.tasks.synthesis.settings:SynthesiseSettings",
-        "swe_srl.cli.tasks:synthesise_tasks",
+        "swe_srl.cli.synthesise:run",
         positionals=("source",),
+        optional=("source",),
     ),
     Command(
         "images unpack",

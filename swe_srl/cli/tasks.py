@@ -1,4 +1,4 @@
-"""`swe-srl tasks`: list, show and validate tasks; synthesise new ones."""
+"""`swe-srl tasks`: list, show and validate tasks."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING
 from swe_srl.cli.console import Console
 from swe_srl.errors import ConfigError, suggest
 from swe_srl.settings import check_at_least, setting
-from swe_srl.types import Task, TestRun
+from swe_srl.types import Task
 
 if TYPE_CHECKING:
     from swe_srl.tasks import ValidationResult
-    from swe_srl.tasks.synthesis.settings import SynthesiseSettings
 
 SPLIT = "A task set by name (quickstart, lite, verified, ...), a .json, .jsonl or .parquet file or folder, or a hub id."
 REVISION = "Revision of a hub data set; empty for the pinned one."
@@ -140,21 +139,6 @@ def tell_findings(results: Sequence[ValidationResult], console: Console) -> None
     console.say(
         f"{sound} of {len(results)} tasks are sound, {len(results) - sound - unknown} are not, {unknown} unknown"
     )
-
-
-def synthesise_tasks(settings: SynthesiseSettings, console: Console) -> None:
-    """Plant bugs in a repository and keep those that its tests notice."""
-    from swe_srl.grading import GradingSettings, OpenSandboxes, log_parser_statuses, run_tests
-    from swe_srl.tasks.synthesis.pipeline import synthesise_to_file
-
-    grading = GradingSettings(open=(sandboxes := OpenSandboxes()))
-
-    def run(task: Task, patch: str) -> TestRun:
-        return run_tests(task, patch, grading)
-
-    console.sweep()
-    tasks = synthesise_to_file(settings, run, log_parser_statuses, console.progress(), sandboxes.end)
-    console.say(f"{len(tasks)} tasks written to {settings.output}")
 
 
 def select(tasks: Sequence[Task], ids: Sequence[str], limit: int = 0) -> list[Task]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from swe_srl.envs.definition import EnvironmentDefinition
 from swe_srl.envs.image_places import Place, unpacked_place
@@ -13,6 +13,7 @@ from swe_srl.errors import SandboxError, TaskError
 from swe_srl.protocols import Sandbox
 from swe_srl.sandboxes import make_sandbox
 from swe_srl.sandboxes.repository import PreparedRepository, prepare_repository, strip_history_script
+from swe_srl.tasks.surroundings import surroundings
 from swe_srl.types import SandboxSpec, Task
 
 STRIP_SECONDS = 600.0
@@ -44,7 +45,9 @@ class PlaceMaker:
             return self._make(task)
         if self._pool is None:
             self._pool = join_pool(self.definition, self.kind)
-        return self._pool.take(PlaceKey(task.image, task.source, task.setup_patch), lambda: self._make(task))
+        around = surroundings(task) if task.source else None
+        key = PlaceKey(task.image, task.source, task.setup_patch, around)
+        return self._pool.take(key, lambda: self._make(task))
 
     def replace(self, place: Place | None, task: Task) -> Place:
         """A fresh place instead of an earlier one, which is closed (by the pool's thread, when there is a pool)."""
@@ -78,7 +81,10 @@ class PlaceMaker:
         if key not in self._prepared or not self._prepared[key].path.is_dir():
             self._prepared[key] = prepare_repository(task.source, task.setup_patch)
         prepared = self._prepared[key]
-        return Place(make_sandbox(self.kind, self._spec(repository=str(prepared.path))), prepared.base_commit)
+        beside = surroundings(task)
+        spec = self._spec(repository=str(prepared.path))
+        spec = replace(spec, env=(*beside.variables, *spec.env), shown=beside.shown)
+        return Place(make_sandbox(self.kind, spec), prepared.base_commit)
 
     def _from_image(self, task: Task) -> Place:
         spec = self._spec(image=task.image)

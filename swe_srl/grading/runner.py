@@ -13,6 +13,7 @@ from swe_srl.grading.bench import BrokenRunError
 from swe_srl.grading.harness import ERRORED_MARKER, official_report
 from swe_srl.grading.workshop import HardenedReport, Workshop
 from swe_srl.protocols import Sandbox
+from swe_srl.tasks.surroundings import surroundings
 from swe_srl.types import Limits, SandboxSpec, Task, TestRun
 
 WORKDIR = "/testbed"
@@ -97,8 +98,14 @@ def sandbox_spec(task: Task, settings: GradingSettings) -> SandboxSpec:
         raise GradingError(f"{task.instance_id}: the row has neither an image nor a source: there is nothing to run in")
     from swe_srl.sandboxes.repository import prepare_repository
 
-    prepared = prepare_repository(task.source, task.setup_patch)
-    return SandboxSpec(workdir=WORKDIR, repository=str(prepared.path), limits=settings.limits or Limits())
+    prepared, beside = prepare_repository(task.source, task.setup_patch), surroundings(task)
+    return SandboxSpec(
+        workdir=WORKDIR,
+        repository=str(prepared.path),
+        limits=settings.limits or Limits(),
+        env=beside.variables,
+        shown=beside.shown,
+    )
 
 
 def run_tests(task: Task, patch: str, settings: GradingSettings | None = None) -> TestRun:

@@ -145,6 +145,8 @@ def check_spec(spec: SandboxSpec) -> None:
     """
     if spec.root:
         raise ConfigError("a Docker sandbox has no `root`: give it an image")
+    if spec.shown:
+        raise ConfigError("a Docker sandbox shows no folder of the host: use the local sandbox")
     if not spec.workdir.startswith("/") or spec.workdir == "/":
         raise ConfigError(f"workdir must be an absolute path below /, not {spec.workdir!r}")
     if spec.limits.disk_mb not in (0, Limits().disk_mb):

@@ -75,6 +75,8 @@ def bwrap_options(spec: SandboxSpec, folder: Path, variables: Mapping[str, str])
         arguments += ["--bind", f"{layer}/repository.merged", spec.workdir]
     elif not spec.root:
         arguments += ["--bind", f"{layer}/workspace", spec.workdir]
+    for number, (_, inside) in enumerate(spec.shown):
+        arguments += ["--ro-bind", f"{layer}/shown.{number}", inside]
     arguments += ["--ro-bind", f"{folder}/io", IO]
     arguments += [] if spec.root else ["--remount-ro", "/"]
     return [*arguments, "--chdir", "/"]

@@ -107,6 +107,11 @@ def make_layer(request: dict[str, Any], owner: int, namespace: int) -> None:
         subprocess.run(["cp", "-a", "--", request["snapshot"] + "/.", layer], check=True, stdout=2)
     for name in request["parts"]:
         make_folder(f"{layer}/{name}", owner, 0o1777 if name in ("tmp", "shm") else 0o755)
+    for number, path in enumerate(
+        request["shown"]
+    ):  # here, where folders above it that only root may enter do not matter
+        make_folder(f"{layer}/shown.{number}", owner, 0o755)
+        mount(path, f"{layer}/shown.{number}", None, MS_BIND)
     for name, lower in request["lowers"].items():
         folders = {part: f"{layer}/{name}.{part}" for part in ("lower", "upper", "work", "merged")}
         for folder in folders.values():

@@ -91,6 +91,9 @@ def check_spec(spec: SandboxSpec) -> None:
         path = getattr(spec, name)
         if path and not Path(path).is_dir():
             raise ConfigError(f"{name} must be a folder: {path} is none")
+    for place, inside in spec.shown:
+        if not Path(place).is_dir() or not inside.startswith("/"):
+            raise ConfigError(f"shown must be folders, each with an absolute path inside, not {place} at {inside!r}")
     if spec.layers and not spec.root:
         raise ConfigError("layers change a root file system: there is no `root`")
 

@@ -124,6 +124,7 @@ class LocalTransport:
             "snapshot": str(self._snapshot or ""),
             "parts": PARTS,
             "lowers": self._lowers,
+            "shown": [str(Path(path).resolve()) for path, _ in self._spec.shown],
             "layers": [str(Path(path).resolve()) for path in self._spec.layers],
             "idmap": True,
             "owner": self._owner(),

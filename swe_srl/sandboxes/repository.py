@@ -117,7 +117,7 @@ def _unpacked(kind: str, rest: str, folder: Path) -> Path:
     elif kind == "dir":
         tree = Path(rest).expanduser()
     elif kind == "git":
-        return _checked_out(rest, folder / "tree")
+        return checked_out(rest, folder / "tree")
     else:
         return extract_archive(Path(rest).expanduser(), folder / "tree")
     if not tree.is_dir():
@@ -125,7 +125,12 @@ def _unpacked(kind: str, rest: str, folder: Path) -> Path:
     return tree
 
 
-def _checked_out(rest: str, tree: Path) -> Path:
+def checked_out(rest: str, tree: Path) -> Path:
+    """The files of `<folder>@<commit>` in the new folder `tree`, whatever attributes say of exports.
+
+    Raises:
+        TaskError: no such repository or commit.
+    """
     place, _, commit = rest.rpartition("@")
     if not place or not commit:
         raise TaskError(f"source git:{rest}: say which commit, as in git:<folder>@<commit>")

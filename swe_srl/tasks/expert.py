@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from unidiff.patch import PatchSet
 
 from swe_srl.errors import TaskError
+from swe_srl.tasks.packages.expert import MARK, package_actions
 from swe_srl.types import Action, Task
 
 VIEW_LINES = 8  # after the `def` line
@@ -70,6 +71,8 @@ def expert_actions(task: Task) -> list[Action]:
     Raises:
         TaskError: see `known_bug`.
     """
+    if json.loads(task.extra).get("synthesis") == MARK:
+        return package_actions(task)
     bug = known_bug(task)
     return [
         Action(find_command(bug.function), f"The issue is about {bug.function}. Find it."),

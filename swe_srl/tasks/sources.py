@@ -15,6 +15,7 @@ from swe_srl.tasks.dockerfiles import Dockerfiles, is_dockerfile
 from swe_srl.tasks.files import DATA_SUFFIXES, read_rows
 from swe_srl.tasks.images import with_image
 from swe_srl.tasks.rows import task_from_row
+from swe_srl.tasks.surroundings import located
 from swe_srl.types import Task
 
 
@@ -109,7 +110,12 @@ def built_images(path: Path) -> set[str]:
 
 
 def _folder_files(folder: Path, split: str) -> list[Path]:
-    """The data files of a folder; with a split, those named like `test.jsonl`, `x__test.parquet`, `test-0-of-1.json`."""
+    """The data files of a folder; with a split, those named like `test.jsonl`, `x__test.parquet`, `test-0-of-1.json`.
+
+    Of a folder that this project wrote (it has a run.json), its `tasks.jsonl`.
+    """
+    if not split and (folder / "run.json").is_file() and (folder / "tasks.jsonl").is_file():
+        return [folder / "tasks.jsonl"]
     files = sorted(path for path in folder.iterdir() if path.suffix in DATA_SUFFIXES)
     if split:
         wanted = re.compile(rf"(?:.*[^a-zA-Z])?{re.escape(split)}(?:-\d+-of-\d+)?\Z")
@@ -126,7 +132,7 @@ def _tasks(files: Iterable[Path]) -> list[Task]:
     for file in files:
         dockerfiles = Dockerfiles(file.parent)
         for where, row in read_rows(file):
-            task = dockerfiles.with_image(_task(row, where))
+            task = dockerfiles.with_image(_task(located(row, file.parent), where))
             if task.instance_id in tasks:
                 places = f"{origin[task.instance_id].name} and {file.name}"
                 raise TaskError(

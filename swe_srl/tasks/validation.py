@@ -57,6 +57,15 @@ def validate(task: Task, run_tests: RunTests, statuses: LogStatuses) -> Validati
     return ValidationResult(task.instance_id, tuple(problems))
 
 
+def check_unfixed(task: Task, run_tests: RunTests, statuses: LogStatuses) -> ValidationResult:
+    """The first half of `validate`: a task's tests without the gold patch."""
+    run = run_tests(task, "")
+    if run.error:
+        return ValidationResult(task.instance_id, (run.error,), infrastructure=True)
+    problems = _run_problems(run, "without the gold patch") or _before_problems(task, statuses(task, run.log))
+    return ValidationResult(task.instance_id, tuple(problems))
+
+
 def _run_problems(run: TestRun, when: str) -> list[str]:
     problems = [] if run.applied else [f"the patch does not apply ({when})"]
     return [*problems, f"the tests outran their limit {when}"] if run.timed_out else problems

@@ -29,6 +29,7 @@ from swe_srl.trajectories.report import ReadReport
 from swe_srl.types import Trajectory
 
 BUNDLED = {"quickstart": "train", "quickstart-train": "train", "quickstart-validation": "validation"}
+OWN_FILE = "trajectories.jsonl"  # in the folders of runs that make trajectories
 _HUB_ID = re.compile(r"\A(?P<id>[\w.-]+/[\w.-]+)(?:@(?P<split>[\w.-]*)(?:@(?P<revision>[\w./-]+))?)?\Z")
 
 
@@ -88,8 +89,9 @@ def read_trajectories(path: str | Path, report: ReadReport | None = None, format
     """Stream the trajectories of a file, of a folder (its files in sorted order), or of a data set on the hub.
 
     Args:
-        path: a .json, .jsonl, .traj or .parquet file (the text ones also .gz), a folder, `owner/name[@split[@revision]]`, or
-            a bundled set: "quickstart" (of the training tasks) or "quickstart-validation".
+        path: a .json, .jsonl, .traj or .parquet file (the text ones also .gz), a folder (of a run that made trajectories, its
+            `trajectories.jsonl`), `owner/name[@split[@revision]]`, or a bundled set: "quickstart" (of the training tasks) or
+            "quickstart-validation".
         report: receives what cannot be used and why. Without one, the first such record raises.
         format: only this format (see `format_names`); "" detects it record by record.
 
@@ -103,6 +105,8 @@ def read_trajectories(path: str | Path, report: ReadReport | None = None, format
             raise TrajectoryError(suggest(format, format_names(), "trajectory format"))
     reading = _Pass(report or ReadReport(), readers, strict=report is None)
     place = _bundled(str(path)) or Path(path)
+    if (place / "run.json").is_file() and (place / OWN_FILE).is_file():
+        return reading.file(place / OWN_FILE)
     if place.is_dir():
         return reading.folder(place)
     if place.is_file():

@@ -88,15 +88,22 @@ def build_task(bug: Bug, repo: str, source: str, root: Path, passing: Sequence[s
     )
 
 
-def eval_script(commit: str, test_path: str, test_patch: str) -> str:
-    """The script that grading runs, in swebench 5's layout: restore the tests, run them between the markers."""
+def eval_script(commit: str, test_path: str, test_patch: str, command: str = TEST_COMMAND) -> str:
+    """The script that grading runs, in swebench 5's layout: restore the tests, run them between the markers.
+
+    Args:
+        commit: the base commit.
+        test_path: the files of the test patch, as words of bash.
+        test_patch: brings the withheld tests back.
+        command: runs the tests.
+    """
     return _EVAL_SCRIPT.format(
         workdir=_WORKDIR,
         commit=commit,
         test_path=test_path,
         test_patch=test_patch,
         heredoc=_HEREDOC,
-        command=TEST_COMMAND,
+        command=command,
     )
 
 

@@ -1,21 +1,23 @@
-"""Syntax-tree mutations: small bugs in Python functions, each one replaced piece of one line.
+"""Syntax-tree mutations: small bugs in Python functions, each one replaced piece of one line, or removed lines.
 
 A mutation rewrites only the source segment of its node: the rest of the file stays as it is, byte for byte, so the fix
-is a replacement of one line. Nothing here runs code: whether a mutation is a bug that tests notice is found out by
-running them (`swe_srl.tasks.synthesis.screening`).
+is a replacement of one line (of a removed branch: its lines come back). Nothing here runs code: whether a mutation is a bug
+that tests notice is found out by running them (`swe_srl.tasks.synthesis.screening`, `swe_srl.tasks.packages.trial`).
 """
 
 from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
 
 from swe_srl.python_source import parse_python
-from swe_srl.tasks.synthesis.rewrites import Rewrite, rewrites
+from swe_srl.tasks.synthesis.rewrites import KINDS, Rewrite, rewrites
+from swe_srl.tasks.synthesis.structure import Removal, attribute_rewrites, removals
 
-_Function = ast.FunctionDef | ast.AsyncFunctionDef
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+ALL_KINDS = (*KINDS, "attribute", "branch")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +25,10 @@ class Mutation:
     """One possible bug in one file.
 
     Args:
-        kind: what sort of bug; one of `rewrites.KINDS`.
+        kind: what sort of bug; one of `ALL_KINDS`.
         function: qualified name of the innermost function (`clamp`, `Box.holds`).
-        line: line number of the change, from 1; `old` and `new` are that line before and after.
-        source: the whole mutated file.
+        line: line number of the change, from 1; `old` and `new` are that line (or the removed lines) before and after.
+        pieces: the mutated file: what stands before the change, the change, what stands after it.
     """
 
     kind: str
@@ -34,11 +36,22 @@ class Mutation:
     line: int
     old: str
     new: str
-    source: str
+    pieces: tuple[Sequence[str], str, int] = field(repr=False, compare=False)
+
+    @property
+    def source(self) -> str:
+        """The whole mutated file."""
+        lines, changed, last = self.pieces
+        return "".join([*lines[: self.line - 1], changed, *lines[last:]])
 
 
-def mutations(source: str) -> list[Mutation]:
+def mutations(source: str, kinds: Collection[str] = KINDS, special: bool = False) -> list[Mutation]:
     """Every mutation of the functions in a Python file, in order of their place; none if the file does not parse.
+
+    Args:
+        source: the file.
+        kinds: of bugs, among `ALL_KINDS`.
+        special: whether methods such as `__add__` count too.
 
     >>> [(m.kind, m.new.strip()) for m in mutations("def f(a, b):\\n    return a < b\\n")][:2]
     [('boundary', 'return a <= b'), ('direction', 'return a > b')]
@@ -49,27 +62,37 @@ def mutations(source: str) -> list[Mutation]:
         return []
     lines = source.splitlines(keepends=True)
     found: dict[tuple[int, str], Mutation] = {}
-    for name, function in functions(tree):
-        for node in _own_nodes(function):
-            for rewrite in rewrites(node, function):
-                mutation = _apply(rewrite, lines, name)
-                if mutation is not None:
-                    found.setdefault((mutation.line, mutation.new), mutation)
+    for name, function in functions(tree, special):
+        for mutation in _of_function(name, function, lines, kinds):
+            found.setdefault((mutation.line, mutation.new), mutation)
     return sorted(found.values(), key=lambda mutation: mutation.line)
 
 
-def functions(tree: ast.Module) -> Iterator[tuple[str, _Function]]:
-    """Top-level functions and methods of top-level classes with their qualified names; dunder methods are left out."""
+def _of_function(name: str, function: Function, lines: Sequence[str], kinds: Collection[str]) -> Iterator[Mutation]:
+    span = (function.lineno, function.end_lineno or function.lineno)
+    found = [rewrite for node in _own_nodes(function) for rewrite in rewrites(node, function)]
+    found += attribute_rewrites(list(_own_nodes(function))) if "attribute" in kinds else []
+    for rewrite in found:
+        mutation = _apply(rewrite, lines, name, span) if rewrite.kind in kinds else None
+        if mutation is not None:
+            yield mutation
+    for removal in removals(function, lines) if "branch" in kinds else ():
+        if _parses(lines, span, removal.first, "", removal.last):
+            yield _removed(removal, lines, name)
+
+
+def functions(tree: ast.Module, special: bool = False) -> Iterator[tuple[str, Function]]:
+    """Top-level functions and methods of top-level classes with their qualified names; dunder methods only if `special`."""
     for node in tree.body:
-        if isinstance(node, _Function):
+        if isinstance(node, Function):
             yield node.name, node
         elif isinstance(node, ast.ClassDef):
             for member in node.body:
-                if isinstance(member, _Function) and not member.name.startswith("__"):
+                if isinstance(member, Function) and (special or not member.name.startswith("__")):
                     yield f"{node.name}.{member.name}", member
 
 
-def _own_nodes(function: _Function) -> Iterator[ast.expr | ast.stmt]:
+def _own_nodes(function: Function) -> Iterator[ast.expr | ast.stmt]:
     """The nodes of a function's body in source order; the docstring and what stands inside f-strings are left out."""
     body = function.body[1:] if ast.get_docstring(function) is not None else function.body
     nodes = [node for statement in body for node in _outside_fstrings(statement)]
@@ -85,7 +108,7 @@ def _outside_fstrings(node: ast.AST) -> Iterator[ast.expr | ast.stmt]:
         yield from _outside_fstrings(child)
 
 
-def _apply(rewrite: Rewrite, lines: list[str], function: str) -> Mutation | None:
+def _apply(rewrite: Rewrite, lines: Sequence[str], function: str, span: tuple[int, int]) -> Mutation | None:
     """The mutation, or None when the rewritten segment is not within one line or the result is no Python."""
     if rewrite.line != rewrite.end_line:
         return None
@@ -99,15 +122,22 @@ def _apply(rewrite: Rewrite, lines: list[str], function: str) -> Mutation | None
     if changed == "0" and data[rewrite.start - 1 : rewrite.start] == b"-":
         return None  # nobody writes -0
     new = data[: rewrite.start].decode() + changed + data[rewrite.end :].decode()
-    mutated = "".join([*lines[: rewrite.line - 1], new, *lines[rewrite.line :]])
-    if new == old or not _parses(mutated):
+    if new == old or not _parses(lines, span, rewrite.line, new, rewrite.line):
         return None
-    return Mutation(rewrite.kind, function, rewrite.line, old.rstrip("\r\n"), new.rstrip("\r\n"), mutated)
+    pieces = (lines, new, rewrite.line)
+    return Mutation(rewrite.kind, function, rewrite.line, old.rstrip("\r\n"), new.rstrip("\r\n"), pieces)
 
 
-def _parses(source: str) -> bool:
+def _removed(removal: Removal, lines: Sequence[str], function: str) -> Mutation:
+    old = "".join(lines[removal.first - 1 : removal.last]).rstrip("\r\n")
+    return Mutation("branch", function, removal.first, old, "", (lines, "", removal.last))
+
+
+def _parses(lines: Sequence[str], span: tuple[int, int], first: int, changed: str, last: int) -> bool:
+    """Whether a function (its lines from its `def` on) is still Python with some lines changed."""
+    text = "".join([*lines[span[0] - 1 : first - 1], changed, *lines[last : span[1]]])
     try:
-        parse_python(source)
+        parse_python(f"class _:\n{text}" if text[:1].isspace() else text)
     except SyntaxError:
         return False
     return True

@@ -48,9 +48,9 @@ def synthesise(
     settings.check()
     progress = progress or SilentProgress()
     source = repository_source(settings.source)
-    names = _Names(settings.repo or f"local/{Path(settings.source).name}", source, prepare_repository(source, "").path)
+    names = _Names(settings.name or f"local/{Path(settings.source).name}", source, prepare_repository(source, "").path)
     searches = _searches(names.root, settings)
-    progress.track("tasks", settings.limit)
+    progress.track("tasks", settings.count)
     made = 0
     with ExitStack() as stack:
         pool = ThreadPoolExecutor(settings.workers)
@@ -78,12 +78,12 @@ def synthesise(
                 task, result = outcome
                 if not result.valid:
                     progress.note(f"a mutation of {names.repo} is left out: {'; '.join(result.problems)}")
-                elif made < settings.limit:
+                elif made < settings.count:
                     made += 1
                     named = replace(task, instance_id=f"{names.repo.replace('/', '__')}-{made}")
                     progress.advance("tasks", info=named.instance_id)
                     yield named
-            if made >= settings.limit:
+            if made >= settings.count:
                 return
 
 
@@ -94,9 +94,9 @@ def synthesise_to_file(
     progress: Progress | None = None,
     end: Callable[[], None] = lambda: None,
 ) -> list[Task]:
-    """`synthesise`, written whole to `settings.output` as SWE-bench rows."""
+    """`synthesise`, written whole to `settings.file` as SWE-bench rows."""
     tasks = list(synthesise(settings, run_tests, statuses, progress, end))
-    write_jsonl(Path(settings.output), (task.row() for task in tasks))
+    write_jsonl(settings.file, (task.row() for task in tasks))
     return tasks
 
 

@@ -69,12 +69,12 @@ def quickstart_tasks(
     return tasks
 
 
-def quickstart_settings(name: str, limit: int, workers: int) -> SynthesiseSettings:
+def quickstart_settings(name: str, count: int, workers: int) -> SynthesiseSettings:
     """How the tasks of one bundled repository are made: at most one of each function."""
     return SynthesiseSettings(
         source=f"packaged:quickstart/repos/{name}",
-        repo=f"quickstart/{name}",
-        limit=limit,
+        name=f"quickstart/{name}",
+        count=count,
         per_function=1,
         seed=SEED,
         workers=workers,

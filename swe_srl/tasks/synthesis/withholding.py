@@ -18,11 +18,21 @@ def withhold(path: str, text: str, identifiers: Collection[str]) -> str:
         text: its content.
         identifiers: the tests to take out, as `TestMethod.identifier` names them.
     """
-    lines = text.splitlines(keepends=True)
     removed = [test for test in methods_of(path, text) if test.identifier in identifiers]
-    gone = {line for test in removed for line in range(test.first_line, test.last_line + 1)}
-    for test in removed:
-        gone |= _blank_lines_before(test.first_line, lines)
+    return without_lines(text, [(test.first_line, test.last_line) for test in removed])
+
+
+def without_lines(text: str, spans: Collection[tuple[int, int]]) -> str:
+    """A Python file without some functions, and without the blank lines before them.
+
+    Args:
+        text: its content.
+        spans: first and last line of each function that goes, from 1.
+    """
+    lines = text.splitlines(keepends=True)
+    gone = {line for first, last in spans for line in range(first, last + 1)}
+    for first, _ in spans:
+        gone |= _blank_lines_before(first, lines)
     fillers = _empty_classes(text, gone)
     kept = []
     for number, line in enumerate(lines, start=1):

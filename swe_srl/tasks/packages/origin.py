@@ -1,0 +1,153 @@
+"""Where a package comes from: a source archive that pip fetches, or one commit of a git repository. Kept as an archive."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from swe_srl.errors import ConfigError, TaskError
+from swe_srl.sandboxes.repository import checked_out, git
+
+_SPEC = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)==(?P<version>[A-Za-z0-9][A-Za-z0-9.!+_-]*)\Z")
+_PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "--quiet")
+PIP_SECONDS = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """A repository's files as an archive.
+
+    Args:
+        name: `owner/name` for the rows.
+        version: of the package, or the commit.
+        label: names its folders: `NAME-VERSION`.
+        archive: the file.
+        package: the distribution's name, when it is known.
+    """
+
+    name: str
+    version: str
+    label: str
+    archive: Path
+    package: str = ""
+
+
+def parse_package(spec: str) -> tuple[str, str]:
+    """Name and version of `NAME==VERSION`.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    match = _SPEC.match(spec)
+    if match is None:
+        raise ConfigError(
+            f"--package {spec}: say which version, as in --package toolz==1.0.0: the same version gives the same tasks"
+        )
+    return match["name"], match["version"]
+
+
+def fetch_package(spec: str, folder: Path) -> Origin:
+    """Download the source archive of a package to `folder`, unless it is there.
+
+    pip runs the package's own build script to read its metadata, as every installation from source does.
+
+    Args:
+        spec: `NAME==VERSION`.
+        folder: where archives are kept.
+
+    Raises:
+        ConfigError: the specification names no version.
+        TaskError: pip finds no source archive.
+    """
+    name, version = parse_package(spec)
+    label = f"{name}-{version}"
+    known = sorted(folder.glob(f"{label}.sdist.*"))
+    if not known:
+        with tempfile.TemporaryDirectory() as place:
+            run_pip("download", "--no-deps", "--no-binary", name, "--dest", place, spec)
+            found = sorted(Path(place).iterdir())
+            if len(found) != 1:
+                raise TaskError(f"--package {spec}: pip downloaded {len(found)} files, one source archive was expected")
+            suffix = ".zip" if found[0].suffix == ".zip" else ".tar.gz"
+            known = [_keep(found[0], folder / f"{label}.sdist{suffix}")]
+    return Origin(f"pypi/{name}", version, label, known[0].resolve(), name)
+
+
+def export_commit(repository: str, commit: str, name: str, folder: Path) -> Origin:
+    """Keep the files of one commit of a git repository as an archive in `folder`.
+
+    Args:
+        repository: its folder.
+        commit: or a branch or tag.
+        name: `owner/name` for the rows; "" for `local/<folder>`.
+        folder: where archives are kept.
+
+    Raises:
+        ConfigError: no git repository, or no such commit.
+    """
+    place = Path(repository).expanduser()
+    trust = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": "*"}
+    if not place.is_dir():
+        raise ConfigError(f"--repo {repository}: no such folder")
+    try:
+        sha = git("rev-parse", "--verify", f"{commit}^{{commit}}", cwd=place, env=trust).strip()
+    except TaskError as error:
+        raise ConfigError(f"--repo {repository}: not a git repository with a commit {commit!r}: {error}") from error
+    label = f"{place.resolve().name}-{sha[:12]}"
+    archive = folder / f"{label}.tar"
+    if not archive.exists():
+        with tempfile.TemporaryDirectory() as made:
+            tree = checked_out(f"{place}@{sha}", Path(made) / "tree")
+            output = Path(made) / "made.tar"
+            with tarfile.open(output, "w") as tar:
+                tar.add(tree, label, filter=_plain)
+            _keep(output, archive)
+    return Origin(name or f"local/{place.resolve().name}", sha[:12], label, archive.resolve())
+
+
+def run_pip(*arguments: str, unversioned: bool = False) -> None:
+    """Run the pip of this interpreter.
+
+    Args:
+        arguments: its command and what belongs to it.
+        unversioned: the project has no history to count its version from: it is 0.
+
+    Raises:
+        TaskError: it failed, or is not installed.
+    """
+    version = {"SETUPTOOLS_SCM_PRETEND_VERSION": "0"} if unversioned else {}
+    try:
+        done = subprocess.run(
+            [*_PIP, *arguments],
+            capture_output=True,
+            text=True,
+            env={**os.environ, **version},
+            timeout=PIP_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise TaskError(f"pip {arguments[0]} took more than {PIP_SECONDS} seconds") from error
+    if done.returncode:
+        said = [line for line in done.stderr.splitlines() if line.strip()]
+        raise TaskError(f"pip {arguments[0]} failed: {' '.join(said[-6:])[-1500:]}")
+
+
+def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    """The same archive whoever makes it, and whenever."""
+    member.mtime, member.uid, member.gid, member.uname, member.gname = 0, 0, 0, "", ""
+    return member
+
+
+def _keep(found: Path, target: Path) -> Path:
+    """Move a file to its place, whole or not at all."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}")
+    shutil.copyfile(found, temporary)
+    return temporary.replace(target)

@@ -1,0 +1,258 @@
+"""From packages to validated tasks with demonstrations: parallel, cached, resumable, and the same whatever the workers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from queue import SimpleQueue
+
+from swe_srl.errors import SandboxError
+from swe_srl.files import write_atomic, write_jsonl
+from swe_srl.progress import Progress, SilentProgress
+from swe_srl.runs import RunFolder
+from swe_srl.tasks.packages.candidates import candidates
+from swe_srl.tasks.packages.origin import Origin, export_commit, fetch_package, parse_package
+from swe_srl.tasks.packages.outcomes import KEPT, Count, Journal, Outcome, count
+from swe_srl.tasks.packages.project import known_suite, make_project, open_bench
+from swe_srl.tasks.packages.row import Project, package_task
+from swe_srl.tasks.packages.suite import WALL, Suite
+from swe_srl.tasks.packages.trial import EXPERT_FAILS, NOT_SPELT_OUT, NOT_VALIDATED, Candidate, Trial
+from swe_srl.tasks.surroundings import portable
+from swe_srl.tasks.synthesis.settings import SynthesiseSettings
+from swe_srl.tasks.validation import LogStatuses, RunTests, check_unfixed
+from swe_srl.trajectories.rows import write_trajectories
+from swe_srl.types import Task, Trajectory
+
+KIND = "synthesis"
+FREE = ("workers", "count", "output")  # settings that may change when a run goes on
+TASKS, TRAJECTORIES, REPORT = "tasks.jsonl", "trajectories.jsonl", "report.json"
+_AHEAD = 2  # mutations tried ahead of the one that is decided next, for each worker
+Demonstrate = Callable[[Task], "Trajectory | str"]  # the expert's resolved trajectory, or why there is none
+
+
+@dataclass(frozen=True, slots=True)
+class Referee:
+    """What judges tasks, from higher layers.
+
+    Args:
+        run_tests, statuses: as for `swe_srl.tasks.validate`.
+        demonstrate: lets the expert work on a task, and grades what it leaves.
+        end: ends what these still run: synthesis was interrupted.
+    """
+
+    run_tests: RunTests
+    statuses: LogStatuses
+    demonstrate: Demonstrate
+    end: Callable[[], None] = lambda: None
+
+
+def synthesise_packages(
+    settings: SynthesiseSettings, referee: Referee, progress: Progress | None = None
+) -> list[Count]:
+    """Make tasks, or go on with it, and write them to the folder `settings.output`.
+
+    The folder holds `tasks.jsonl`, `trajectories.jsonl`, `report.json`, the repositories' archives and the packages that they
+    need; it can be moved. Every mutation that was tried is in a journal: a killed run loses only those it was trying.
+
+    Args:
+        settings: with `package` or `repo`.
+        referee: judges tasks.
+        progress: told of every task that is kept.
+
+    Returns:
+        The mutations tried of each repository, by kind and by what became of them.
+
+    Raises:
+        ConfigError: the folder holds a run with other settings, or a setting cannot be used.
+        TaskError: a package cannot be had, or its tests do not pass.
+        SandboxError: the local sandbox failed.
+    """
+    settings.check()
+    for spec in settings.package:
+        parse_package(spec)
+    progress = progress or SilentProgress()
+    kept: list[Outcome] = []
+    counts = []
+    with RunFolder.start(
+        settings.folder, KIND, asdict(settings), free=FREE, defaults=asdict(SynthesiseSettings())
+    ) as run:
+        for origin in _origins(settings, run.file("repositories")):
+            outcomes = _of_origin(origin, settings, referee, progress)
+            kept += [outcome for outcome in outcomes if outcome.reason == KEPT]
+            counts.append(count(origin.name, outcomes))
+            _write(settings.folder, kept, counts)
+    return counts
+
+
+def _origins(settings: SynthesiseSettings, folder: Path) -> Iterator[Origin]:
+    if settings.repo:
+        yield export_commit(settings.repo, settings.commit, settings.name, folder)
+    for spec in settings.package:
+        yield fetch_package(spec, folder)
+
+
+def _write(folder: Path, kept: Sequence[Outcome], counts: Sequence[Count]) -> None:
+    """Everything there is until now, each file whole."""
+    write_jsonl(folder / TASKS, [portable(outcome.task.row(), folder) for outcome in kept if outcome.task])
+    write_trajectories(folder / TRAJECTORIES, [outcome.trajectory for outcome in kept if outcome.trajectory])
+    write_atomic(folder / REPORT, json.dumps([one.as_row() for one in counts], indent=2) + "\n")
+
+
+def _of_origin(origin: Origin, settings: SynthesiseSettings, referee: Referee, progress: Progress) -> list[Outcome]:
+    """The outcomes that count, in order: those of the candidates up to the last task that is kept."""
+    project = make_project(origin, settings)
+    place = settings.folder / "journals"
+    suite = known_suite(place / f"{origin.label}.suite.json", project, settings)
+    journal = Journal(place / f"{origin.label}.jsonl", settings.folder)
+    waiting = deque(candidates(project.root, suite, settings.seed))
+    progress.note(f"{origin.name}: {len(suite.passing)} tests pass, {len(waiting)} mutations to choose from")
+    progress.track(origin.name, settings.count)
+    choice = _Choice(settings)
+    with ExitStack() as stack:
+        pool = ThreadPoolExecutor(settings.workers, thread_name_prefix="synthesis")
+        stack.callback(pool.shutdown, cancel_futures=True)
+        workers = _Workers(project, suite, settings, referee, journal)
+        stack.callback(workers.close)
+        ahead: deque[tuple[Candidate, Future[Outcome]]] = deque()
+        try:
+            while len(choice.kept) < settings.count:
+                while waiting and len(ahead) < _AHEAD * settings.workers:
+                    candidate = waiting.popleft()
+                    if choice.takes(candidate):
+                        ahead.append((candidate, pool.submit(workers.outcome, candidate)))
+                if not ahead:
+                    break
+                candidate, future = ahead.popleft()
+                if not choice.takes(candidate):
+                    future.cancel()
+                    continue
+                outcome = future.result()
+                if choice.add(candidate, outcome):
+                    progress.advance(origin.name, info=candidate.key)
+            for _, future in ahead:
+                future.cancel()
+        except BaseException:
+            referee.end()
+            raise
+    return choice.outcomes
+
+
+@dataclass
+class _Choice:
+    """Decides in the candidates' order which count: neither workers nor kills change what comes out."""
+
+    settings: SynthesiseSettings
+    outcomes: list[Outcome] = field(default_factory=list)
+    kept: list[Outcome] = field(default_factory=list)
+    _tried: Counter[tuple[str, str]] = field(default_factory=Counter)
+    _taken: dict[tuple[str, str], list[Candidate]] = field(default_factory=dict)
+
+    def takes(self, candidate: Candidate) -> bool:
+        """Whether a candidate is of use: once it is of none, it stays so."""
+        function = candidate.path, candidate.mutation.function
+        taken = self._taken.get(function, [])
+        return (
+            len(taken) < self.settings.per_function
+            and self._tried[function] < self.settings.attempts
+            and all(other.mutation.kind != candidate.mutation.kind for other in taken)
+            and all(other.mutation.line != candidate.mutation.line for other in taken)
+        )
+
+    def add(self, candidate: Candidate, outcome: Outcome) -> bool:
+        """Count an outcome; whether it is a task."""
+        function = candidate.path, candidate.mutation.function
+        self._tried[function] += 1
+        self.outcomes.append(outcome)
+        if outcome.reason != KEPT:
+            return False
+        self.kept.append(outcome)
+        self._taken.setdefault(function, []).append(candidate)
+        return True
+
+
+def task_seconds(seconds: float) -> int:
+    """Seconds on the clock for a task's tests, by the processor time they may take: rounded up, so that the same come out
+    again.
+
+    >>> task_seconds(11.2), task_seconds(40.0)
+    (120, 240)
+    """
+    bound = 120
+    while bound < seconds * WALL:
+        bound *= 2
+    return bound
+
+
+class _Workers:
+    """Sandboxes for trials, as many as there are workers, and what else makes an outcome of a candidate."""
+
+    def __init__(
+        self, project: Project, suite: Suite, settings: SynthesiseSettings, referee: Referee, journal: Journal
+    ) -> None:
+        self._project, self._suite, self._settings = project, suite, settings
+        self._referee, self._journal = referee, journal
+        self._seconds = settings.timeout + 2 * suite.seconds
+        self._idle: SimpleQueue[Trial | None] = SimpleQueue()
+        self._open: list[Trial] = []
+        self._closed = False
+        for _ in range(settings.workers):
+            self._idle.put(None)
+
+    def outcome(self, candidate: Candidate) -> Outcome:
+        """What becomes of a candidate: from the journal, or found out and written there."""
+        known = self._journal.get(candidate)
+        if known is not None:
+            return known
+        try:
+            outcome = self._try(candidate)
+        except SandboxError:  # a mutation may take its sandbox down, and so may the machine: once more in a fresh one
+            if self._closed:
+                raise
+            outcome = self._try(candidate)
+        self._journal.add(outcome)
+        return outcome
+
+    def close(self) -> None:
+        """Close the sandboxes: what is still being tried fails."""
+        self._closed = True
+        for trial in self._open:
+            trial.close()
+
+    def _try(self, candidate: Candidate) -> Outcome:
+        trial = self._idle.get()
+        try:
+            if trial is None:
+                bench = open_bench(self._project, self._settings)
+                trial = Trial(bench, self._suite, self._project.root, self._seconds, self._settings.seed)
+                self._open.append(trial)
+            bug = trial.attempt(candidate)
+        except SandboxError:
+            if trial is not None:
+                trial.close()
+            trial = None
+            raise
+        finally:
+            self._idle.put(trial)
+        rejected = Outcome(candidate.key, candidate.mutation.kind, "")
+        if isinstance(bug, str):
+            return replace(rejected, reason=bug)
+        task = package_task(bug, self._project, self._suite, candidate.tests, task_seconds(self._seconds))
+        if task is None:
+            return replace(rejected, reason=NOT_SPELT_OUT)
+        digest = hashlib.sha256(candidate.key.encode()).hexdigest()[:8]
+        task = replace(task, instance_id=f"{task.repo.replace('/', '__')}-{digest}")
+        result = check_unfixed(task, self._referee.run_tests, self._referee.statuses)
+        if result.infrastructure:
+            raise SandboxError("; ".join(result.problems))
+        if result.problems:
+            return replace(rejected, reason=NOT_VALIDATED, detail="; ".join(result.problems))
+        shown = self._referee.demonstrate(task)
+        if isinstance(shown, str):
+            return replace(rejected, reason=EXPERT_FAILS, detail=shown)
+        return replace(rejected, reason=KEPT, task=task, trajectory=shown)

@@ -1,0 +1,35 @@
+"""Folders of the host that a sandbox shows read-only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from swe_srl.errors import ConfigError
+from swe_srl.sandboxes import LocalSandbox, docker_sandbox, local
+from swe_srl.types import SandboxSpec
+
+
+@pytest.mark.sandbox
+def test_a_shown_folder_can_be_read_and_not_written(tmp_path: Path) -> None:
+    """Also when only its owner may enter the folders above it, and after the shell was started again."""
+    folder = tmp_path / "private" / "packages"
+    folder.mkdir(parents=True)
+    (folder / "module.py").write_text("name = 'shown'\n")
+    (tmp_path / "private").chmod(0o700)
+    spec = SandboxSpec(shown=((str(folder), "/opt/packages"),), env=(("PYTHONPATH", "/opt/packages"),))
+    with LocalSandbox(spec) as sandbox:
+        assert sandbox.run("python3 -c 'import module; print(module.name)'").output.strip() == "shown"
+        for command in ("touch /opt/packages/new", "rm /opt/packages/module.py", "echo x >>/opt/packages/module.py"):
+            assert sandbox.run(command).exit_code != 0
+        sandbox.restart()
+        assert sandbox.run("cat /opt/packages/module.py").output.strip() == "name = 'shown'"
+    assert [path.name for path in folder.iterdir()] == ["module.py"]
+
+
+def test_what_cannot_be_shown_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="shown must be folders"):
+        local.check_spec(SandboxSpec(shown=((str(tmp_path / "none"), "/opt/packages"),)))
+    with pytest.raises(ConfigError, match="use the local sandbox"):
+        docker_sandbox.check_spec(SandboxSpec(image="x", shown=((str(tmp_path), "/opt/packages"),)))

@@ -1,0 +1,241 @@
+"""Tasks from packages: examples, issues and edits, and the whole way on a small repository with a pytest suite."""
+
+from __future__ import annotations
+
+import ast
+import json
+import random
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from swe_srl.cli import main
+from swe_srl.errors import ConfigError, TaskError
+from swe_srl.tasks.packages.example import example_script, failing_statement, find_test
+from swe_srl.tasks.packages.expert import Edit, edit_command, edit_of
+from swe_srl.tasks.packages.origin import export_commit, fetch_package, parse_package
+from swe_srl.tasks.packages.statement import names_the_fix, shortened, write_statement
+from swe_srl.tasks.packages.suite import Suite, own_names
+from swe_srl.tasks.synthesis.mutations import ALL_KINDS, mutations
+from swe_srl.tasks.synthesis.rewrites import KINDS
+from swe_srl.tasks.synthesis.settings import SynthesiseSettings
+from swe_srl.tasks.synthesis.withholding import file_diff
+from swe_srl.types import Task
+
+BRANCHES = """def f(a):
+    if a < 0:
+        return -1
+    if a == 0:
+        x = 1
+    elif a == 1:
+        x = 2
+    else:
+        x = 3
+    return x
+"""
+
+
+def removed(source: str) -> list[str]:
+    return [m.source for m in mutations(source, ALL_KINDS) if m.kind == "branch"]
+
+
+def test_every_branch_can_be_missing() -> None:
+    sources = removed(BRANCHES)
+    assert len(sources) == 3
+    assert any("return -1" not in source and "x = 3" in source for source in sources)
+    assert any("elif" not in source and "x = 3" in source for source in sources)
+    assert any("else" not in source and "x = 2" in source for source in sources)
+    for source in sources:
+        compile(source, "f", "exec")
+
+
+def test_the_only_statement_of_a_function_is_no_branch_to_remove() -> None:
+    assert removed("def f(a):\n    if a:\n        return 1\n") == []
+
+
+def test_attributes_are_mixed_up_with_their_like() -> None:
+    source = (
+        "class A:\n    def f(self, m):\n        self.low = self.high\n        return self.low + m.start() - m.end()\n"
+    )
+    changed = {m.new.strip() for m in mutations(source, ("attribute",))}
+    assert changed == {
+        "self.low = self.low",
+        "return self.high + m.start() - m.end()",
+        "return self.low + m.end() - m.end()",
+        "return self.low + m.start() - m.start()",
+    }
+
+
+def test_kinds_and_special_methods_are_asked_for() -> None:
+    source = "class A:\n    def __len__(self):\n        return self.n + 1\n"
+    assert mutations(source) == []
+    assert {m.kind for m in mutations(source, special=True)} <= set(KINDS)
+    assert {m.kind for m in mutations(BRANCHES)} <= set(KINDS)
+    assert {m.kind for m in mutations(BRANCHES, ("branch",))} == {"branch"}
+
+
+SUITE = '''"""Tests."""
+import unittest
+import pytest
+from shapes import area, clamp
+
+LIMIT = 3
+
+
+def helper(x):
+    return clamp(x, 0, LIMIT)
+
+
+def test_plain():
+    """Says what it does."""
+    a = 1
+    assert helper(a) == 1
+    assert helper(9) == 3
+    assert a == 2
+
+
+@pytest.mark.parametrize("x", [1, 2])
+def test_values(x):
+    assert clamp(x, 0, 1) == 1
+
+
+def test_fixture(tmp_path):
+    assert area(tmp_path) == 1
+
+
+class TestMore(unittest.TestCase):
+    def test_method(self):
+        self.assertEqual(area(2, 3), 6)
+
+    def test_own(self):
+        self.check(1)
+'''
+TREE = ast.parse(SUITE)
+
+
+def script_of(name: str, line: int, **values: str) -> str:
+    test = find_test(TREE, f"tests/test_a.py::{name}")
+    assert test is not None
+    return example_script(SUITE, TREE, test, line, values)
+
+
+def line_of(text: str) -> int:
+    return SUITE.split("\n").index(text) + 1
+
+
+def test_a_script_holds_what_the_failing_line_needs_and_no_more() -> None:
+    script = script_of("test_plain", line_of("    assert helper(9) == 3"))
+    assert script.split("\n") == [
+        "from shapes import clamp",
+        "LIMIT = 3",
+        "def helper(x):",
+        "    return clamp(x, 0, LIMIT)",
+        "a = 1",
+        "assert helper(a) == 1",
+        "assert helper(9) == 3",
+    ]
+
+
+def test_a_script_names_the_values_of_a_parametrised_test() -> None:
+    script = script_of("test_values[2]", line_of("    assert clamp(x, 0, 1) == 1"), x="2")
+    assert script == "from shapes import clamp\nx = 2\nassert clamp(x, 0, 1) == 1"
+
+
+def test_a_method_that_only_asserts_becomes_a_script() -> None:
+    script = script_of("TestMore::test_method", line_of("        self.assertEqual(area(2, 3), 6)"))
+    assert script.endswith("import unittest\nself = unittest.TestCase()\nself.assertEqual(area(2, 3), 6)")
+
+
+def test_what_needs_a_fixture_or_a_helper_of_its_class_is_no_script() -> None:
+    assert script_of("test_fixture", line_of("    assert area(tmp_path) == 1"), tmp_path="PosixPath('/tmp')") == ""
+    assert script_of("TestMore::test_own", line_of("        self.check(1)")) == ""
+
+
+def test_tests_that_are_not_spelt_out_are_not_found() -> None:
+    assert find_test(TREE, "tests/test_a.py::test_inherited") is None
+    assert find_test(TREE, "tests/test_a.py::TestOther::test_method") is None
+    found = find_test(TREE, "tests/test_a.py::test_values[1]")
+    assert found is not None
+    assert SUITE.split("\n")[found.first_line - 1].startswith("@pytest")
+    statement = failing_statement(found, line_of("    assert clamp(x, 0, 1) == 1"))
+    assert isinstance(statement, ast.Assert)
+
+
+def test_the_issue_tells_the_failure_and_not_the_fix() -> None:
+    texts = {
+        write_statement("clamp", "AssertionError", "assert 3 == 2", "assert clamp(3) == 2", True, random.Random(seed))
+        for seed in range(20)
+    }
+    assert len(texts) > 3
+    assert all("`clamp`" in text and "assert 3 == 2" in text and "```python" in text for text in texts)
+    raising = write_statement("clamp", "TypeError", "TypeError: no", "clamp()", False, random.Random(0))
+    assert "`TypeError`" in raising.split("\n")[0]
+    assert names_the_fix("x\nreturn  max(low, value)", ["    return max(low, value)"])
+    assert not names_the_fix("else:", ["    else:"])
+    assert len(shortened("line\n" * 40).split("\n")) == 13
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("a\nb\nc\n", "a\nB\nc\n"),
+        ("a\nc\n", "a\n    if b == '\\\\n':\n\n        return \"b\"\nc\n"),
+        ("c\n", "\ta\n  b\nc\n"),
+        ("a\nb\nc\n", "a\nc\n"),
+        ("a\nx\ny\nc\n", "a\n    1\n\n    2\nc\n"),
+    ],
+)
+def test_the_expert_makes_any_one_change(before: str, after: str, tmp_path: Path) -> None:
+    (tmp_path / "m.py").write_text(before)
+    task = Task("a__b-1", "a/b", "c", "…", patch=file_diff("m.py", before, after))
+    subprocess.run(["bash", "-c", edit_command(edit_of(task))], cwd=tmp_path, check=True)
+    assert (tmp_path / "m.py").read_text() == after
+
+
+def test_the_expert_refuses_two_changes() -> None:
+    before = "".join(f"{number}\n" for number in range(40))
+    after = before.replace("3\n", "x\n", 1).replace("30\n", "y\n")
+    with pytest.raises(TaskError, match="one change, this patch has"):
+        edit_of(Task("a__b-1", "a/b", "c", "…", patch=file_diff("m.py", before, after)))
+    assert edit_command(Edit("a.py", 2, 1, ("x",))) == "sed -i '2i\\x' a.py"
+
+
+def test_tests_that_a_log_cannot_tell_apart_do_not_count() -> None:
+    names = ["t.py::a[x 1]", "t.py::a[x 2]", "t.py::b[y 1]", "t.py::c"]
+    assert own_names(names, names) == ["t.py::b[y 1]", "t.py::c"]
+    suite = Suite(("a", "b"), {"m.py:1": ("b",), "m.py:9": ("a", "b")}, 1.5)
+    assert Suite.from_row(json.loads(json.dumps(suite.as_row()))) == suite
+
+
+def test_a_package_has_a_version(tmp_path: Path) -> None:
+    assert parse_package("more-itertools==10.1.0") == ("more-itertools", "10.1.0")
+    for wrong in ("toolz", "toolz>=1", "./toolz==1", "-r==1"):
+        with pytest.raises(ConfigError, match="say which version"):
+            parse_package(wrong)
+
+
+def test_a_package_that_cannot_be_had_is_an_error_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    with pytest.raises(TaskError, match=r"pip download failed.*toolz"):
+        fetch_package("toolz==1.0.0", tmp_path / "repositories")
+    assert not list(tmp_path.glob("repositories/*"))
+
+
+def test_a_repository_has_the_commit(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no such folder"):
+        export_commit(str(tmp_path / "none"), "HEAD", "", tmp_path)
+    with pytest.raises(ConfigError, match="not a git repository with a commit 'HEAD'"):
+        export_commit(str(tmp_path), "HEAD", "", tmp_path)
+
+
+def test_settings_name_one_origin(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for given in ({}, {"source": "x", "repo": "y"}, {"package": ("a==1",), "repo": "y"}):
+        with pytest.raises(ConfigError, match="source is"):
+            SynthesiseSettings(**given).check()  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="--name"):
+        SynthesiseSettings(package=("a==1",), name="a/b").check()
+    assert main(["tasks", "synthesise"]) == 2
+    assert main(["tasks", "synthesise", "--package", "toolz", "--output", str(tmp_path / "out")]) == 2
+    assert "say which version" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
