@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
@@ -86,3 +87,30 @@ class NoWatch:
 
     def counted(self, tally: Tally) -> None:
         """Ignore."""
+
+
+class SharedProgress:
+    """Passes everything on, from one thread at a time.
+
+    Args:
+        progress: receives it.
+    """
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._lock = threading.Lock()
+
+    def track(self, name: str, total: int | None = None, done: int = 0) -> None:
+        """Pass it on."""
+        with self._lock:
+            self._progress.track(name, total, done)
+
+    def advance(self, name: str, amount: int = 1, info: str = "") -> None:
+        """Pass it on."""
+        with self._lock:
+            self._progress.advance(name, amount, info)
+
+    def note(self, text: str) -> None:
+        """Pass it on."""
+        with self._lock:
+            self._progress.note(text)

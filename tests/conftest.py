@@ -121,6 +121,10 @@ def _missing_browser() -> str:
     return _run(path, "--version")
 
 
+def _missing_ray() -> str:
+    return "" if importlib.util.find_spec("ray") else "ray is not installed (pip install 'swe-srl[ray]')"
+
+
 def _missing_shared() -> str:
     return "" if shared_root().is_dir() else f"no real-input data at {shared_root()} (set SWE_SRL_SHARED)"
 
@@ -133,6 +137,7 @@ MISSING: dict[str, Callable[[], str]] = {
     "hub": lru_cache(_missing_hub),
     "shared": lru_cache(_missing_shared),
     "browser": lru_cache(_missing_browser),
+    "ray": lru_cache(_missing_ray),
 }
 
 

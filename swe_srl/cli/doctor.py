@@ -22,7 +22,7 @@ from swe_srl.settings import setting
 HUB_SECONDS = 5.0
 GIGABYTE = 1 << 30
 ENOUGH_DISK = 20  # GiB: a dozen SWE-bench images
-EXTRAS = ("peft", "tensorboard", "wandb", "trackio", "matplotlib")
+EXTRAS = ("peft", "ray", "tensorboard", "wandb", "trackio", "matplotlib")
 GPU_PROBE = "import torch; print(torch.cuda.is_available() and torch.cuda.get_device_name(0) or '')"
 
 

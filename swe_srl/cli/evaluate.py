@@ -53,7 +53,7 @@ def plan(settings: EvalSettings, console: Console) -> None:
     from swe_srl.evaluation.running import check_run
     from swe_srl.generation.source import is_hub_id
 
-    selection, agent, resumes = check_run(settings)
+    selection, agent, resumes = check_run(settings, console.progress())
     for reason in selection.unavailable.values():
         console.say(f"cannot be run here: {reason}")
     episodes = len(selection.tasks) * settings.samples

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from swe_srl.errors import ConfigError, SandboxError, SweSrlError
-from swe_srl.evaluation.pipeline import image_of
+from swe_srl.evaluation.holding import image_of
 from swe_srl.evaluation.running import data_of, grading_settings, image_store, usual
 from swe_srl.evaluation.selection import check_tasks, select_tasks
 from swe_srl.evaluation.settings import RUNTIME, EvalSettings

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
+from swe_srl.agents import AgentDefinition
 from swe_srl.agents.episode import EpisodeEnv
+from swe_srl.evaluation.settings import EvalSettings
 from swe_srl.evaluation.store import ImageStore
+from swe_srl.sandboxes.image_roots import find_root
+from swe_srl.types import Task
 
 
 class HoldingEnv:
@@ -56,3 +61,34 @@ class HoldingEnv:
             self._env.close()
         finally:
             self._held.close()
+
+
+def environments(settings: EvalSettings, agent: AgentDefinition, store: ImageStore) -> Callable[[Task], HoldingEnv]:
+    """What makes the environment of an episode.
+
+    Args:
+        settings: name the environment definition and the sandbox.
+        agent: says what is shown, and its limit on turns counts.
+        store: gives out the images.
+    """
+    from swe_srl.agents.showing import showing
+    from swe_srl.envs import SweEnv
+
+    def make(task: Task) -> HoldingEnv:
+        env = SweEnv(
+            tasks=[task],
+            definition=settings.environment_name(task),
+            sandbox=settings.sandbox,
+            max_turns=agent.max_turns,
+        )
+        return HoldingEnv(showing(env, agent), store, image_of(task, settings.sandbox), task.image_source)
+
+    return make
+
+
+def image_of(task: Task, sandbox: str) -> str:
+    """The image that has to be at the engine for a task's sandboxes; "" for none."""
+    if sandbox != "local":
+        return task.image
+    unpacks = task.image_source and not task.source and find_root(task.image) is None
+    return task.image if unpacks else ""

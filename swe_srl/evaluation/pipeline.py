@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import count
-from typing import Any
+from typing import Protocol
 
 from swe_srl.agents import AgentDefinition, Episode, EpisodeJob, run_episodes
 from swe_srl.errors import GradingError, SandboxError, TaskError
-from swe_srl.evaluation.holding import HoldingEnv
+from swe_srl.evaluation.holding import environments, image_of
 from swe_srl.evaluation.logs import save_test_run
 from swe_srl.evaluation.settings import EvalSettings
 from swe_srl.evaluation.store import ImageStore
@@ -21,7 +21,6 @@ from swe_srl.grading.cache import verdict_from_row, verdict_row
 from swe_srl.progress import Doing, NoWatch, Progress, Watch
 from swe_srl.protocols import Policy
 from swe_srl.runs import RunFolder
-from swe_srl.sandboxes.image_roots import find_root
 from swe_srl.trajectories.rows import trajectory_from_row, trajectory_to_row
 from swe_srl.types import Task, TestRun, Trajectory, Verdict, VerdictStatus
 
@@ -129,6 +128,17 @@ class Journal:
         self._predicted.add(key)
 
 
+class Elsewhere(Protocol):
+    """What grades patches on other machines."""
+
+    @property
+    def gradings_at_a_time(self) -> int: ...
+
+    def grade(self, task: Task, patch: str, keep: Callable[[TestRun], None]) -> Verdict: ...
+
+    def stop(self) -> None: ...
+
+
 @dataclass(frozen=True)
 class Pipeline:
     """Runs the missing episodes and gradings of a run side by side.
@@ -140,6 +150,7 @@ class Pipeline:
         progress: tracks "episodes" and "grading".
         store: gives out the images that gradings need.
         watch: sees what is graded, and what there is so far.
+        elsewhere: grades in place of this machine; None grades here.
     """
 
     settings: EvalSettings
@@ -148,6 +159,7 @@ class Pipeline:
     progress: Progress
     store: ImageStore = field(default_factory=ImageStore)
     watch: Watch = field(default_factory=NoWatch)
+    elsewhere: Elsewhere | None = None
     _told: threading.Lock = field(default_factory=threading.Lock)
     _stopped: threading.Event = field(default_factory=threading.Event)
     _keys: list[Key] = field(default_factory=list)
@@ -167,7 +179,8 @@ class Pipeline:
         self.progress.track("episodes", len(keys), sum(key in self.journal.episodes for key in keys))
         self.progress.track("grading", len(keys), sum(key in self.journal.verdicts for key in keys))
         self._count()
-        pool = ThreadPoolExecutor(self.settings.grading_workers, thread_name_prefix="grading")
+        workers = self.elsewhere.gradings_at_a_time if self.elsewhere else self.settings.grading_workers
+        pool = ThreadPoolExecutor(workers, thread_name_prefix="grading")
         try:
             for task_id, sample in keys:
                 if (task_id, sample) in self.journal.episodes and (task_id, sample) not in self.journal.verdicts:
@@ -184,6 +197,8 @@ class Pipeline:
                 future.result()
         except KeyboardInterrupt:
             self._stopped.set()
+            if self.elsewhere:
+                self.elsewhere.stop()
             if self.grading.open:
                 self.grading.open.end()
             raise
@@ -220,11 +235,10 @@ class Pipeline:
             self.journal.keep_log(task.instance_id, sample, run, next(numbers))
 
         try:
-            with self.store.holding(image_of(task, self.grading.sandbox), self._stopped, task.image_source):
-                verdict = grade(task, trajectory.patch, self.grading, cache, keep, self.settings.retries)
+            verdict = self._verdict(task, trajectory.patch, cache, keep)
         except (TaskError, GradingError, SandboxError) as error:  # a source or image that has gone: of this task alone
             verdict = Verdict(task.instance_id, VerdictStatus.INFRASTRUCTURE, False, False, str(error))
-        if self.grading.open and self.grading.open.ended:
+        if self._stopped.is_set() or (self.grading.open and self.grading.open.ended):
             return
         if verdict.status is VerdictStatus.INFRASTRUCTURE:
             self.journal.keep_failure(Failure(task.instance_id, sample, "grading", verdict.reason))
@@ -233,6 +247,17 @@ class Pipeline:
         with self._told:
             self.progress.advance("grading", info=f"{task.instance_id} {verdict.status.value}")
             self._count()
+
+    def _verdict(self, task: Task, patch: str, cache: VerdictCache | None, keep: Callable[[TestRun], None]) -> Verdict:
+        if self.elsewhere:
+            return self.elsewhere.grade(task, patch, keep)
+        with self.store.holding(image_of(task, self.grading.sandbox), self._stopped, task.image_source):
+            return grade(task, patch, self.grading, cache, keep, self.settings.retries)
+
+
+def missing(jobs: Sequence[EpisodeJob], journal: Journal) -> list[EpisodeJob]:
+    """The jobs whose episodes are not in the journal."""
+    return [job for job in jobs if (job.task.instance_id, job.sample) not in journal.episodes]
 
 
 def missing_episodes(
@@ -245,34 +270,14 @@ def missing_episodes(
     watch: Watch | None = None,
 ) -> Generator[Episode, None, None]:
     """Run the jobs whose episodes are not in the journal."""
-    from swe_srl.agents.showing import showing
-    from swe_srl.envs import SweEnv
     from swe_srl.envs.pool import pools_kept
 
-    images = store or ImageStore()
-
-    def make_env(task: Task) -> Any:
-        env = SweEnv(
-            tasks=[task],
-            definition=settings.environment_name(task),
-            sandbox=settings.sandbox,
-            max_turns=agent.max_turns,
-        )
-        return HoldingEnv(showing(env, agent), images, image_of(task, settings.sandbox), task.image_source)
-
-    left = [job for job in jobs if (job.task.instance_id, job.sample) not in journal.episodes]
+    make_env = environments(settings, agent, store or ImageStore())
+    left = missing(jobs, journal)
     with pools_kept():
         yield from run_episodes(
             left, policy, make_env, agent, settings.seed, settings.episodes_at_a_time, settings.retries, watch
         )
-
-
-def image_of(task: Task, sandbox: str) -> str:
-    """The image that has to be at the engine for a task's sandboxes; "" for none."""
-    if sandbox != "local":
-        return task.image
-    unpacks = task.image_source and not task.source and find_root(task.image) is None
-    return task.image if unpacks else ""
 
 
 def _predictions(sample: int) -> str:

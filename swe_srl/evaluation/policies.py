@@ -73,8 +73,17 @@ def check_policy(settings: EvalSettings) -> None:
         return
     from swe_srl.generation.loading import pick_device
 
-    check_model_source(model_path(settings.policy), (QUICKSTART, *SCRIPTED))
+    check_source(settings)
     pick_device(settings.device)
+
+
+def check_source(settings: EvalSettings) -> None:
+    """Check that a local model's folder is there, as far as that can be told without the hub.
+
+    Raises:
+        ConfigError: it is not, or the name is neither a folder's nor a hub id.
+    """
+    check_model_source(model_path(settings.policy), (QUICKSTART, *SCRIPTED))
 
 
 def make_generator(settings: EvalSettings) -> Generator:
@@ -84,10 +93,12 @@ def make_generator(settings: EvalSettings) -> Generator:
         ConfigError: there is no such model or device.
         GenerationError: the model cannot be loaded.
     """
-    from swe_srl.generation import EndpointGenerator, TransformersGenerator
-
     if settings.is_endpoint:
+        from swe_srl.generation import EndpointGenerator
+
         return EndpointGenerator(settings.policy, settings.endpoint_model, api_key_env=key_variable(settings))
+    from swe_srl.generation import TransformersGenerator
+
     check_policy(settings)
     return TransformersGenerator(model_path(settings.policy), device=settings.device, dtype=settings.dtype)
 

@@ -6,23 +6,23 @@ import hashlib
 import json
 from collections.abc import Generator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from swe_srl.agents import AgentDefinition, Episode, EpisodeJob
 from swe_srl.agents.definition import GOLD_FILES
 from swe_srl.errors import SweSrlError
 from swe_srl.evaluation.markdown import denominator, report_markdown
-from swe_srl.evaluation.pipeline import Journal, Key, Pipeline, missing_episodes
+from swe_srl.evaluation.pipeline import Journal, Key, Pipeline, missing, missing_episodes
 from swe_srl.evaluation.policies import agent_of, check_policy, expert_trajectories, make_policy
 from swe_srl.evaluation.problems import check_problems, work_on_problems
 from swe_srl.evaluation.pulling import BackOff
 from swe_srl.evaluation.report import Report, make_report
 from swe_srl.evaluation.selection import Selection, check_tasks, excluded_ids, select_tasks
-from swe_srl.evaluation.settings import RUNTIME, SCRIPTED, EvalSettings, parse_size
+from swe_srl.evaluation.settings import RAY, RUNTIME, SCRIPTED, EvalSettings, parse_size
 from swe_srl.evaluation.store import ImageStore
 from swe_srl.files import write_atomic
 from swe_srl.grading import GradingSettings, OpenSandboxes, check_sandboxes
-from swe_srl.progress import NoWatch, Progress, SilentProgress, Tally, Watch
+from swe_srl.progress import NoWatch, Progress, SharedProgress, SilentProgress, Tally, Watch
 from swe_srl.protocols import Policy
 from swe_srl.provenance import fingerprint
 from swe_srl.rewards import get_similarity
@@ -30,6 +30,9 @@ from swe_srl.runs import RunFolder
 from swe_srl.settings import as_mapping
 from swe_srl.tasks.sources import built_images
 from swe_srl.types import Task
+
+if TYPE_CHECKING:
+    from swe_srl.evaluation.cluster.work import Cluster
 
 
 def evaluate(
@@ -58,12 +61,29 @@ def evaluate(
         GenerationError: the model or endpoint failed; what was finished is kept.
         SweSrlError: no task can be run here.
     """
-    told, seen = progress or SilentProgress(), watch or NoWatch()
+    told, seen = SharedProgress(progress or SilentProgress()), watch or NoWatch()
     tasks = select_tasks(settings)
     if settings.asks_problems:
         return _evaluate_problems(settings, tasks, told, policy, seen)
-    grading = grading_settings(settings)
-    selection = check_tasks(tasks, grading, settings.pull)
+    if settings.executor == RAY:
+        from swe_srl.evaluation.cluster.work import cluster_for
+
+        _resumes(settings)  # a folder that is refused is refused before the cluster is asked for anything
+        with cluster_for(settings, tasks, told, policy) as cluster:
+            return _evaluate(settings, cluster.selection, told, policy, seen, cluster)
+    selection = check_tasks(tasks, grading_settings(settings), settings.pull)
+    return _evaluate(settings, selection, told, policy, seen)
+
+
+def _evaluate(
+    settings: EvalSettings,
+    selection: Selection,
+    told: Progress,
+    policy: Policy | None,
+    seen: Watch,
+    cluster: Cluster | None = None,
+) -> Report:
+    """An evaluation on this machine, or on the nodes of a cluster."""
     store = image_store(settings, told)
     for reason in selection.unavailable.values():
         told.note(f"not run: {reason}")
@@ -73,20 +93,23 @@ def evaluate(
     with RunFolder.start(settings.folder, "eval", as_mapping(settings), data_of(settings), RUNTIME, usual()) as run:
         journal = Journal(run, settings.policy)
         journal.load(keys)
-        left = [key for key in keys if key not in journal.episodes]
+        left = missing(jobs, journal)
+        episodes = _no_episodes()
         try:
-            if left and policy is None:
-                check_sandboxes(selection.tasks, settings.sandbox)
-            acting = policy if policy is not None or not left else make_policy(settings, agent, selection.tasks)
+            if left and cluster:
+                cluster.load()
+                episodes = cluster.episodes(left)
+            elif left:
+                if policy is None:
+                    check_sandboxes(selection.tasks, settings.sandbox)
+                acting = policy if policy is not None else make_policy(settings, agent, selection.tasks)
+                episodes = missing_episodes(jobs, journal, acting, agent, settings, store, seen)
         except SweSrlError:
             run.abandon()  # a model that does not load must not keep the folder from a second, better start
             raise
-        episodes = (
-            missing_episodes(jobs, journal, acting, agent, settings, store, seen)
-            if acting is not None
-            else _no_episodes()
-        )
-        Pipeline(settings, journal, grading, told, store, seen).work(jobs, episodes)
+        if cluster:
+            run.append("nodes", cluster.row())
+        Pipeline(settings, journal, grading_settings(settings), told, store, seen, cluster).work(jobs, episodes)
         report = report_of(settings, journal, selection, keys)
         write_report(run.path, report)
     seen.counted(Tally())
@@ -165,8 +188,12 @@ def report_of(settings: EvalSettings, journal: Journal, selection: Selection, ke
     )
 
 
-def check_run(settings: EvalSettings) -> tuple[Selection, AgentDefinition, bool]:
+def check_run(settings: EvalSettings, progress: Progress | None = None) -> tuple[Selection, AgentDefinition, bool]:
     """Look at everything a run needs, and neither run nor write anything.
+
+    Args:
+        settings: of the run.
+        progress: is told of what nodes of a cluster lack.
 
     Returns:
         The tasks, the agent definition, and whether the folder holds this run already.
@@ -175,16 +202,26 @@ def check_run(settings: EvalSettings) -> tuple[Selection, AgentDefinition, bool]
         SweSrlError: as `evaluate` would.
     """
     tasks, agent = select_tasks(settings), agent_of(settings)
-    resumes = RunFolder.check(settings.folder, "eval", as_mapping(settings), data_of(settings), RUNTIME, usual())
+    resumes = _resumes(settings)
     if settings.asks_problems:
         check_problems(settings)
         return Selection(tuple(tasks), {}), agent, resumes
+    if settings.executor == RAY:
+        from swe_srl.evaluation.cluster.work import cluster_for
+
+        with cluster_for(settings, tasks, progress or SilentProgress()) as cluster:
+            return cluster.selection, agent, resumes
     selection = check_tasks(tasks, grading_settings(settings), settings.pull)
     check_policy(settings)
     if settings.policy in SCRIPTED:
         make_policy(settings, agent, selection.tasks)
     check_sandboxes(selection.tasks, settings.sandbox)
     return selection, agent, resumes
+
+
+def _resumes(settings: EvalSettings) -> bool:
+    """Whether the folder holds this run already; a ConfigError when it holds something else."""
+    return RunFolder.check(settings.folder, "eval", as_mapping(settings), data_of(settings), RUNTIME, usual())
 
 
 def usual() -> dict[str, Any]:

@@ -101,16 +101,18 @@ def check_tasks(tasks: Sequence[Task], settings: GradingSettings, pull: bool = F
     """
     if not tasks:
         raise ConfigError("there is no task to run")
-    unavailable: dict[str, str] = {}
-    for task in tasks:
-        reason = _reason(task, settings, pull)
-        if reason:
-            unavailable[task.instance_id] = reason
+    unavailable = obstacles(tasks, settings, pull)
     left = tuple(task for task in tasks if task.instance_id not in unavailable)
     if not left:
         first = next(iter(unavailable.values()))
         raise SweSrlError(f"none of the {len(tasks)} tasks can be run here. The first reason: {first}")
     return Selection(left, unavailable)
+
+
+def obstacles(tasks: Sequence[Task], settings: GradingSettings, pull: bool = False) -> dict[str, str]:
+    """Why tasks cannot be run on this machine, by instance; those that can are left out."""
+    reasons = {task.instance_id: _reason(task, settings, pull) for task in tasks}
+    return {name: reason for name, reason in reasons.items() if reason}
 
 
 def _reason(task: Task, settings: GradingSettings, pull: bool) -> str:

@@ -17,12 +17,13 @@ from swe_srl.tasks.problems import PROBLEM_SETS
 from swe_srl.types import Limits, Task
 
 QUICKSTART = "quickstart"
+LOCAL, RAY = EXECUTORS = ("local", "ray")
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 SCRIPTED = ("expert", "gold", "empty")
 # what may change when a run is resumed
 RUNTIME = (
     "workers", "grading_workers", "output", "device", "retries", "cache", "pull", "pulls", "pull_timeout", "disk_budget",
-    "price_prompt", "price_completion", "check", "check_sample",
+    "price_prompt", "price_completion", "check", "check_sample", "executor", "ray_address",
 )  # fmt: skip
 # came later: at their defaults they do not change a folder's name
 LATER = ("exclude", "shard", "regrade", "images", "platform", "max_seconds")
@@ -105,8 +106,14 @@ class EvalSettings:
     )
     price_prompt: float = setting(0.0, "Price of a million prompt tokens, for the report's cost per task.")
     price_completion: float = setting(0.0, "Price of a million completion tokens.")
-    workers: int = setting(0, "Episodes at a time; 0: by this machine's cores and memory.")
-    grading_workers: int = setting(2, "Patches graded at a time.")
+    executor: str = setting(
+        LOCAL, "Where episodes and gradings are run: on this machine, or on the nodes of a Ray cluster.", EXECUTORS
+    )
+    ray_address: str = setting(
+        "", "HOST:PORT of the Ray cluster; empty: $RAY_ADDRESS, else the cluster that was started on this machine."
+    )
+    workers: int = setting(0, "Episodes at a time, on each node of a cluster; 0: by the machine's cores and memory.")
+    grading_workers: int = setting(2, "Patches graded at a time, on each node of a cluster.")
     retries: int = setting(1, "Further tries of an episode or grading that the infrastructure broke.")
     device: str = setting("auto", "Where a local model runs: auto, cpu, cuda, …")
     dtype: str = setting("auto", "Arithmetic of a local model; auto is float32 on a CPU, bfloat16 on a GPU.", DTYPES)
@@ -126,6 +133,15 @@ class EvalSettings:
             raise ConfigError(f"filter: {self.filter!r} is no regular expression: {error}") from error
         if self.check and self.asks_problems:
             raise ConfigError(f"check: the problems of {self.split} have no environment to check; try --policy gold")
+        if self.executor == RAY and self.check:
+            raise ConfigError("check: tasks are checked on this machine: leave --executor out")
+        if self.executor == RAY and self.asks_problems:
+            raise ConfigError(
+                f"executor: the problems of {self.split} need no sandboxes, so they are not spread over a cluster: give an "
+                f"endpoint as the policy to use several GPUs, or --shard on each machine"
+            )
+        if self.ray_address and self.executor != RAY:
+            raise ConfigError("ray_address: it is for --executor ray")
         if self.is_endpoint and not self.endpoint_model:
             raise ConfigError("endpoint_model: an endpoint needs the name of the model to ask for")
 
@@ -137,10 +153,7 @@ class EvalSettings:
     @property
     def episodes_at_a_time(self) -> int:
         """`workers`, or as many as this machine has room for: two for each core, as far as memory reaches for a sandbox each."""
-        if self.workers:
-            return self.workers
-        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
-        return max(1, min(2 * len(os.sched_getaffinity(0)), memory // (2 * Limits().memory_mb)))
+        return self.workers or usual_episodes(*machine_size())
 
     @property
     def agent_name(self) -> str:
@@ -173,6 +186,21 @@ class EvalSettings:
         }
         digest = hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:8]
         return Path("runs/eval") / "-".join([_word(self.split), _word(self.policy), digest])
+
+
+def machine_size() -> tuple[int, int]:
+    """Cores that this process may use, and the machine's memory in MiB."""
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
+    return len(os.sched_getaffinity(0)), memory
+
+
+def usual_episodes(cores: int, memory_mb: int) -> int:
+    """Episodes at a time that a machine of this size has room for.
+
+    >>> usual_episodes(8, 64 << 10), usual_episodes(8, 9 << 10)
+    (16, 2)
+    """
+    return max(1, min(2 * cores, memory_mb // (2 * Limits().memory_mb)))
 
 
 def parse_shard(text: str) -> tuple[int, int]:
