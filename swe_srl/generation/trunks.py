@@ -109,7 +109,7 @@ def prefill_in_turn(
         RowLayer(len(contexts), max(map(len, contexts)))
         for _ in range(model.config.get_text_config(decoder=True).num_hidden_layers)
     ]
-    cache = Cache(layers=layers)
+    cache = Cache(layers=[*layers])
     nothing_hidden = torch.ones(1, 1, 1, 1, dtype=torch.bool, device=device)  # 4-D: taken as it is
     for row, (context, start) in enumerate(zip(contexts, starts, strict=True)):
         for number, layer in enumerate(layers):
