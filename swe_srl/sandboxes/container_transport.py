@@ -14,6 +14,7 @@ from swe_srl.errors import SandboxError, SandboxUnavailableError
 from swe_srl.sandboxes.transport import (
     SHELL_VARIABLES,
     SUPERVISOR,
+    Chunk,
     SandboxGoneError,
     TransportClosedError,
     supervisor_variables,
@@ -117,9 +118,8 @@ class ContainerTransport:
         mark = secrets.token_hex(16)
         return mark, mark.encode()
 
-    def close_sink(self) -> bytes:
+    def close_sink(self) -> None:
         """Nothing: what a background job still writes lies before the next command's mark."""
-        return b""
 
     def send(self, data: bytes, seconds: float) -> None:
         try:
@@ -130,48 +130,38 @@ class ContainerTransport:
         except OSError as error:
             raise TransportClosedError(f"the container's shell is gone: {error}") from error
 
-    tell = send
-
-    def state(self, seconds: float) -> bytes:
-        """Nothing: it comes with everything else."""
-        return b""
-
-    def is_taken(self) -> bool:
-        """Unknown: the supervisor hands commands on."""
-        return False
-
-    def receive(self, seconds: float) -> tuple[bytes, bytes]:
+    def receive(self, seconds: float) -> Iterator[Chunk]:
         deadline = time.monotonic() + seconds
         while True:
-            output, control = self._frames()
-            if output or control:
-                return output, control
+            chunks = list(self._frames())
+            if chunks:
+                yield from chunks
+                return
             remaining = deadline - time.monotonic()
             if remaining <= 0:
-                return b"", b""
+                return
             try:
                 self._raw.settimeout(remaining)
                 data = self._raw.recv(READ_BYTES)
             except TimeoutError:
-                return b"", b""
+                return
             except OSError as error:
                 raise TransportClosedError(f"the container's shell is gone: {error}") from error
             if not data:
                 raise TransportClosedError("the container's shell ended")
             self._buffer += data
 
-    def _frames(self) -> tuple[bytes, bytes]:
-        """Output and control of the complete frames: one byte of stream, three of nothing, four of length, then data."""
-        output, control = bytearray(), bytearray()
+    def _frames(self) -> Iterator[Chunk]:
+        """Complete frames of the engine's stream: one byte of stream, three of nothing, four of length, then data."""
         at = 0
         while len(self._buffer) - at >= 8:
             stream, size = struct.unpack_from(">B3xI", self._buffer, at)
             if len(self._buffer) - at < 8 + size:
                 break
-            (output if stream == STDOUT else control).extend(self._buffer[at + 8 : at + 8 + size])
+            if size:
+                yield Chunk("output" if stream == STDOUT else "control", self._buffer[at + 8 : at + 8 + size])
             at += 8 + size
         self._buffer = self._buffer[at:]
-        return bytes(output), bytes(control)
 
     def kill(self) -> None:
         self._killed = True

@@ -10,7 +10,7 @@ from swe_srl.sandboxes.transport import TransportClosedError
 
 CONTROL_BYTES = 16 << 20  # a control channel that holds more than this is being abused
 _LONE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
-_MESSAGE = re.compile(rb"[BNR]\Z|[DE][0-9a-f]{32} \d{1,3}\Z|X\d{1,3}\Z|S/")
+_MESSAGE = re.compile(rb"B\Z|D[0-9a-f]{32} \d{1,3}\Z|R\Z|X\d{1,3}\Z|S/")
 
 
 def message(kind: str, first: str = "", second: bytes = b"") -> bytes:
@@ -33,8 +33,7 @@ def command_bytes(command: str) -> bytes:
 
 @dataclass
 class OutputReader:
-    """Finds a command's output between its start mark and its end mark, in chunks of any size. Either mark may be empty: then
-    the output starts at once, or it is for others to say when it ends."""
+    """Finds a command's output between its start mark (which may be empty) and its end mark, in chunks of any size."""
 
     output: OutputBuffer
     end_mark: bytes
@@ -44,9 +43,6 @@ class OutputReader:
 
     def feed(self, data: bytes) -> bool:
         """Take bytes; whether the command said something."""
-        if not self.end_mark:
-            self.output.add(data)
-            return bool(data)
         data = self._carry + data
         self._carry = b""
         if self.start_mark:
@@ -84,65 +80,47 @@ class ShellState:
 class ControlReader:
     """Complete control messages, and the shell's state as last reported.
 
-    `B` a command has begun, `N` it cannot be begun; `D<nonce> <exit code>` it is done, and `S<directory>`, with the exports as a
-    second part, follows (as it does when the worker ends), where there is one on a channel of its own; `E<nonce> <exit code>` a
-    clean shell is done; `X<exit code>` the worker is gone; `R` a worker is ready. Each part ends with NUL.
+    `B` a command has begun; `D<nonce> <exit code>` it is done, followed by directory and exports; `S<directory>` the worker ends,
+    followed by exports; `X<exit code>` the worker is gone; `R` a worker is ready. Each part ends with NUL.
     """
 
     state: ShellState = field(default_factory=ShellState)
-    begun: bool | None = None  # whether a `B` or an `N` came since this was last set
-    owed: int = 0  # states that are still to come
-    gone: int | None = None  # the exit code of the worker, when it is gone
+    begun: bool = False  # whether a `B` came since this was last set
     _data: bytes = b""
-    _states: bytes = b""
 
     def feed(self, data: bytes) -> list[bytes]:
-        """Take bytes; the messages that are complete now.
+        """Take bytes; the messages that are complete now, without the reports of state.
 
         Raises:
             TransportClosedError: far more came than a shell reports.
         """
-        found, self._data = self._messages(self._data + data)
+        self._data += data
+        if len(self._data) > CONTROL_BYTES:
+            raise TransportClosedError("the sandbox's control channel was flooded")
+        found: list[bytes] = []
+        while b"\0" in self._data:
+            message, _, rest = self._data.partition(b"\0")
+            if not _MESSAGE.match(message):  # bash's own complaints stand before the message
+                message = message.rpartition(b"\n")[2]
+            kind = message[:1] if _MESSAGE.match(message) else b""
+            if rest.count(b"\0") < {b"D": 2, b"S": 1}.get(kind, 0):
+                break
+            if kind == b"D":
+                directory, exports, rest = rest.split(b"\0", 2)
+                self._keep(directory, exports)
+            elif kind == b"S":
+                exports, rest = rest.split(b"\0", 1)
+                self._keep(message[1:], exports)
+            if kind:
+                found.append(message)
+            self.begun = self.begun or kind == b"B"
+            self._data = rest
         return found
-
-    def feed_state(self, data: bytes) -> None:
-        """Take bytes of the channel of states. Raises as `feed`."""
-        _, self._states = self._messages(self._states + data)
 
     def forget(self) -> None:
         """Drop what is incomplete: its sender is gone."""
-        self._data = self._states = b""
-        self.owed, self.gone = 0, None
+        self._data = b""
 
-    def _messages(self, data: bytes) -> tuple[list[bytes], bytes]:
-        """The complete messages, and what is left."""
-        found: list[bytes] = []
-        while b"\0" in data:
-            message, _, rest = data.partition(b"\0")
-            if not _MESSAGE.match(message):  # bash's own complaints stand before the message
-                message = message.rpartition(b"\n")[2]
-            if _MESSAGE.match(message):
-                if message.startswith(b"S"):
-                    exports, end, rest = rest.partition(b"\0")
-                    if not end:
-                        break
-                    self.state = ShellState(message[1:], exports)
-                self._note(message)
-                found.append(message)
-            data = rest
-        if len(data) > CONTROL_BYTES:
-            raise TransportClosedError("the sandbox's control channel was flooded")
-        return found, data
-
-    def _note(self, message: bytes) -> None:
-        kind = message[:1]
-        if kind in b"BN":
-            self.begun = kind == b"B"
-        elif kind == b"D":
-            self.owed += 1
-        elif kind == b"S":
-            self.owed = max(0, self.owed - 1)
-        elif kind == b"X":
-            self.gone = int(message[1:])
-        elif kind == b"R":
-            self.owed, self.gone = 0, None
+    def _keep(self, directory: bytes, exports: bytes) -> None:
+        if directory:
+            self.state = ShellState(directory, exports)

@@ -2,8 +2,8 @@
 
 `swe_srl.sandboxes.launch` runs it. It has one thread and lives as long as the process that started it: bubblewrap's
 `--die-with-parent` follows the thread that spawned it, so no sandbox outlives its owner. Requests and answers are JSON over a
-socket whose descriptor is its argument; a launch also carries five descriptors (the sandbox's standard input, output and
-error, a pipe for bubblewrap's report of the process id inside, and the pipe of its worker's commands).
+socket whose descriptor is its argument; a launch also carries three descriptors (the sandbox's standard input, its control
+pipe, and a pipe for bubblewrap's report of the process id inside).
 """
 
 from __future__ import annotations
@@ -71,10 +71,11 @@ class Launcher:
         child = os.fork()
         if child == 0:
             try:
-                for target in range(3):
-                    os.dup2(descriptors[target], target)
+                os.dup2(descriptors[0], 0)
+                os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+                os.dup2(descriptors[1], 2)
                 self.become_inmate(request, ask, told)
-                execute(request, *descriptors[3:])
+                execute(request, descriptors[2])
             except BaseException as error:
                 os.write(2, f"swe-srl launcher: {error}\n".encode())
             finally:
@@ -171,15 +172,15 @@ def enter_group(group: str) -> None:
         write(f"{group}/cgroup.procs", str(os.getpid()))
 
 
-def execute(request: dict[str, Any], info: int, commands: int) -> None:
-    """Become bubblewrap. Its options come through descriptor 4, so that `ps` inside does not show them. Descriptor 5 is for the
-    supervisor: the worker's commands."""
+def execute(request: dict[str, Any], info: int) -> None:
+    """Become bubblewrap. Its options come through descriptor 4, so that `ps` inside does not show them."""
     options = os.memfd_create("options")
     os.write(options, b"".join(option.encode() + b"\0" for option in request["options"]))
     os.lseek(options, 0, os.SEEK_SET)
-    for target, source in enumerate([fcntl.fcntl(source, fcntl.F_DUPFD, 6) for source in (info, options, commands)], 3):
-        os.dup2(source, target)
-    os.closerange(6, 1024)
+    info, options = fcntl.fcntl(info, fcntl.F_DUPFD, 5), fcntl.fcntl(options, fcntl.F_DUPFD, 5)
+    os.dup2(info, 3)
+    os.dup2(options, 4)
+    os.closerange(5, 1024)
     os.umask(0o022)
     for number in signal.valid_signals() - {
         signal.SIGKILL,
@@ -196,7 +197,7 @@ def serve(connection: socket.socket) -> None:
     launcher = Launcher()
     connection.send(json.dumps({"shifted": launcher.namespace >= 0, "problem": launcher.problem}).encode())
     while True:
-        message, descriptors, _, _ = socket.recv_fds(connection, 1 << 20, 5)
+        message, descriptors, _, _ = socket.recv_fds(connection, 1 << 20, 3)
         if not message:
             return
         result = launcher.answer(json.loads(message), descriptors)

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import secrets
 import select
 import signal
-import struct
-import termios
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,10 +18,10 @@ from swe_srl.sandboxes.cgroups import ControlGroup, make_group
 from swe_srl.sandboxes.host_view import HOME, IO, bubblewrap, bwrap_options, extra_python, make_etc, user_ids
 from swe_srl.sandboxes.launch import helper, new_folder, remove_folder
 from swe_srl.sandboxes.local_limits import check_enforceable, disk_is_bounded, rlimits_processes, tmpfs_options
-from swe_srl.sandboxes.pipes import read, rest_of, wait_for, write
 from swe_srl.sandboxes.transport import (
     SHELL_VARIABLES,
     SUPERVISOR,
+    Chunk,
     SandboxGoneError,
     TransportClosedError,
     supervisor_variables,
@@ -32,9 +29,9 @@ from swe_srl.sandboxes.transport import (
 )
 from swe_srl.types import SandboxSpec
 
+READ_BYTES = 1 << 18
 DROP_SECONDS = 0.1  # between two looks at what background jobs of earlier commands print
 KILL_SECONDS = 10.0
-NONCE = 32  # bytes, which a worker reads when the command is over
 PARTS = ("tmp", "shm", "home", "workspace")  # of a layer, beside the upper folders of its overlays
 
 
@@ -66,10 +63,7 @@ class LocalTransport:
         self._lowers = {name: str(Path(path).resolve()) for name, path in self._lowers.items() if path}
         self._pid = 0
         self._inside = -1  # descriptor of the first process inside
-        self._stdin = self._control = self._state = self._commands = -1
-        self._unread = -1  # the worker's end of `_commands`
-        self._untold = memoryview(b"")  # of a command's message
-        self._unheard = 0  # bytes of it that no worker will read
+        self._stdin = self._control = -1
         self._poll = select.poll()
         self._sink: Sink | None = None  # of the running command
         self._free_sink: Sink | None = None  # of the last one, when none of its jobs can write to it
@@ -90,18 +84,15 @@ class LocalTransport:
         if not self._group.folders:
             self._group = make_group(self.folder.name, self._spec.limits)
         stdin, self._stdin = os.pipe()
-        commands, self._commands = os.pipe()
         self._control, control = os.pipe()
-        self._state, state = os.pipe()
         info, child_info = os.pipe()
-        self._unread = os.open(f"/proc/self/fd/{commands}", os.O_RDONLY | os.O_NONBLOCK)
-        for descriptor in (self._stdin, self._commands, self._control, self._state):
-            os.set_blocking(descriptor, False)
+        os.set_blocking(self._stdin, False)
+        os.set_blocking(self._control, False)
         self._poll.register(self._control, select.POLLIN)
         try:
-            self._pid = self._helper.ask(self._request(), (stdin, state, control, child_info, commands))["pid"]
+            self._pid = self._helper.ask(self._request(), (stdin, control, child_info))["pid"]
         finally:
-            for descriptor in (stdin, state, control, child_info, commands):
+            for descriptor in (stdin, control, child_info):
                 os.close(descriptor)
         with os.fdopen(info, "rb") as report:
             text = report.read()
@@ -153,77 +144,54 @@ class LocalTransport:
         self._poll.register(sink.reading, select.POLLIN)
         return f"{IO}/{sink.name}", b""
 
-    def close_sink(self) -> bytes:
+    def close_sink(self) -> None:
         sink, self._sink = self._sink, None
         if sink is None:
-            return b""
+            return
         self._poll.unregister(sink.reading)
         os.close(sink.hold)
-        rest, finished = rest_of(sink.reading)
-        if finished:
+        if _is_finished(sink.reading):
             self._free_sink = sink
         else:
             Path(sink.path).unlink()
             self._old_sinks.append(sink.reading)
-        return rest
 
     def send(self, data: bytes, seconds: float) -> None:
-        self._forget_commands()
         deadline = time.monotonic() + seconds
-        left = write(self._stdin, memoryview(data))
-        while left:
-            if (remaining := deadline - time.monotonic()) <= 0:
-                raise TimeoutError("the sandbox's supervisor takes no input")
-            wait_for(self._stdin, select.POLLOUT, remaining)
-            left = write(self._stdin, left)
+        view = memoryview(data)
+        while view:
+            try:
+                view = view[os.write(self._stdin, view) :]
+            except BlockingIOError:
+                remaining = deadline - time.monotonic()
+                if remaining <= 0:
+                    raise TimeoutError("the sandbox's supervisor takes no input") from None
+                wait_for(self._stdin, select.POLLOUT, remaining)
+            except OSError as error:
+                raise TransportClosedError(f"the sandbox's supervisor is gone: {error}") from error
 
-    def tell(self, data: bytes, seconds: float) -> None:
-        self._unheard = 0
-        self._untold = write(self._commands, memoryview(data))
-        if self._untold:
-            self._poll.register(self._commands, select.POLLOUT)
-
-    def state(self, seconds: float) -> bytes:
-        if seconds:
-            wait_for(self._state, select.POLLIN, seconds)
-        return read(self._state) or b""
-
-    def is_taken(self) -> bool:
-        (waiting,) = struct.unpack("i", fcntl.ioctl(self._unread, termios.FIONREAD, b"\0" * 4))
-        return len(self._untold) + self._unheard + int(waiting) <= NONCE
-
-    def _forget_commands(self) -> None:
-        """Whom the supervisor is asked for is not to read what was meant for a worker before it."""
-        if self._untold:
-            self._unheard += len(self._untold)
-            self._untold = memoryview(b"")
-            self._poll.unregister(self._commands)
-        while data := read(self._unread):
-            self._unheard += len(data)
-
-    def receive(self, seconds: float) -> tuple[bytes, bytes]:
+    def receive(self, seconds: float) -> Iterator[Chunk]:
         if self._old_sinks:
             self._drop_old_output()
             seconds = min(seconds, DROP_SECONDS)
         ready = [descriptor for descriptor, _ in self._poll.poll(max(0.0, seconds) * 1000)]
-        if self._untold and self._commands in ready:
-            self._untold = write(self._commands, self._untold)
-            if not self._untold:
-                self._poll.unregister(self._commands)
-        output = read(self._sink.reading) if self._sink and self._sink.reading in ready else b""
+        if self._sink and self._sink.reading in ready:
+            yield from _chunk("output", self._sink.reading)
         if self._control not in ready:
-            return output or b"", b""
-        control = read(self._control)
-        if control == b"" and not output:
+            return
+        chunks = list(_chunk("control", self._control))
+        yield from chunks
+        if not chunks:
+            while self._sink and (rest := list(_chunk("output", self._sink.reading))):
+                yield from rest
             raise TransportClosedError("the sandbox's processes ended")
-        return output or b"", control or b""
 
     def _drop_old_output(self) -> None:
         """Make room for what background jobs of earlier commands print, now and then: one that floods is held up by it."""
         if time.monotonic() - self._dropped < DROP_SECONDS:
             return
         self._dropped = time.monotonic()
-        for reading in [old for old in self._old_sinks if rest_of(old)[1]]:
+        for reading in [old for old in self._old_sinks if _is_finished(old)]:
             self._old_sinks.remove(reading)
             os.close(reading)
 
@@ -243,9 +211,8 @@ class LocalTransport:
             self._end_processes()
             wait_for(self._inside, select.POLLIN, KILL_SECONDS)
         if self._control >= 0:
-            self._forget_commands()
             self._poll.unregister(self._control)
-        for name in ("_inside", "_stdin", "_control", "_state", "_commands", "_unread"):
+        for name in ("_inside", "_stdin", "_control"):
             if getattr(self, name) >= 0:
                 os.close(getattr(self, name))
                 setattr(self, name, -1)
@@ -272,3 +239,27 @@ class LocalTransport:
         parts = parts or [*PARTS, *(f"{name}.upper" for name in self._lowers)]
         layer = str(self.folder / "layer")
         self._helper.ask({"do": "copy", "id": self.folder.name, "layer": layer, "parts": parts, "to": str(target)})
+
+
+def _chunk(stream: str, descriptor: int) -> Iterator[Chunk]:
+    try:
+        data = os.read(descriptor, READ_BYTES)
+    except BlockingIOError:
+        return
+    if data:
+        yield Chunk("output" if stream == "output" else "control", data)
+
+
+def _is_finished(descriptor: int) -> bool:
+    """Drop what waits in a pipe (at most one read of it): whether nobody writes to it any more."""
+    try:
+        return not os.read(descriptor, READ_BYTES) or not os.read(descriptor, READ_BYTES)
+    except BlockingIOError:
+        return False
+
+
+def wait_for(descriptor: int, event: int, seconds: float) -> None:
+    """Wait until a descriptor is ready (of any number, unlike `select.select`)."""
+    poll = select.poll()
+    poll.register(descriptor, event)
+    poll.poll(seconds * 1000)

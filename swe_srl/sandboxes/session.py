@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from swe_srl.errors import SandboxError
 from swe_srl.sandboxes.framing import ControlReader, OutputReader, ShellState, command_bytes, message
 from swe_srl.sandboxes.output import OutputBuffer, decode
-from swe_srl.sandboxes.patience import Ending, Patience, begin_seconds
+from swe_srl.sandboxes.patience import Ending, Kind, Patience, begin_seconds
 from swe_srl.sandboxes.shell_state import dump_command, reduced_script, restore_script
 from swe_srl.sandboxes.transport import SandboxGoneError, Transport, TransportClosedError
 from swe_srl.types import CommandResult, Limits
@@ -27,8 +27,6 @@ COMMAND_CHARACTERS = 20_000_000
 RESTART_PAUSES = (0.2, 0.5, 1.0, 2.0)  # seconds after failed tries; the last one again and again
 RESTART_SECONDS = 45.0  # of tries: an engine may be starting again
 UNLIMITED = 1e7  # seconds
-STATE_SECONDS = 0.2  # between two looks at the state that a worker reports: a large one may hold it up
-SETTLE_SECONDS = 1.0  # for a worker to report its state after a command
 KILL_SECONDS = 5.0  # for a supervisor to kill everything and start a new worker
 LOST_ALL = "[{what}; every process was ended, background jobs too, and the shell was restarted: {kept}]"
 LOST_SHELL = "[{what}; it was restarted: {kept}]"
@@ -130,7 +128,6 @@ class ShellSession:
             if ending.kind != "done":
                 self._recover(ending, KILL_SECONDS * 4)
                 raise SandboxError("the shell's state could not be taken: the shell was lost, and has been restarted")
-            self._settle()
             directory = self._control.state.directory
         return restore_script(directory, output.data().partition(mark.encode())[2])
 
@@ -140,86 +137,79 @@ class ShellSession:
             self._recover(self._run("C", script, KILL_SECONDS * 4, OutputBuffer(4096)), KILL_SECONDS * 4)
 
     def _run(self, kind: str, command: str, seconds: float, output: OutputBuffer) -> Ending:
-        self._control.begun = None
-        nonce = secrets.token_hex(16).encode()
+        nonce = secrets.token_hex(16)
+        self._control.begun = False
+        reader = OutputReader(output, nonce.encode())
+        try:
+            header, reader.start_mark = self.transport.open_sink()
+            try:
+                return self._exchange(kind, header, command, nonce, seconds, reader)
+            finally:
+                reader.flush()
+                self.transport.close_sink()
+        except TransportClosedError:
+            return Ending("closed", None, self._control.begun)
+
+    def _exchange(
+        self, kind: str, header: str, command: str, nonce: str, seconds: float, reader: OutputReader
+    ) -> Ending:
         body = command_bytes(command)
         patience = Patience(seconds, self.limits.silent_seconds, len(body))
-        reader = OutputReader(output, b"")
         try:
-            if kind != "C":
-                self._settle()
-            header, reader.start_mark = self.transport.open_sink()
-            reader.end_mark = nonce if reader.start_mark else b""
-            told = message("A" if kind == "C" and body.isascii() else kind, header, body) + nonce
-            send = self.transport.tell if kind == "C" else self.transport.send
-            try:
-                send(told, min(seconds, begin_seconds(len(body))))
-                return self._collect(nonce, patience, reader)
-            except TimeoutError:
-                reason = patience.left()[0]
-                return Ending(reason, None, begun=reason != "stuck")
-            finally:
-                reader.feed(self.transport.close_sink())
-                reader.flush()
-        except TransportClosedError:
-            return Ending("closed", None, self._is_begun())
+            self.transport.send(message(kind, header, body) + nonce.encode(), min(seconds, begin_seconds(len(body))))
+        except TimeoutError:
+            return self._out_of(patience.left()[0])
+        return self._collect(nonce, patience, reader)
 
-    def _collect(self, nonce: bytes, patience: Patience, reader: OutputReader) -> Ending:
+    def _collect(self, nonce: str, patience: Patience, reader: OutputReader) -> Ending:
         """Read both streams until the command's report and its output's end are here."""
         exit_code: int | None = None
+        lost: int | None = None
         done = False
-        while not (done and (reader.ended or not reader.end_mark)):
-            self._control.feed_state(self.transport.state(0))
-            if self._control.gone is not None:
-                self._drain_lost(reader)
-                return Ending("exit", self._control.gone, self._is_begun())
+        while not (done and reader.ended):
             reason, wait = patience.left()
-            if wait <= 0 and reason == "stuck" and self._is_begun():
-                patience.begun()
-                continue
             if wait <= 0:
-                return Ending(reason, exit_code if reason == "unmarked" else None, begun=reason != "stuck")
-            said, told = self.transport.receive(min(wait, STATE_SECONDS))
-            if said and reader.feed(said):
-                patience.said()
-            for report in self._control.feed(told) if told else ():
-                if report[1:33] == nonce:
-                    exit_code, done = int(report[33:]), True
-                    patience.done()
+                return self._out_of(reason, exit_code if reason == "unmarked" else None)
+            for chunk in self.transport.receive(wait):
+                if chunk.stream == "output":
+                    if reader.feed(chunk.data):
+                        patience.said()
+                    continue
+                for report in self._control.feed(chunk.data):
+                    if report.startswith(b"X"):
+                        lost = int(report[1:])
+                    if report.startswith(b"D" + nonce.encode()):
+                        exit_code = int(report.split(b" ")[-1])
+                        done = True
+                        patience.done()
+                if self._control.begun:
+                    patience.begun()
+            if lost is not None:
+                self._drain_lost(reader)
+                return Ending("exit", lost, self._control.begun)
         return Ending("done", exit_code)
 
-    def _is_begun(self) -> bool:
-        """Whether a worker has taken the last command up: otherwise another one can be given it."""
-        return self.transport.is_taken() if self._control.begun is None else self._control.begun
+    @staticmethod
+    def _out_of(reason: Kind, exit_code: int | None = None) -> Ending:
+        return Ending(reason, exit_code, begun=reason != "stuck")
 
     def _drain_lost(self, reader: OutputReader) -> None:
         """The worker is gone before it could mark the end of the output: let the supervisor mark it."""
-        if not reader.end_mark:
-            return
         self.transport.send(message("F", reader.end_mark.decode()), 1.0)
         deadline = time.monotonic() + 1.0
         while not reader.ended and time.monotonic() < deadline:
-            said, told = self.transport.receive(deadline - time.monotonic())
-            reader.feed(said)
-            self._control.feed(told)
-
-    def _settle(self) -> None:
-        """Wait until the state after the last command is here: it comes after the command's result."""
-        deadline = time.monotonic() + SETTLE_SECONDS
-        while self._control.owed and self._control.gone is None and (left := deadline - time.monotonic()) > 0:
-            if state := self.transport.state(left):
-                self._control.feed_state(state)
-            else:
-                self._control.feed(self.transport.receive(left)[1])
-        self._control.owed = 0
+            for chunk in self.transport.receive(deadline - time.monotonic()):
+                if chunk.stream == "output":
+                    reader.feed(chunk.data)
+                else:
+                    self._control.feed(chunk.data)
 
     def _recover(self, ending: Ending, limit: float) -> str:
         """Bring the session back after a command that did not end well; what is to be told about it."""
         if ending.kind == "done":
             return ""
-        self._control.feed_state(self.transport.state(0))
         if ending.kind == "exit" and self._new_worker("W"):
-            ending.begun = ending.begun or self._is_begun()
+            ending.begun = ending.begun or self._control.begun
             kept = self._restore()
             what = f"the shell ended with exit code {ending.exit_code}"
             return LOST_SHELL.format(what=what, kept=KEPT if kept else NOT_KEPT)
@@ -230,14 +220,13 @@ class ShellSession:
             "stuck": "the shell did not answer",
             "unmarked": "the end of the output was lost",
         }.get(ending.kind, "the shell was lost")
-        ending.begun = ending.begun or self._is_begun()  # late news
+        ending.begun = ending.begun or self._control.begun  # late news
         kept = self._restore() if ready else self._start_again()
         return LOST_ALL.format(what=what, kept=KEPT if kept else NOT_KEPT)
 
     def _new_worker(self, kind: str) -> bool:
         """Have the supervisor start a worker: whether one is ready."""
         try:
-            self._settle()
             self.transport.send(message(kind), KILL_SECONDS)
             self._await_worker(KILL_SECONDS)
         except (TimeoutError, SandboxError):
@@ -277,10 +266,11 @@ class ShellSession:
         heard = b""
         while (now := time.monotonic()) < deadline:
             try:
-                told = self.transport.receive(deadline - now)[1]
-                heard += told
-                if b"R" in self._control.feed(told):
-                    return
+                for chunk in self.transport.receive(deadline - now):
+                    if chunk.stream == "control":
+                        heard += chunk.data
+                        if b"R" in self._control.feed(chunk.data):
+                            return
             except TransportClosedError as error:
                 said = decode(heard).strip() or str(error)
                 raise SandboxError(f"the sandbox's shell did not start: {said}") from error

@@ -9,7 +9,7 @@ import shlex
 _OWN_VARIABLE = re.compile(
     rb"declare -\S+ (BASH|BASHOPTS|BASHPID|BASH_(ALIASES|ARG\w+|CMDS|COMMAND|EXECUTION_STRING|LINENO|LOADABLES_PATH|SOURCE|"
     rb"SUBSHELL|VERSINFO|VERSION)|DIRSTACK|EPOCH\w+|EUID|FUNCNAME|GROUPS|HISTCMD|LINENO|PIPESTATUS|PPID|S?RANDOM|SECONDS|"
-    rb"SHELLOPTS|SHLVL|UID|_|__swe_(aliases|begun|errexit|message|options|posix|sink))(=|$)"
+    rb"SHELLOPTS|SHLVL|UID|_|__swe_(message|sink|options))(=|$)"
 )
 
 

@@ -1,23 +1,20 @@
 # The supervisor: the first shell inside a sandbox. It stays between the host and the worker (worker.bash) and never runs a
 # command in itself. It reads messages from its standard input and reports on its standard error (descriptor 191). A message is
 # a letter, two digits and eight digits (the lengths in bytes of two parts), and the parts:
-#   C sink command   forward to the worker, with the nonce (32 bytes) that follows; A for a command of ASCII alone
+#   C sink command   forward to the worker, with the nonce (32 bytes) that follows
 #   H sink script    run in a clean subshell; the nonce follows, too
 #   F nonce          write the nonce to the sink of the last command
 #   W                start a new worker
 #   K                kill every other process, then start a new worker
 # In relay mode (containers) the sink is a mark instead: the supervisor writes it to its standard output (descriptor 193), then
-# relays there what comes through a pipe that this command alone writes to. Otherwise the host sends commands to the worker
-# itself, through descriptor 5 (188): there is no A or C then, and no F; and the worker reports its state on 193.
+# relays there what comes through a pipe that this command alone writes to.
 # Variables set by the host: supervisor (this script), worker (a script), relay (0 or 1), limits (arguments of ulimit), workdir.
 exec 190<&0 191>&2 193>&1 </dev/null >/dev/null 2>&1
 unset supervisor TMOUT # an image's, which would end `read` here
 export -n worker relay limits workdir
-state=191
-((relay)) || { exec 188<&5 5<&-; state=193; }
 [[ -z $limits ]] || ulimit $limits 2>&191 || exit 110
 ((relay)) && kill -9 -- -1
-if ((relay)); then exec 189<> <(:); else exec 189<&188; fi # nothing comes then: reading it for a while is a pause
+exec 189<> <(:) # nobody writes to it: reading it for a while is a pause without a process
 trap : PIPE INT TERM HUP QUIT USR1 USR2 ALRM
 pipe= next_pipe= relay_pid= sink= settled=
 locale=$LC_ALL
@@ -25,7 +22,7 @@ export -n LC_ALL
 LC_ALL=C # lengths are in bytes
 
 close_descriptors() {
-  exec 188<&- 189>&- 190<&- 193>&- 194>&-
+  exec 189>&- 190<&- 193>&- 194>&-
   [[ -z $pipe ]] || exec {pipe}>&-
   [[ -z $next_pipe ]] || exec {next_pipe}>&-
 }
@@ -44,10 +41,8 @@ await_room() {
 
 start_worker() {
   exec 194> >(
-    ((relay)) || exec <&188
-    cd -- "$workdir" || cd /
-    exec >&"$state"
     close_descriptors
+    cd -- "$workdir" || cd /
     LC_ALL=$locale worker=$worker /bin/bash --noprofile --norc -c 'eval "$worker"' bash <&0 2>&191
     printf 'X%s\0' "$?" >&191
   )
@@ -95,8 +90,7 @@ next_sink() {
     [[ -e /proc/$next_relay/fd/0 ]] || { exec {next_pipe}>&-; prepare_relay; } # somebody has killed it
     pipe=$next_pipe relay_pid=$next_relay next_pipe=
   fi
-  settled=1 sink=/////////////////////////////proc/$$/fd/$pipe
-  sink=${sink: -29}
+  settled=1 sink=/proc/$$/fd/$pipe
   printf '%s' "$1" >&193
 }
 
@@ -109,8 +103,8 @@ run_clean() {
     cd -- "$workdir" || cd /
     (exec 191>&-; export LC_ALL=$locale; eval "$1")
     status=$?
-    ((relay)) && printf '%s' "$2"
-    printf 'E%s %s\0' "$2" "$status" >&191
+    printf '%s' "$2"
+    printf 'D%s %s\0\0\0' "$2" "$status" >&191
   ) &
 }
 
@@ -120,11 +114,11 @@ while IFS= read -r -N 11 -u 190 header; do
   IFS= read -r -N "${header:1:2}" -u 190 first
   IFS= read -r -N "${header:3}" -u 190 second
   case $header in
-    [ACH]*)
+    [CH]*)
       IFS= read -r -N 32 -u 190 nonce
       next_sink "$first"
-      if [[ $header != H* ]]; then
-        printf '%s29%s%s%s%s' "${header:0:1}" "${header:3}" "$sink" "$second" "$nonce" >&194
+      if [[ $header == C* ]]; then
+        printf 'C%02d%s%s%s%s' "${#sink}" "${header:3}" "$sink" "$second" "$nonce" >&194
       else
         run_clean "$second" "$nonce"
       fi

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from swe_srl.errors import SandboxError
 from swe_srl.types import Limits
+
+Stream = Literal["output", "control"]
 
 
 class TransportClosedError(SandboxError, EOFError):
@@ -16,6 +20,14 @@ class TransportClosedError(SandboxError, EOFError):
 
 class SandboxGoneError(SandboxError):
     """The place itself is gone: no supervisor can be started in it again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Bytes that arrived: of the running command's sink, or of the control channel."""
+
+    stream: Stream
+    data: bytes
 
 
 class Transport(Protocol):
@@ -33,30 +45,19 @@ class Transport(Protocol):
         """Make ready for the output of one command.
 
         Returns:
-            The header of the command's message, and the mark that precedes the output and stands for one that follows it
-            (b"" where the output starts at once, and is over when the command is).
+            The header of the command's message, and the mark that precedes the output (b"" when it starts at once).
         """
 
-    def close_sink(self) -> bytes:
-        """The command has ended: what is left of its output. What its background jobs still write is dropped, without
-        blocking or killing them."""
+    def close_sink(self) -> None:
+        """The command has ended: what its background jobs still write is dropped, without blocking or killing them."""
 
     def send(self, data: bytes, seconds: float) -> None:
-        """Send all of `data` to the supervisor.
+        """Send all of `data`.
 
         Raises:
             TimeoutError: the supervisor did not take it in time.
             TransportClosedError: the supervisor is gone.
         """
-
-    def tell(self, data: bytes, seconds: float) -> None:
-        """Send a command's message to the worker; some of it may be sent by later calls of `receive`. Raises as `send`."""
-
-    def state(self, seconds: float) -> bytes:
-        """What arrives within `seconds` on the channel of the worker's state; b"" where that is the control channel."""
-
-    def is_taken(self) -> bool:
-        """Whether a worker is known to have read all of the last command (it may also report so)."""
 
     def kill(self) -> None:
         """End everything at once, from any thread: what waits sees the supervisor gone, and `start` refuses from now on."""
@@ -64,9 +65,8 @@ class Transport(Protocol):
     def close(self) -> None:
         """Free everything, after `kill`."""
 
-    def receive(self, seconds: float) -> tuple[bytes, bytes]:
-        """What arrives within `seconds`, of the running command's sink and of the control channel: returns after the first
-        arrival, or with nothing when time is up.
+    def receive(self, seconds: float) -> Iterator[Chunk]:
+        """What arrives within `seconds`: returns after the first arrival, or with nothing when time is up.
 
         Raises:
             TransportClosedError: the supervisor is gone and everything it sent was handed over.
@@ -74,12 +74,11 @@ class Transport(Protocol):
 
 
 @cache
-def script(name: str, relay: bool = False) -> str:
-    """A bash script of this package. `worker` comes as a single line, so that error messages name line 1 of a command; its
-    lines that end in `# relay` are for containers alone."""
+def script(name: str) -> str:
+    """A bash script of this package. `worker` comes as a single line, so that error messages name line 1 of a command."""
     text = Path(__file__).with_name(f"{name}.bash").read_text(encoding="utf-8")
-    parts = [line.partition(" # relay") for line in text.splitlines() if not line.startswith("#")]
-    return (" " if name == "worker" else "\n").join(line for line, mark, _ in parts if relay or not mark)
+    code = [line for line in text.splitlines() if not line.startswith("#")]
+    return (" " if name == "worker" else "\n").join(code)
 
 
 SHELL_VARIABLES: dict[str, str] = {
@@ -115,7 +114,7 @@ SUPERVISOR = ("/bin/bash", "--noprofile", "--norc", "-c", 'eval "$supervisor"', 
 
 def supervisor_variables(workdir: str, relay: bool, ulimit: str) -> dict[str, str]:
     """The variables that `supervisor.bash` reads and hides from the worker."""
-    scripts = {name: script(name, relay) for name in ("supervisor", "worker")}
+    scripts = {name: script(name) for name in ("supervisor", "worker")}
     return scripts | {"relay": str(int(relay)), "limits": ulimit, "workdir": workdir}
 
 
