@@ -22,7 +22,7 @@ def fake_runs(monkeypatch: pytest.MonkeyPatch, graded: dict[str, list[tuple[str,
     """Evaluations that grade the given (task, sample) pairs of a run; the others are lost to infrastructure."""
     every = {pair for pairs in graded.values() for pair in pairs} | {("a", 0), ("a", 1), ("b", 0), ("b", 1)}
 
-    def evaluate(settings: Any, progress: Any) -> Any:
+    def evaluate(settings: Any, progress: Any, **more: Any) -> Any:
         pairs = graded[settings.output.name]
         verdicts = {pair: Verdict(pair[0], VerdictStatus.RESOLVED, True, True) for pair in pairs}
         with RunFolder.start(settings.output, "eval", {"hardened": True}) as run:

@@ -83,8 +83,7 @@ def _run(command: Command, arguments: list[str], typed: str) -> int:
 
             console.say(as_yaml(parsed.settings).rstrip("\n"))
             return OK
-        configure_logging(parsed.verbose)
-        with _termination_interrupts():
+        with _logging_to_standard_error(parsed.verbose), _termination_interrupts():
             speaks = True
             handler = command.plan if parsed.dry_run else command.estimate if parsed.estimate else command.handler
             code = handler_of(handler)(parsed.settings, console)
@@ -124,21 +123,28 @@ class _StandardError(logging.StreamHandler[TextIO]):
     """Writes to what standard error is at that moment: above the bars, while there are some."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.setStream(sys.stderr)
+        self.stream = sys.stderr  # not by setStream, which would flush the former one: it may be closed
         super().emit(record)
 
     def format(self, record: logging.LogRecord) -> str:
         return plain(super().format(record))
 
 
-def configure_logging(verbose: bool) -> None:
-    """The package's log goes to standard error: warnings, or everything with `--verbose`. Libraries keep quiet."""
+@contextmanager
+def _logging_to_standard_error(verbose: bool) -> Iterator[None]:
+    """While a command runs, the package's log goes to standard error: warnings, or everything with `--verbose`. Libraries keep
+    quiet."""
     handler = _StandardError()
     handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
     logger = logging.getLogger("swe_srl")
+    before = logger.handlers[:], logger.level, logger.propagate
     logger.handlers[:] = [handler]
     logger.setLevel(logging.DEBUG if verbose else logging.WARNING)
     logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.handlers[:], logger.level, logger.propagate = before
 
 
 @contextmanager

@@ -70,7 +70,7 @@ class TransformersGenerator:
         self.model.train(False)
         try:
             trunk, batches = Trunk(), list(self._batches(encoded, room, n))
-            for batch, following in zip(batches, [*batches[1:], []], strict=True):
+            for batch, following in zip(batches, [*batches[1:], []][: len(batches)], strict=True):
                 trunk.wanted = encoded[following[0]] if following else ()
                 groups = self._run(batch, encoded, room, n, sampling, seeds, trunk)
                 for index, completions in zip(batch, groups, strict=True):
