@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -297,7 +298,7 @@ def test_figures_are_drawn_as_svg_and_png(tmp_path: Path) -> None:
 def test_without_matplotlib_that_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("swe_srl.studies.figures.find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)  # importing it fails
     notes: list[str] = []
 
     class Told(SilentProgress):

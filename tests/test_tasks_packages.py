@@ -7,6 +7,7 @@ import json
 import random
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from swe_srl.errors import ConfigError, TaskError
 from swe_srl.tasks.packages.example import example_script, failing_statement, find_test
 from swe_srl.tasks.packages.expert import Edit, edit_command, edit_of
 from swe_srl.tasks.packages.origin import export_commit, fetch_package, parse_package
+from swe_srl.tasks.packages.pipeline import Referee, synthesise_packages
 from swe_srl.tasks.packages.statement import names_the_fix, shortened, write_statement
 from swe_srl.tasks.packages.suite import Suite, own_names
 from swe_srl.tasks.synthesis.mutations import ALL_KINDS, mutations
@@ -239,3 +241,28 @@ def test_settings_name_one_origin(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert main(["tasks", "synthesise", "--package", "toolz", "--output", str(tmp_path / "out")]) == 2
     assert "say which version" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_start_that_comes_to_nothing_leaves_its_folder_free(tmp_path: Path) -> None:
+    settings = SynthesiseSettings(repo=str(tmp_path / "nope"), output=str(tmp_path / "out"))
+    with pytest.raises((ConfigError, TaskError), match="nope"):
+        synthesise_packages(settings, Referee(*[_never] * 3))
+    assert not (tmp_path / "out").exists()
+
+
+def _never(*arguments: object) -> Any:
+    raise AssertionError("nothing is to be judged")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"package": ("a==1",), "commit": "abc"}, "--commit: it is for --repo"),
+        ({"source": ".", "tests": ("x",)}, "--tests: it is for --package and --repo"),
+        ({"repo": ".", "name": "../../evil"}, "owner/name"),
+        ({"repo": ".", "name": "bad"}, "owner/name"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_refused(wrong: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        SynthesiseSettings(**wrong).check()

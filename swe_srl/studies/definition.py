@@ -27,6 +27,7 @@ class Arm:
     def __post_init__(self) -> None:
         if not self.name or "/" in self.name or self.name.startswith("."):
             raise ConfigError(f"arms: an arm needs a name that a folder can have, not {self.name!r}")
+        check_at_least(self, seconds=0, tokens=0)
         for text in self.settings:
             if "=" not in text:
                 raise ConfigError(f"arms: {self.name}: settings are written KEY=VALUE, not {text!r}")
@@ -49,7 +50,7 @@ class Study:
     arms: tuple[Arm, ...] = setting((), "The rows, the most important first.")
 
     def __post_init__(self) -> None:
-        check_at_least(self, samples=1, seeds=1, most_seeds=1, core=1)
+        check_at_least(self, samples=1, seeds=1, most_seeds=1, core=1, seconds_per_episode=0)
         names = [arm.name for arm in self.arms]
         for name in names:
             if names.count(name) > 1:

@@ -65,8 +65,8 @@ def _opening(results: Results) -> str:
     return (
         f"Base model `{runs.study.model}`, {results.tasks} held-out tasks of `{runs.study.split}`, {runs.samples} "
         f"episode{'s' if runs.samples > 1 else ''} of each with every seed ({', '.join(map(str, runs.seeds))}). Intervals are "
-        "by bootstrap over seeds and tasks; differences are paired by seed and task. It took "
-        f"{results.spent / 3600:.1f} hours.\n\n"
+        "by bootstrap over seeds and tasks (Wilson's where all episodes ended alike); differences are paired by seed and task. "
+        f"It took {results.spent / 60:.0f} minutes.\n\n"
         f"```text\n{results.command}\n```"
     )
 

@@ -69,6 +69,11 @@ def plan_of(settings: ReproduceSettings) -> Plan:
         load_task_data(training)
     records, spent = read_records(settings.folder), spent_before(settings.folder / CLOCK)
     budget = settings.budget_seconds
+    for arm in runs.arms if budget is not None else ():
+        if arm.recipe and not (arm.seconds and arm.tokens):
+            raise ConfigError(
+                f"--budget: arm {arm.name} of {settings.study} has no estimate: give it `seconds` and `tokens`"
+            )
     share = _kept_share(settings.folder)
     if share is None:
         share = choose_share(runs, records, tasks, budget - spent) if _may_shorten(settings) and budget else 1.0

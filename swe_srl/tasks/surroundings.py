@@ -35,6 +35,8 @@ def surroundings(task: Task) -> Surroundings:
     """
     row = json.loads(task.extra)
     packages, variables = row.get("packages") or "", row.get("variables") or {}
+    if not isinstance(packages, str):
+        raise TaskError(f"{task.instance_id}: column packages is no folder's name but {packages!r}")
     if packages and not Path(packages).is_dir():
         raise TaskError(
             f"{task.instance_id}: its packages are not at {packages}: the same `swe-srl tasks synthesise` installs them again"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,7 +13,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from queue import SimpleQueue
 
-from swe_srl.errors import SandboxError
+from swe_srl.errors import ConfigError, SandboxError, TaskError
 from swe_srl.files import write_atomic, write_jsonl
 from swe_srl.progress import Progress, SilentProgress
 from swe_srl.runs import RunFolder
@@ -32,6 +33,7 @@ from swe_srl.types import Task, Trajectory
 KIND = "synthesis"
 FREE = ("workers", "count", "output")  # settings that may change when a run goes on
 TASKS, TRAJECTORIES, REPORT = "tasks.jsonl", "trajectories.jsonl", "report.json"
+JOURNALS = "journals"
 _AHEAD = 2  # mutations tried ahead of the one that is decided next, for each worker
 Demonstrate = Callable[[Task], "Trajectory | str"]  # the expert's resolved trajectory, or why there is none
 
@@ -82,11 +84,18 @@ def synthesise_packages(
     with RunFolder.start(
         settings.folder, KIND, asdict(settings), free=FREE, defaults=asdict(SynthesiseSettings())
     ) as run:
-        for origin in _origins(settings, run.file("repositories")):
-            outcomes = _of_origin(origin, settings, referee, progress)
-            kept += [outcome for outcome in outcomes if outcome.reason == KEPT]
-            counts.append(count(origin.name, outcomes))
-            _write(settings.folder, kept, counts)
+        try:
+            for origin in _origins(settings, run.file("repositories")):
+                outcomes = _of_origin(origin, settings, referee, progress)
+                kept += [outcome for outcome in outcomes if outcome.reason == KEPT]
+                counts.append(count(origin.name, outcomes))
+                _write(settings.folder, kept, counts)
+        except (ConfigError, TaskError):
+            if not run.resumed and not any((settings.folder / JOURNALS).glob("*.jsonl")):
+                for name in (JOURNALS, "packages", "repositories"):
+                    shutil.rmtree(settings.folder / name, ignore_errors=True)
+                run.abandon()
+            raise
     return counts
 
 
@@ -107,7 +116,7 @@ def _write(folder: Path, kept: Sequence[Outcome], counts: Sequence[Count]) -> No
 def _of_origin(origin: Origin, settings: SynthesiseSettings, referee: Referee, progress: Progress) -> list[Outcome]:
     """The outcomes that count, in order: those of the candidates up to the last task that is kept."""
     project = make_project(origin, settings)
-    place = settings.folder / "journals"
+    place = settings.folder / JOURNALS
     suite = known_suite(place / f"{origin.label}.suite.json", project, settings)
     journal = Journal(place / f"{origin.label}.jsonl", settings.folder)
     waiting = deque(candidates(project.root, suite, settings.seed))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,6 +63,13 @@ class SynthesiseSettings:
             )
         if self.package and self.name:
             raise ConfigError("--name: the tasks of a package are named after it")
+        if self.name and not re.fullmatch(r"[\w.-]*\w[\w.-]*/[\w.-]*\w[\w.-]*", self.name):
+            raise ConfigError(f"--name: a repository's name is owner/name, not {self.name!r}")
+        if self.commit != "HEAD" and not self.repo:
+            raise ConfigError("--commit: it is for --repo")
+        for name in ("tests", "requirements", "extras"):
+            if self.source and getattr(self, name):
+                raise ConfigError(f"--{name}: it is for --package and --repo")
         check_at_least(self, count=1, per_function=1, attempts=1, workers=1)
         for name, value in (("timeout", self.timeout), ("suite-seconds", self.suite_seconds)):
             if value <= 0:
