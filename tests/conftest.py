@@ -84,6 +84,7 @@ def podman_socket() -> str:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
+            cwd=folder,  # conmon writes a file there when a container runs out of memory
             env={**os.environ, "CONTAINERS_CONF": str(folder / "containers.conf")},
         )
 

@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import FrameType
 from typing import TextIO
 
@@ -76,6 +76,7 @@ def _run(command: Command, arguments: list[str], typed: str) -> int:
     name = f"swe-srl {command.name}"
     verbose, speaks = "--verbose" in arguments, launched().local == 0  # settings are the same in all of a machine
     console = Console(typed)
+    log = ExitStack()
     try:
         parsed = parse(command, arguments)
         if parsed.print_config:
@@ -83,7 +84,8 @@ def _run(command: Command, arguments: list[str], typed: str) -> int:
 
             console.say(as_yaml(parsed.settings).rstrip("\n"))
             return OK
-        with _logging_to_standard_error(parsed.verbose), _termination_interrupts():
+        log.enter_context(_logging_to_standard_error(parsed.verbose))
+        with _termination_interrupts():
             speaks = True
             handler = command.plan if parsed.dry_run else command.estimate if parsed.estimate else command.handler
             code = handler_of(handler)(parsed.settings, console)
@@ -108,6 +110,7 @@ def _run(command: Command, arguments: list[str], typed: str) -> int:
         return _complain(name, error, f"{name} --help")
     finally:
         console.close()
+        log.close()
 
 
 def _complain(name: str, error: Exception, help_command: str) -> int:
