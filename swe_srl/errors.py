@@ -65,16 +65,19 @@ FEW = 20  # names that are all listed beside a suggestion
 
 
 def suggest(name: str, known: Iterable[str], what: str = "name") -> str:
-    """A sentence for an unknown name: the nearest known one, and all of them when they are few or none is near.
+    """A sentence for an unknown name: the nearest known one, and all of them when they are few.
 
     >>> suggest("lit", ["lite", "verified"], "split")
     "unknown split 'lit': did you mean 'lite'? Known: lite, verified"
     >>> suggest("task-170", [f"task-{number}" for number in range(20, 90)], "task")
     "unknown task 'task-170': did you mean 'task-70'?"
+    >>> suggest("mine", [f"task-{number}" for number in range(20, 90)], "task")
+    "unknown task 'mine': none of 70 is near, such as 'task-20'"
     """
     names = sorted(set(known))
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    if near and len(names) > FEW:
-        return f"unknown {what} {name!r}: did you mean {near[0]!r}?"
+    if len(names) > FEW:
+        told = f"did you mean {near[0]!r}?" if near else f"none of {len(names)} is near, such as {names[0]!r}"
+        return f"unknown {what} {name!r}: {told}"
     hint = f" did you mean {near[0]!r}?" if near else ""
     return f"unknown {what} {name!r}:{hint} Known: {', '.join(names) or 'none'}"

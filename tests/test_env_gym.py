@@ -158,7 +158,21 @@ def test_arguments_that_cannot_be(tmp_path: Path) -> None:
     with pytest.raises(TaskError, match="neither an image nor a source"):
         SweEnv([Task("x", "r", "c", "p")]).reset()
     with pytest.raises(ConfigError, match="did you mean 'docker'"):
-        SweEnv([task(tmp_path)], sandbox="dokcer").reset()
+        SweEnv([task(tmp_path)], sandbox="dokcer")
+    with pytest.raises(ConfigError, match="Known: auto, docker, local \\(bubblewrap is 'local'\\)"):
+        SweEnv([task(tmp_path)], sandbox="bubblewrap")
+    with pytest.raises(ConfigError, match="unknown argument of the environment 'taks': did you mean 'tasks'"):
+        gymnasium.make("swe_srl/Repo-v0", taks="quickstart")
+    with pytest.raises(ConfigError, match="unknown argument of the environment 'max_turn'"):
+        make_vec(2, tasks=[task(tmp_path)], max_turn=3)
+    with pytest.raises(ConfigError, match="options of reset: a dict"):
+        SweEnv([task(tmp_path)]).reset(options="tiny-1")  # type: ignore[arg-type]
+    with pytest.raises(
+        TaskError, match=r"quickstart: unknown task 'quickstart__coins-3': it is in .* 'quickstart-train'"
+    ):
+        SweEnv().reset(options={"task": "quickstart__coins-3"})
+    with pytest.raises(TaskError, match=r"none of 60 is near.*tasks list quickstart"):
+        SweEnv().reset(options={"task": "~"})
     for tasks in (["tiny-1"], 5):
         with pytest.raises(ConfigError, match="one task of a set is chosen by reset"):
             SweEnv(tasks)  # type: ignore[arg-type]
@@ -405,8 +419,13 @@ def test_actions_of_vectors_that_cannot_be(tmp_path: Path, faked: list[FakeSandb
     for actions in ("ls", ["ls"], ["ls"] * 3):
         with pytest.raises(ConfigError, match="2 environments take a list of 2 commands"):
             envs.step(actions)
+    with pytest.raises(ConfigError, match="not int \\(environment 1 of 2\\)"):
+        envs.step(["ls", 3])
     assert all(not sandbox.commands for sandbox in faked)
     envs.close()
+    for call in (envs.reset, lambda: envs.step(["ls", "ls"])):
+        with pytest.raises(gymnasium.error.ClosedEnvironmentError, match="make another one"):
+            call()
 
 
 def test_one_failing_environment_is_told(tmp_path: Path, faked: list[FakeSandbox]) -> None:

@@ -84,6 +84,8 @@ def _run(command: Command, arguments: list[str], typed: str) -> int:
 
             console.say(as_yaml(parsed.settings).rstrip("\n"))
             return OK
+        if parsed.dry_run and parsed.estimate:
+            raise ConfigError("--dry-run and --estimate: give one of them")
         log.enter_context(_logging_to_standard_error(parsed.verbose))
         with _termination_interrupts():
             speaks = True

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from swe_srl.cli.console import Console
-from swe_srl.errors import ConfigError, suggest
+from swe_srl.errors import ConfigError
 from swe_srl.settings import check_at_least, setting
 from swe_srl.types import Task
 
@@ -82,7 +82,7 @@ def show_task(settings: ShowSettings, console: Console) -> None:
     """One task: what the policy is told, and what it is not."""
     from swe_srl.tasks import load_tasks
 
-    (task,) = select(load_tasks(settings.split, settings.revision), (settings.task,))
+    (task,) = select(load_tasks(settings.split, settings.revision), (settings.task,), source=settings.split)
     if settings.json:
         console.json(task.row())
         return
@@ -106,7 +106,7 @@ def validate_tasks(settings: ValidateSettings, console: Console) -> int:
 
     sandboxes = OpenSandboxes()
     grading = GradingSettings(sandbox=settings.sandbox, open=sandboxes)
-    tasks = select(load_tasks(settings.split, settings.revision), settings.instances, settings.limit)
+    tasks = select(load_tasks(settings.split, settings.revision), settings.instances, settings.limit, settings.split)
     console.sweep()
     progress = console.progress()
     progress.track("validate", len(tasks))
@@ -141,16 +141,17 @@ def tell_findings(results: Sequence[ValidationResult], console: Console) -> None
     )
 
 
-def select(tasks: Sequence[Task], ids: Sequence[str], limit: int = 0) -> list[Task]:
-    """The tasks with these ids (all when none are given), at most `limit` of them (0: all).
+def select(tasks: Sequence[Task], ids: Sequence[str], limit: int = 0, source: str = "") -> list[Task]:
+    """The tasks with these ids (all when none are given) of the set `source`, at most `limit` of them (0: all).
 
     Raises:
-        ConfigError: an id that no task has; the nearest is suggested.
+        ConfigError: an id that no task has; the set that holds it, or the nearest, is suggested.
     """
     known = {task.instance_id: task for task in tasks}
     for name in ids:
         if name not in known:
-            few = known if len(known) <= 20 else {near for near in known if near[:3] == name[:3]}
-            raise ConfigError(suggest(name, few, "task"))
+            from swe_srl.tasks.naming import unknown_task
+
+            raise ConfigError(unknown_task(name, known, source))
     chosen = [known[name] for name in ids] if ids else list(tasks)
     return chosen[:limit] if limit else chosen

@@ -18,7 +18,10 @@ from swe_srl.envs.places import PlaceMaker
 from swe_srl.envs.spaces import TerminalText, clean_text
 from swe_srl.errors import ConfigError, TaskError, suggest
 from swe_srl.protocols import Sandbox
+from swe_srl.sandboxes import KINDS
 from swe_srl.types import Action, CommandResult, StopReason, Task, Turn
+
+ARGUMENTS = ("tasks", "definition", "sandbox", "render_mode", "max_turns")
 
 
 class SweEnv(gymnasium.Env[str, str], EzPickle):
@@ -46,7 +49,8 @@ class SweEnv(gymnasium.Env[str, str], EzPickle):
         max_turns: overrides the definition's limit; 0 is unlimited.
 
     Raises:
-        ConfigError: no tasks, something else than tasks, an unknown render mode or definition, a limit that is none.
+        ConfigError: no tasks, something else than tasks, an unknown render mode, sandbox, definition or argument, a limit that
+            is none.
         TaskError: the task set cannot be read.
 
     Pickling keeps the arguments, never a live sandbox.
@@ -64,7 +68,13 @@ class SweEnv(gymnasium.Env[str, str], EzPickle):
         sandbox: str = "auto",
         render_mode: str | None = None,
         max_turns: int | None = None,
+        **unknown: Any,
     ) -> None:
+        for name in unknown:
+            raise ConfigError(suggest(name, ARGUMENTS, "argument of the environment"))
+        if sandbox not in KINDS:
+            local = " (bubblewrap is 'local')" if "bubble" in str(sandbox) or sandbox == "bwrap" else ""
+            raise ConfigError(suggest(str(sandbox), KINDS, "sandbox") + local)
         EzPickle.__init__(self, tasks, definition, sandbox, render_mode, max_turns)
         if render_mode is not None and render_mode not in self.metadata["render_modes"]:
             raise ConfigError(suggest(render_mode, self.metadata["render_modes"], "render mode"))
@@ -74,6 +84,7 @@ class SweEnv(gymnasium.Env[str, str], EzPickle):
             raise ConfigError(f"max_turns must be a whole number, 0 (unlimited) or above, not {max_turns!r}")
         self.max_turns = self.definition.max_turns if max_turns is None else max_turns
         self.tasks = {task.instance_id: task for task in _tasks(tasks)}
+        self._source = tasks if isinstance(tasks, str) else ""
         # Real commands in real shells: gymnasium is told that the same action need not bring the same observation.
         self.spec = gymnasium.envs.registration.EnvSpec(
             id=ENV_ID,
@@ -117,11 +128,13 @@ class SweEnv(gymnasium.Env[str, str], EzPickle):
             The issue's text, and `info`.
 
         Raises:
-            ConfigError: another option than `task`.
+            ConfigError: options that are no dict, or another option than `task`.
             TaskError: no such task, or it has nothing to work in.
             SandboxError: the sandbox did not start.
         """
         super().reset(seed=seed)
+        if not isinstance(options, dict | None):
+            raise ConfigError(f'options of reset: a dict such as {{"task": instance_id}}, not {options!r}')
         for name in options or {}:
             if name != "task":
                 raise ConfigError(suggest(str(name), ["task"], "option of reset"))
@@ -208,7 +221,9 @@ class SweEnv(gymnasium.Env[str, str], EzPickle):
                 f"options: task is one id (environments made by swe_srl.envs.make_vec take a list, an id each), not {wanted!r}"
             )
         if wanted not in self.tasks:
-            raise TaskError(suggest(wanted, self.tasks, "task"))
+            from swe_srl.tasks.naming import unknown_task
+
+            raise TaskError(unknown_task(wanted, self.tasks, self._source))
         return self.tasks[wanted]
 
     def _limit_reached(self, turns: int) -> StopReason | None:
@@ -234,12 +249,12 @@ class SweEnv(gymnasium.Env[str, str], EzPickle):
         return info
 
 
-def check_action(action: object) -> None:
+def check_action(action: object, whose: str = "") -> None:
     """Raises:
     ConfigError: the action is no text.
     """
     if not isinstance(action, str):
-        raise ConfigError(f"an action is a shell command: text (str), not {type(action).__name__}")
+        raise ConfigError(f"an action is a shell command: text (str), not {type(action).__name__}{whose}")
 
 
 def _tasks(tasks: str | Sequence[Task]) -> Sequence[Task]:

@@ -11,7 +11,7 @@ from typing import Any, SupportsFloat
 import gymnasium
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
 
-from swe_srl.envs.environment import SweEnv
+from swe_srl.envs.environment import SweEnv, check_action
 from swe_srl.errors import ConfigError, suggest
 
 MODES = ("threads", "sync", "async")
@@ -65,7 +65,12 @@ class ThreadedVectorEnv(SyncVectorEnv):
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
-        """Reset all environments at once; see `SyncVectorEnv.reset`."""
+        """Reset all environments at once; see `SyncVectorEnv.reset`.
+
+        Raises:
+            gymnasium.error.ClosedEnvironmentError: it is closed.
+        """
+        self._check_open()
         if options is None or "reset_mask" not in options:
             seeds = (
                 seed if isinstance(seed, list) else [None if seed is None else seed + i for i in range(self.num_envs)]
@@ -79,10 +84,14 @@ class ThreadedVectorEnv(SyncVectorEnv):
         """Step all environments at once; see `SyncVectorEnv.step`.
 
         Raises:
-            ConfigError: not one action for each environment.
+            ConfigError: not one action for each environment, or one that is no text: no environment has stepped then.
+            gymnasium.error.ClosedEnvironmentError: it is closed.
         """
+        self._check_open()
         if isinstance(actions, str) or len(actions) != self.num_envs:
             raise ConfigError(f"{self.num_envs} environments take a list of {self.num_envs} commands, not {actions!r}")
+        for index, action in enumerate(actions):
+            check_action(action, f" (environment {index} of {self.num_envs})")
         for env, action, ended in list(zip(self.envs, actions, self._autoreset_envs, strict=True)):
             if ended and self.autoreset_mode is AutoresetMode.NEXT_STEP:
                 env.resetting = self._threads.submit(env.env.reset)  # type: ignore[attr-defined]
@@ -90,6 +99,10 @@ class ThreadedVectorEnv(SyncVectorEnv):
                 env.stepping = self._threads.submit(env.env.step, action)  # type: ignore[attr-defined]
         with self._together():
             return super().step(actions)
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise gymnasium.error.ClosedEnvironmentError("this vector environment is closed: make another one")
 
     @contextmanager
     def _together(self) -> Iterator[None]:

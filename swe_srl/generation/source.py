@@ -29,8 +29,10 @@ def check_model_source(source: str | Path, names: Iterable[str] = ()) -> None:
     if path.exists():
         raise ConfigError(f"{text}: a model is a folder (with config.json), this is a file")
     if not _HUB_ID.match(text):
-        hint = f", nor a name: {suggest(text, names, 'name')}" if names else ""
-        raise ConfigError(f"{text}: no such model folder, nor a model of the hub (owner/name){hint}")
+        hint = f", nor a name: {suggest(text, names, 'name')}" if names and "/" not in text else ""
+        raise ConfigError(
+            f"{text}: no such model folder (a model is a folder with config.json, or owner/name of the hub){hint}"
+        )
 
 
 def is_hub_id(source: str | Path) -> bool:
