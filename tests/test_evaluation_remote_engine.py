@@ -97,7 +97,9 @@ def test_an_engine_that_does_not_answer_is_named(tmp_path: Path, monkeypatch: py
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     monkeypatch.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{port}")
-    with pytest.raises(SandboxUnavailableError, match=rf"Docker does not answer.*DOCKER_HOST.*{port}"):
+    with pytest.raises(SandboxUnavailableError, match=rf"does not answer.*DOCKER_HOST.*{port}") as refused:
         evaluate(
             EvalSettings(tasks=str(tmp_path / "rows.jsonl"), policy="gold", sandbox="docker", output=tmp_path / "run")
         )
+    assert str(refused.value).count("does not answer") == 1, "said once"
+    assert not (tmp_path / "run").exists()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from swe_srl.agents import Episode, EpisodeJob
-from swe_srl.errors import ConfigError
+from swe_srl.errors import ConfigError, SweSrlError
 from swe_srl.evaluation.markdown import denominator
 from swe_srl.evaluation.pipeline import Journal, Pipeline
 from swe_srl.evaluation.report import Report, make_report
@@ -17,7 +17,7 @@ from swe_srl.evaluation.running import write_report
 from swe_srl.evaluation.selection import check_tasks
 from swe_srl.evaluation.settings import EvalSettings
 from swe_srl.evaluation.store import ImageStore
-from swe_srl.grading import GradingSettings, OpenSandboxes
+from swe_srl.grading import GradingSettings, OpenSandboxes, check_sandboxes
 from swe_srl.progress import Progress, SilentProgress
 from swe_srl.provenance import fingerprint
 from swe_srl.runs import RunFolder
@@ -110,6 +110,12 @@ def grade_predictions(
         journal = Journal(run, next((row.model for row in rows.values() if row.model), "unknown"))
         journal.load(keys)
         left = [job for job in jobs if (job.task.instance_id, 0) not in journal.episodes]
+        ungraded = [task for task in selection.tasks if (task.instance_id, 0) not in journal.verdicts]
+        try:
+            check_sandboxes(ungraded, chosen.sandbox)
+        except SweSrlError:
+            run.abandon()
+            raise
         Pipeline(settings, journal, chosen, told, store).work(jobs, _episodes(left, rows))
         unpredicted = {name: "no prediction of this task" for name in known if name not in rows}
         report = make_report(

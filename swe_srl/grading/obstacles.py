@@ -11,6 +11,7 @@ from swe_srl.grading.runner import GradingSettings
 from swe_srl.sandboxes import capabilities
 from swe_srl.sandboxes.image_roots import find_root
 from swe_srl.sandboxes.repository import prepare_repository
+from swe_srl.tasks.surroundings import surroundings
 from swe_srl.types import Task
 
 
@@ -21,7 +22,7 @@ def obstacle(task: Task, settings: GradingSettings, pull: bool = False) -> str:
         log_parser(task)
         if task.source and (not task.image or settings.sandbox == "local"):
             prepare_repository(task.source, task.setup_patch)
-            return ""
+            return _unshown(task, settings.sandbox)
     except TaskError as error:
         return str(error) if task.instance_id in str(error) else f"{task.instance_id}: {error}"
     if not task.image:
@@ -37,6 +38,20 @@ def obstacle(task: Task, settings: GradingSettings, pull: bool = False) -> str:
     return (
         f"{task.instance_id}: the image {task.image} is not on this machine, or no Docker engine answers: "
         f"docker pull {task.image}, or --pull"
+    )
+
+
+def _unshown(task: Task, sandbox: str) -> str:
+    """Why what stands beside the repository cannot be shown in this sandbox, or "".
+
+    Raises:
+        TaskError: it is not where the row says.
+    """
+    if not surroundings(task).shown or sandbox != "docker":
+        return ""
+    return (
+        f"{task.instance_id}: its column `packages` is a folder of this machine, which a container does not show: use the local "
+        f"sandbox (--sandbox local, or auto)"
     )
 
 

@@ -27,9 +27,10 @@ ENGINE_SECONDS = 120  # for the engine to answer a request
 STDOUT = 1
 ANSWER_SECONDS = 60  # for the engine to answer while a shell is started: it may be stalled
 RESTARTS = 10  # tries to reach the shell of a container whose state is changing
+SILENT = "Docker does not answer: "
 REMEDY = (
-    "Docker does not answer: install it (Debian: apt-get install docker.io), start its daemon (systemctl start docker, or "
-    "dockerd), and let this user reach its socket (group docker, or DOCKER_HOST)"
+    "install it (Debian: apt-get install docker.io), start its daemon (systemctl start docker, or dockerd), and let this user "
+    "reach its socket (group docker, or DOCKER_HOST)"
 )
 
 
@@ -45,7 +46,7 @@ def engine() -> Any:
     try:
         return DockerClient.from_env(timeout=ENGINE_SECONDS, version="auto")
     except DockerException as error:
-        raise SandboxUnavailableError(f"{REMEDY}. It said: {error}") from error
+        raise SandboxUnavailableError(f"{SILENT}{REMEDY}. It said: {error}") from error
 
 
 @contextlib.contextmanager

@@ -75,14 +75,14 @@ def _limits() -> list[Capability]:
 
 
 def _docker() -> Capability:
-    from swe_srl.sandboxes.container_transport import engine
+    from swe_srl.sandboxes.container_transport import SILENT, engine
 
     try:
         client = engine()
         version = client.version()
         client.close()
     except SandboxError as error:
-        return Capability("docker engine", False, "does not answer", str(error))
+        return Capability("docker engine", False, "does not answer", str(error).removeprefix(SILENT))
     return Capability("docker engine", True, f"{version['Version']}, API {version['ApiVersion']}")
 
 

@@ -1,0 +1,163 @@
+"""Evaluation scripts for rows that have none, as the harnesses of their data sets write them.
+
+Both harnesses are forks of SWE-bench's of before version 5, which made the script from the row: SWE-rebench's takes the test
+command from the row's `install_config`, SWE-Gym's from a table by repository. SWE-bench's own rows have their script.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from swe_srl.errors import TaskError
+from swe_srl.types import Task
+
+WORKDIR = "/testbed"
+PYTEST, PYTEST_COLOURED = "parse_log_pytest", "parse_log_pytest_v2"
+SWE_GYM_IMAGES = "xingyaoww/"
+OTHER_IMAGES = ("swerebenchv2/",)  # their repositories are elsewhere, and have other parsers
+_ENVIRONMENT = ("source /opt/miniconda3/bin/activate", "conda activate testbed")
+_HEREDOC = "EOF_114329324912"
+_NO_TESTS = (".json", ".png", "csv", ".txt", ".md", ".jpg", ".jpeg", ".pkl", ".yml", ".yaml", ".toml")
+_NEW_SIDE = re.compile(r"^diff --git a/.* b/(.*)$", re.MULTILINE)
+_OLD_SIDE = re.compile(r"^--- a/(.*?)(?:\t.*)?$", re.MULTILINE)
+_CASE = re.compile(r"\[case ([^\]]+)\]")  # how mypy's tests are named
+
+
+@dataclass(frozen=True, slots=True)
+class TestRecipe:
+    """How a task's tests are run.
+
+    Args:
+        command: the test command; the files of the test patch are put behind it.
+        log_parser: of swebench.
+        install: commands that install the repository once more, after the patch was applied.
+        before: commands before anything else.
+        by_case: whether the command takes the names of mypy's test cases in place of files.
+    """
+
+    command: str
+    log_parser: str = PYTEST
+    install: tuple[str, ...] = ()
+    before: tuple[str, ...] = ()
+    by_case: bool = False
+
+
+SWE_GYM: Mapping[str, TestRecipe] = {  # without the installation: it needs a network, and the images have it
+    "bokeh/bokeh": TestRecipe("pytest -rA -n0"),
+    "conan-io/conan": TestRecipe("pytest -n0 -rA", before=("export PYTHONPATH=${PYTHONPATH:-}:$(pwd)",)),
+    "dask/dask": TestRecipe("pytest -n0 -rA --color=no"),
+    "facebookresearch/hydra": TestRecipe("pytest -rA --tb=long"),
+    "getmoto/moto": TestRecipe("pytest -n0 -rA"),
+    "iterative/dvc": TestRecipe("pytest -rA"),
+    "modin-project/modin": TestRecipe("pytest -n0 -rA"),
+    "pandas-dev/pandas": TestRecipe("pytest -rA --tb=long"),
+    "project-monai/monai": TestRecipe("pytest -rA"),
+    "pydantic/pydantic": TestRecipe(
+        "pytest -rA --tb=short -vv -o console_output_style=classic --no-header", PYTEST_COLOURED
+    ),
+    "python/mypy": TestRecipe("pytest -rA -k", by_case=True),
+}
+
+
+def with_script(task: Task) -> Task:
+    """The task with an evaluation script and log parser: the row's own, else what the harness of its data set makes of it.
+
+    A row with `install_config` is SWE-rebench's, one with an image of SWE-Gym is SWE-Gym's. Others stay as they are.
+
+    Raises:
+        TaskError: the row's `install_config` is not usable.
+    """
+    if task.eval_script or not task.test_patch:
+        return task
+    recipe = recipe_of(task)
+    if recipe is None:
+        return task
+    return replace(task, eval_script=script(task, recipe), log_parser=task.log_parser or recipe.log_parser)
+
+
+def recipe_of(task: Task) -> TestRecipe | None:
+    """How the tests of a row without a script are run; None when its data set is not known.
+
+    Raises:
+        TaskError: its `install_config` is not usable.
+    """
+    if any(name in task.image for name in OTHER_IMAGES):
+        return None
+    config = json.loads(task.extra).get("install_config")
+    if config:
+        return _configured(config, task.instance_id)
+    return SWE_GYM.get(task.repo.lower()) if task.image.startswith(SWE_GYM_IMAGES) else None
+
+
+def script(task: Task, recipe: TestRecipe) -> str:
+    """The evaluation script: reset the test files, apply the test patch, run the tests, reset them again."""
+    files = " ".join(_OLD_SIDE.findall(task.test_patch))
+    reset = f"git checkout {task.base_commit} {files}".rstrip()
+    lines = [
+        "#!/bin/bash",
+        "set -uxo pipefail",
+        *_ENVIRONMENT,
+        f"cd {WORKDIR}",
+        *recipe.before,
+        f"git config --global --add safe.directory {WORKDIR}",
+        f"cd {WORKDIR}",
+        "git status",
+        "git show",
+        f"git -c core.fileMode=false diff {task.base_commit}",
+        *_ENVIRONMENT,
+        *recipe.install,
+        reset,
+        f"git apply -v - <<'{_HEREDOC}'\n{task.test_patch}\n{_HEREDOC}",
+        ": '>>>>> Start Test Output'",
+        " ".join((recipe.command, *directives(task.test_patch, recipe.by_case))),
+        ": '>>>>> End Test Output'",
+        reset,
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def directives(test_patch: str, by_case: bool = False) -> list[str]:
+    """What the test command is told to run: the test patch's files but for data, or the names of its test cases.
+
+    >>> directives("diff --git a/t/test_a.py b/t/test_a.py\\ndiff --git a/t/x.json b/t/x.json\\n")
+    ['t/test_a.py']
+    """
+    if by_case:
+        return [f'"{" or ".join(_CASE.findall(test_patch))}"']
+    return [path for path in _NEW_SIDE.findall(test_patch) if not path.endswith(_NO_TESTS)]
+
+
+def _configured(config: Any, where: str) -> TestRecipe:
+    if isinstance(config, str):
+        try:
+            config = json.loads(config)
+        except ValueError as error:
+            raise TaskError(f"{where}: column install_config is no JSON: {error}") from error
+    if not isinstance(config, Mapping):
+        raise TaskError(f"{where}: column install_config is {type(config).__name__}, an object was expected")
+    command = _lines(config.get("test_cmd"), "test_cmd", where)
+    if not command:
+        raise TaskError(f"{where}: column install_config has no test_cmd: nothing tells how its tests are run")
+    parser = config.get("log_parser") or PYTEST
+    if not isinstance(parser, str):
+        raise TaskError(f"{where}: column install_config: log_parser is {type(parser).__name__}, a name was expected")
+    return TestRecipe(
+        command="\n".join(command),
+        log_parser=parser,
+        install=_lines(config.get("install"), "install", where),
+        before=_lines(config.get("eval_commands"), "eval_commands", where),
+    )
+
+
+def _lines(value: Any, name: str, where: str) -> tuple[str, ...]:
+    """One command or a list of them."""
+    if value is None or value == "":
+        return ()
+    lines: Sequence[Any] = [value] if isinstance(value, str) else value
+    if not isinstance(lines, Sequence) or not all(isinstance(line, str) for line in lines):
+        raise TaskError(f"{where}: column install_config: {name} is neither a command nor a list of commands")
+    return tuple(line for line in lines if line.strip())
