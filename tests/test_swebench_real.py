@@ -135,6 +135,25 @@ def test_gold_resolves_by_both_rules(tasks: dict[str, Task], cache: VerdictCache
     assert judge(task, task.patch, kept[0]).hardened, "the saved run is judged alike"
 
 
+def test_a_row_that_tells_only_the_test_command_is_graded_like_one_with_a_script(
+    tasks: dict[str, Task], tmp_path: Path
+) -> None:
+    """An instance in the columns of SWE-rebench: the script is made of `install_config`, and is the published one."""
+    task = tasks["pallets__flask-5063"]
+    install = next(line for line in task.eval_script.splitlines() if " pip install " in line)
+    left_out = ("eval_script", "log_parser", "image", "eval_type")
+    row = {name: value for name, value in task.row().items() if name not in left_out}
+    row["install_config"] = {"install": install, "log_parser": "parse_log_pytest", "test_cmd": "pytest -rA"}
+    row["docker_image"] = task.image
+    write_jsonl(tmp_path / "rows.jsonl", [row])
+    (made,) = load_tasks(str(tmp_path / "rows.jsonl"))
+    assert made.eval_script.split() == task.eval_script.split()
+    for policy, resolved in (("gold", 1), ("empty", 0)):
+        settings = EvalSettings(tasks=str(tmp_path / "rows.jsonl"), policy=policy, output=tmp_path / policy)
+        report = evaluate(settings)
+        assert (report.resolved, report.samples, report.hardened) == (resolved, 1, resolved)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_the_base_commit_fails_exactly_the_wanted_tests(tasks: dict[str, Task], name: str) -> None:
     task = tasks[name]

@@ -15,6 +15,7 @@ from swe_srl.grading import GradingSettings, obstacle
 from swe_srl.tasks import load_tasks
 from swe_srl.tasks.images import with_image
 from swe_srl.tasks.problems import load_problems
+from swe_srl.tasks.scripts import with_script
 from swe_srl.types import Task
 
 
@@ -64,7 +65,7 @@ def select_tasks(settings: EvalSettings) -> list[Task]:
     part = part_of(tasks, settings.shard)
     if not part:
         raise ConfigError(f"shard {settings.shard} is empty: there are only {len(tasks)} tasks")
-    return [with_image(task, settings.images) for task in part]
+    return [with_script(with_image(task, settings.images)) for task in part]
 
 
 def part_of(tasks: Sequence[Task], shard: str) -> list[Task]:

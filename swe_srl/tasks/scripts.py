@@ -23,12 +23,11 @@ _ENVIRONMENT = ("source /opt/miniconda3/bin/activate", "conda activate testbed")
 _HEREDOC = "EOF_114329324912"
 _NO_TESTS = (".json", ".png", "csv", ".txt", ".md", ".jpg", ".jpeg", ".pkl", ".yml", ".yaml", ".toml")
 _NEW_SIDE = re.compile(r"^diff --git a/.* b/(.*)$", re.MULTILINE)
-_OLD_SIDE = re.compile(r"^--- a/(.*?)(?:\t.*)?$", re.MULTILINE)
 _CASE = re.compile(r"\[case ([^\]]+)\]")  # how mypy's tests are named
 
 
 @dataclass(frozen=True, slots=True)
-class TestRecipe:
+class HowTested:
     """How a task's tests are run.
 
     Args:
@@ -46,20 +45,20 @@ class TestRecipe:
     by_case: bool = False
 
 
-SWE_GYM: Mapping[str, TestRecipe] = {  # without the installation: it needs a network, and the images have it
-    "bokeh/bokeh": TestRecipe("pytest -rA -n0"),
-    "conan-io/conan": TestRecipe("pytest -n0 -rA", before=("export PYTHONPATH=${PYTHONPATH:-}:$(pwd)",)),
-    "dask/dask": TestRecipe("pytest -n0 -rA --color=no"),
-    "facebookresearch/hydra": TestRecipe("pytest -rA --tb=long"),
-    "getmoto/moto": TestRecipe("pytest -n0 -rA"),
-    "iterative/dvc": TestRecipe("pytest -rA"),
-    "modin-project/modin": TestRecipe("pytest -n0 -rA"),
-    "pandas-dev/pandas": TestRecipe("pytest -rA --tb=long"),
-    "project-monai/monai": TestRecipe("pytest -rA"),
-    "pydantic/pydantic": TestRecipe(
+SWE_GYM: Mapping[str, HowTested] = {  # without the installation: it needs a network, and the images have it
+    "bokeh/bokeh": HowTested("pytest -rA -n0"),
+    "conan-io/conan": HowTested("pytest -n0 -rA", before=("export PYTHONPATH=${PYTHONPATH:-}:$(pwd)",)),
+    "dask/dask": HowTested("pytest -n0 -rA --color=no"),
+    "facebookresearch/hydra": HowTested("pytest -rA --tb=long"),
+    "getmoto/moto": HowTested("pytest -n0 -rA"),
+    "iterative/dvc": HowTested("pytest -rA"),
+    "modin-project/modin": HowTested("pytest -n0 -rA"),
+    "pandas-dev/pandas": HowTested("pytest -rA --tb=long"),
+    "project-monai/monai": HowTested("pytest -rA"),
+    "pydantic/pydantic": HowTested(
         "pytest -rA --tb=short -vv -o console_output_style=classic --no-header", PYTEST_COLOURED
     ),
-    "python/mypy": TestRecipe("pytest -rA -k", by_case=True),
+    "python/mypy": HowTested("pytest -rA -k", by_case=True),
 }
 
 
@@ -79,7 +78,7 @@ def with_script(task: Task) -> Task:
     return replace(task, eval_script=script(task, recipe), log_parser=task.log_parser or recipe.log_parser)
 
 
-def recipe_of(task: Task) -> TestRecipe | None:
+def recipe_of(task: Task) -> HowTested | None:
     """How the tests of a row without a script are run; None when its data set is not known.
 
     Raises:
@@ -93,10 +92,10 @@ def recipe_of(task: Task) -> TestRecipe | None:
     return SWE_GYM.get(task.repo.lower()) if task.image.startswith(SWE_GYM_IMAGES) else None
 
 
-def script(task: Task, recipe: TestRecipe) -> str:
+def script(task: Task, recipe: HowTested) -> str:
     """The evaluation script: reset the test files, apply the test patch, run the tests, reset them again."""
-    files = " ".join(_OLD_SIDE.findall(task.test_patch))
-    reset = f"git checkout {task.base_commit} {files}".rstrip()
+    files = changed_files(task.test_patch)
+    reset = (f"git checkout {task.base_commit} {' '.join(files)}",) if files else ()
     lines = [
         "#!/bin/bash",
         "set -uxo pipefail",
@@ -110,14 +109,27 @@ def script(task: Task, recipe: TestRecipe) -> str:
         f"git -c core.fileMode=false diff {task.base_commit}",
         *_ENVIRONMENT,
         *recipe.install,
-        reset,
+        *reset,
         f"git apply -v - <<'{_HEREDOC}'\n{task.test_patch}\n{_HEREDOC}",
         ": '>>>>> Start Test Output'",
         " ".join((recipe.command, *directives(task.test_patch, recipe.by_case))),
         ": '>>>>> End Test Output'",
-        reset,
+        *reset,
     ]
     return "\n".join(lines) + "\n"
+
+
+def changed_files(patch: str) -> list[str]:
+    """The files that a patch changes and does not add, by their names before it."""
+    found, heading = [], False
+    for line in patch.splitlines():
+        if line.startswith("diff --git "):
+            heading = True
+        elif line.startswith("@@ "):
+            heading = False
+        elif heading and line.startswith("--- a/"):
+            found.append(line.removeprefix("--- a/").split("\t")[0])
+    return found
 
 
 def directives(test_patch: str, by_case: bool = False) -> list[str]:
@@ -131,7 +143,7 @@ def directives(test_patch: str, by_case: bool = False) -> list[str]:
     return [path for path in _NEW_SIDE.findall(test_patch) if not path.endswith(_NO_TESTS)]
 
 
-def _configured(config: Any, where: str) -> TestRecipe:
+def _configured(config: Any, where: str) -> HowTested:
     if isinstance(config, str):
         try:
             config = json.loads(config)
@@ -145,7 +157,7 @@ def _configured(config: Any, where: str) -> TestRecipe:
     parser = config.get("log_parser") or PYTEST
     if not isinstance(parser, str):
         raise TaskError(f"{where}: column install_config: log_parser is {type(parser).__name__}, a name was expected")
-    return TestRecipe(
+    return HowTested(
         command="\n".join(command),
         log_parser=parser,
         install=_lines(config.get("install"), "install", where),

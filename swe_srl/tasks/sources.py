@@ -15,6 +15,7 @@ from swe_srl.tasks.dockerfiles import Dockerfiles, is_dockerfile
 from swe_srl.tasks.files import DATA_SUFFIXES, read_rows
 from swe_srl.tasks.images import with_image
 from swe_srl.tasks.rows import task_from_row
+from swe_srl.tasks.scripts import with_script
 from swe_srl.tasks.surroundings import located
 from swe_srl.types import Task
 
@@ -82,7 +83,7 @@ def load_tasks(name_or_path: str, revision: str = "", split: str = "") -> list[T
     if name_or_path in HUB_SETS:
         known = HUB_SETS[name_or_path]
         found = _hub_tasks(known.hub_id, revision or known.revision, split or known.split)
-        return [with_image(task, known.images) for task in found]
+        return [with_script(with_image(task, known.images)) for task in found]
     if path.is_dir():
         return _tasks(_folder_files(path, split))
     if path.is_file():
@@ -91,7 +92,8 @@ def load_tasks(name_or_path: str, revision: str = "", split: str = "") -> list[T
         raise TaskError(f"{name_or_path}: no such file")
     if _HUB_ID.match(name_or_path):
         rule = next((known.images for known in HUB_SETS.values() if known.hub_id == name_or_path), "auto")
-        return [with_image(task, rule) for task in _hub_tasks(name_or_path, revision, split or "test")]
+        found = _hub_tasks(name_or_path, revision, split or "test")
+        return [with_script(with_image(task, rule)) for task in found]
     raise TaskError(suggest(name_or_path, split_names(), "task set"))
 
 
@@ -132,7 +134,7 @@ def _tasks(files: Iterable[Path]) -> list[Task]:
     for file in files:
         dockerfiles = Dockerfiles(file.parent)
         for where, row in read_rows(file):
-            task = dockerfiles.with_image(_task(located(row, file.parent), where))
+            task = with_script(dockerfiles.with_image(_task(located(row, file.parent), where)))
             if task.instance_id in tasks:
                 places = f"{origin[task.instance_id].name} and {file.name}"
                 raise TaskError(
