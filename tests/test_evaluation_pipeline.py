@@ -496,6 +496,22 @@ def test_saved_logs_are_judged_again(world: World, rows: Path) -> None:
     assert all(verdict.status is VerdictStatus.UNRESOLVED for _, verdict in again), "'a log' resolves nothing"
 
 
+def test_the_tasks_of_saved_logs_are_the_runs_own(world: World, rows: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from swe_srl.cli import main
+
+    evaluate(settings_for(rows))
+    run = str(rows.parent / "run")
+    capsys.readouterr()
+    assert main(["grade", run]) == 0
+    assert "2 logs judged: 0 resolved" in capsys.readouterr().out
+    assert main(["grade", run, "--split", "quickstart-train"]) == 1
+    said = capsys.readouterr().out
+    assert (
+        f"3 of the run's tasks are not among the 280 that were read, so their logs were not judged ({NAMES[0]}" in said
+    )
+    assert "name the run's own tasks" in said
+
+
 def test_settings_are_checked() -> None:
     with pytest.raises(ConfigError, match="samples must be at least 1"):
         EvalSettings(samples=0)

@@ -109,7 +109,7 @@ def test_the_script_records_the_exit_status_out_of_the_parsed_region(task) -> No
 
 
 def test_rows_that_cannot_be_graded_say_what_they_lack(task) -> None:
-    with pytest.raises(TaskError, match=r"no eval_script.*before swebench 5"):
+    with pytest.raises(TaskError, match=r"no eval_script.*since swebench 5"):
         spec_of(replace(task, eval_script=""))
     with pytest.raises(TaskError, match="no log_parser"):
         official_report(replace(task, log_parser=""), "")

@@ -11,11 +11,14 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from grading_support import new_file
 
+from swe_srl.envs.definition import EnvironmentDefinition
+from swe_srl.envs.places import PlaceMaker
 from swe_srl.evaluation import EvalSettings, evaluate, grade_predictions
 from swe_srl.files import read_jsonl, write_jsonl
 from swe_srl.grading import GradingSettings, VerdictCache, grade, judge, log_parser_statuses, run_tests
@@ -152,6 +155,60 @@ def test_a_row_that_tells_only_the_test_command_is_graded_like_one_with_a_script
         settings = EvalSettings(tasks=str(tmp_path / "rows.jsonl"), policy=policy, output=tmp_path / policy)
         report = evaluate(settings)
         assert (report.resolved, report.samples, report.hardened) == (resolved, 1, resolved)
+
+
+BUG = """diff --git a/src/flask/config.py b/src/flask/config.py
+--- a/src/flask/config.py
++++ b/src/flask/config.py
+@@ -329,7 +329,7 @@ class Config(dict):
+                 key = k[len(namespace) :]
+             else:
+                 key = k
+-            if lowercase:
++            if not lowercase:
+                 key = key.lower()
+             rv[key] = v
+         return rv
+"""
+
+
+@pytest.fixture
+def planted(tasks: dict[str, Task], tmp_path: Path) -> Task:
+    """A task in the columns of SWE-smith."""
+    row = {
+        "instance_id": "pallets__flask.12345678.func_basic__abcdefgh",
+        "repo": "swesmith/pallets__flask.12345678",
+        "patch": BUG,
+        "FAIL_TO_PASS": ["tests/test_config.py::test_get_namespace"],
+        "PASS_TO_PASS": ["tests/test_config.py::test_session_lifetime", "tests/test_basic.py::test_options_work"],
+        "image_name": tasks["pallets__flask-5063"].image,
+        "problem_statement": "get_namespace no longer makes its keys lower case.",
+    }
+    write_jsonl(tmp_path / "rows.jsonl", [row])
+    (task,) = load_tasks(str(tmp_path / "rows.jsonl"))
+    return task
+
+
+@pytest.mark.parametrize("sandbox", ["docker", pytest.param("local", marks=pytest.mark.sandbox)])
+def test_the_agent_sees_a_planted_bug_and_neither_its_tests_nor_what_was_before(planted: Task, sandbox: str) -> None:
+    place = PlaceMaker(EnvironmentDefinition.load("swebench"), sandbox).make(planted)
+    with place.sandbox as seen:
+        told = seen.run(
+            "grep -c 'if not lowercase' src/flask/config.py; ls tests/test_config.py; git log --oneline --all"
+        )
+    assert told.output.startswith("1\n") and "No such file" in told.output and told.output.count("The base commit") == 1
+    assert len(told.output.splitlines()) == 3
+
+
+def test_a_planted_bug_is_graded(planted: Task) -> None:
+    fixed = grade(planted, planted.patch, GRADING)
+    assert (fixed.official, fixed.hardened) == (True, True), fixed.reason
+    assert fixed.pass_to_pass_passed == ("tests/test_config.py::test_session_lifetime",)
+    hollowed = new_file("tests/test_config.py", "def test_get_namespace(): pass\n\n\ndef test_session_lifetime(): pass")
+    verdict = grade(planted, hollowed, GRADING)
+    assert (verdict.status, verdict.hardened) == (VerdictStatus.UNRESOLVED, False), verdict.reason
+    unfit = grade(replace(planted, setup_patch=BUG.replace("rv[key]", "nothing[key]")), planted.patch, GRADING)
+    assert unfit.status is VerdictStatus.INFRASTRUCTURE and "cannot be planted" in unfit.reason
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -106,6 +106,17 @@ MULTILINGUAL = {  # the columns of SWE-bench/SWE-bench_Multilingual
 }
 
 
+SMITH = {  # the columns of SWE-bench/SWE-smith
+    "instance_id": "oauthlib__oauthlib.1fd52536.combine_file__09vlzwgc",
+    "repo": "swesmith/oauthlib__oauthlib.1fd52536",
+    "patch": "diff --git a/a.py b/a.py\nindex 1..2 100644\n--- a/a.py\n+++ b/a.py\n@@ -1 +1 @@\n-good\n+bad\n",
+    "FAIL_TO_PASS": ["tests/test_b.py::test_1", "tests/test_a.py::T::test_2"],
+    "PASS_TO_PASS": ["tests/test_a.py::T::test_3", "tests/test_other.py::test_4"],
+    "image_name": "jyangballin/swesmith.x86_64.oauthlib_1776_oauthlib.1fd52536",
+    "problem_statement": "",
+}
+
+
 def from_hub(name: str, row: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> Task:
     """The task that a named set of the hub makes of its only row."""
     import datasets
@@ -144,6 +155,24 @@ def test_mypys_tests_are_named_by_their_cases(monkeypatch: pytest.MonkeyPatch) -
     patch = "diff --git a/test-data/unit/check.test b/test-data/unit/check.test\n+[case testOne]\n+[case testTwo]\n"
     task = from_hub("swe-gym", {**GYM, "repo": "python/mypy", "test_patch": patch}, monkeypatch)
     assert command_of(task) == 'pytest -rA -k "testOne or testTwo"'
+
+
+def test_a_row_of_swe_smith(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = from_hub("swe-smith", SMITH, monkeypatch)
+    assert (task.image, task.setup_patch) == (SMITH["image_name"], SMITH["patch"])
+    assert "-bad" in task.patch and "+good" in task.patch, "the fix is the bug's reverse"
+    assert command_of(task).endswith("--verbose -rA tests/test_a.py tests/test_b.py")
+    assert "git checkout HEAD~1 -- tests/test_a.py tests/test_b.py\n" in task.eval_script
+    assert task.pass_to_pass == ("tests/test_a.py::T::test_3",), "of the files that are run"
+    assert "docker pull" in obstacle(task, GradingSettings())
+    mypy = {"repo": "swesmith/python__mypy.e93f06ce", "FAIL_TO_PASS": ["m/testcheck.py::S::x.test::testOne"]}
+    assert command_of(from_hub("swe-smith", {**SMITH, **mypy}, monkeypatch)).endswith('-k "testOne"')
+
+
+def test_tests_of_swe_smith_that_are_not_pytests_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = {"repo": "swesmith/tornadoweb__tornado.d5ac65c1", "FAIL_TO_PASS": ["test_1 (tornado.test.T)"]}
+    task = from_hub("swe-smith", {**SMITH, **other}, monkeypatch)
+    assert "no eval_script" in obstacle(task, GradingSettings())
 
 
 def test_a_row_of_multilingual_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from swe_srl.cli.console import Console
 from swe_srl.cli.tasks import REVISION, SPLIT
 from swe_srl.errors import ConfigError
-from swe_srl.evaluation.settings import parse_size
+from swe_srl.evaluation.settings import QUICKSTART, parse_size
 from swe_srl.settings import check_at_least, setting
 from swe_srl.types import Task
 
@@ -21,7 +21,10 @@ class GradeSettings:
         "",
         "Predictions in SWE-bench's format (.json, .jsonl); or the folder of a run, whose saved logs are judged again.",
     )
-    split: str = setting("quickstart", f"The predictions' tasks. {SPLIT}")
+    split: str = setting(
+        "",
+        f"The predictions' tasks; empty: those of the run, when PREDICTIONS is an evaluation's folder, else quickstart. {SPLIT}",
+    )
     tasks: str = setting("", "File of task rows that stands in for the split.")
     revision: str = setting("", REVISION)
     sandbox: str = setting("auto", "Where the tests run.", choices=("auto", "local", "docker"))
@@ -59,10 +62,22 @@ def run(settings: GradeSettings, console: Console) -> int:
 
     if not Path(settings.predictions).exists():
         raise ConfigError(f"PREDICTIONS: no such file or run folder: {settings.predictions}")
-    tasks = load_tasks(settings.tasks or settings.split, settings.revision)
     if Path(settings.predictions).is_dir():
-        return judge_logs(settings.predictions, tasks, console)
+        return judge_logs(settings.predictions, tasks_of_run(settings), console)
+    tasks = load_tasks(settings.tasks or settings.split or QUICKSTART, settings.revision)
     return grade_file(settings, tasks, console)
+
+
+def tasks_of_run(settings: GradeSettings) -> list[Task]:
+    """The tasks that are named, else those that the run records."""
+    from swe_srl.evaluation.recorded import RecordedRun
+    from swe_srl.tasks import load_tasks
+
+    named = settings.tasks or settings.split
+    recorded = RecordedRun.read(settings.predictions)
+    if named or recorded.run.kind != "eval":
+        return load_tasks(named or QUICKSTART, settings.revision)
+    return list(recorded.tasks().values())
 
 
 def grade_file(settings: GradeSettings, tasks: list[Task], console: Console) -> int:
@@ -109,4 +124,10 @@ def judge_logs(folder: str, tasks: list[Task], console: Console) -> int:
     official, hardened = (sum(getattr(verdict, rule) for _, verdict in again) for rule in ("official", "hardened"))
     rest = "no hardened runs were made" if run.settings.get("hardened") is False else f"{hardened} by the hardened ones"
     console.say(f"{len(again)} logs judged: {official} resolved by the official rules, {rest}")
+    left_out = {task_id for task_id, _ in recorded} - {task.instance_id for task in tasks}
+    if left_out:
+        console.say(
+            f"{len(left_out)} of the run's tasks are not among the {len(tasks)} that were read, so their logs were not judged "
+            f"({min(left_out)}, …): name the run's own tasks with --split or --tasks"
+        )
     return 0 if again else 1

@@ -8,11 +8,13 @@ from dataclasses import dataclass, replace
 from swe_srl.envs.definition import EnvironmentDefinition
 from swe_srl.envs.image_places import Place, unpacked_place
 from swe_srl.envs.patch import untracked_files
+from swe_srl.envs.planting import plant
 from swe_srl.envs.pool import PlaceKey, WarmPool, join_pool, leave_pool
 from swe_srl.errors import SandboxError, TaskError
 from swe_srl.protocols import Sandbox
 from swe_srl.sandboxes import make_sandbox
 from swe_srl.sandboxes.repository import PreparedRepository, prepare_repository, strip_history_script
+from swe_srl.tasks.planting import is_planted
 from swe_srl.tasks.surroundings import surroundings
 from swe_srl.types import SandboxSpec, Task
 
@@ -88,7 +90,7 @@ class PlaceMaker:
 
     def _from_image(self, task: Task) -> Place:
         spec = self._spec(image=task.image)
-        if self.kind == "local":
+        if self.kind == "local" and not is_planted(task):
             return unpacked_place(
                 spec, self.definition.strip_history, lambda sandbox: self._prepared_place(task, sandbox)
             )
@@ -101,6 +103,8 @@ class PlaceMaker:
 
     def _prepared_place(self, task: Task, sandbox: Sandbox) -> Place:
         """The place in a fresh sandbox of an image: its repository's history is stripped when the definition says so."""
+        if is_planted(task):
+            plant(sandbox, task, self.definition.workdir)
         workdir = shlex.quote(self.definition.workdir)
         script = f"git -C {workdir} rev-parse --verify HEAD"
         if self.definition.strip_history:

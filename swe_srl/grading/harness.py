@@ -193,8 +193,9 @@ def script_lines(task: Task) -> list[str]:
     """
     if not task.eval_script:
         raise TaskError(
-            f"{task.instance_id}: the row has no eval_script, so its tests cannot be run; rows of before swebench 5 lack "
-            "it: get newer ones (SWE-bench/SWE-bench_Lite, SWE-bench/SWE-bench_Verified)"
+            f"{task.instance_id}: the row has no eval_script, so its tests cannot be run. SWE-bench's rows have it since "
+            "swebench 5: get newer ones (SWE-bench/SWE-bench_Lite, SWE-bench/SWE-bench_Verified). For SWE-Gym's, SWE-smith's and "
+            "SWE-rebench's it is made, if their columns and their image (or --images RULE) are there"
         )
     return [line for line in task.eval_script.strip().split("\n") if line not in ("#!/bin/bash", "set -uxo pipefail")]
 

@@ -17,6 +17,7 @@ from swe_srl.grading.harness import official_script, split_script
 from swe_srl.grading.protection import Protection, graded_paths, names_internals, patch_paths
 from swe_srl.grading.tester import TesterContainer
 from swe_srl.protocols import Sandbox
+from swe_srl.tasks.planting import PLANT, is_planted, withheld_list
 from swe_srl.types import Task
 
 _STEP_SECONDS = 300.0  # for the steps around the tests
@@ -30,6 +31,11 @@ _SAFE = (  # and runs nothing that the repository's configuration names
 )
 _APPLY = '(export {trust}; apply_patch "$here/patch.diff") >"$here/apply.log" 2>&1'
 _LISTS = ("before", "tracked", "after", "base")  # untracked before, changed, untracked after, files of the base commit
+_PLANTING = f"""{PLANT}
+plant "$here/setup.diff" "$here/withheld" >"$here/plant.log" 2>&1 && exit 0
+cat "$here/plant.log"
+exit 1
+"""
 _APPLY_AND_LIST = f"""
 set -e
 mygit() {{ {_SAFE} git -c core.fileMode=false "$@"; }}
@@ -128,6 +134,7 @@ class Workshop:
             SandboxError, GradingError: the sandbox failed before the patch was run.
             BrokenRunError: it failed afterwards.
         """
+        self._plant()
         files = {"eval.sh": official_script(self._task, f"{self._bench.here}/status")}
         body = 'collect "$here/log" bash "$here/eval.sh"'
         if patch.strip():
@@ -154,6 +161,7 @@ class Workshop:
             return HardenedReport(problem="the evaluation script has no markers around its test command")
         if names_internals(patch):
             return HardenedReport(problem="the patch names a path in .git")
+        self._plant()
         applied = self._bench.run(_APPLY_AND_LIST, _STEP_SECONDS, {"patch.diff": patch}, ("apply.log", *_LISTS))
         if applied.exit_code == _NOT_APPLIED:
             return HardenedReport(applied.file("apply.log"), problem="the patch does not apply")
@@ -182,6 +190,21 @@ class Workshop:
             changed=tuple(line.rsplit(":", 1)[0] for line in changed.splitlines() if ": FAILED" in line),
             separate_user=isinstance(self._sandbox, TesterContainer),
         )
+
+    def _plant(self) -> None:
+        """Plant the task's bug, when that is not in its image."""
+        if not is_planted(self._task):
+            return
+        files = {"setup.diff": self._task.setup_patch, "withheld": withheld_list(self._task)}
+        try:
+            ran = Bench(self._sandbox, self._workdir).run(_PLANTING, _STEP_SECONDS, files)
+        except BrokenRunError as error:  # nothing of the patch was run yet
+            raise GradingError(str(error)) from error
+        if ran.exit_code != 0:
+            said = ran.output.strip()[-500:]
+            raise GradingError(
+                f"{self._task.instance_id}: its bug cannot be planted in the image {self._task.image}: {said}"
+            )
 
     def _tests_here(self, command: str, files: Mapping[str, str], timeout: float) -> tuple[Outcome, str]:
         """Prepare and run the tests as the sandbox's only user; with what `sha256sum` says afterwards."""

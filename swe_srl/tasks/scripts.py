@@ -1,18 +1,21 @@
 """Evaluation scripts for rows that have none, as the harnesses of their data sets write them.
 
-Both harnesses are forks of SWE-bench's of before version 5, which made the script from the row: SWE-rebench's takes the test
-command from the row's `install_config`, SWE-Gym's from a table by repository. SWE-bench's own rows have their script.
+Two of them are forks of SWE-bench's of before version 5, which made the script from the row: SWE-rebench's takes the test
+command from the row's `install_config`, SWE-Gym's from a table by repository. SWE-smith's runs the files of the FAIL_TO_PASS
+tests, and counts no others. SWE-bench's own rows have their script.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from swe_srl.errors import TaskError
+from swe_srl.tasks.planting import WITH_TESTS, is_planted, withheld
 from swe_srl.types import Task
 
 WORKDIR = "/testbed"
@@ -62,15 +65,28 @@ SWE_GYM: Mapping[str, HowTested] = {  # without the installation: it needs a net
 }
 
 
+SWE_SMITH = "pytest --disable-warnings --color=no --tb=no --verbose -rA"
+SWE_SMITH_OWN: Mapping[str, HowTested] = {  # by the beginning of the repository's name
+    "swesmith/mido__mido.": HowTested(f"{SWE_SMITH} -c /dev/null"),
+    "swesmith/pydantic__pydantic.": HowTested(f"/root/.local/bin/uv run {SWE_SMITH}"),
+    "swesmith/python__mypy.": HowTested("pytest --color=no -rA -k", by_case=True),
+}
+
+
 def with_script(task: Task) -> Task:
     """The task with an evaluation script and log parser: the row's own, else what the harness of its data set makes of it.
 
-    A row with `install_config` is SWE-rebench's, one with an image of SWE-Gym is SWE-Gym's. Others stay as they are.
+    A row with `install_config` is SWE-rebench's, one with an image of SWE-Gym is SWE-Gym's, one of a repository `swesmith/…`
+    SWE-smith's. Others stay as they are.
 
     Raises:
         TaskError: the row's `install_config` is not usable.
     """
-    if task.eval_script or not task.test_patch:
+    if task.eval_script:
+        return task
+    if task.repo.startswith("swesmith/"):
+        return _smith(task)
+    if not task.test_patch:
         return task
     recipe = recipe_of(task)
     if recipe is None:
@@ -117,6 +133,37 @@ def script(task: Task, recipe: HowTested) -> str:
         *reset,
     ]
     return "\n".join(lines) + "\n"
+
+
+def _smith(task: Task) -> Task:
+    """A SWE-smith task with its script. Its PASS_TO_PASS tests are those in the files that are run, as its harness counts them.
+
+    Tests of two of its repositories are not pytest's; those tasks stay as they are.
+    """
+    files = withheld(task)
+    if not is_planted(task) or not files or not all("::" in name for name in task.fail_to_pass):
+        return task
+    how = next((how for name, how in SWE_SMITH_OWN.items() if task.repo.lower().startswith(name)), HowTested(SWE_SMITH))
+    named = " or ".join(name.rsplit("::", 1)[-1] for name in task.fail_to_pass)
+    listed = " ".join(map(shlex.quote, files))
+    lines = [
+        "#!/bin/bash",
+        "set -uxo pipefail",
+        *_ENVIRONMENT,
+        f"cd {WORKDIR}",
+        f"git config --global --add safe.directory {WORKDIR}",
+        f"git checkout {WITH_TESTS} -- {listed}",
+        ": '>>>>> Start Test Output'",
+        f'{how.command} "{named}"' if how.by_case else f"{how.command} {listed}",
+        ": '>>>>> End Test Output'",
+    ]
+    counted = tuple(name for name in task.pass_to_pass if name.split("::")[0] in files and not how.by_case)
+    return replace(
+        task,
+        eval_script="\n".join(lines) + "\n",
+        log_parser=task.log_parser or how.log_parser,
+        pass_to_pass=counted,
+    )
 
 
 def changed_files(patch: str) -> list[str]:

@@ -1,0 +1,43 @@
+"""Tasks whose bug is planted in their image: SWE-smith's images hold the sound repository, and the row the patch that breaks it.
+
+A fresh sandbox gets two commits: the bug, and then the files of the FAIL_TO_PASS tests taken away. The agent starts from the
+second one. Grading makes the same two, and the evaluation script brings the tests back from the first.
+"""
+
+from __future__ import annotations
+
+from swe_srl.types import Task
+
+WITH_TESTS = "HEAD~1"  # where the withheld tests are, seen from the planted base commit
+_WHO = "swe-srl"
+PLANT = f"""
+plant() (  # plant PATCH LIST: in the repository of the current folder; LIST names the files to withhold, each ended by NUL
+  export GIT_CONFIG_COUNT=4 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0='*' GIT_CONFIG_KEY_1=core.hooksPath \\
+    GIT_CONFIG_VALUE_1=/dev/null GIT_CONFIG_KEY_2=commit.gpgSign GIT_CONFIG_VALUE_2=false \\
+    GIT_CONFIG_KEY_3=core.fileMode GIT_CONFIG_VALUE_3=false
+  export GIT_AUTHOR_NAME={_WHO} GIT_AUTHOR_EMAIL={_WHO} GIT_COMMITTER_NAME={_WHO} GIT_COMMITTER_EMAIL={_WHO} \\
+    GIT_AUTHOR_DATE=2000-01-01T00:00:00Z GIT_COMMITTER_DATE=2000-01-01T00:00:00Z
+  git update-index -q --refresh  # what it knows of the files is of the machine that made the image
+  git apply --index --whitespace=nowarn "$1" && git commit -q --no-verify -m 'The state of the issue' || exit 1
+  xargs -0 -r git rm -q -f --ignore-unmatch -- <"$2" && git commit -q --no-verify --allow-empty -m 'The base commit'
+)
+"""
+
+
+def is_planted(task: Task) -> bool:
+    """Whether the task's bug has to be planted in its image. (That of a task with a source is planted when that is prepared.)"""
+    return bool(task.image and task.setup_patch and not task.source)
+
+
+def withheld(task: Task) -> list[str]:
+    """The files of the FAIL_TO_PASS tests, which a task's agent does not see.
+
+    >>> withheld(Task("i", "r", "", "", fail_to_pass=("t/test_b.py::test_2", "t/test_b.py::test_1")))
+    ['t/test_b.py']
+    """
+    return sorted({name.split("::")[0] for name in task.fail_to_pass if "::" in name})
+
+
+def withheld_list(task: Task) -> str:
+    """`withheld` as PLANT takes it."""
+    return "".join(f"{path}\0" for path in withheld(task))
