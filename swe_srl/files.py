@@ -6,6 +6,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -79,3 +80,18 @@ def _cut_torn_line(file: Any, end: int) -> None:
     content: bytes = file.read(end)
     file.truncate(content.rfind(b"\n") + 1)
     file.seek(0, os.SEEK_END)
+
+
+@contextmanager
+def row_errors(path: Path) -> Iterator[None]:
+    """Rows of a file that do not hold what they should, as an error that names the file.
+
+    Raises:
+        SweSrlError: a column is missing or of another kind.
+    """
+    try:
+        yield
+    except SweSrlError:
+        raise
+    except (KeyError, TypeError, ValueError) as error:
+        raise SweSrlError(f"{path} is damaged: {type(error).__name__}: {error}") from error

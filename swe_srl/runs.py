@@ -163,7 +163,11 @@ class RunFolder:
 
     def rows(self, journal: str) -> Iterator[dict[str, Any]]:
         """The rows of `<journal>.jsonl`; a torn last line is ignored."""
-        return read_jsonl(self.path / f"{journal}.jsonl")
+        return read_jsonl(self.journal(journal))
+
+    def journal(self, name: str) -> Path:
+        """The file of a journal."""
+        return self.path / f"{name}.jsonl"
 
     def rewind(self, journal: str, keep: int) -> None:
         """Keep the first `keep` rows of a journal: what a resumed run does with rows newer than its checkpoint.

@@ -81,6 +81,8 @@ def run(run_root: Path, capsys: pytest.CaptureFixture[str]) -> Run:
         ("compare trained trained", 2, "holds a run of kind 'train'; what is needed is one of: eval, grade"),
         ("grade trained", 2, "holds a run of kind 'train'"),
         ("eval --policy golden", 2, "did you mean 'gold'"),
+        ("eval --policy gold --environment nope", 2, "unknown environment definition 'nope'"),
+        ("eval --policy gold --environment nope --dry-run", 2, "unknown environment definition 'nope'"),
         ("eval --policy nopefolder", 2, "no such model folder"),
         ("eval --policy folder", 2, "no config.json"),
         ("eval --policy file", 2, "this is a file"),

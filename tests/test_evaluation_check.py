@@ -75,7 +75,11 @@ def test_a_check_goes_on_and_tries_again_what_was_lost(rows: Path, monkeypatch: 
     assert first.lost == (UNFIXED,) and first.broken == ()
     second = check(settings_for(rows))
     assert second.lost == () and asked == [SOUND, EARLY, UNFIXED, UNFIXED]
-    assert len(list(read_jsonl(rows.parent / "run-check" / "checks.jsonl"))) == 4
+    findings = rows.parent / "run-check" / "checks.jsonl"
+    assert len(list(read_jsonl(findings))) == 4
+    findings.write_text('{"task_id": 1}\n')
+    with pytest.raises(SweSrlError, match=r"checks\.jsonl is damaged: KeyError"):
+        check(settings_for(rows))
 
 
 def test_tests_that_cannot_be_run_tell_nothing_of_the_task(rows: Path, monkeypatch: pytest.MonkeyPatch) -> None:

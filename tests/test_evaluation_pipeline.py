@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -510,6 +511,32 @@ def test_the_tasks_of_saved_logs_are_the_runs_own(world: World, rows: Path, caps
         f"3 of the run's tasks are not among the 280 that were read, so their logs were not judged ({NAMES[0]}" in said
     )
     assert "name the run's own tasks" in said
+    shutil.rmtree(rows.parent / "run" / "logs")
+    assert main(["grade", run]) == 1
+    assert "holds no saved log of these tasks" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("journal", "row"),
+    [
+        ("episodes", '{"task_id": 5}'),
+        ("verdicts", '{"task_id": "tiny__calc-1", "sample": 0}'),
+        ("verdicts", '{"task_id": "tiny__calc-1", "sample": "x"}'),
+        ("predictions", "{}"),
+    ],
+)
+def test_a_damaged_row_names_its_file(world: World, rows: Path, journal: str, row: str) -> None:
+    evaluate(settings_for(rows))
+    file = rows.parent / "run" / f"{journal}.jsonl"
+    before = file.read_text()
+    file.write_text(before + row + "\n")
+    with pytest.raises(SweSrlError, match=rf"{journal}\.jsonl is damaged: \w+Error"):
+        evaluate(settings_for(rows))
+    if journal == "verdicts":
+        with pytest.raises(SweSrlError, match=r"verdicts\.jsonl is damaged"):
+            compare(rows.parent / "run", rows.parent / "run")
+    file.write_text(before)
+    assert evaluate(settings_for(rows)).samples == 3, "nothing else was touched"
 
 
 def test_settings_are_checked() -> None:

@@ -130,4 +130,8 @@ def judge_logs(folder: str, tasks: list[Task], console: Console) -> int:
             f"{len(left_out)} of the run's tasks are not among the {len(tasks)} that were read, so their logs were not judged "
             f"({min(left_out)}, …): name the run's own tasks with --split or --tasks"
         )
+    elif not again:
+        console.say(
+            f"{run.file('logs')} holds no saved log of these tasks: empty patches and verdicts from a cache have none"
+        )
     return 0 if again else 1

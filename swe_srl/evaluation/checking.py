@@ -16,7 +16,7 @@ from swe_srl.evaluation.running import data_of, grading_settings, image_store, u
 from swe_srl.evaluation.selection import check_tasks, select_tasks
 from swe_srl.evaluation.settings import RUNTIME, EvalSettings
 from swe_srl.evaluation.store import ImageStore
-from swe_srl.files import write_atomic
+from swe_srl.files import row_errors, write_atomic
 from swe_srl.grading import GradingSettings, check_sandboxes, judge, log_parser_statuses, run_tests
 from swe_srl.progress import Progress, SilentProgress
 from swe_srl.runs import RunFolder
@@ -97,7 +97,8 @@ def check(settings: EvalSettings, sample: int = 20, progress: Progress | None = 
     folder = check_folder(settings)
     recorded = {**as_mapping(settings), "sample": sample}
     with RunFolder.start(folder, KIND, recorded, data_of(settings), RUNTIME, {**usual(), "sample": sample}) as run:
-        done = {str(row["task_id"]): _from_row(row) for row in run.rows("checks") if not row["lost"]}
+        with row_errors(run.journal("checks")):
+            done = {str(row["task_id"]): _from_row(row) for row in run.rows("checks") if not row["lost"]}
         told.track("tasks", len(selection.tasks), sum(task.instance_id in done for task in selection.tasks))
         left = [task for task in selection.tasks if task.instance_id not in done]
         store = image_store(settings, told)

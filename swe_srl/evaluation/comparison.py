@@ -15,6 +15,7 @@ from swe_srl.evaluation.logs import GRADED
 from swe_srl.evaluation.markdown import percent
 from swe_srl.evaluation.report import rate
 from swe_srl.evaluation.statistics import Estimate, mcnemar, paired_bootstrap
+from swe_srl.files import row_errors
 from swe_srl.runs import RunFolder
 
 
@@ -127,14 +128,16 @@ def outcomes(folder: str | Path, hardened: bool = False) -> dict[str, list[float
 
     Raises:
         ConfigError: the folder is no run, or holds no verdicts, or none by the hardened rules.
+        SweSrlError: its verdicts are damaged.
     """
     run = RunFolder.read(folder, GRADED)
     if hardened and run.settings.get("hardened") is False:
         raise ConfigError(f"{folder}: this run made no hardened runs (--no-hardened): compare by the official verdicts")
-    found: dict[tuple[str, int], float] = {
-        (str(row["task_id"]), int(row["sample"])): float(row["hardened" if hardened else "official"])
-        for row in run.rows("verdicts")
-    }
+    with row_errors(run.journal("verdicts")):
+        found: dict[tuple[str, int], float] = {
+            (str(row["task_id"]), int(row["sample"])): float(row["hardened" if hardened else "official"])
+            for row in run.rows("verdicts")
+        }
     if not found:
         raise ConfigError(f"{folder}: this run has no verdicts yet")
     by_task: dict[str, list[float]] = {}

@@ -16,6 +16,7 @@ from swe_srl.evaluation.logs import save_test_run
 from swe_srl.evaluation.settings import EvalSettings
 from swe_srl.evaluation.store import ImageStore
 from swe_srl.evaluation.tally import tally
+from swe_srl.files import row_errors
 from swe_srl.grading import GradingSettings, VerdictCache, grade
 from swe_srl.grading.cache import verdict_from_row, verdict_row
 from swe_srl.progress import Doing, NoWatch, Progress, Watch
@@ -68,16 +69,16 @@ class Journal:
     def load(self, wanted: Iterable[Key]) -> None:
         """Read what an earlier start of the run left, and write predictions that a kill kept from being written."""
         keys = set(wanted)
-        for row in self.run.rows("episodes"):
-            key = (str(row["task_id"]), int(row["sample"]))
-            self.episodes[key] = (trajectory_from_row(row), float(row["seconds"]))
-        for row in self.run.rows("verdicts"):
-            self.verdicts[str(row["task_id"]), int(row["sample"])] = verdict_from_row(row)
-        self._predicted = {
-            (str(row["instance_id"]), sample)
-            for sample in {sample for _, sample in keys}
-            for row in self.run.rows(_predictions(sample))
-        }
+        with row_errors(self.run.journal("episodes")):
+            for row in self.run.rows("episodes"):
+                key = (str(row["task_id"]), int(row["sample"]))
+                self.episodes[key] = (trajectory_from_row(row), float(row["seconds"]))
+        with row_errors(self.run.journal("verdicts")):
+            for row in self.run.rows("verdicts"):
+                self.verdicts[str(row["task_id"]), int(row["sample"])] = verdict_from_row(row)
+        for sample in {sample for _, sample in keys}:
+            with row_errors(self.run.journal(_predictions(sample))):
+                self._predicted |= {(str(row["instance_id"]), sample) for row in self.run.rows(_predictions(sample))}
         for key in sorted(self.episodes.keys() - self._predicted):
             self._predict(key)
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from swe_srl.errors import ConfigError, SweSrlError, suggest
+from swe_srl.errors import ConfigError, suggest
 from swe_srl.evaluation.logs import GRADED
 from swe_srl.evaluation.pipeline import Failure, Key
 from swe_srl.evaluation.selection import select_tasks
 from swe_srl.evaluation.settings import EvalSettings
+from swe_srl.files import row_errors
 from swe_srl.grading.cache import verdict_from_row
 from swe_srl.runs import RunFolder
 from swe_srl.settings import from_mapping, settings_of
@@ -47,18 +48,15 @@ class RecordedRun:
         episodes: dict[Key, tuple[Trajectory, float]] = {}
         verdicts: dict[Key, Verdict] = {}
         failures: dict[Key, Failure] = {}
-        name = "episodes"
-        try:
-            for row in run.rows(name):
+        with row_errors(run.journal("episodes")):
+            for row in run.rows("episodes"):
                 episodes[_key(row)] = trajectory_from_row(row), float(row.get("seconds", 0.0))
-            name = "verdicts"
-            for row in run.rows(name):
+        with row_errors(run.journal("verdicts")):
+            for row in run.rows("verdicts"):
                 verdicts[_key(row)] = verdict_from_row(row)
-            name = "failures"
-            for row in run.rows(name):
+        with row_errors(run.journal("failures")):
+            for row in run.rows("failures"):
                 failures[_key(row)] = Failure(*_key(row), str(row["stage"]), str(row["reason"]))
-        except (KeyError, TypeError, ValueError) as error:
-            raise SweSrlError(f"{run.file(name)}.jsonl is damaged: {type(error).__name__}: {error}") from error
         lost = {key: failure for key, failure in failures.items() if key not in verdicts}
         return cls(run, episodes, verdicts, lost)
 

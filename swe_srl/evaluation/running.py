@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from swe_srl.agents import AgentDefinition, Episode, EpisodeJob
 from swe_srl.agents.definition import GOLD_FILES
+from swe_srl.envs.definition import EnvironmentDefinition
 from swe_srl.errors import SweSrlError
 from swe_srl.evaluation.markdown import denominator, report_markdown
 from swe_srl.evaluation.pipeline import Journal, Key, Pipeline, missing, missing_episodes
@@ -63,6 +64,7 @@ def evaluate(
     """
     told, seen = SharedProgress(progress or SilentProgress()), watch or NoWatch()
     tasks = select_tasks(settings)
+    check_environment(settings)
     if settings.asks_problems:
         return _evaluate_problems(settings, tasks, told, policy, seen)
     if settings.executor == RAY:
@@ -202,6 +204,7 @@ def check_run(settings: EvalSettings, progress: Progress | None = None) -> tuple
         SweSrlError: as `evaluate` would.
     """
     tasks, agent = select_tasks(settings), agent_of(settings)
+    check_environment(settings)
     resumes = _resumes(settings)
     if settings.asks_problems:
         check_problems(settings)
@@ -217,6 +220,12 @@ def check_run(settings: EvalSettings, progress: Progress | None = None) -> tuple
         make_policy(settings, agent, selection.tasks)
     check_sandboxes(selection.tasks, settings.sandbox)
     return selection, agent, resumes
+
+
+def check_environment(settings: EvalSettings) -> None:
+    """A ConfigError when there is no such environment definition."""
+    if settings.environment:
+        EnvironmentDefinition.load(settings.environment)
 
 
 def _resumes(settings: EvalSettings) -> bool:
