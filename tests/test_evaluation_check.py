@@ -9,7 +9,7 @@ import pytest
 from grading_support import named, tiny_task
 
 from swe_srl.cli import main
-from swe_srl.errors import ConfigError
+from swe_srl.errors import ConfigError, SweSrlError
 from swe_srl.evaluation import EvalSettings, check, evaluate
 from swe_srl.evaluation import checking as module
 from swe_srl.evaluation.checking import Checked, check_folder, draw

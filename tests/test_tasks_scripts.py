@@ -14,7 +14,7 @@ from swe_srl.files import write_jsonl
 from swe_srl.grading import GradingSettings, obstacle
 from swe_srl.grading.harness import command_of, log_parser
 from swe_srl.tasks import load_tasks, task_from_row
-from swe_srl.tasks.scripts import SWE_GYM, HowTested, changed_files, directives, script, with_script
+from swe_srl.tasks.scripts import SWE_GYM, HowTested, changed_files, directives, script, scripted, with_script
 from swe_srl.types import Task
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -173,6 +173,8 @@ def test_tests_of_swe_smith_that_are_not_pytests_are_left_out(monkeypatch: pytes
     other = {"repo": "swesmith/tornadoweb__tornado.d5ac65c1", "FAIL_TO_PASS": ["test_1 (tornado.test.T)"]}
     task = from_hub("swe-smith", {**SMITH, **other}, monkeypatch)
     assert "no eval_script" in obstacle(task, GradingSettings())
+    rust = {"repo": "swesmith/rust-lang__log.12345678", "FAIL_TO_PASS": ["tests::test_1"]}
+    assert from_hub("swe-smith", {**SMITH, **rust}, monkeypatch).eval_script == ""
 
 
 def test_a_row_of_multilingual_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -217,8 +219,10 @@ def test_rows_with_a_script_or_of_unknown_sets_stay_as_they_are() -> None:
     ],
 )
 def test_an_unusable_configuration_names_row_and_column(config: object, message: str) -> None:
+    task = task_from_row({**REBENCH, "install_config": config})
     with pytest.raises(TaskError, match=f"spectree-64.*{message}"):
-        with_script(task_from_row({**REBENCH, "install_config": config}))
+        scripted(task)
+    assert with_script(task) == task and message in obstacle(task, GradingSettings()), "it keeps no other from running"
 
 
 def test_an_unknown_log_parser_is_an_obstacle() -> None:

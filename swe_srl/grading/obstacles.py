@@ -11,6 +11,7 @@ from swe_srl.grading.runner import GradingSettings
 from swe_srl.sandboxes import capabilities
 from swe_srl.sandboxes.image_roots import find_root
 from swe_srl.sandboxes.repository import prepare_repository
+from swe_srl.tasks.scripts import scripted
 from swe_srl.tasks.surroundings import surroundings
 from swe_srl.types import Task
 
@@ -18,6 +19,7 @@ from swe_srl.types import Task
 def obstacle(task: Task, settings: GradingSettings, pull: bool = False) -> str:
     """Why a task cannot be run here, or "". An image that is built here is no obstacle, nor, with `pull`, a missing one."""
     try:
+        scripted(task)
         script_lines(task)
         log_parser(task)
         if task.source and (not task.image or settings.sandbox == "local"):

@@ -65,6 +65,7 @@ SWE_GYM: Mapping[str, HowTested] = {  # without the installation: it needs a net
 }
 
 
+PYTEST_FILES = (".py", ".rst", ".md", ".txt")  # tests, and documents with examples
 SWE_SMITH = "pytest --disable-warnings --color=no --tb=no --verbose -rA"
 SWE_SMITH_OWN: Mapping[str, HowTested] = {  # by the beginning of the repository's name
     "swesmith/mido__mido.": HowTested(f"{SWE_SMITH} -c /dev/null"),
@@ -74,6 +75,14 @@ SWE_SMITH_OWN: Mapping[str, HowTested] = {  # by the beginning of the repository
 
 
 def with_script(task: Task) -> Task:
+    """As `scripted`; a task whose row is not usable stays as it is (so that others of its set can be run)."""
+    try:
+        return scripted(task)
+    except TaskError:
+        return task
+
+
+def scripted(task: Task) -> Task:
     """The task with an evaluation script and log parser: the row's own, else what the harness of its data set makes of it.
 
     A row with `install_config` is SWE-rebench's, one with an image of SWE-Gym is SWE-Gym's, one of a repository `swesmith/…`
@@ -138,10 +147,11 @@ def script(task: Task, recipe: HowTested) -> str:
 def _smith(task: Task) -> Task:
     """A SWE-smith task with its script. Its PASS_TO_PASS tests are those in the files that are run, as its harness counts them.
 
-    Tests of two of its repositories are not pytest's; those tasks stay as they are.
+    Tests of two of its Python repositories, and of other languages, are not pytest's; those tasks stay as they are.
     """
     files = withheld(task)
-    if not is_planted(task) or not files or not all("::" in name for name in task.fail_to_pass):
+    pytests = all("::" in name for name in task.fail_to_pass) and all(path.endswith(PYTEST_FILES) for path in files)
+    if not is_planted(task) or not files or not pytests:
         return task
     how = next((how for name, how in SWE_SMITH_OWN.items() if task.repo.lower().startswith(name)), HowTested(SWE_SMITH))
     named = " or ".join(name.rsplit("::", 1)[-1] for name in task.fail_to_pass)
