@@ -16,6 +16,7 @@ from swe_srl.agents import EmptyPolicy, Episode, EpisodeJob
 from swe_srl.errors import ConfigError, GenerationError, SandboxError, SandboxUnavailableError, SweSrlError, TaskError
 from swe_srl.evaluation import EvalSettings, compare, evaluate, grade_predictions, judge_again, read_predictions
 from swe_srl.evaluation import pipeline as pipeline_module
+from swe_srl.evaluation import predictions as predictions_module
 from swe_srl.evaluation import running as running_module
 from swe_srl.evaluation.policies import agent_of
 from swe_srl.evaluation.selection import part_of, select_tasks
@@ -91,7 +92,8 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     made = World()
     monkeypatch.setattr(pipeline_module, "grade", made.grade)
     monkeypatch.setattr(running_module, "missing_episodes", made.episodes)
-    monkeypatch.setattr(running_module, "check_sandboxes", lambda tasks, sandbox: None)
+    for module in (running_module, predictions_module):
+        monkeypatch.setattr(module, "check_sandboxes", lambda tasks, sandbox: None)
     return made
 
 

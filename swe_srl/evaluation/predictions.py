@@ -112,7 +112,7 @@ def grade_predictions(
         left = [job for job in jobs if (job.task.instance_id, 0) not in journal.episodes]
         ungraded = [task for task in selection.tasks if (task.instance_id, 0) not in journal.verdicts]
         try:
-            check_sandboxes(ungraded, chosen.sandbox)
+            check_sandboxes(ungraded if chosen.make_sandbox is None else (), chosen.sandbox)
         except SweSrlError:
             run.abandon()
             raise

@@ -68,6 +68,6 @@ def check_sandboxes(tasks: Iterable[Task], sandbox: str) -> None:
     """
     docker = {sandbox == "docker" or (sandbox == "auto" and bool(task.image)) for task in tasks}
     wanted = {"docker engine" if container else "local sandbox" for container in docker}
-    for capability in capabilities():
+    for capability in capabilities() if wanted else ():
         if capability.name in wanted and not capability.available:
             raise SandboxUnavailableError(f"{capability.name}: {capability.detail}. {capability.remedy}")
