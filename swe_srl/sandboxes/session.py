@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass
 
 from swe_srl.errors import SandboxError
-from swe_srl.sandboxes.framing import ControlReader, OutputReader, ShellState, command_bytes, message
+from swe_srl.sandboxes.framing import ControlReader, OutputReader, ShellState, command_bytes, escaped, message
 from swe_srl.sandboxes.output import OutputBuffer, decode
 from swe_srl.sandboxes.patience import Ending, Kind, Patience, begin_seconds
 from swe_srl.sandboxes.shell_state import dump_command, reduced_script, restore_script
@@ -154,6 +154,8 @@ class ShellSession:
         self, kind: str, header: str, command: str, nonce: str, seconds: float, reader: OutputReader
     ) -> Ending:
         body = command_bytes(command)
+        if kind == "C" and not body.isascii():
+            kind, body = "E", escaped(body)
         patience = Patience(seconds, self.limits.silent_seconds, len(body))
         try:
             self.transport.send(message(kind, header, body) + nonce.encode(), min(seconds, begin_seconds(len(body))))
