@@ -14,16 +14,17 @@
 exec 10<&- 11<&-;
 { exec 190<&10 191>&11; } </dev/null 2>/dev/null;
 exec </dev/null >/dev/null 2>&1;
-__swe_rc=0 __swe_kind= __swe_trace= __swe_options=;
+__swe_rc=0 __swe_kind= __swe_trace= __swe_options=:expand_aliases:;
 trap '{ builtin printf "S%s\0" "${PWD-}" >&191; builtin export -p >&191; builtin printf "\0" >&191; } 2>/dev/null' EXIT;
 unset worker;
-shopt -s expand_aliases;
 __swe_take() {
   TMOUT= builtin read -r -N 11 -u 190 __swe_message || builtin exit 118;
   TMOUT= builtin read -r -N "${__swe_message:1:2}" -u 190 __swe_sink || builtin exit 118;
   __swe_kind=${__swe_message:0:1};
   TMOUT= builtin read -r -N "${__swe_message:3}" -u 190 __swe_message || builtin exit 119;
   [[ $__swe_kind != E ]] || builtin printf -v __swe_message %b "$__swe_message";
+  builtin readonly __swe_turns;
+  [[ $__swe_options != *:expand_aliases:* ]] || builtin shopt -s expand_aliases;
   [[ ! $__swe_trace ]] || __swe_message="__swe_traced $__swe_rc; $__swe_message";
   exec >"$__swe_sink" 2>&1 || builtin exit 120;
   builtin printf 'B\0' >&191;
@@ -39,8 +40,8 @@ __swe_end() {
   [[ $__swe_options == *:posix:* ]] || POSIXLY_CORRECT=1;
   unset -f builtin exec || exit 121;
   [[ $__swe_options == *:posix:* ]] || unset POSIXLY_CORRECT;
-  [[ $__swe_options != *:expand_aliases:* ]] || builtin shopt -s expand_aliases;
   [[ $__swe_options == *:inherit_errexit:* ]] || builtin shopt -u inherit_errexit;
+  builtin shopt -u expand_aliases;
   [[ $- != *x* ]] || { __swe_trace=x; builtin set +x; };
 };
 __swe_report() {
