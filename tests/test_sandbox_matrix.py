@@ -96,7 +96,9 @@ CASES = NO_INPUT | {
     "readonly names": Case.lost("readonly __swe_rc __swe_message IFS", 123, ".*"),
     "readonly variables": Case(f"readonly LC_ALL=C.UTF-8 {SPECIAL}; echo \u00e9", "\u00e9\n"),
     "unsets all variables": Case(
-        "for name in $(compgen -v); do unset $name; done 2>/dev/null; builtin echo x", f"x\n(.*{KEPT})?", ANY
+        "for name in $(compgen -v | grep -v KEPT); do unset $name; done 2>/dev/null; builtin echo x",
+        f"x\n(.*{KEPT})?",
+        ANY,
     ),
     "reserved words as aliases": Case("alias if=x fi=x {=x then=x '[[=x'; echo fine", "fine\n"),
     "leaves no loop": Case(
@@ -235,7 +237,7 @@ def test_a_shell_that_may_not_write_its_output_is_replaced(sandbox: SessionSandb
 
 
 def test_a_forged_end_fools_its_own_transcript(sandbox: SessionSandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The shell and the command are one process, so this can be done. Others shells are not fooled, and the session goes on."""
+    """The shell and the command are one process, so this can be done. Other shells are not fooled, and the session goes on."""
     monkeypatch.setattr(patience, "BEGIN_SECONDS", 3.0)
     sandbox.write_file("real", b"real")
     nonce = "builtin read -r -N 32 -u 190 nonce; printf %s $nonce"

@@ -5,9 +5,9 @@
 # A B says that a command has begun: one that has not can be given to another shell when this one is lost.
 # `mapfile` reads the line ends and evaluates its callback after each: so a command stands in no loop and in no function, and
 # `break`, `return` and `declare` do in it what they do at the top of any script.
-# Between commands only `builtin` forms, `exec` and our read-only functions run, quoted against aliases; own functions
-# `builtin` and `exec` of a command are removed first (posix mode finds `unset` before any function). They run untraced: a command's `set -x` is put back
-# for commands alone. Every line ends so that the script can be joined to one line: error messages then say "line 1".
+# Between commands only `builtin` forms, `exec` and our read-only functions run, without aliases; a command's own functions
+# `builtin` and `exec` are removed first (posix mode finds `unset` before any function). They run untraced: a command's `set -x`
+# is put back for commands alone. Every line ends so that the script can be joined to one line: error messages then say "line 1".
 # A command's TMOUT would end `read` here.
 # No descriptor of the worker is below 190 while a command runs. Both are closed on `exec`, like what bash saves at 10 and 11 for
 # the braces, of which they are duplicates: a program that a command starts has neither.
