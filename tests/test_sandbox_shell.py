@@ -106,6 +106,15 @@ def test_what_the_last_command_left(sandbox: SessionSandbox) -> None:
     assert output(sandbox, "hi; set -o | grep posix") == "hi\nposix          \ton\n"
 
 
+def test_all_variables_and_functions_are_unset(kind: str, repo: Path) -> None:
+    with new_sandbox(kind, repo) as sandbox:
+        every = "for name in $(compgen -v); do unset -v $name; done; for name in $(compgen -A function); do unset -f $name; done"
+        lost = sandbox.run(f"cd src; {{ {every}; }} 2>/dev/null; builtin echo fine")
+        assert lost.output.startswith("fine\n[the shell ended with exit code 120; it was restarted") and lost.rebuilt
+        assert output(sandbox, "mkdir doomed && cd doomed && rmdir ../doomed; cd /testbed/src; ls") == "gone\ntool.py\n"
+        assert_well(sandbox)
+
+
 @contextmanager
 def few_descriptors(count: int) -> Iterator[None]:
     """This process can open that many more files."""
