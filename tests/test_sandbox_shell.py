@@ -45,14 +45,30 @@ def sandbox(shared: SessionSandbox) -> Iterator[SessionSandbox]:
     assert_well(shared)
 
 
-@pytest.mark.parametrize("locale", ["LC_ALL=C.UTF-8", "LC_ALL=C", "LC_ALL=", "LANG=C LC_ALL="])
-@pytest.mark.parametrize("how", ["readonly", "export", "unset -v LC_ALL; declare"])
-def test_a_command_has_the_same_length_in_every_locale(sandbox: SessionSandbox, how: str, locale: str) -> None:
-    sandbox.run(f"{how} {locale}")
+def assert_bytes_arrive(sandbox: SessionSandbox) -> None:
     for text in (TEXT, f"{TEXT}\\n\\0101\\c%b\\\\{TEXT}" * 500, "\udcff\udce9"):
         written = sandbox.run(f"printf %s '{text}' > text; echo $mine")
         assert (written.output, written.rebuilt) == ("1\n", False)
         assert sandbox.read_file("text") == text.encode("utf-8", "surrogateescape")
+
+
+@pytest.mark.parametrize("how", ["export", "unset -v LC_ALL; declare"])
+def test_a_command_has_the_same_length_in_every_locale(sandbox: SessionSandbox, how: str) -> None:
+    for locale in ("C", "C.UTF-8", "", "en_US.ISO-8859-1"):
+        sandbox.run(f"{how} LANG={locale} LC_ALL={locale}")
+        assert_bytes_arrive(sandbox)
+
+
+@pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
+def test_locked_variables(kind: str, repo: Path, locale: str) -> None:
+    """Those that bash's builtins heed. A lock of an exported variable is kept with it when the shell is lost."""
+    names = "IFS TMOUT=1 REPLY HISTFILE BASH_ENV PATH LANG LC_CTYPE PS4 PWD OLDPWD HOME"
+    with new_sandbox(kind, repo) as sandbox:
+        assert output(sandbox, f"export mine=1; readonly LC_ALL={locale} {names}") == ""
+        for _ in range(2):
+            assert_bytes_arrive(sandbox)
+            assert sandbox.run("LC_ALL=").output == "bash: line 1: LC_ALL: readonly variable\n"
+            assert sandbox.run("exit 3").rebuilt
 
 
 @pytest.mark.parametrize("number", [3, 4, 5, 9, 10, 11, 12, 13, 14, 63, 99, 189, 192, 255])
