@@ -10,7 +10,8 @@
 # is put back for commands alone. Every line ends so that the script can be joined to one line: error messages then say "line 1".
 # A command's TMOUT would end `read` here.
 # No descriptor of the worker is below 190 while a command runs. Both are closed on `exec`, like what bash saves at 10 and 11 for
-# the braces, of which they are duplicates: a program that a command starts has neither.
+# the braces, of which they are duplicates: a program that a command starts has neither. They are compared with those of the
+# parent (the supervisor's subshell that waits for the worker), where one process may look at another one's.
 exec 10<&- 11<&-;
 { exec 190<&10 191>&11; } </dev/null 2>/dev/null;
 exec </dev/null >/dev/null 2>&1;
@@ -44,9 +45,10 @@ __swe_end() {
   builtin shopt -u expand_aliases;
   [[ $- != *x* ]] || { __swe_trace=x; builtin set +x; };
 };
+__swe_owns() { [[ /proc/self/fd/190 -ef /proc/$PPID/fd/0 && /proc/self/fd/191 -ef /proc/$PPID/fd/191 ]]; };
 __swe_report() {
   exec >/dev/null 2>&1 || builtin exit 120;
-  [[ /proc/self/fd/190 -ef /proc/$PPID/fd/0 && /proc/self/fd/191 -ef /proc/$PPID/fd/191 ]] || builtin exit 122;
+  [[ ! $__swe_sees ]] || __swe_owns || builtin exit 122;
   TMOUT= builtin read -r -N 32 -u 190 __swe_message || builtin exit 122;
   builtin printf '%s' "$__swe_message" >"$__swe_sink" || builtin exit 120;
   builtin printf 'D%s %s\0%s\0' "$__swe_message" "$__swe_rc" "${PWD-}" >&191;
@@ -55,6 +57,9 @@ __swe_report() {
   __swe_kind=;
 };
 __swe_check() { [[ ! $__swe_kind ]] || builtin exit 123; };
-readonly -f __swe_take __swe_traced __swe_end __swe_report __swe_check;
+__swe_sees=;
+__swe_owns && __swe_sees=1;
+readonly __swe_sees;
+readonly -f __swe_owns __swe_take __swe_traced __swe_end __swe_report __swe_check;
 printf 'R\0' >&191;
 mapfile -t -u 190 -c 1 -C 'if \__swe_take; then \builtin eval "$__swe_message"; else \builtin eval "$__swe_message"; fi; { \__swe_end $?; } >/dev/null 2>&1; \__swe_report'$'\n''\__swe_check #' __swe_turns
