@@ -92,7 +92,13 @@ CASES = NO_INPUT | {
         ANY,
     ),
     "disables builtins": Case.lost("enable -n printf read eval; builtin echo x", 122, ".*"),
-    "readonly names": Case.lost("readonly __swe_rc __swe_message IFS", 1, ".*"),
+    "readonly names": Case.lost("readonly __swe_rc __swe_message IFS", 123, ".*"),
+    "reserved words as aliases": Case("alias if=x fi=x {=x then=x '[[=x'; echo fine", "fine\n"),
+    "leaves no loop": Case(
+        "break; echo x; continue 9; echo y; break 99",
+        "bash: line 1: break: only .*\nx\nbash: .*continue: .*\ny\n.*break: .*\n",
+    ),
+    "returns": Case("return 3; echo x", "bash: line 1: return: can only .*\nx\n"),
     "closes all descriptors": Case.lost('exec 0<&- 1>&- 2>&-; for i in {3..255}; do eval "exec $i>&-"; done', 122),
     "writes to all descriptors": Case(
         "for f in /proc/[0-9]*/fd/*; do echo junk > $f; done 2>/dev/null", ".*", ANY, 60, True
@@ -218,9 +224,25 @@ def test_a_command_that_no_shell_takes_up_is_run_once(sandbox: SessionSandbox, m
 
 
 def test_a_shell_that_may_not_write_its_output_is_replaced(sandbox: SessionSandbox) -> None:
-    sandbox.run("set -r")
+    result = sandbox.run("echo before; set -r")
+    assert result.rebuilt and re.fullmatch(rf"before\n(bash: .*)?\[the shell ended .*{KEPT}", result.output, re.DOTALL)
+    assert_goes_on(sandbox)
+
+
+def test_a_forged_end_fools_its_own_transcript(sandbox: SessionSandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The shell and the command are one process, so this can be done. Other shells are not fooled, and the session goes on."""
+    monkeypatch.setattr(patience, "BEGIN_SECONDS", 3.0)
+    sandbox.write_file("real", b"real")
+    nonce = "builtin read -r -N 32 -u 190 nonce; printf %s $nonce"
+    forged = sandbox.run(
+        f"{nonce}; printf 'D%s 0\\0%s\\0%s\\0' $nonce $PWD \"$(export -p)\" >&191; echo false; sleep 600"
+    )
+    assert (forged.output, forged.exit_code) == ("", 0)
+    assert sandbox.read_file("real") == b"real"
     result = sandbox.run("echo works")
-    assert result.rebuilt and result.output.endswith("kept]\nworks\n") and result.exit_code == 0
+    assert result.output.startswith("[the shell did not answer; every process was ended") and result.rebuilt
+    assert result.output.endswith("kept]\nworks\n") and result.exit_code == 0
+    assert_goes_on(sandbox)
 
 
 @pytest.mark.parametrize("kind", [KINDS[1]], scope="module")

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from swe_srl.errors import SandboxError, SandboxUnavailableError
+from swe_srl.sandboxes.descriptors import NoDescriptorsError, check_descriptors, wants_descriptors
 from swe_srl.sandboxes.transport import (
     SHELL_VARIABLES,
     SUPERVISOR,
@@ -46,6 +47,8 @@ def engine() -> Any:
     try:
         return DockerClient.from_env(timeout=ENGINE_SECONDS, version="auto")
     except DockerException as error:
+        if wants_descriptors(error):
+            raise NoDescriptorsError(error) from error
         raise SandboxUnavailableError(f"{SILENT}{REMEDY}. It said: {error}") from error
 
 
@@ -62,6 +65,8 @@ def engine_errors(doing: str) -> Iterator[None]:
             f"{doing}: the image is not here: pull or build it ({error.explanation})"
         ) from error
     except (DockerException, requests.RequestException, OSError) as error:
+        if wants_descriptors(error):
+            raise NoDescriptorsError(error) from error
         raise SandboxError(f"{doing}: {error}") from error
 
 
@@ -81,6 +86,7 @@ class ContainerTransport:
     def start(self) -> None:
         if self._killed:
             raise SandboxGoneError("the sandbox was closed")
+        check_descriptors()
         api = self._container.client.api
         api.timeout = ANSWER_SECONDS
         try:

@@ -15,6 +15,7 @@ from swe_srl.errors import ConfigError, SandboxError, SandboxUnavailableError
 from swe_srl.protocols import Snapshot
 from swe_srl.sandboxes.base import SessionSandbox
 from swe_srl.sandboxes.container_transport import ContainerTransport, engine, engine_errors
+from swe_srl.sandboxes.descriptors import check_descriptors
 from swe_srl.sandboxes.launch import is_gone, owner_name
 from swe_srl.sandboxes.session import ShellSession
 from swe_srl.types import Limits, SandboxSpec
@@ -59,11 +60,16 @@ class DockerSandbox(SessionSandbox):
 
     def __init__(self, spec: SandboxSpec, *, snapshot: DockerSnapshot | None = None) -> None:
         check_spec(spec)
+        check_descriptors()
         self._client = engine()
         user = spec.user or (f"{AGENT}:{AGENT}" if spec.repository else "")
         image = snapshot.image if snapshot else spec.image or BASE_IMAGE
-        with engine_errors(f"making a container of {image}"):
-            self._container = self._client.containers.create(image, **container_options(spec, user))
+        try:
+            with engine_errors(f"making a container of {image}"):
+                self._container = self._client.containers.create(image, **container_options(spec, user))
+        except SandboxError:
+            self._client.close()
+            raise
         variables = {"HOME": "/tmp", "USER": "agent"} if spec.repository and not spec.user else {}
         self._transport = ContainerTransport(self._container, spec, user, variables)
         super().__init__(spec, ShellSession(self._transport, spec.limits))

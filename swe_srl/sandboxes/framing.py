@@ -10,6 +10,7 @@ from swe_srl.sandboxes.transport import TransportClosedError
 
 CONTROL_BYTES = 16 << 20  # a control channel that holds more than this is being abused
 _LONE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
+_FOREIGN = re.compile(rb"[\x80-\xff]")
 _MESSAGE = re.compile(rb"B\Z|D[0-9a-f]{32} \d{1,3}\Z|R\Z|X\d{1,3}\Z|S/")
 
 
@@ -29,6 +30,15 @@ def command_bytes(command: str) -> bytes:
     b'a\\xff\\xef\\xbf\\xbd'
     """
     return _LONE.sub("\ufffd", command.replace("\0", "")).encode("utf-8", "surrogateescape")
+
+
+def escaped(command: bytes) -> bytes:
+    """A command in ASCII, as `printf %b` of bash reads it: so its length is the same in every locale.
+
+    >>> escaped("a\\\\n\u00e9".encode())
+    b'a\\\\\\\\n\\\\0303\\\\0251'
+    """
+    return _FOREIGN.sub(lambda found: b"\\0%03o" % found[0][0], command.replace(b"\\", rb"\\"))
 
 
 @dataclass

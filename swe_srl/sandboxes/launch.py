@@ -30,7 +30,8 @@ class Helper:
 
     def __init__(self) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
+        with theirs, contextlib.ExitStack() as failed:
+            failed.callback(ours.close)
             command = [sys.executable, "-S", "-m", "swe_srl.sandboxes.launcher", str(theirs.fileno())]
             paths = [str(Path(path).absolute()) for path in sys.path]
             self._process = subprocess.Popen(
@@ -43,6 +44,7 @@ class Helper:
                 env={"PYTHONPATH": os.pathsep.join(paths), "PYTHONDONTWRITEBYTECODE": "1"},
                 cwd="/",
             )
+            failed.pop_all()
         self._socket = ours
         self._lock = threading.Lock()
         greeting = json.loads(ours.recv(1 << 16) or b"{}")
@@ -99,7 +101,7 @@ def start_time(pid: int) -> str:
     """The kernel's start time of a process (ticks since boot), or "" when there is none: tells reused ids apart."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
+    except (FileNotFoundError, ProcessLookupError, PermissionError, IndexError):
         return ""
 
 

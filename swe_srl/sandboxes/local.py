@@ -7,6 +7,7 @@ from pathlib import Path
 from swe_srl.errors import ConfigError, SandboxError, SandboxUnavailableError
 from swe_srl.protocols import Snapshot
 from swe_srl.sandboxes.base import SessionSandbox
+from swe_srl.sandboxes.descriptors import check_descriptors, descriptor_errors
 from swe_srl.sandboxes.launch import new_folder, remove_folder
 from swe_srl.sandboxes.local_transport import LocalTransport
 from swe_srl.sandboxes.session import ShellSession
@@ -60,8 +61,15 @@ class LocalSandbox(SessionSandbox):
     def snapshot(self) -> LocalSnapshot:
         """Copy the writable files, and the shell's directory, variables and functions; the sandbox goes on unchanged."""
         session = self._open_session()
-        snapshot = LocalSnapshot(new_folder("snapshot"), session.shell_state())
-        self._transport.copy_layer(snapshot.folder)
+        state = session.shell_state()
+        check_descriptors()
+        with descriptor_errors():
+            snapshot = LocalSnapshot(new_folder("snapshot"), state)
+        try:
+            self._transport.copy_layer(snapshot.folder)
+        except SandboxError:
+            snapshot.discard()
+            raise
         return snapshot
 
     def keep_layer(self, folder: Path) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from swe_srl.errors import SandboxError, SandboxUnavailableError
 from swe_srl.sandboxes.cgroups import ControlGroup, make_group
+from swe_srl.sandboxes.descriptors import check_descriptors, descriptor_errors
 from swe_srl.sandboxes.host_view import HOME, IO, bubblewrap, bwrap_options, extra_python, make_etc, user_ids
 from swe_srl.sandboxes.launch import helper, new_folder, remove_folder
 from swe_srl.sandboxes.local_limits import check_enforceable, disk_is_bounded, rlimits_processes, tmpfs_options
@@ -52,7 +53,9 @@ class LocalTransport:
         check_enforceable(spec.limits)
         self._spec = spec
         self._snapshot = snapshot
-        self._helper = helper()
+        check_descriptors()
+        with descriptor_errors():
+            self._helper = helper()
         if os.geteuid() == 0 and not self._helper.shifted:
             raise SandboxUnavailableError(
                 f"a sandbox started by root must run as another user, and user ids cannot be mapped here "
@@ -83,22 +86,24 @@ class LocalTransport:
             raise SandboxGoneError("the sandbox was closed")
         if not self._group.folders:
             self._group = make_group(self.folder.name, self._spec.limits)
-        stdin, self._stdin = os.pipe()
-        self._control, control = os.pipe()
-        info, child_info = os.pipe()
-        os.set_blocking(self._stdin, False)
-        os.set_blocking(self._control, False)
-        self._poll.register(self._control, select.POLLIN)
-        try:
-            self._pid = self._helper.ask(self._request(), (stdin, control, child_info))["pid"]
-        finally:
-            for descriptor in (stdin, control, child_info):
-                os.close(descriptor)
-        with os.fdopen(info, "rb") as report:
-            text = report.read()
-        if text:
-            with contextlib.suppress(ProcessLookupError):
-                self._inside = os.pidfd_open(json.loads(text)["child-pid"])
+        check_descriptors()
+        with descriptor_errors(), contextlib.ExitStack() as theirs:
+            stdin, self._stdin = os.pipe()
+            theirs.callback(os.close, stdin)
+            self._control, control = os.pipe()
+            theirs.callback(os.close, control)
+            self._poll.register(self._control, select.POLLIN)
+            info, child_info = os.pipe()
+            theirs.callback(os.close, child_info)
+            with os.fdopen(info, "rb") as report:
+                os.set_blocking(self._stdin, False)
+                os.set_blocking(self._control, False)
+                self._pid = self._helper.ask(self._request(), (stdin, control, child_info))["pid"]
+                theirs.close()
+                text = report.read()
+            if text:
+                with contextlib.suppress(ProcessLookupError):
+                    self._inside = os.pidfd_open(json.loads(text)["child-pid"])
 
     def _request(self) -> dict[str, object]:
         limits = self._spec.limits
@@ -133,16 +138,25 @@ class LocalTransport:
 
     def open_sink(self) -> tuple[str, bytes]:
         if self._free_sink is None:
-            name = secrets.token_hex(8)
-            path = f"{self.folder}/io/{name}"
-            os.mkfifo(path)
-            Path(path).chmod(0o622)
-            self._free_sink = Sink(name, path, os.open(path, os.O_RDONLY | os.O_NONBLOCK))
-        sink, self._free_sink = self._free_sink, None
-        sink.hold = os.open(sink.path, os.O_WRONLY | os.O_NONBLOCK)
-        self._sink = sink
+            self._free_sink = self._new_sink()
+        sink = self._free_sink
+        with descriptor_errors():
+            sink.hold = os.open(sink.path, os.O_WRONLY | os.O_NONBLOCK)
+        self._sink, self._free_sink = sink, None
         self._poll.register(sink.reading, select.POLLIN)
         return f"{IO}/{sink.name}", b""
+
+    def _new_sink(self) -> Sink:
+        name = secrets.token_hex(8)
+        path = f"{self.folder}/io/{name}"
+        os.mkfifo(path)
+        try:
+            Path(path).chmod(0o622)
+            with descriptor_errors():
+                return Sink(name, path, os.open(path, os.O_RDONLY | os.O_NONBLOCK))
+        except SandboxError:
+            Path(path).unlink()
+            raise
 
     def close_sink(self) -> None:
         sink, self._sink = self._sink, None

@@ -15,7 +15,8 @@ import time
 from dataclasses import dataclass
 
 from swe_srl.errors import SandboxError
-from swe_srl.sandboxes.framing import ControlReader, OutputReader, ShellState, command_bytes, message
+from swe_srl.sandboxes.descriptors import NoDescriptorsError
+from swe_srl.sandboxes.framing import ControlReader, OutputReader, ShellState, command_bytes, escaped, message
 from swe_srl.sandboxes.output import OutputBuffer, decode
 from swe_srl.sandboxes.patience import Ending, Kind, Patience, begin_seconds
 from swe_srl.sandboxes.shell_state import dump_command, reduced_script, restore_script
@@ -68,8 +69,8 @@ class ShellSession:
         with self._lock:
             begin = time.monotonic()
             self._revive()
-            before, self._unsaid = self._unsaid, []
             ending = self._run("C", command, limit, output)
+            before, self._unsaid = self._unsaid, []
             note = self._recover(ending, limit)
             if note and not ending.begun:  # lost before the command was taken up: the new shell gets it
                 before = [*before, note]
@@ -154,6 +155,8 @@ class ShellSession:
         self, kind: str, header: str, command: str, nonce: str, seconds: float, reader: OutputReader
     ) -> Ending:
         body = command_bytes(command)
+        if kind == "C" and not body.isascii():
+            kind, body = "E", escaped(body)
         patience = Patience(seconds, self.limits.silent_seconds, len(body))
         try:
             self.transport.send(message(kind, header, body) + nonce.encode(), min(seconds, begin_seconds(len(body))))
@@ -246,7 +249,7 @@ class ShellSession:
             try:
                 self._begin()
                 break
-            except SandboxGoneError:
+            except (SandboxGoneError, NoDescriptorsError):
                 raise
             except SandboxError:
                 if time.monotonic() >= until:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import shlex
 
+_OWN_FUNCTION = re.compile(rb"^__swe_\w+ \(\) *\n\{.*?^\}\n(?:declare -\S+ __swe_\w+\n)?", re.DOTALL | re.MULTILINE)
 # Variables that bash or the worker sets itself; assigning to some of them would end the script.
 _OWN_VARIABLE = re.compile(
     rb"declare -\S+ (BASH|BASHOPTS|BASHPID|BASH_(ALIASES|ARG\w+|CMDS|COMMAND|EXECUTION_STRING|LINENO|LOADABLES_PATH|SOURCE|"
     rb"SUBSHELL|VERSINFO|VERSION)|DIRSTACK|EPOCH\w+|EUID|FUNCNAME|GROUPS|HISTCMD|LINENO|PIPESTATUS|PPID|S?RANDOM|SECONDS|"
-    rb"SHELLOPTS|SHLVL|UID|_|__swe_(message|sink|options))(=|$)"
+    rb"SHELLOPTS|SHLVL|UID|_|__swe_\w+)(=|$)"
 )
 
 
@@ -21,7 +22,7 @@ def dump_command(mark: str) -> str:
 
 def restore_script(directory: bytes, dump: bytes) -> str:
     """A script that sets the directory and everything `dump_command` printed after its mark."""
-    lines = b"\n".join(line for line in dump.split(b"\n") if not _OWN_VARIABLE.match(line))
+    lines = b"\n".join(line for line in _OWN_FUNCTION.sub(b"", dump).split(b"\n") if not _OWN_VARIABLE.match(line))
     return _text(_change_directory(directory) + b"{\n" + lines + b"\n} 2>/dev/null")
 
 

@@ -2,6 +2,7 @@
 # command in itself. It reads messages from its standard input and reports on its standard error (descriptor 191). A message is
 # a letter, two digits and eight digits (the lengths in bytes of two parts), and the parts:
 #   C sink command   forward to the worker, with the nonce (32 bytes) that follows
+#   E sink command   the same, with escapes in the command
 #   H sink script    run in a clean subshell; the nonce follows, too
 #   F nonce          write the nonce to the sink of the last command
 #   W                start a new worker
@@ -114,11 +115,11 @@ while IFS= read -r -N 11 -u 190 header; do
   IFS= read -r -N "${header:1:2}" -u 190 first
   IFS= read -r -N "${header:3}" -u 190 second
   case $header in
-    [CH]*)
+    [CEH]*)
       IFS= read -r -N 32 -u 190 nonce
       next_sink "$first"
-      if [[ $header == C* ]]; then
-        printf 'C%02d%s%s%s%s' "${#sink}" "${header:3}" "$sink" "$second" "$nonce" >&194
+      if [[ $header != H* ]]; then
+        printf '\n%s%02d%s%s%s%s' "${header:0:1}" "${#sink}" "${header:3}" "$sink" "$second" "$nonce" >&194
       else
         run_clean "$second" "$nonce"
       fi
