@@ -16,6 +16,7 @@ from swe_srl.provenance import fingerprint
 from swe_srl.rewards.own import source_of
 from swe_srl.seeds import derive_seed
 from swe_srl.training.settings import QUICKSTART, TrainSettings
+from swe_srl.training.subset import chosen_steps
 from swe_srl.trajectories import (
     Contamination,
     ContaminationIndex,
@@ -92,10 +93,12 @@ def load_steps(settings: TrainSettings) -> StepData:
         held = quickstart_file("trajectories-validation.jsonl")
     if not held:
         training, validation = hold_out(training, settings.validation_share, settings.seed)
+        training = chosen_steps(training, settings)
         return StepData(training, validation, report, guard(training, validation, settings))
     validation, held_report = _read(held, settings)
     if settings.validation:
         _require(validation, held, held_report, "validation")
+    training = chosen_steps(training, settings)
     return StepData(training, validation, report, guard(training, validation, settings), held_report)
 
 
