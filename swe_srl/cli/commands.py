@@ -197,6 +197,13 @@ COMMANDS = (
         plan="swe_srl.cli.collect:plan",
     ),
     Command(
+        "trajectories export",
+        "write trajectories in the form of another tool: mini-swe-agent, chat messages, ATIF",
+        "swe_srl.cli.export:ExportSettings",
+        "swe_srl.cli.export:run",
+        positionals=("path",),
+    ),
+    Command(
         "trajectories replay",
         "run the commands of trajectories again and compare what they show",
         "swe_srl.cli.replay:ReplaySettings",

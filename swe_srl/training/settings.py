@@ -150,13 +150,11 @@ class TrainSettings:
     )
     validation: str = setting("", "Held-out trajectories; empty for the bundled ones, or validation_share of the rest.")
     validation_share: float = setting(0.05, "Share of the tasks held out when there are no held-out trajectories.")
+    logs: tuple[str, ...] = setting((), "More trajectories: files and folders of any format, as of your own agent.")
     most_trajectories: int = setting(
-        0, "Train on so many of the trajectories, drawn by the seed: the fewer are among the more; 0: on all."
+        0, "Train on so many trajectories, drawn by the seed (fewer are among more); 0: all."
     )
-    difficulty: tuple[str, ...] = setting(
-        (),
-        "Train on tasks of these difficulties, and trajectories of such tasks (`tasks` has them), only; empty: on all.",
-    )
+    difficulty: tuple[str, ...] = setting((), "Train on `tasks` of these difficulties and their trajectories alone.")
     tasks: str = setting(
         "", "Tasks of rlvr stages: a task set, a file or a hub id; empty: quickstart-train for bundled trajectories."
     )
