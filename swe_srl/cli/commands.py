@@ -219,6 +219,13 @@ COMMANDS = (
         positionals=("study",),
     ),
     Command(
+        "self-improve",
+        "a model as its own teacher: collect what it resolves, train on it, and again, with figures per round",
+        "swe_srl.studies.rounds_settings:RoundsSettings",
+        "swe_srl.cli.rounds:run",
+        plan="swe_srl.cli.rounds:plan",
+    ),
+    Command(
         "doctor",
         "what this machine can do, and how to get what is missing",
         "swe_srl.cli.doctor:DoctorSettings",
