@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
 import signal
@@ -125,9 +126,13 @@ def test_replay_reproduces_the_demonstrations(made: Path, capsys: pytest.Capture
     assert "2 of 2 trajectories reproduce what they record" in capsys.readouterr().out
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.skipif(
+    importlib.util.find_spec("peft") is None, reason="peft is not installed (pip install 'swe-srl[lora]')"
+)
 def test_logs_of_ones_own_agent_become_a_trained_lora(made: Path, run_root: Path) -> None:
     """Logs of mini-swe-agent's form on some of the tasks; steps; a LoRA; an evaluation on the others."""
-    pytest.importorskip("peft")
     episodes = ["--policy", "expert", "--samples", "1", "--shard", "1/2", "--output", "runs/solved"]
     assert main(["trajectories", "collect", "--split", str(made), *episodes]) == 0
     assert main(["trajectories", "export", "runs/solved", "--output", "logs"]) == 0
