@@ -118,6 +118,15 @@ def test_training_takes_trajectories_of_some_difficulties() -> None:
     assert {difficulty_of(task) for task in tasks.validation} == set(LEVELS)
 
 
+def test_all_difficulties_are_the_same_data_as_none() -> None:
+    """What an earlier run was told apart by stays: rows, steps and their order."""
+    plain, named = TrainSettings(), TrainSettings(difficulty=LEVELS)
+    assert load_steps(plain).fingerprints() == load_steps(named).fingerprints()
+    episodes, chosen = (replace(settings, method="rlvr") for settings in (plain, named))
+    assert load_task_data(episodes).fingerprints() == load_task_data(chosen).fingerprints()
+    assert not any("difficulty" in json.loads(task.extra) for task in load_tasks("quickstart-train"))
+
+
 def test_a_difficulty_of_trajectories_needs_their_tasks(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="difficulty: it is told by the tasks"):
         train_settings(tmp_path, difficulty=("hard",))

@@ -73,15 +73,14 @@ def list_tasks(settings: ListSettings, console: Console) -> None:
         for task in tasks:
             console.say(json.dumps(task.row()))
         return
-    rows = [
-        (
-            *(task.instance_id, task.repo, difficulty_of(task)),
-            *(len(task.fail_to_pass), len(task.pass_to_pass), task.image or task.source),
-        )
-        for task in tasks
-    ]
+    rows = [_listed(task, difficulty_of(task)) for task in tasks]
     console.table(("task", "repository", "difficulty", ">to fix", ">to keep", "image or source"), rows)
     console.say(f"{len(tasks)} tasks of {len({task.repo for task in tasks})} repositories")
+
+
+def _listed(task: Task, difficulty: str) -> tuple[object, ...]:
+    tests = (len(task.fail_to_pass), len(task.pass_to_pass))
+    return task.instance_id, task.repo, difficulty, *tests, task.image or task.source
 
 
 def show_task(settings: ShowSettings, console: Console) -> None:
