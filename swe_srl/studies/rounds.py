@@ -137,8 +137,8 @@ def _rounds(settings: RoundsSettings, progress: Progress, watch: Watch | None) -
 def _round(settings: RoundsSettings, number: int, trained: tuple[int, int], report: Report) -> Round:
     change = None
     if number and report.samples:
-        places = [settings.output / f"round-{one}" / "eval" for one in (0, number)]
-        change = compare(*places, common=True).difference
+        first, own = (settings.output / f"round-{one}" / "eval" for one in (0, number))
+        change = compare(first, own, common=True).difference
     return Round(
         number,
         *trained,
