@@ -77,7 +77,7 @@ class Round:
         """Plain JSON values; of what was collected the counts."""
         row = {one.name: getattr(self, one.name) for one in dataclasses.fields(self) if one.name != "collected"}
         row |= {name: dataclasses.asdict(row[name]) for name in ("rate", "change") if row[name] is not None}
-        found = self.collected
+        found, row["collected"] = self.collected, None
         if found is not None:
             counts = {
                 name: getattr(found, name) for name in ("episodes", "unresolved", "fooled", "duplicates", "beyond")
