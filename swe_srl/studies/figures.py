@@ -96,8 +96,9 @@ def _intervals(axes: Any, rows: Sequence[ArmResult], values: Sequence[tuple[floa
 def _over_trajectories(results: Results, table: str, lines: Mapping[str, Sequence[tuple[int, ArmResult]]]) -> Any:
     """The resolve rate over the number of trajectories, a line with intervals for each of the study's."""
     figure, axes = _figure(8)
-    for name, points in lines.items():
-        counts, rates = [count for count, _ in points], [row.rate for _, row in points]
+    for number, (name, points) in enumerate(lines.items()):
+        beside = 1.02 ** (number - (len(lines) - 1) / 2)  # so that no interval hides another
+        counts, rates = [beside * count for count, _ in points], [row.rate for _, row in points]
         below = [100 * (rate.value - rate.low) for rate in rates]
         above = [100 * (rate.high - rate.value) for rate in rates]
         axes.errorbar(
@@ -106,9 +107,9 @@ def _over_trajectories(results: Results, table: str, lines: Mapping[str, Sequenc
     base = results.row(table, results.runs.study.base)
     if base is not None:
         axes.axhline(100 * base.rate.value, color="0.4", linewidth=1, linestyle="--", label=base.arm.title)
-    counts = sorted({count for points in lines.values() for count, _ in points})
+    told = sorted({count for points in lines.values() for count, _ in points})
     axes.set_xscale("log")
-    axes.set_xticks(counts, [str(count) for count in counts])
+    axes.set_xticks(told, [str(count) for count in told])
     axes.minorticks_off()
     axes.set_ylim(bottom=0)
     axes.set_xlabel("number of trajectories")
