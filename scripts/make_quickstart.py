@@ -11,14 +11,17 @@ not resolve its task is an error. The same files come out every time.
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from swe_srl.agents.demonstration import demonstrations
-from swe_srl.files import write_jsonl
+from swe_srl.files import write_atomic, write_jsonl
 from swe_srl.grading import GradingSettings, log_parser_statuses, run_tests
 from swe_srl.tasks import load_tasks
+from swe_srl.tasks.difficulty import BUNDLED_FILE
+from swe_srl.tasks.synthesis.difficulty import apart
 from swe_srl.tasks.synthesis.quickstart import SPLITS, quickstart_tasks
 from swe_srl.trajectories import write_trajectories
 from swe_srl.types import Task, TestRun, Trajectory
@@ -64,14 +67,20 @@ def main() -> None:
     parser.add_argument("--what", choices=("all", "tasks", "trajectories"), default="all")
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
+    difficulties: dict[str, object] = {}
     for split in SPLITS:
         file = options.out / f"tasks-{split}.jsonl"
         if options.what != "trajectories":
             tasks = quickstart_tasks(split, run_locally, log_parser_statuses, options.workers, Notes())
-            write_jsonl(file, (task.row() for task in tasks))
+            found = [apart(task) for task in tasks]
+            write_jsonl(file, (task.row() for task, _ in found))
+            difficulties |= {task.instance_id: said for task, said in found}
         if options.what != "tasks" and split in DEMONSTRATED:
             trajectories = demonstrate(load_tasks(str(file)), options.workers)
             write_trajectories(options.out / f"trajectories-{split}.jsonl", trajectories)
+    if difficulties:  # beside the rows, which are part of what a run is told apart by
+        lines = (f"{json.dumps(name)}: {json.dumps(said)}" for name, said in difficulties.items())
+        write_atomic(options.out / BUNDLED_FILE, "{\n" + ",\n".join(lines) + "\n}\n")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from swe_srl.studies.definition import load_study
 from swe_srl.studies.markdown import results_markdown
 from swe_srl.studies.planning import MARGIN, RESERVE, Costs, choose_share
 from swe_srl.studies.records import Record
-from swe_srl.studies.results import ArmResult, Results
+from swe_srl.studies.results import ArmResult, Results, lines_of
 from swe_srl.studies.settings import COMPUTE, DATA
 from swe_srl.studies.statistics import Values, difference, includes_zero, mean_of
 from swe_srl.studies.units import MANY, Runs, Unit
@@ -207,7 +207,9 @@ def arm_result(arm: Arm, values: Values, base: Values | None, tokens: float = 20
         turns_resolved=5.0,
         samples=40,
         lost=0,
+        by_difficulty={"hard": (1, 50), "easy": (3, 30)},
         by_kind={"boundary": (3, 20), "constant": (1, 60)},
+        trajectories=int(arm.name.partition("-")[2]) if arm.line else None,
         skipped=0.25,
         records=(record(f"data/{arm.name}-0", 1_000_000, 18, 60.0),),
         settings={"stages": [{"method": "srl", "learning_rate": 0.0 if arm.name == "sft" else 1e-4}]}
@@ -271,6 +273,7 @@ def test_the_page_has_the_command_every_setting_and_what_is_left_out(tmp_path: P
         "torch 2",
         "| 18 | 25% | 1.00M / 0.0k |",
         "| constant | 1 of 60 | 1 of 60 | 1 of 60 |",
+        "| easy | 3 of 30 | 3 of 30 | 3 of 30 |\n| hard | 1 of 50 | 1 of 50 | 1 of 50 |",
     ):
         assert words in page, words
     data = json.loads((tmp_path / "out" / "results.json").read_text())
@@ -293,6 +296,67 @@ def test_figures_are_drawn_as_svg_and_png(tmp_path: Path) -> None:
     first = (tmp_path / "out" / "figures" / "resolved-data.svg").read_bytes()
     write_results(results, SilentProgress())
     assert (tmp_path / "out" / "figures" / "resolved-data.svg").read_bytes() == first
+
+
+LINES = """
+main: srl-50
+axis: trajectories
+tables: [data]
+arms:
+  - {name: base, title: the base}
+  - {name: srl-50, title: SRL on 50, line: SRL, recipe: quickstart, settings: [most_trajectories=50]}
+  - {name: srl-25, title: SRL on 25, line: SRL, recipe: quickstart, settings: [most_trajectories=25]}
+  - {name: sft-25, title: SFT on 25, line: SFT, recipe: quickstart-sft, settings: [most_trajectories=25]}
+"""
+
+
+def test_a_study_over_the_number_of_trajectories(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    runs = Runs(ReproduceSettings(study="mine.yaml", output=tmp_path / "out"), study(LINES, tmp_path))
+    assert runs.tables() == (DATA,) and all(unit.table == DATA for unit in runs.units())
+    assert runs.training(Unit(DATA, runs.study.arm("srl-25"), 0)).most_trajectories == 25
+    shares = {"base": 0.1, "srl-50": 0.6, "srl-25": 0.3, "sft-25": 0.2}
+    rows = [arm_result(arm, outcomes(shares[arm.name]), outcomes(0.1) if arm.recipe else None) for arm in runs.arms]
+    assert {name: [count for count, _ in points] for name, points in lines_of(rows).items()} == {
+        "SRL": [25, 50],
+        "SFT": [25],
+    }
+    machine = {"platform": "Linux", "cpus": 2, "python": "3.11", "versions": {}, "git": {}}
+    page = write_results(Results(runs, {DATA: rows}, {}, "x", 9.0, machine), SilentProgress()).read_text()
+    (table,) = [part for part in page.split("\n\n") if part.startswith("| trajectories | SRL | SFT |")]
+    assert table.splitlines()[2].startswith("| 25 | 30.0% (") and table.splitlines()[3].endswith("|  |")
+    assert "so many of the same trajectories" in page and "](figures/trajectories-data.svg)" in page
+    svg = (tmp_path / "out" / "figures" / "trajectories-data.svg").read_text()
+    assert "number of trajectories" in svg and "SFT" in svg
+    with pytest.raises(ConfigError, match=r"tables: mine\.yaml has only data"):
+        dataclasses.replace(runs, settings=ReproduceSettings(study="mine.yaml", tables=(COMPUTE,))).tables()
+    with pytest.raises(ConfigError, match="srl-50 has a line, but the study has no axis"):
+        study(LINES.replace("axis: trajectories\n", ""), tmp_path)
+
+
+def test_the_packaged_studies_of_data_scale_and_similarity() -> None:
+    scale = Runs(ReproduceSettings(study="data-scale"), load_study("data-scale"))
+    trainings = {arm.name: scale.training(Unit(DATA, arm, 0)) for arm in scale.arms if arm.recipe}
+    for method in ("srl", "sft"):
+        assert {trainings[f"{method}-{count}"].most_trajectories for count in (25, 50, 100, "all")} == {25, 50, 100, 0}
+        assert {one.stages for name, one in trainings.items() if name.startswith(method)} == {
+            trainings[f"{method}-all"].stages
+        }
+    alike = Runs(ReproduceSettings(study="similarity"), load_study("similarity"))
+    stages = {arm.name: alike.training(Unit(DATA, arm, 0)).stages[0] for arm in alike.arms if arm.recipe}
+    assert {name: (stage.similarity, stage.sharpness, stage.epsilon) for name, stage in stages.items()} == {
+        "shell": ("shell", 8, 0.1),
+        "sequence": ("sequence", 8, 0.1),
+        "shell-plain": ("shell", 1, 0.01),
+        "sequence-plain": ("sequence", 1, 0.01),
+    }
+
+
+def test_a_study_of_one_difficulty_trains_on_it_and_evaluates_it(tmp_path: Path) -> None:
+    runs = runs_of(tmp_path, difficulty=("hard",))
+    unit = Unit(DATA, runs.study.arm("srl"), 0)
+    assert runs.training(unit).difficulty == runs.evaluation(unit).difficulty == ("hard",)
+    assert runs_of(tmp_path).evaluation(unit).difficulty == ()
 
 
 def test_without_matplotlib_that_is_said(

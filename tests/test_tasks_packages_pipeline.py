@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
 import signal
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,7 +25,11 @@ from swe_srl.tasks.packages.origin import fetch_package
 from swe_srl.tasks.packages.pipeline import synthesise_packages
 from swe_srl.tasks.packages.trial import Trial
 from swe_srl.tasks.surroundings import surroundings
+from swe_srl.tasks.synthesis.difficulty import level, open_edits
 from swe_srl.tasks.synthesis.settings import SynthesiseSettings
+from swe_srl.tasks.synthesis.suite import module_paths
+from swe_srl.training.data import load_steps
+from swe_srl.training.recipes import load_recipe
 from swe_srl.trajectories import read_trajectories
 from swe_srl.types import Task
 from tests.grading_support import interrupted_tests
@@ -118,6 +124,55 @@ def test_replay_reproduces_the_demonstrations(made: Path, capsys: pytest.Capture
     arguments = ["trajectories", "replay", str(made / "trajectories.jsonl"), "--split", str(made), "--limit", "2"]
     assert main(arguments) == 0
     assert "2 of 2 trajectories reproduce what they record" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.skipif(
+    importlib.util.find_spec("peft") is None, reason="peft is not installed (pip install 'swe-srl[lora]')"
+)
+def test_logs_of_ones_own_agent_become_a_trained_lora(made: Path, run_root: Path) -> None:
+    """Logs of mini-swe-agent's form on some of the tasks; steps; a LoRA; an evaluation on the others."""
+    episodes = ["--policy", "expert", "--samples", "1", "--shard", "1/2", "--output", "runs/solved"]
+    assert main(["trajectories", "collect", "--split", str(made), *episodes]) == 0
+    assert main(["trajectories", "export", "runs/solved", "--output", "logs"]) == 0
+    logs = sorted(Path("logs").iterdir())
+    assert len(logs) == 2 and all(log.name.endswith(".traj.json") for log in logs)
+    assert json.loads(logs[0].read_text())["trajectory_format"].startswith("mini-swe-agent")
+    small = ["--updates", "1", "--batch-steps", "2", "--group-size", "2", "--max-new-tokens", "24", "--eval-every", "0"]
+    recipe = ["train", "--config", "own-repository", "--model", "quickstart", "--trajectories", "logs", *small]
+    assert main([*recipe, "--output", "runs/lora", "stages.0.epsilon=0"]) == 0
+    steps = json.loads(Path("runs/lora/steps.json").read_text())
+    assert steps["formats"] == {"mini-swe-agent": 2} and steps["turns"] == [] == steps["records"]
+    assert steps["trajectories_trained_on"] == 1 and steps["training"] + steps["validation"] == steps["turns_read"]
+    assert (Path("runs/lora") / "model" / "adapter" / "adapter_config.json").is_file()
+    evaluation = ["eval", "--split", str(made), "--shard", "2/2", "--policy", "runs/lora/model"]
+    assert main([*evaluation, "--max-turns", "1", "--max-new-tokens", "8", "--output", "runs/after"]) == 0
+    report = json.loads(Path("runs/after/report.json").read_text())
+    assert report["samples"] == report["tasks"] == 1
+
+
+def test_logs_stand_beside_the_demonstrations(made: Path, run_root: Path) -> None:
+    assert main(["trajectories", "export", str(made), "--output", "logs"]) == 0
+    recipe = load_recipe("own-repository", model="quickstart", trajectories=str(made), logs="logs")
+    data = load_steps(recipe)
+    assert data.report.formats == {"swe-srl": COUNT, "mini-swe-agent": COUNT}
+    steps = [*data.training, *data.validation]
+    assert len({step.step_id for step in steps}) == len(steps) == data.report.turns_read
+    assert len({step.trajectory_id for step in steps}) == 2 * COUNT
+    assert {step.task_id for step in steps} == {task.instance_id for task in tasks_of(made)}
+    main(["trajectories", "steps", str(made), "--output", "steps.jsonl"])
+    with pytest.raises(ConfigError, match=r"logs: they are trajectories, and steps\.jsonl holds steps"):
+        load_steps(replace(recipe, trajectories="steps.jsonl"))
+
+
+def test_tasks_of_a_package_tell_their_difficulty(made: Path) -> None:
+    for task in tasks_of(made):
+        extra = json.loads(task.extra)
+        base = prepare_repository(task.source, task.setup_patch).path
+        texts = {path: (base / path).read_text() for path in module_paths(base)}
+        again = open_edits(texts, extra["module"], extra["function"], task.problem_statement)
+        assert extra["candidates"] == again > 0 and extra["difficulty"] == level(again, extra["kind"])
 
 
 def test_the_report_counts_every_mutation(made: Path) -> None:

@@ -17,7 +17,9 @@ import pytest
 from swe_srl.grading import GradingSettings, log_parser_statuses, run_tests
 from swe_srl.sandboxes.repository import prepare_repository
 from swe_srl.tasks import load_tasks, validate
+from swe_srl.tasks.difficulty import bundled
 from swe_srl.tasks.expert import expert_actions
+from swe_srl.tasks.synthesis.difficulty import apart
 from swe_srl.tasks.synthesis.issue import MAX_CHARACTERS
 from swe_srl.tasks.synthesis.pipeline import synthesise
 from swe_srl.tasks.synthesis.quickstart import SPLITS, quickstart_settings
@@ -190,7 +192,11 @@ def test_the_same_tasks_come_out_again() -> None:
     name = SPLITS["validation"].repositories[0]
     settings = quickstart_settings(name, 3, workers=3)
     again = list(synthesise(settings, run_locally, log_parser_statuses))
-    assert again == [task for task in TASKS["validation"] if task.repo == f"quickstart/{name}"][:3]
+    found = [apart(task) for task in again]
+    assert [task for task, _ in found] == [task for task in TASKS["validation"] if task.repo == f"quickstart/{name}"][
+        :3
+    ]
+    assert all(said == bundled()[task.instance_id] for task, said in found)
 
 
 @pytest.mark.sandbox

@@ -197,6 +197,13 @@ COMMANDS = (
         plan="swe_srl.cli.collect:plan",
     ),
     Command(
+        "trajectories export",
+        "write trajectories in the form of another tool: mini-swe-agent, chat messages, ATIF",
+        "swe_srl.cli.export:ExportSettings",
+        "swe_srl.cli.export:run",
+        positionals=("path",),
+    ),
+    Command(
         "trajectories replay",
         "run the commands of trajectories again and compare what they show",
         "swe_srl.cli.replay:ReplaySettings",
@@ -210,6 +217,13 @@ COMMANDS = (
         "swe_srl.cli.reproduce:run",
         plan="swe_srl.cli.reproduce:plan",
         positionals=("study",),
+    ),
+    Command(
+        "self-improve",
+        "a model as its own teacher: collect what it resolves, train on it, and again, with figures per round",
+        "swe_srl.studies.rounds_settings:RoundsSettings",
+        "swe_srl.cli.rounds:run",
+        plan="swe_srl.cli.rounds:plan",
     ),
     Command(
         "doctor",

@@ -28,6 +28,7 @@ class ListSettings:
     split: str = setting("quickstart", SPLIT)
     revision: str = setting("", REVISION)
     repo: str = setting("", "Only tasks of this repository, such as pallets/flask.")
+    difficulty: tuple[str, ...] = setting((), "Only tasks of these difficulties.")
     json: bool = setting(False, "Print the tasks as SWE-bench rows, one JSON object a line.")
 
 
@@ -60,27 +61,32 @@ class ValidateSettings:
 def list_tasks(settings: ListSettings, console: Console) -> None:
     """The tasks of a split, one a line."""
     from swe_srl.tasks import load_tasks
+    from swe_srl.tasks.difficulty import difficulty_of, of_difficulty
 
-    tasks = [
+    found = [
         task
         for task in load_tasks(settings.split, settings.revision)
         if not settings.repo or task.repo == settings.repo
     ]
+    tasks = of_difficulty(found, settings.difficulty, settings.split)
     if settings.json:
         for task in tasks:
             console.say(json.dumps(task.row()))
         return
-    rows = [
-        (task.instance_id, task.repo, len(task.fail_to_pass), len(task.pass_to_pass), task.image or task.source)
-        for task in tasks
-    ]
-    console.table(("task", "repository", ">to fix", ">to keep", "image or source"), rows)
+    rows = [_listed(task, difficulty_of(task)) for task in tasks]
+    console.table(("task", "repository", "difficulty", ">to fix", ">to keep", "image or source"), rows)
     console.say(f"{len(tasks)} tasks of {len({task.repo for task in tasks})} repositories")
+
+
+def _listed(task: Task, difficulty: str) -> tuple[object, ...]:
+    tests = (len(task.fail_to_pass), len(task.pass_to_pass))
+    return task.instance_id, task.repo, difficulty, *tests, task.image or task.source
 
 
 def show_task(settings: ShowSettings, console: Console) -> None:
     """One task: what the policy is told, and what it is not."""
     from swe_srl.tasks import load_tasks
+    from swe_srl.tasks.difficulty import difficulty_of
 
     (task,) = select(load_tasks(settings.split, settings.revision), (settings.task,), source=settings.split)
     if settings.json:
@@ -90,6 +96,7 @@ def show_task(settings: ShowSettings, console: Console) -> None:
         "task": task.instance_id,
         "repository": f"{task.repo} at {task.base_commit}",
         "version": task.version,
+        "difficulty": difficulty_of(task),
         "image": task.image,
         "source": task.source,
         "tests to fix": ", ".join(task.fail_to_pass),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +16,7 @@ from swe_srl.evaluation.pipeline import Attempt, Failure
 from swe_srl.evaluation.statistics import Estimate, bootstrap_mean, pass_at_k, wilson
 from swe_srl.grading import flaky_flags
 from swe_srl.protocols import Similarity
+from swe_srl.tasks.difficulty import difficulty_of
 from swe_srl.types import Action, Task, Trajectory, VerdictStatus
 
 
@@ -44,7 +44,8 @@ class Report:
         seconds: mean wall time of an episode.
         grading_seconds: mean time of a grading.
         by_repository: resolved and graded samples of each repository.
-        by_difficulty: the same by the rows' `difficulty` (Verified has it); empty where no row has one.
+        by_difficulty: the same by difficulty (Verified's rows tell it, and the bundled and synthesised tasks); empty where
+            nothing does.
         per_episode: mean tokens of an episode by kind ("context" is all its prompts together), and its "cost" at the
             prices given; empty when no tokens were counted.
         behaviour: edits, how many of them are verified by a run, and how often a failed check leads to another edit.
@@ -146,7 +147,9 @@ def make_report(
         by_repository=_by(attempts, lambda attempt: attempt.trajectory.repo),
         behaviour=behaviour_of(attempt.trajectory.turns for attempt in attempts),
         patches=patch_statistics(((a.task_id, a.trajectory.patch) for a in attempts), known),
-        by_difficulty=_by(attempts, lambda attempt: _difficulty(known.get(attempt.task_id))),
+        by_difficulty=_by(
+            attempts, lambda attempt: difficulty_of(known[attempt.task_id]) if attempt.task_id in known else ""
+        ),
         per_episode=_per_episode(attempts, prices),
         flaky={_name(a): found for a in attempts if (found := flaky_flags(a.verdict.flags))},
         excluded=tuple(sorted(excluded)),
@@ -229,10 +232,6 @@ def _by(attempts: Sequence[Attempt], group: Callable[[Attempt], str]) -> dict[st
         resolved, graded = found.get(group(attempt), (0, 0))
         found[group(attempt)] = (resolved + attempt.verdict.official, graded + 1)
     return {name: found[name] for name in sorted(found) if name}
-
-
-def _difficulty(task: Task | None) -> str:
-    return str(json.loads(task.extra).get("difficulty") or "") if task is not None else ""
 
 
 def _telling(flags: Sequence[str]) -> tuple[str, ...]:

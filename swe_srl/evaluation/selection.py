@@ -13,6 +13,7 @@ from swe_srl.evaluation.images import recipe_names
 from swe_srl.evaluation.settings import EvalSettings, parse_shard
 from swe_srl.grading import GradingSettings, obstacle
 from swe_srl.tasks import load_tasks
+from swe_srl.tasks.difficulty import of_difficulty
 from swe_srl.tasks.images import with_image
 from swe_srl.tasks.problems import load_problems
 from swe_srl.tasks.scripts import with_script
@@ -33,10 +34,11 @@ class Selection:
 
 
 def select_tasks(settings: EvalSettings) -> list[Task]:
-    """The tasks that the settings name, in the order of their source: `instances`, `filter`, `exclude`, `limit`, then `shard`.
+    """The tasks that the settings name, in the order of their source: by `instances`, `difficulty`, `filter`, `exclude`, `limit`,
+    then `shard`.
 
     Raises:
-        TaskError: the source cannot be read.
+        TaskError: the source cannot be read, or has no task of a difficulty that is wanted.
         ConfigError: an instance that is not there (the nearest is suggested), or no task is left.
     """
     ids = _listed_ids(settings.tasks)
@@ -53,6 +55,7 @@ def select_tasks(settings: EvalSettings) -> list[Task]:
         tasks = [task for task in tasks if task.instance_id in ids]
     if settings.instances:
         tasks = [task for task in tasks if task.instance_id in settings.instances]
+    tasks = of_difficulty(tasks, settings.difficulty, source)
     if settings.filter:
         tasks = [task for task in tasks if re.search(settings.filter, task.instance_id)]
     gone = excluded_ids(settings)
@@ -61,7 +64,7 @@ def select_tasks(settings: EvalSettings) -> list[Task]:
             raise ConfigError(f"exclude: {source}: {suggest(name, known, 'instance')[:2000]}")
     tasks = [task for task in tasks if task.instance_id not in gone][: settings.limit or None]
     if not tasks:
-        raise ConfigError(f"no task of {source} is left by --instances, --filter, --exclude and --tasks")
+        raise ConfigError(f"no task of {source} is left by --instances, --difficulty, --filter, --exclude and --tasks")
     part = part_of(tasks, settings.shard)
     if not part:
         raise ConfigError(f"shard {settings.shard} is empty: there are only {len(tasks)} tasks")

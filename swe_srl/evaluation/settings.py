@@ -26,7 +26,7 @@ RUNTIME = (
     "price_prompt", "price_completion", "check", "check_sample", "executor", "ray_address",
 )  # fmt: skip
 # came later: at their defaults they do not change a folder's name
-LATER = ("exclude", "shard", "regrade", "images", "platform", "max_seconds")
+LATER = ("exclude", "shard", "regrade", "images", "platform", "max_seconds", "difficulty")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)i?B?\Z", re.IGNORECASE)
 
 
@@ -44,6 +44,9 @@ class EvalSettings:
     )
     revision: str = setting("", "Commit, branch or tag of a hub data set; empty for the pinned or newest one.")
     instances: tuple[str, ...] = setting((), "Only these instances.")
+    difficulty: tuple[str, ...] = setting(
+        (), "Only tasks of these difficulties, as the report's table by difficulty writes them."
+    )
     filter: str = setting("", "Only instances whose id matches this regular expression.")
     exclude: tuple[str, ...] = setting(
         (), "Not these instances, or those in a .txt file (--check writes one). The report names them."

@@ -7,17 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from swe_srl.studies.definition import Arm, Study
+    from swe_srl.studies.rounds import self_improve
+    from swe_srl.studies.rounds_settings import RoundsSettings
     from swe_srl.studies.running import plan_of, reproduce
     from swe_srl.studies.settings import ReproduceSettings
 
 _HOMES = {
     "Arm": "definition",
     "ReproduceSettings": "settings",
+    "RoundsSettings": "rounds_settings",
     "Study": "definition",
     "plan_of": "running",
     "reproduce": "running",
+    "self_improve": "rounds",
 }
-__all__ = ["Arm", "ReproduceSettings", "Study", "plan_of", "reproduce"]
+__all__ = ["Arm", "ReproduceSettings", "RoundsSettings", "Study", "plan_of", "reproduce", "self_improve"]
 
 
 def __getattr__(name: str) -> Any:

@@ -8,7 +8,10 @@ from functools import lru_cache
 from swe_srl.definitions import load_definition
 from swe_srl.errors import ConfigError, suggest
 from swe_srl.settings import check_at_least, from_mapping, setting
+from swe_srl.studies.settings import TABLES
 from swe_srl.training import TrainSettings, load_recipe
+
+TRAJECTORIES = "trajectories"  # an axis
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,7 @@ class Arm:
     recipe: str = setting("", "Training recipe, by name or path; empty: the base model as it is.")
     settings: tuple[str, ...] = setting((), "Overrides of the recipe, each KEY=VALUE as on the command line.")
     after: str = setting("", "Arm whose model the training starts from; empty: the base model.")
+    line: str = setting("", "Arms of the same line are joined in the figure over the study's axis.")
     note: str = setting("", "What a reader of the tables has to know.")
     seconds: float = setting(0.0, "Estimate: seconds of an update, its share of the validations included.")
     tokens: float = setting(0.0, "Estimate: compute of an update (see compute_tokens).")
@@ -46,6 +50,12 @@ class Study:
     base: str = setting("base", "Arm that the others are compared with: the base model.")
     main: str = setting("srl", "Arm that the study is about. Its compute is what the second table gives every arm.")
     core: int = setting(4, "The first so many arms come before the others, with two seeds.")
+    axis: str = setting(
+        "",
+        "In what the arms of a line differ, for a table and a figure over it: how many trajectories.",
+        ("", TRAJECTORIES),
+    )
+    tables: tuple[str, ...] = setting(TABLES, "Tables that can be made of it.", TABLES)
     seconds_per_episode: float = setting(1.0, "Estimate: of an evaluation, its grading included.")
     arms: tuple[Arm, ...] = setting((), "The rows, the most important first.")
 
@@ -60,6 +70,8 @@ class Study:
         if self.arm(self.base).recipe:
             raise ConfigError(f"base: {self.base} has a recipe, so it is not the base model")
         for arm in self.arms:
+            if arm.line and not self.axis:
+                raise ConfigError(f"arms: {arm.name} has a line, but the study has no axis")
             if not arm.recipe and arm.name != self.base:
                 raise ConfigError(f"arms: {arm.name} has no recipe; only the base ({self.base}) has none")
             if arm.after and names.index(self.arm(arm.after).name) >= names.index(arm.name):

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from swe_srl.errors import ConfigError
 from swe_srl.files import read_jsonl, write_atomic
 from swe_srl.studies.markdown import TITLES
-from swe_srl.studies.results import ArmResult, Results
+from swe_srl.studies.results import ArmResult, Results, lines_of
 from swe_srl.training.compute import compute_of
 
 MISSING = "figures need matplotlib: pip install 'swe-srl[figures]'"
@@ -45,6 +45,8 @@ def draw(results: Results) -> list[str]:
         figures = {f"resolved-{table}": _rates(table, rows), f"learning-{table}": _learning(results, table, rows)}
         if any(row.change is not None for row in rows):
             figures[f"difference-{table}"] = _differences(table, rows)
+        if lines := lines_of(rows):
+            figures[f"trajectories-{table}"] = _over_trajectories(results, table, lines)
         for name, figure in figures.items():
             for kind in FORMATS:
                 _save(folder / "figures" / f"{name}.{kind}", figure, kind)
@@ -89,6 +91,33 @@ def _intervals(axes: Any, rows: Sequence[ArmResult], values: Sequence[tuple[floa
     axes.set_yticks(places, [row.arm.title for row in rows])
     axes.set_ylim(0.4, len(rows) + 0.6)
     axes.grid(axis="x", color="0.9")
+
+
+def _over_trajectories(results: Results, table: str, lines: Mapping[str, Sequence[tuple[int, ArmResult]]]) -> Any:
+    """The resolve rate over the number of trajectories, a line with intervals for each of the study's."""
+    figure, axes = _figure(8)
+    for number, (name, points) in enumerate(lines.items()):
+        beside = 1.02 ** (number - (len(lines) - 1) / 2)  # so that no interval hides another
+        counts, rates = [beside * count for count, _ in points], [row.rate for _, row in points]
+        below = [100 * (rate.value - rate.low) for rate in rates]
+        above = [100 * (rate.high - rate.value) for rate in rates]
+        axes.errorbar(
+            counts, [100 * rate.value for rate in rates], yerr=[below, above], marker="o", capsize=3, label=name
+        )
+    base = results.row(table, results.runs.study.base)
+    if base is not None:
+        axes.axhline(100 * base.rate.value, color="0.4", linewidth=1, linestyle="--", label=base.arm.title)
+    told = sorted({count for points in lines.values() for count, _ in points})
+    axes.set_xscale("log")
+    axes.set_xticks(told, [str(count) for count in told])
+    axes.minorticks_off()
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("number of trajectories")
+    axes.set_ylabel("held-out tasks resolved, % (95% interval)")
+    axes.set_title(TITLES[table], loc="left")
+    axes.grid(color="0.9")
+    axes.legend(fontsize="small", frameon=False)
+    return figure
 
 
 def _learning(results: Results, table: str, rows: Sequence[ArmResult]) -> Any:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import yaml
 
 from swe_srl.evaluation.statistics import Estimate
 from swe_srl.studies.conclusions import conclusions
-from swe_srl.studies.results import ArmResult, Results
+from swe_srl.studies.results import ArmResult, Results, lines_of
 from swe_srl.studies.settings import COMPUTE, DATA
+from swe_srl.tasks.difficulty import LEVELS
 from swe_srl.training.compute import BACKWARD
 
 TITLES = {DATA: "Matched data", COMPUTE: "Matched compute"}
@@ -48,7 +49,9 @@ def results_markdown(results: Results, figures: Sequence[str] = ()) -> str:
             continue
         parts += [_table(COLUMNS, [row_cells(row) for row in rows])]
         parts += [f"- {row.arm.title}: {row.arm.note}" for row in rows if row.arm.note]
-        parts += _by_kind(rows)
+        parts += _over_axis(rows) if study.axis else []
+        parts += _grouped("difficulty", rows, [row.by_difficulty for row in rows], _by_level)
+        parts += _grouped("kind of task", rows, [row.by_kind for row in rows], _by_count)
         parts += ["What it shows:", "\n".join(f"- {one}" for one in conclusions(results, table))]
     for name in figures:
         parts.append(f"![{name}]({name})")
@@ -76,8 +79,11 @@ def _explained(table: str, results: Results) -> str:
     if table == DATA:
         updates = results.runs.settings.updates
         length = "its recipe's updates" if updates is None else f"stages of {updates} updates"
+        data = "the same trajectories and tasks"
+        if results.runs.study.axis:
+            data = "so many of the same trajectories, drawn by the seed (the fewer are among the more)"
         return (
-            f"Every arm has the same trajectories and tasks, and {length}. Tokens of an arm that goes on from another one "
+            f"Every arm has {data}, and {length}. Tokens of an arm that goes on from another one "
             "include those of that one."
         )
     return (
@@ -111,11 +117,36 @@ def row_cells(row: ArmResult) -> list[str]:
     ]
 
 
-def _by_kind(rows: Sequence[ArmResult]) -> list[str]:
-    """The share resolved by kind of task, the kinds with most samples first; nothing when the tasks' rows have no kinds."""
-    kinds = sorted(rows[0].by_kind, key=lambda kind: (-rows[0].by_kind[kind][1], kind))
-    lines = [[kind, *(_share(*row.by_kind.get(kind, (0, 0))) for row in rows)] for kind in kinds]
-    return ["Resolved by kind of task:", _table(["kind", *(row.arm.title for row in rows)], lines)] if lines else []
+def _grouped(
+    name: str,
+    rows: Sequence[ArmResult],
+    counts: Sequence[Mapping[str, tuple[int, int]]],
+    order: Callable[[str, int], tuple[int, str]],
+) -> list[str]:
+    """What every arm resolved of each group of tasks; nothing when the tasks have no such groups."""
+    first = counts[0]
+    groups = sorted(first, key=lambda group: order(group, first[group][1]))
+    lines = [[group, *(_share(*one.get(group, (0, 0))) for one in counts)] for group in groups]
+    return [f"Resolved by {name}:", _table([name, *(row.arm.title for row in rows)], lines)] if lines else []
+
+
+def _by_level(group: str, count: int) -> tuple[int, str]:
+    """From easy to hard; what another data set says comes after."""
+    return LEVELS.index(group) if group in LEVELS else len(LEVELS), group
+
+
+def _by_count(group: str, count: int) -> tuple[int, str]:
+    """The groups with most samples first."""
+    return -count, group
+
+
+def _over_axis(rows: Sequence[ArmResult]) -> list[str]:
+    """The resolve rate by number of trajectories, a column for every line."""
+    found = lines_of(rows)
+    counts = sorted({count for points in found.values() for count, _ in points})
+    cells = {name: {count: _percent(row.rate) for count, row in points} for name, points in found.items()}
+    lines = [[str(count), *(cells[name].get(count, "") for name in found)] for count in counts]
+    return ["Resolved by number of trajectories:", _table(["trajectories", *found], lines)] if lines else []
 
 
 def _share(resolved: int, graded: int) -> str:
@@ -143,9 +174,11 @@ def _settings(results: Results) -> str:
                     f"{row.arm.title}, {TITLES[table].lower()} (recipe `{row.arm.recipe}`):\n\n```yaml\n{text}\n```"
                 )
     settings = results.runs.settings
+    levels = f" --difficulty {','.join(settings.difficulty)}" if settings.difficulty else ""
     parts.append(
         f"Evaluations: `swe-srl eval --split {results.runs.study.split} --samples {results.runs.samples}"
-        f"{f' --limit {settings.limit}' if settings.limit else ''} --seed SEED --policy MODEL`."
+        f"{f' --limit {settings.limit}' if settings.limit else ''}"
+        f"{levels} --seed SEED --policy MODEL`."
     )
     return "\n\n".join(parts)
 

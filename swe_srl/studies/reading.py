@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
@@ -20,6 +20,7 @@ from swe_srl.studies.records import Record, Records
 from swe_srl.studies.results import ArmResult, Results
 from swe_srl.studies.statistics import difference, mean_of
 from swe_srl.studies.units import Runs
+from swe_srl.tasks.difficulty import difficulty_of
 from swe_srl.training.settings import TrainSettings
 from swe_srl.types import FormatError, Task, Trajectory
 
@@ -68,6 +69,7 @@ class _Read:
     resolved_trajectories: Sequence[Trajectory]
     similarity: float | None
     lost: int
+    by_difficulty: Mapping[str, tuple[int, int]]
     by_kind: Mapping[str, tuple[int, int]]
 
 
@@ -113,7 +115,9 @@ def _arm(runs: Runs, records: Records, table: str, arm: Arm, read: dict[str, _Re
         turns_resolved=_mean(len(one.turns) for one in ended) if ended else None,
         samples=count,
         lost=sum(one.lost for one in found.values()),
+        by_difficulty=_added([one.by_difficulty for one in found.values()]),
         by_kind=_added([one.by_kind for one in found.values()]),
+        trajectories=_trajectories(runs, places[0]) if arm.recipe else None,
         skipped=_skipped(runs, places),
         records=tuple(kept),
         settings=_settings(runs, places[0]) if arm.recipe else {},
@@ -137,20 +141,16 @@ def _evaluation(runs: Runs, name: str) -> _Read:
         [graded[key] for key, verdict in recorded.verdicts.items() if verdict.official and key in graded],
         report["similarity"],
         len(recorded.failures),
-        _kinds(recorded),
+        _by(recorded, difficulty_of),
+        _by(recorded, lambda task: str(json.loads(task.extra).get("kind") or "")),
     )
 
 
-def _kinds(recorded: RecordedRun) -> dict[str, tuple[int, int]]:
-    """Resolved and graded samples by the kind of their task, where rows have one."""
-    kinds = {name: _kind(task) for name, task in recorded.tasks().items()}
+def _by(recorded: RecordedRun, group: Callable[[Task], str]) -> dict[str, tuple[int, int]]:
+    """Resolved and graded samples by the group of their task; those of none ("") are left out."""
+    kinds = {name: group(task) for name, task in recorded.tasks().items()}
     rows = [{kinds[task]: (int(verdict.official), 1)} for (task, _), verdict in recorded.verdicts.items()]
     return {name: count for name, count in _added(rows).items() if name}
-
-
-def _kind(task: Task) -> str:
-    extra = json.loads(task.extra)
-    return str(extra.get("difficulty") or extra.get("kind") or "")
 
 
 def _added(counts: Iterable[Mapping[str, tuple[int, int]]]) -> dict[str, tuple[int, int]]:
@@ -171,6 +171,15 @@ def _skipped(runs: Runs, places: Iterable[str]) -> float | None:
         if "skipped_share" in row
     ]
     return fmean(row["skipped_share"] for row in rows) if rows else None
+
+
+def _trajectories(runs: Runs, place: str) -> int | None:
+    """How many trajectories a training had."""
+    file = runs.settings.folder / "runs" / place / "train" / "steps.json"
+    if not file.exists():  # of rlvr alone
+        return None
+    found: int | None = json.loads(file.read_text(encoding="utf-8")).get("trajectories_trained_on")
+    return found
 
 
 def _settings(runs: Runs, place: str) -> dict[str, Any]:

@@ -33,7 +33,9 @@ class ArmResult:
         longer: difference of the tokens per turn to the base's, paired.
         turns: of an episode; `turns_resolved` of those that were resolved, None without any.
         lost: samples that the infrastructure broke: they count for nothing.
-        by_kind: resolved and graded samples by what the rows of the tasks say of them: `difficulty`, or the `kind` of the bug.
+        by_difficulty: resolved and graded samples by the tasks' difficulty; empty where nothing tells it.
+        by_kind: the same by the kind of the bug.
+        trajectories: that a training had; None where it had no steps.
         skipped: share of the sampled groups whose rewards were too much alike to learn from; None when nothing was sampled.
         records: of the runs.
         settings: of the first run's training, as far as they are not the defaults; its stages likewise.
@@ -56,7 +58,9 @@ class ArmResult:
     turns_resolved: float | None
     samples: int
     lost: int
+    by_difficulty: Mapping[str, tuple[int, int]]
     by_kind: Mapping[str, tuple[int, int]]
+    trajectories: int | None
     skipped: float | None
     records: tuple[Record, ...]
     settings: Mapping[str, Any]
@@ -152,6 +156,15 @@ class Results:
             "left_out": dict(self.left),
             "tables": {table: [row.as_dict() for row in rows] for table, rows in self.tables.items()},
         }
+
+
+def lines_of(rows: Sequence[ArmResult]) -> dict[str, list[tuple[int, ArmResult]]]:
+    """The arms of every line with the number of trajectories that they trained on, the fewest first."""
+    found: dict[str, list[tuple[int, ArmResult]]] = {}
+    for row in rows:
+        if row.arm.line and row.trajectories:
+            found.setdefault(row.arm.line, []).append((row.trajectories, row))
+    return {name: sorted(points, key=lambda point: point[0]) for name, points in found.items()}
 
 
 def _plain(value: Any) -> Any:

@@ -20,7 +20,7 @@ _UNITS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 class ReproduceSettings:
     """A study: arms trained from the same model on the same data, evaluated on the same held-out tasks."""
 
-    study: str = setting("", "Which study, by name or path of its file: quickstart.")
+    study: str = setting("", "Which study, by name or path of its file: quickstart, data-scale, similarity.")
     output: Path | None = setting(
         None,
         "Folder of the results; none: runs/reproduce/ and the study's name. The same command on the same folder goes on; "
@@ -42,6 +42,9 @@ class ReproduceSettings:
         None, "Updates of every stage; none: the recipes' own, with a budget a half or a quarter if they do not fit."
     )
     limit: int = setting(0, "Only the first so many held-out tasks; 0 takes all.")
+    difficulty: tuple[str, ...] = setting(
+        (), "Train on, and evaluate, tasks of these difficulties alone; empty: of all."
+    )
     samples: int = setting(0, "Episodes per task and seed; 0: the study's own number.")
     seed: int = setting(0, "The first seed.")
     workers: int = setting(16, "Episodes at a time.")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from swe_srl.errors import ConfigError
 from swe_srl.studies.definition import Arm, Study, recipe_of
 from swe_srl.studies.settings import COMPUTE, DATA, ReproduceSettings
 from swe_srl.training.settings import StageSettings, TrainSettings
@@ -64,9 +65,12 @@ class Runs:
         return self.settings.samples or self.study.samples
 
     def tables(self) -> tuple[str, ...]:
-        """The tables that can be made: compute is matched with the main arm's, so it takes the main arm."""
+        """The tables that can be made: those of the study; compute is matched with the main arm's, so it takes the main arm."""
         names = {arm.name for arm in self.arms}
-        return tuple(one for one in self.settings.tables if one == DATA or self.study.main in names)
+        wanted = [one for one in self.settings.tables if one in self.study.tables]
+        if not wanted:
+            raise ConfigError(f"tables: {self.settings.study} has only {', '.join(self.study.tables)}")
+        return tuple(one for one in wanted if one == DATA or self.study.main in names)
 
     def units(self) -> list[Unit]:
         """All runs, the most important first: the first arms with two seeds, the other arms, then more seeds.
@@ -134,6 +138,7 @@ class Runs:
             seed=unit.seed,
             output=self.folder(unit) / "train",
             evaluation_split=self.study.split,
+            difficulty=self.settings.difficulty or settings.difficulty,
             workers=self.settings.workers,
             sandbox=self.settings.sandbox,
         )
@@ -149,6 +154,7 @@ class Runs:
             agent=recipe_of(self.study.arm(self.study.main)).agent_name,
             samples=self.samples,
             limit=self.settings.limit,
+            difficulty=self.settings.difficulty,
             workers=self.settings.workers,
             sandbox=self.settings.sandbox,
             seed=unit.seed,

@@ -16,6 +16,7 @@ from swe_srl.provenance import fingerprint
 from swe_srl.rewards.own import source_of
 from swe_srl.seeds import derive_seed
 from swe_srl.training.settings import QUICKSTART, TrainSettings
+from swe_srl.training.subset import chosen_steps
 from swe_srl.trajectories import (
     Contamination,
     ContaminationIndex,
@@ -85,27 +86,31 @@ def load_steps(settings: TrainSettings) -> StepData:
         return StepData([], [], ReadReport(), [])
     bundled = settings.trajectories == QUICKSTART
     source = quickstart_file("trajectories-train.jsonl") if bundled else settings.trajectories
-    training, report = _read(source, settings)
+    training, report = _read(source, settings, settings.logs)
     _require(training, source, report, "training")
     held: Path | str = settings.validation
     if bundled and not held:
         held = quickstart_file("trajectories-validation.jsonl")
     if not held:
         training, validation = hold_out(training, settings.validation_share, settings.seed)
+        training = chosen_steps(training, settings)
         return StepData(training, validation, report, guard(training, validation, settings))
     validation, held_report = _read(held, settings)
     if settings.validation:
         _require(validation, held, held_report, "validation")
+    training = chosen_steps(training, settings)
     return StepData(training, validation, report, guard(training, validation, settings), held_report)
 
 
-def _read(source: str | Path, settings: TrainSettings) -> tuple[list[Step], ReadReport]:
+def _read(source: str | Path, settings: TrainSettings, logs: Sequence[str] = ()) -> tuple[list[Step], ReadReport]:
     agent, report = AgentDefinition.load(settings.agent_name), ReadReport()
     if is_step_file(source):
+        if logs:
+            raise ConfigError(f"logs: they are trajectories, and {source} holds steps: make steps of them first")
         form = agent.prompting.action_format
         steps = list(choose_steps(read_steps(source, report), report, settings.steps, form=form))
     else:
-        trajectories = read_trajectories(source, report)
+        trajectories = read_trajectories(source, report, more=logs)
         steps = list(make_steps(trajectories, agent.prompting, report, settings.steps, submit=agent.submit))
     report.check()
     return steps, report

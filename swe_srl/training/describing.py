@@ -37,6 +37,7 @@ def describe_steps(run: RunFolder, data: StepData, progress: Progress) -> None:
     if not data.training:
         return
     report = data.report.as_dict() | {"training": len(data.training), "validation": len(data.validation)}
+    report["trajectories_trained_on"] = len({step.trajectory_id for step in data.training})
     report["contaminated"] = [asdict(match) for match in data.contaminated]
     if data.held_report is not None:
         report["validation_report"] = data.held_report.as_dict() | {"tasks_trained_on": data.shared_tasks}

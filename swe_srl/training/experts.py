@@ -32,7 +32,7 @@ def expert_commands(settings: TrainSettings) -> dict[str, tuple[str, ...]]:
     source = quickstart_file("trajectories-train.jsonl") if bundled else settings.trajectories
     return {
         one.task_id: tuple(turn.action.command if isinstance(turn.action, Action) else "" for turn in one.turns)
-        for one in read_trajectories(source, ReadReport())
+        for one in read_trajectories(source, ReadReport(), more=settings.logs)
         if one.task_id
     }
 

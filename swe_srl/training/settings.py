@@ -14,6 +14,7 @@ from swe_srl.settings import check_at_least, setting, settings_of
 from swe_srl.tasks.sources import BUNDLED
 from swe_srl.training.adapter_settings import LoraSettings
 from swe_srl.training.amounts import memory_bytes
+from swe_srl.training.choices import check_choices
 from swe_srl.trajectories.steps import StepSettings
 
 DTYPES = ("auto", "float32", "bfloat16")
@@ -21,18 +22,6 @@ METHODS = ("srl", "sft", "rlvr")
 TRACKERS = ("wandb", "trackio")
 QUICKSTART = "quickstart"
 RANDOM = "random"
-
-
-def check_choices(settings: Any) -> None:
-    """Check the settings that have choices: one made in Python has not been through the checks of files and flags.
-
-    Raises:
-        ConfigError: a value that is not among its choices; the message suggests the nearest.
-    """
-    for name, item in settings_of(type(settings)).items():
-        value = getattr(settings, name)
-        if item.choices and value not in item.choices and not (value is None and item.default() is None):
-            raise ConfigError(f"{name}: {suggest(str(value), item.choices, 'value')}")
 
 
 @dataclass(frozen=True)
@@ -161,6 +150,11 @@ class TrainSettings:
     )
     validation: str = setting("", "Held-out trajectories; empty for the bundled ones, or validation_share of the rest.")
     validation_share: float = setting(0.05, "Share of the tasks held out when there are no held-out trajectories.")
+    logs: tuple[str, ...] = setting((), "More trajectories: files and folders of any format, as of your own agent.")
+    most_trajectories: int = setting(
+        0, "Train on so many trajectories, drawn by the seed (fewer are among more); 0: all."
+    )
+    difficulty: tuple[str, ...] = setting((), "Train on `tasks` of these difficulties and their trajectories alone.")
     tasks: str = setting(
         "", "Tasks of rlvr stages: a task set, a file or a hub id; empty: quickstart-train for bundled trajectories."
     )
@@ -249,7 +243,9 @@ class TrainSettings:
         if not self.stages:
             raise ConfigError("stages: a run has at least one")
         check_at_least(self, generate_tokens=1, update_tokens=1, samples_every=1, keep=1)
-        check_at_least(self, threads=0, max_context_tokens=0, workers=1, grading_workers=1, processes=1)
+        check_at_least(
+            self, threads=0, max_context_tokens=0, most_trajectories=0, workers=1, grading_workers=1, processes=1
+        )
         if self.memory:
             memory_bytes(self.memory)
         if self.grading_timeout <= 0:
@@ -263,6 +259,10 @@ class TrainSettings:
             object.__setattr__(self, "stages", stages)
         if self.needs_tasks and not self.task_source:
             raise ConfigError("tasks: an rlvr stage needs tasks: a task set, a file or a hub id")
+        if self.difficulty and not self.task_source:
+            raise ConfigError(
+                "difficulty: it is told by the tasks: name those that the trajectories are of with --tasks"
+            )
         if self.model == RANDOM and not self.needs_steps:
             raise ConfigError(
                 "model: a random one is made from expert steps, which rlvr alone does not read: give a model"

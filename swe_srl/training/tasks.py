@@ -11,6 +11,7 @@ from swe_srl.errors import ConfigError, ContaminationError, SweSrlError
 from swe_srl.grading import GradingSettings, check_sandboxes, obstacle
 from swe_srl.seeds import derive_seed
 from swe_srl.tasks import load_tasks
+from swe_srl.tasks.difficulty import of_difficulty
 from swe_srl.training.settings import QUICKSTART, TrainSettings
 from swe_srl.trajectories import Contamination, ContaminationIndex
 from swe_srl.types import Task
@@ -60,6 +61,7 @@ def load_task_data(settings: TrainSettings) -> TaskData:
             )
     else:
         training, validation = _hold_out(training, settings.validation_share, settings.seed)
+    training = of_difficulty(training, settings.difficulty, settings.task_source)
     found = _guard((*training, *validation), settings)
     return TaskData(tuple(training), tuple(validation), tuple(found))
 

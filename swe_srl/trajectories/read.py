@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,9 @@ def format_names() -> list[str]:
     return [reader.name for reader in READERS]
 
 
-def read_trajectories(path: str | Path, report: ReadReport | None = None, format: str = "") -> Iterator[Trajectory]:
+def read_trajectories(
+    path: str | Path, report: ReadReport | None = None, format: str = "", more: Sequence[str | Path] = ()
+) -> Iterator[Trajectory]:
     """Stream the trajectories of a file, of a folder (its files in sorted order), or of a data set on the hub.
 
     Args:
@@ -94,6 +97,7 @@ def read_trajectories(path: str | Path, report: ReadReport | None = None, format
             "quickstart-validation".
         report: receives what cannot be used and why. Without one, the first such record raises.
         format: only this format (see `format_names`); "" detects it record by record.
+        more: further such places, read after the first; ids stay unique among all of them.
 
     Raises:
         TrajectoryError: no such file, format or data set; or, without a report, a record that cannot be used.
@@ -104,6 +108,13 @@ def read_trajectories(path: str | Path, report: ReadReport | None = None, format
         if not readers:
             raise TrajectoryError(suggest(format, format_names(), "trajectory format"))
     reading = _Pass(report or ReadReport(), readers, strict=report is None)
+    if not more:
+        return _at(path, reading)
+    return chain.from_iterable([_at(one, reading) for one in (path, *more)])
+
+
+def _at(path: str | Path, reading: _Pass) -> Iterator[Trajectory]:
+    """The trajectories of one place."""
     place = _bundled(str(path)) or Path(path)
     if (place / "run.json").is_file() and (place / OWN_FILE).is_file():
         return reading.file(place / OWN_FILE)

@@ -17,14 +17,23 @@ from swe_srl.errors import ConfigError, SandboxError, TaskError
 from swe_srl.files import write_atomic, write_jsonl
 from swe_srl.progress import Progress, SilentProgress
 from swe_srl.runs import RunFolder
+from swe_srl.tasks.difficulty import LEVELS, difficulty_of
 from swe_srl.tasks.packages.candidates import candidates
 from swe_srl.tasks.packages.origin import Origin, export_commit, fetch_package, parse_package
 from swe_srl.tasks.packages.outcomes import KEPT, Count, Journal, Outcome, count
 from swe_srl.tasks.packages.project import known_suite, make_project, open_bench
 from swe_srl.tasks.packages.row import Project, package_task
 from swe_srl.tasks.packages.suite import WALL, Suite
-from swe_srl.tasks.packages.trial import EXPERT_FAILS, NOT_SPELT_OUT, NOT_VALIDATED, Candidate, Trial
+from swe_srl.tasks.packages.trial import (
+    EXPERT_FAILS,
+    NOT_SPELT_OUT,
+    NOT_VALIDATED,
+    OTHER_DIFFICULTY,
+    Candidate,
+    Trial,
+)
 from swe_srl.tasks.surroundings import portable
+from swe_srl.tasks.synthesis.difficulty import level, open_edits
 from swe_srl.tasks.synthesis.settings import SynthesiseSettings
 from swe_srl.tasks.validation import LogStatuses, RunTests, check_unfixed
 from swe_srl.trajectories.rows import write_trajectories
@@ -233,7 +242,20 @@ class _Workers:
         for trial in self._open:
             trial.close()
 
+    def _too_hard(self, candidate: Candidate) -> bool:
+        """Whether a candidate is harder than what is wanted even where the issue names the function: most are known to be so
+        before a test is run."""
+        wanted, mutation = self._settings.difficulty, candidate.mutation
+        if not wanted or LEVELS[-1] in wanted:
+            return False
+        texts = {**self._project.modules, candidate.path: mutation.source}
+        least = level(open_edits(texts, candidate.path, mutation.function, mutation.function), mutation.kind)
+        return LEVELS.index(least) > max(map(LEVELS.index, wanted))
+
     def _try(self, candidate: Candidate) -> Outcome:
+        rejected = Outcome(candidate.key, candidate.mutation.kind, "")
+        if self._too_hard(candidate):
+            return replace(rejected, reason=OTHER_DIFFICULTY)
         trial = self._idle.get()
         try:
             if trial is None:
@@ -248,12 +270,13 @@ class _Workers:
             raise
         finally:
             self._idle.put(trial)
-        rejected = Outcome(candidate.key, candidate.mutation.kind, "")
         if isinstance(bug, str):
             return replace(rejected, reason=bug)
         task = package_task(bug, self._project, self._suite, candidate.tests, task_seconds(self._seconds))
         if task is None:
             return replace(rejected, reason=NOT_SPELT_OUT)
+        if self._settings.difficulty and difficulty_of(task) not in self._settings.difficulty:
+            return replace(rejected, reason=OTHER_DIFFICULTY)
         digest = hashlib.sha256(candidate.key.encode()).hexdigest()[:8]
         task = replace(task, instance_id=f"{task.repo.replace('/', '__')}-{digest}")
         result = check_unfixed(task, self._referee.run_tests, self._referee.statuses)

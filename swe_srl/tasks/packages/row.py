@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from swe_srl.python_source import parse_python
@@ -13,12 +16,14 @@ from swe_srl.tasks.packages.expert import MARK
 from swe_srl.tasks.packages.suite import LOG_PARSER, TEST_COMMAND, Suite, file_of, log_name
 from swe_srl.tasks.packages.trial import PackageBug, source_text
 from swe_srl.tasks.synthesis.build import eval_script
+from swe_srl.tasks.synthesis.difficulty import measured
 from swe_srl.tasks.synthesis.mutations import functions
+from swe_srl.tasks.synthesis.suite import module_paths
 from swe_srl.tasks.synthesis.withholding import file_diff, tree_diff, without_lines
 from swe_srl.types import Task
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Project:
     """The repository that tasks are made of.
 
@@ -37,6 +42,15 @@ class Project:
     root: Path
     packages: Path
     variables: tuple[tuple[str, str], ...]
+
+    @cached_property
+    def modules(self) -> Mapping[str, str]:
+        """The Python files that are no tests, by path; those that are no text are left out."""
+        found = {}
+        for path in module_paths(self.root):
+            with suppress(UnicodeDecodeError):
+                found[path] = source_text(self.root / path)
+        return found
 
 
 def package_task(
@@ -78,6 +92,7 @@ def package_task(
         "variables": dict(project.variables),
         "eval_type": "pass_and_fail",
         "test_seconds": seconds,
+        **measured(project.modules, bug.path, bug.mutation, bug.statement),
     }
     restored = shlex.join(sorted(withheld))
     command = f"{TEST_COMMAND} {shlex.join(files)}"

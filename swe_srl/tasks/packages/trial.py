@@ -36,6 +36,7 @@ NO_ISSUE = "no issue can be written"
 GIVEN_AWAY = "the issue would name the fix"
 NOT_VALIDATED = "validation fails"
 EXPERT_FAILS = "the expert fails"
+OTHER_DIFFICULTY = "another difficulty"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from swe_srl.sandboxes.repository import prepare_repository
+from swe_srl.tasks.synthesis.difficulty import measured
 from swe_srl.tasks.synthesis.issue import Example, write_issue
 from swe_srl.tasks.synthesis.screening import Bug
-from swe_srl.tasks.synthesis.suite import TEST_COMMAND, TEST_SECONDS
+from swe_srl.tasks.synthesis.suite import TEST_COMMAND, TEST_SECONDS, module_paths
 from swe_srl.tasks.synthesis.withholding import file_diff, tree_diff, withhold
 from swe_srl.types import Task
 
@@ -69,6 +70,7 @@ def build_task(bug: Bug, repo: str, source: str, root: Path, passing: Sequence[s
         "import": example.importing,
         "eval_type": "pass_and_fail",
         "test_seconds": TEST_SECONDS,
+        **measured({path: (root / path).read_text() for path in module_paths(root)}, bug.path, bug.mutation, issue),
     }
     return Task(
         instance_id=f"{repo.replace('/', '__')}-0",

@@ -45,13 +45,14 @@ class Mutation:
         return "".join([*lines[: self.line - 1], changed, *lines[last:]])
 
 
-def mutations(source: str, kinds: Collection[str] = KINDS, special: bool = False) -> list[Mutation]:
+def mutations(source: str, kinds: Collection[str] = KINDS, special: bool = False, only: str = "") -> list[Mutation]:
     """Every mutation of the functions in a Python file, in order of their place; none if the file does not parse.
 
     Args:
         source: the file.
         kinds: of bugs, among `ALL_KINDS`.
         special: whether methods such as `__add__` count too.
+        only: functions and methods of this plain name alone; "" for all.
 
     >>> [(m.kind, m.new.strip()) for m in mutations("def f(a, b):\\n    return a < b\\n")][:2]
     [('boundary', 'return a <= b'), ('direction', 'return a > b')]
@@ -63,6 +64,8 @@ def mutations(source: str, kinds: Collection[str] = KINDS, special: bool = False
     lines = source.splitlines(keepends=True)
     found: dict[tuple[int, str], Mutation] = {}
     for name, function in functions(tree, special):
+        if only and name.rpartition(".")[2] != only:
+            continue
         for mutation in _of_function(name, function, lines, kinds):
             found.setdefault((mutation.line, mutation.new), mutation)
     return sorted(found.values(), key=lambda mutation: mutation.line)

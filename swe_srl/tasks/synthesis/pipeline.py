@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
@@ -17,7 +17,8 @@ from swe_srl.progress import Progress, SilentProgress
 from swe_srl.sandboxes import LocalSandbox
 from swe_srl.sandboxes.repository import prepare_repository
 from swe_srl.tasks.synthesis.build import build_task
-from swe_srl.tasks.synthesis.mutations import mutations
+from swe_srl.tasks.synthesis.difficulty import level, open_edits
+from swe_srl.tasks.synthesis.mutations import Mutation, mutations
 from swe_srl.tasks.synthesis.screening import Screen, Search, baseline, preference
 from swe_srl.tasks.synthesis.settings import SynthesiseSettings
 from swe_srl.tasks.synthesis.suite import module_paths, read_tests
@@ -130,10 +131,18 @@ def _searches(root: Path, settings: SynthesiseSettings) -> list[Search]:
         for function in dict.fromkeys(mutation.function for mutation in several):
             stream = random.Random(f"{settings.seed}:{path}:{function}")
             own = [mutation for mutation in several if mutation.function == function]
+            if settings.difficulty:
+                own = [mutation for mutation in own if _difficulty(mutation, path, texts) in settings.difficulty]
             order = deque(preference(own, availability, stream))
             searches.append(Search(path, texts[path], order, settings.attempts))
     random.Random(f"{settings.seed}:functions").shuffle(searches)
     return searches
+
+
+def _difficulty(mutation: Mutation, path: str, texts: Mapping[str, str]) -> str:
+    """That of the task: the issues written here name the function."""
+    edits = open_edits({**texts, path: mutation.source}, path, mutation.function, mutation.function)
+    return level(edits, mutation.kind)
 
 
 def _batches(searches: Sequence[Search], settings: SynthesiseSettings) -> Iterator[Sequence[Search]]:

@@ -6,8 +6,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from swe_srl.errors import ConfigError
+from swe_srl.errors import ConfigError, suggest
 from swe_srl.settings import check_at_least, setting
+from swe_srl.tasks.difficulty import LEVELS
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,12 @@ class SynthesiseSettings:
     name: str = setting("", "Name of the repository in the rows, `owner/name`; empty for `local/<folder>`.")
     count: int = setting(50, "How many tasks to make of a repository at most.")
     per_function: int = setting(2, "How many tasks to make of one function at most.")
+    difficulty: tuple[str, ...] = setting(
+        (),
+        "Make tasks of these difficulties only: by how many one-piece edits of the places that the issue leaves open could be "
+        "the fix. Empty: all.",
+        LEVELS,
+    )
     attempts: int = setting(12, "How many mutations of one function to try at most.")
     timeout: float = setting(10.0, "Seconds the test suite may take with a bug in it; a slower bug is left out.")
     seed: int = setting(0, "Seed of the choice of mutations: the same seed gives the same tasks.")
@@ -70,6 +77,9 @@ class SynthesiseSettings:
         for name in ("tests", "requirements", "extras"):
             if self.source and getattr(self, name):
                 raise ConfigError(f"--{name}: it is for --package and --repo")
+        for name in self.difficulty:
+            if name not in LEVELS:
+                raise ConfigError(f"--difficulty: {suggest(name, LEVELS, 'difficulty')}")
         check_at_least(self, count=1, per_function=1, attempts=1, workers=1)
         for name, value in (("timeout", self.timeout), ("suite-seconds", self.suite_seconds)):
             if value <= 0:
