@@ -10,10 +10,11 @@ from typing import Any
 from swe_srl.errors import ConfigError, suggest
 from swe_srl.rewards import get_similarity
 from swe_srl.rewards.registry import EFFECT
-from swe_srl.settings import check_at_least, setting, settings_of
+from swe_srl.settings import check_at_least, check_choices, setting, settings_of
 from swe_srl.tasks.sources import BUNDLED
 from swe_srl.training.adapter_settings import LoraSettings
 from swe_srl.training.amounts import memory_bytes
+from swe_srl.training.vllm_settings import VllmSettings
 from swe_srl.trajectories.steps import StepSettings
 
 DTYPES = ("auto", "float32", "bfloat16")
@@ -21,18 +22,6 @@ METHODS = ("srl", "sft", "rlvr")
 TRACKERS = ("wandb", "trackio")
 QUICKSTART = "quickstart"
 RANDOM = "random"
-
-
-def check_choices(settings: Any) -> None:
-    """Check the settings that have choices: one made in Python has not been through the checks of files and flags.
-
-    Raises:
-        ConfigError: a value that is not among its choices; the message suggests the nearest.
-    """
-    for name, item in settings_of(type(settings)).items():
-        value = getattr(settings, name)
-        if item.choices and value not in item.choices and not (value is None and item.default() is None):
-            raise ConfigError(f"{name}: {suggest(str(value), item.choices, 'value')}")
 
 
 @dataclass(frozen=True)
@@ -186,6 +175,7 @@ class TrainSettings:
         0, "Leave out steps with longer contexts, and say how many; 0: the model's limit."
     )
     lora: LoraSettings = setting(LoraSettings(), "Training adapters instead of the whole model.")
+    vllm: VllmSettings = setting(VllmSettings(), "Sampling with a vLLM server.")
     device: str = setting("auto", "auto, cpu, cuda, cuda:1, …")
     processes: int = setting(
         1,
