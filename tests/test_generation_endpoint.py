@@ -18,8 +18,7 @@ from tiny_models import make_model, make_tokenizer
 
 from swe_srl.agents import ModelPolicy
 from swe_srl.errors import ConfigError, GenerationError
-from swe_srl.generation import EndpointGenerator, TransformersGenerator
-from swe_srl.generation import endpoint as endpoint_module
+from swe_srl.generation import EndpointGenerator, TransformersGenerator, asking
 from swe_srl.protocols import Generator
 from swe_srl.seeds import derive_seed
 from swe_srl.types import Context, Message, Sampling, StopReason
@@ -201,7 +200,7 @@ def test_a_refusal_of_everyone_ends_everything(server: Server, status: int) -> N
 
 @pytest.mark.timeout(60)
 def test_a_failure_does_not_wait_for_the_others(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(endpoint_module, "LONGEST_WAIT", 3600.0)
+    monkeypatch.setattr(asking, "LONGEST_WAIT", 3600.0)
     server.failures[:] = ["stall", 503, 401]
     client = EndpointGenerator(f"http://127.0.0.1:{server.server_port}/v1", "tiny", backoff=3600.0)
     with pytest.raises(GenerationError, match="status 401"):

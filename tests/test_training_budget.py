@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -70,6 +72,48 @@ def test_a_resumed_run_keeps_its_budgets(model: Any, tmp_path: Path, monkeypatch
     monkeypatch.setattr("swe_srl.training.budget._held", lambda: 30_000_000)
     assert budgets_of(tmp_path, settings_for("40MB"), model, nullcontext) == first
     assert fit(settings_for("40MB"), model, nullcontext).update_tokens < first.update_tokens
+
+
+GROWN = """
+import torch
+from swe_srl.training.budget import _held
+from swe_srl.training.memory import release
+
+kept = [torch.ones(2**13) for _ in range(6000)]  # 32 KiB each
+last = torch.ones(2**13)  # above them: the heap cannot shrink
+most = _held()
+del kept
+freed = _held()
+release()
+print(most, freed, _held())
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc keeps what is freed")
+def test_what_is_freed_is_given_back() -> None:
+    done = subprocess.run([sys.executable, "-c", GROWN], capture_output=True, text=True, timeout=250)
+    assert done.returncode == 0, done.stderr
+    most, freed, released = map(int, done.stdout.split())
+    assert most - freed < 50e6, "the C library keeps nothing: this shows nothing"
+    assert most - released > 150e6
+
+
+PEAK = """
+import resource, sys
+from swe_srl.training import load_recipe, train
+
+train(load_recipe("quickstart", updates=2, eval_every=0, save_every=0, memory="1GB", output=sys.argv[1], threads=1))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+@pytest.mark.slow
+def test_a_run_keeps_within_its_memory(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", PEAK, str(tmp_path / "run")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stderr
+    peak = int(done.stdout) * (1 if sys.platform == "darwin" else 1024)
+    assert 0.5e9 < peak < 1e9
 
 
 @pytest.mark.parametrize("text", ["24", "much", "-1GB", "0GB", "1.2.3GB", "GB"])

@@ -25,7 +25,16 @@ from swe_srl.training.stage import StageTrainer
 
 HERE = Path(__file__).resolve().parent
 pytestmark = pytest.mark.timeout(600)
-CURVES = ("loss", "grad_norm", "entropy", "reward_mean", "skipped_share", "validation_loss", "validation_similarity")
+CURVES = (
+    "loss",
+    "kl",
+    "grad_norm",
+    "entropy",
+    "reward_mean",
+    "skipped_share",
+    "validation_loss",
+    "validation_similarity",
+)
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +45,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.set_num_threads(1)
     for case in ("plain", "lora"):
         train(settings_of(case, folder, f"one-{case}"))
+    train(settings_of("kl-shard", folder, "one-kl", shard=False))
     begin_alone(folder)
     launch = ["accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1"]
     launch += ["--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", str(free_port())]
@@ -102,6 +112,7 @@ def test_both_processes_worked_and_shared_what_was_to_be_shared(both: Path) -> N
     for case in CASES:
         held = [one["held"][f"two-{case}"] for one in seen]
         assert held == ([pytest.approx(0.5, abs=0.01)] * 2 if "shard" in case else [1.0, 1.0])
+    assert [one["reference"] for one in seen] == [[pytest.approx(0.5, abs=0.01)]] * 2
 
 
 @pytest.mark.slow
@@ -127,6 +138,26 @@ def test_the_command_line_starts_processes(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"run folder: {tmp_path / 'run'}\n" and "2 processes share the work" in done.stderr
     assert [row["update"] for row in rows(tmp_path / "run")] == [0, 1]
+
+
+@pytest.mark.slow
+@pytest.mark.sandbox
+def test_rlvr_of_two_processes_is_that_of_one(tmp_path: Path) -> None:
+    flags = "--config quickstart-rlvr --updates 1 --batch-steps 2 --group-size 4 --eval-every 0 --no-dynamic-sampling --threads 1"
+    for count in (1, 2):
+        command = [sys.executable, "-m", "swe_srl", "train", *flags.split(), "--processes", str(count)]
+        environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+        command += ["--output", str(tmp_path / str(count))]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=280)
+        assert done.returncode == 0, done.stderr
+    (alone, shared) = (rows(tmp_path / str(count))[1] for count in (1, 2))
+    assert alone["grad_norm"] > 0, "no task's episodes differ in reward: take another --seed"
+    for name in ("episodes", "turns", "sampled_tokens", "reward_mean", "group_spread", "stop/submitted"):
+        assert shared[name] == alone[name], name
+    for name in ("loss", "grad_norm", "entropy"):
+        assert shared[name] == pytest.approx(alone[name], rel=1e-3, abs=1e-6), name
+    one, two = (load_file(tmp_path / str(count) / "model" / "model.safetensors") for count in (1, 2))
+    assert all(torch.allclose(one[name].float(), two[name].float(), atol=5e-4) for name in one)
 
 
 def test_a_launcher_is_understood() -> None:

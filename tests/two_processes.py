@@ -11,21 +11,25 @@ from pathlib import Path
 from typing import Any
 
 from training_data import SFT, SRL, train_settings
+from transformers import PreTrainedModel
 
 from swe_srl.errors import SweSrlError
 from swe_srl.training import TrainSettings, run, train
+from swe_srl.training.method import BaseMethod
 from swe_srl.training.update import Updater
 from swe_srl.training.workplace import Workplace
 
 SHORT = {"updates": 1, "eval_every": 1, "save_every": 0, "validation_steps": 2, "batch_steps": 3}
 SRL_STAGE = {**SRL, **SHORT, "group_size": 4, "max_new_tokens": 24, "inner_epochs": 2}
 SFT_STAGE = {**SFT, **SHORT, "learning_rate": 1e-4}
+KL_STAGE = {**SRL_STAGE, "updates": 2, "inner_epochs": 1, "kl": 0.1}
 LORA = {"lora": {"rank": 2}}
 CASES: dict[str, tuple[tuple[dict[str, Any], ...], dict[str, Any]]] = {
     "plain": (({**SFT_STAGE, "updates": 2}, SRL_STAGE), {}),
     "lora": ((SFT_STAGE, SRL_STAGE), LORA),
     "shard": (({**SFT_STAGE, "updates": 2}, SRL_STAGE), {"shard": True}),
     "lora-shard": ((SFT_STAGE, SRL_STAGE), {**LORA, "shard": True}),
+    "kl-shard": ((KL_STAGE,), {"shard": True}),
 }
 
 
@@ -45,9 +49,9 @@ def settings_of(case: str, folder: Path, output: str, **extra: Any) -> TrainSett
     )
 
 
-def held_share(work: Workplace) -> float:
-    """The share of the model's numbers that this process holds."""
-    pairs = [(getattr(p, "to_local", lambda p=p: p)().numel(), p.numel()) for p in work.model.parameters()]
+def held_share(model: PreTrainedModel) -> float:
+    """The share of a model's numbers that this process holds."""
+    pairs = [(getattr(p, "to_local", lambda p=p: p)().numel(), p.numel()) for p in model.parameters()]
     return float(sum(own for own, _ in pairs) / sum(whole for _, whole in pairs))
 
 
@@ -56,15 +60,23 @@ def main(folder: Path) -> None:
 
     module: Any = run
     updater: Any = Updater
+    method: Any = BaseMethod
+    copied = method._reference
     place, made = launched(), module.make_workplace
-    seen: dict[str, Any] = {"count": place.count, "held": {}}
+    seen: dict[str, Any] = {"count": place.count, "held": {}, "reference": []}
 
     def make(*arguments: Any) -> Workplace:
         work: Workplace = made(*arguments)
-        seen["held"][Path(work.settings.output).name] = held_share(work)
+        seen["held"][Path(work.settings.output).name] = held_share(work.model)
         return work
 
+    def copy(self: BaseMethod) -> Any:
+        found = copied(self)
+        seen["reference"].append(held_share(found[0]))
+        return found
+
     module.make_workplace = make
+    method._reference = copy
     for case in CASES:
         train(settings_of(case, folder, f"two-{case}"))
     train(settings_of("shard", folder, "resumed"))  # begun by one process

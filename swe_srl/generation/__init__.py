@@ -1,4 +1,4 @@
-"""What the model says: tokens with their log-probabilities, from `transformers` or an OpenAI-compatible endpoint.
+"""What the model says: tokens with their log-probabilities, from `transformers`, vLLM or an OpenAI-compatible endpoint.
 
 The generators are loaded on first use, so that importing this package does not import torch.
 """
@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from swe_srl.generation.endpoint import EndpointGenerator
     from swe_srl.generation.local import TransformersGenerator
+    from swe_srl.generation.vllm import VllmGenerator, VllmServer
 
-__all__ = ["EndpointGenerator", "TransformersGenerator"]
+__all__ = ["EndpointGenerator", "TransformersGenerator", "VllmGenerator", "VllmServer"]
 
 
 def __getattr__(name: str) -> Any:
@@ -23,4 +24,8 @@ def __getattr__(name: str) -> Any:
         from swe_srl.generation.endpoint import EndpointGenerator
 
         return EndpointGenerator
+    if name in ("VllmGenerator", "VllmServer"):
+        from swe_srl.generation import vllm
+
+        return getattr(vllm, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

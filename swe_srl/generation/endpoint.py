@@ -2,34 +2,15 @@
 
 from __future__ import annotations
 
-import http.client
 import json
-import os
-import re
-import urllib.error
-import urllib.request
-from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, wait
-from threading import Event, Thread
+from threading import Event
 from typing import Any
 
-from swe_srl.errors import ConfigError, GenerationError
+from swe_srl.errors import GenerationError
+from swe_srl.generation.asking import Asker, ask_all
 from swe_srl.seeds import derive_seed
-from swe_srl.types import Completion, Message, Refusal, Sampling, StopReason
-
-RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
-REFUSED = frozenset({400, 413, 422})  # of one request: the endpoint is there, and takes others
-TOO_LONG = (
-    re.compile(  # how servers say that a context is too long; one that a request's other fields break is not meant
-        r"context[ _-]?(length|window|size)|context_length_exceeded"
-        r"|(prompt|input|request|context)\b.{0,40}\b(is|are) (too (long|large)|longer than)"
-        r"|(input|prompt)[ _](length|tokens?|token count)\b.{0,60}\b(exceed|more than|greater than|must have less)"
-        r"|maximum (input|prompt|sequence|model) length|reduce the length",
-        re.IGNORECASE | re.DOTALL,
-    )
-)
-LONGEST_WAIT = 60.0  # seconds between two tries
+from swe_srl.types import Completion, Message, Refusal, Sampling
 
 
 class EndpointGenerator:
@@ -63,14 +44,8 @@ class EndpointGenerator:
         concurrency: int = 8,
         token_ids: bool = False,
     ) -> None:
-        if not base_url.startswith(("http://", "https://")):
-            raise ConfigError(f"endpoint {base_url!r}: expected a URL such as http://localhost:8000/v1")
-        if api_key_env and not os.environ.get(api_key_env):
-            raise ConfigError(f"the environment variable {api_key_env} is not set: it must hold the endpoint's key")
-        self.url = base_url.rstrip("/") + "/chat/completions"
-        self.model = model
-        self.api_key_env = api_key_env
-        self.timeout, self.retries, self.backoff, self.concurrency = timeout, retries, backoff, concurrency
+        self._asker = Asker(base_url.rstrip("/") + "/chat/completions", api_key_env, timeout, retries, backoff)
+        self.model, self.concurrency = model, concurrency
         self.token_ids = token_ids
 
     def generate(
@@ -89,38 +64,8 @@ class EndpointGenerator:
             for messages, seed in zip(contexts, seeds, strict=True)
             for j in range(n)
         ]
-        completions = self._all(requests)
+        completions = ask_all(requests, self._complete, self.concurrency)
         return [completions[start : start + n] for start in range(0, len(completions), n)]
-
-    def _all(self, requests: list[dict[str, Any]]) -> list[Completion]:
-        """Every request's completion. The first failure, or Ctrl-C, ends the wait: nothing more is sent, and what is under
-        way is left to its daemon thread, which holds up neither the caller nor the end of the process."""
-        tries = [(request, Future[Completion]()) for request in requests]
-        waiting, stop = deque(tries), Event()
-
-        def work() -> None:
-            while not stop.is_set():
-                try:
-                    request, future = waiting.popleft()
-                except IndexError:
-                    return
-                try:
-                    future.set_result(self._complete(request, stop))
-                except BaseException as error:
-                    future.set_exception(error)
-                    return  # the caller ends the wait: this thread asks for nothing more
-
-        futures = [future for _, future in tries]
-        try:
-            for number in range(min(self.concurrency, len(requests))):
-                Thread(target=work, name=f"endpoint_{number}", daemon=True).start()
-            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
-            failed = [error for future in done if (error := future.exception())]
-            if failed:
-                raise failed[0]
-            return [future.result() for future in futures]
-        finally:
-            stop.set()
 
     def _request(self, messages: Sequence[Message], sampling: Sampling, seed: int) -> dict[str, Any]:
         request: dict[str, Any] = {
@@ -138,45 +83,16 @@ class EndpointGenerator:
         return request
 
     def _complete(self, request: dict[str, Any], stop: Event) -> Completion:
-        answer = self._post(request, stop)
+        answer = self._asker.ask(request, stop)
         if isinstance(answer, Refusal):
             return Completion("", (), (), False, refusal=answer)
         try:
             return _completion(answer)
         except (KeyError, IndexError, TypeError, ValueError) as error:
             shown = json.dumps(answer)[:200]
-            raise GenerationError(f"{self.url} answered something that is no chat completion: {shown}") from error
-
-    def _post(self, request: dict[str, Any], stop: Event) -> Any:
-        """The endpoint's JSON answer, or its refusal of this request, after as many tries as are allowed."""
-        pause, problem = self.backoff, ""
-        for attempt in range(self.retries + 1):
-            if attempt:
-                if stop.wait(min(pause, LONGEST_WAIT)):
-                    raise GenerationError(f"{self.url} was not asked again: the other requests have ended")
-                pause *= 2
-            try:
-                return self._once(request)
-            except urllib.error.HTTPError as error:
-                detail = _detail(error)
-                problem = f"status {error.code}: {detail[:500]}"
-                if error.code in REFUSED:
-                    too_long = error.code == 413 or TOO_LONG.search(detail)
-                    return Refusal(problem, StopReason.TOKEN_LIMIT if too_long else StopReason.INFRASTRUCTURE)
-                if error.code not in RETRIED:
-                    raise GenerationError(f"{self.url} refused the request: {problem}") from error
-                pause = max(pause, _retry_after(error))
-            except (OSError, http.client.HTTPException, ValueError) as error:  # OSError: time-outs, lost connections
-                problem = str(error) or type(error).__name__
-        raise GenerationError(f"{self.url} failed {self.retries + 1} times, the last time with: {problem}")
-
-    def _once(self, request: dict[str, Any]) -> Any:
-        headers = {"Content-Type": "application/json"}
-        if self.api_key_env:
-            headers["Authorization"] = f"Bearer {os.environ[self.api_key_env]}"
-        call = urllib.request.Request(self.url, json.dumps(request).encode(), headers, method="POST")
-        with urllib.request.urlopen(call, timeout=self.timeout) as response:
-            return json.loads(response.read())
+            raise GenerationError(
+                f"{self._asker.url} answered something that is no chat completion: {shown}"
+            ) from error
 
 
 def _completion(answer: Any) -> Completion:
@@ -189,12 +105,3 @@ def _completion(answer: Any) -> Completion:
     finished = choice.get("finish_reason") != "length"
     prompt, written = (int(usage.get(f"{part}_tokens") or 0) for part in ("prompt", "completion"))
     return Completion(text, ids, logprobs, finished, prompt, written)
-
-
-def _detail(error: urllib.error.HTTPError) -> str:
-    return error.read(5000).decode(errors="replace").strip() or str(error.reason)
-
-
-def _retry_after(error: urllib.error.HTTPError) -> float:
-    value = error.headers.get("Retry-After") or ""
-    return float(value) if value.isdigit() else 0.0

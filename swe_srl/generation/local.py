@@ -65,7 +65,7 @@ class TransformersGenerator:
             raise ConfigError(f"{len(contexts)} contexts but {len(seeds)} seeds")
         encoded = [encode_chat(self.tokenizer, messages) for messages in contexts]
         room = [self._room(len(ids), sampling.max_new_tokens) for ids in encoded]
-        results: list[list[Completion]] = [[_no_room(len(ids))] * n for ids in encoded]
+        results: list[list[Completion]] = [[no_room(len(ids))] * n for ids in encoded]
         training = self.model.training
         self.model.train(False)
         try:
@@ -126,6 +126,7 @@ class TransformersGenerator:
         return Completion(decode(self.tokenizer, ids, self.ends), ids, logprobs, finished, prompt_tokens)
 
 
-def _no_room(prompt_tokens: int) -> Completion:
+def no_room(prompt_tokens: int) -> Completion:
+    """What is answered for a context that fills the model's positions."""
     reason = f"the context's {prompt_tokens} tokens leave no room within the model's positions"
     return Completion("", (), (), False, prompt_tokens, refusal=Refusal(reason, StopReason.TOKEN_LIMIT))

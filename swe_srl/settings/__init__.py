@@ -13,7 +13,17 @@ swe_srl.errors.ConfigError: example.yaml: unknown setting 'turn': did you mean '
 """
 
 from swe_srl.settings.draft import Draft, from_mapping
-from swe_srl.settings.fields import Setting, check_at_least, setting, settings_of
+from swe_srl.settings.fields import Setting, check_at_least, check_choices, setting, settings_of
 from swe_srl.settings.text import as_mapping, as_yaml
 
-__all__ = ["Draft", "Setting", "as_mapping", "as_yaml", "check_at_least", "from_mapping", "setting", "settings_of"]
+__all__ = [
+    "Draft",
+    "Setting",
+    "as_mapping",
+    "as_yaml",
+    "check_at_least",
+    "check_choices",
+    "from_mapping",
+    "setting",
+    "settings_of",
+]

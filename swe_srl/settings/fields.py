@@ -7,7 +7,7 @@ import typing
 from collections.abc import Sequence
 from typing import Any
 
-from swe_srl.errors import ConfigError
+from swe_srl.errors import ConfigError, suggest
 
 
 def setting(default: Any, help: str, choices: Sequence[str] = (), flag: str = "") -> Any:
@@ -35,6 +35,18 @@ def check_at_least(settings: Any, **bounds: float) -> None:
         value = getattr(settings, name)
         if value is not None and value < bound:
             raise ConfigError(f"{name} must be at least {bound}, not {value}")
+
+
+def check_choices(settings: Any) -> None:
+    """Check the settings that have choices: one made in Python has not been through the checks of files and flags.
+
+    Raises:
+        ConfigError: a value that is not among its choices; the message suggests the nearest.
+    """
+    for name, item in settings_of(type(settings)).items():
+        value = getattr(settings, name)
+        if item.choices and value not in item.choices and not (value is None and item.default() is None):
+            raise ConfigError(f"{name}: {suggest(str(value), item.choices, 'value')}")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -123,7 +123,7 @@ def fixed_bytes(settings: TrainSettings, model: PreTrainedModel, device: torch.d
     reference = whole if any(stage.kl and stage.method != "sft" for stage in settings.stages) else 0
     gathered = whole if shares > 1 else 0  # for sampling
     beside = max(0, _held() - whole) if device.type == "cpu" else 0
-    return (whole + 3 * trained) / shares + gathered + reference + beside
+    return (whole + 3 * trained + reference) / shares + gathered + beside
 
 
 def kept_bytes(

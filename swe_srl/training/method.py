@@ -7,8 +7,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+import torch
 from transformers import PreTrainedModel
 
 from swe_srl.errors import TrainingError
@@ -24,6 +25,9 @@ from swe_srl.training.totals import Totals
 from swe_srl.training.update import Updater
 from swe_srl.training.watch import Watch
 from swe_srl.training.workplace import Workplace
+
+if TYPE_CHECKING:
+    from swe_srl.training.sharding import Sharded
 
 
 class Method(Protocol):
@@ -70,16 +74,18 @@ class BaseMethod(ABC):
         count = self.prepare()
         self.updates = self.stage.updates or math.ceil(self.stage.epochs * count / self.stage.batch_steps)
         sampled = self.stage.method != "sft"
+        reference, shared = self._reference() if self.stage.kl and sampled else (None, None)
         self.updater = Updater(
             work.model,
             self.stage,
             self.updates * (self.stage.inner_epochs * self.stage.minibatches if sampled else 1),
             work.settings.update_tokens,
             work.autocast,
-            self._reference() if self.stage.kl and sampled else None,
+            reference,
             plain=not work.settings.shared_contexts,
             processes=work.processes,
             sharded=work.sharded,
+            shared_reference=shared,
         )
         self.checked = False
         self.watch = Watch()
@@ -140,9 +146,19 @@ class BaseMethod(ABC):
                 self.work.processes.together(check)
         self.checked = True
 
-    def _reference(self) -> PreTrainedModel:
-        """A frozen copy of the model that the stage started with."""
-        reference, _ = load_model(self.start, self.work.model.device, self.work.model.dtype)
+    def server_gap(self, groups: Sequence[TokenGroup], sampled: Sequence[Logprobs], clock: Clock) -> dict[str, float]:
+        """Metrics of a server that samples, on what it sampled with the weights of now (see `Served.gap`); else none."""
+        if not self.work.served:
+            return {}
+        with clock.phase("server_gap"):
+            return self.work.served.gap(groups, sampled, lambda chosen: self.updater.logprobs(chosen, 1.0))
+
+    def _reference(self) -> tuple[PreTrainedModel, Sharded | None]:
+        """A frozen copy of the model that the stage started with; shared out where the model is."""
+        work = self.work
+        reference, _ = load_model(
+            self.start, torch.device("cpu") if work.sharded else work.model.device, work.model.dtype
+        )
         reference.requires_grad_(False)
         use_grouped(reference)
-        return reference
+        return reference, work.sharded.like(reference) if work.sharded else None

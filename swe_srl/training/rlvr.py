@@ -64,12 +64,16 @@ class RlvrMethod(BaseMethod):
         self._require(batch, number)
         if said := self.watch.see(batch.kept, batch.drawn):
             self.work.progress.note(f"{self.name}: {said}")
+        self.work.release()
         row: dict[str, Any] = {"epoch": self.sampler.stream.epoch, **batch.metrics(self.stage.epsilon)}
         if not batch.kept:
             return row | self.tokens(batch.forward_tokens)
         scored = self.updater.scored
         first = [one for group in batch.kept for one in unit_of(group, self.stage.std_scaling)]
-        self.check([one.tokens for one in first], clock, [one.old for one in first])
+        self.check([one.tokens for one in first], clock, None if self.work.served else [one.old for one in first])
+        drawn = set(map(id, batch.drawn))
+        fresh = [one for group in batch.kept if id(group) in drawn for one in unit_of(group, self.stage.std_scaling)]
+        row |= self.server_gap([one.tokens for one in fresh], [one.old for one in fresh], clock)
         with clock.phase("update"):
             self._rescore(batch)
         rescored = self.updater.scored - scored

@@ -33,6 +33,7 @@ from swe_srl.training.describing import describe_steps, describe_tasks
 from swe_srl.training.experts import expert_commands, experts_fingerprint, require_experts
 from swe_srl.training.memory import memory_named
 from swe_srl.training.processes import Processes, joined
+from swe_srl.training.served import check_server
 from swe_srl.training.settings import QUICKSTART, RANDOM, TrainSettings
 from swe_srl.training.stage import StageTrainer
 from swe_srl.training.start import action_format, make_workplace, start_model
@@ -51,6 +52,7 @@ FREE_SETTINGS = (
     "pivot_cache",
     "processes",
     "shard",
+    "vllm",
 )  # may change when a run is resumed
 
 
@@ -193,6 +195,8 @@ def check_start(
     fingerprints |= experts_fingerprint(expert_commands(settings))
     if any(stage.steps_per_trajectory > 1 for stage in settings.stages):
         fingerprints["order"] = order_fingerprint(data.training)
+    if settings.vllm.url:
+        fingerprints["generator"] = "vllm"  # whichever server it is; another generator draws other completions
     if (form := action_format(settings)) != "bash":
         fingerprints["action_format"] = form
     defaults = as_mapping(TrainSettings())
@@ -201,6 +205,8 @@ def check_start(
         if settings.model not in (QUICKSTART, RANDOM):
             check_model_source(settings.model, (QUICKSTART, RANDOM))
         pick_device(settings.device)
+        if settings.vllm.url:
+            check_server(settings)
         if settings.needs_experts:
             names = [task.instance_id for task in tasks.training]
             require_experts(expert_commands(settings), names, settings.trajectories)

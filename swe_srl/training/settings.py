@@ -10,11 +10,11 @@ from typing import Any
 from swe_srl.errors import ConfigError, suggest
 from swe_srl.rewards import get_similarity
 from swe_srl.rewards.registry import EFFECT
-from swe_srl.settings import check_at_least, setting, settings_of
+from swe_srl.settings import check_at_least, check_choices, setting, settings_of
 from swe_srl.tasks.sources import BUNDLED
 from swe_srl.training.adapter_settings import LoraSettings
 from swe_srl.training.amounts import memory_bytes
-from swe_srl.training.choices import check_choices
+from swe_srl.training.vllm_settings import VllmSettings
 from swe_srl.trajectories.steps import StepSettings
 
 DTYPES = ("auto", "float32", "bfloat16")
@@ -180,6 +180,7 @@ class TrainSettings:
         0, "Leave out steps with longer contexts, and say how many; 0: the model's limit."
     )
     lora: LoraSettings = setting(LoraSettings(), "Training adapters instead of the whole model.")
+    vllm: VllmSettings = setting(VllmSettings(), "Sampling with a vLLM server.")
     device: str = setting("auto", "auto, cpu, cuda, cuda:1, …")
     processes: int = setting(
         1,

@@ -49,7 +49,7 @@ class Sharded:
     """
 
     def __init__(self, model: PreTrainedModel, device: torch.device, lora: LoraSettings) -> None:
-        self.model, self.lora = model, lora
+        self.model, self.device, self.lora = model, device, lora
         mesh = init_device_mesh(device.type, (torch.distributed.get_world_size(),))
         kinds = set(model._no_split_modules or ())
         layers: list[Any] = [one for one in model.modules() if type(one).__name__ in kinds]
@@ -63,6 +63,10 @@ class Sharded:
             part.set_force_sum_reduction_for_comms(True)
         with torch.no_grad():
             self.score(model, [IDLE])  # the first pass settles who is the root
+
+    def like(self, model: PreTrainedModel) -> Sharded:
+        """Shares another model out, in place, as this one is."""
+        return Sharded(model, self.device, self.lora)
 
     def score(
         self, model: PreTrainedModel, sequences: Sequence[TokenSequence], temperature: float = 1.0, plain: bool = False

@@ -17,6 +17,7 @@ from swe_srl.generation.loading import DTYPES, load_model, pick_device
 from swe_srl.generation.local import TransformersGenerator
 from swe_srl.generation.templates import template_notes
 from swe_srl.progress import Progress
+from swe_srl.protocols import Generator
 from swe_srl.runs import RunFolder
 from swe_srl.training.adapters import add_adapter, has_adapter
 from swe_srl.training.budget import budgets_of
@@ -26,6 +27,7 @@ from swe_srl.training.forward import shares_prefixes
 from swe_srl.training.journal import Journal
 from swe_srl.training.processes import Processes
 from swe_srl.training.random_model import make_random_model
+from swe_srl.training.served import Served
 from swe_srl.training.settings import QUICKSTART, RANDOM, TrainSettings
 from swe_srl.training.tasks import TaskData
 from swe_srl.training.workplace import Workplace, arithmetic
@@ -93,9 +95,16 @@ def make_workplace(
     if settings.memory:
         settings = _fitted(settings, run, model, device, half_type, progress, processes)
     sharded = _sharded(model, device, settings) if shard else None
-    generator = TransformersGenerator((model, tokenizer), batch_tokens=settings.generate_tokens)
+    grouped = use_grouped(model)
+    served = Served(settings, model, tokenizer, _served_folder(settings, run), processes) if settings.vllm.url else None
+    generator: Generator
+    if served:
+        generator = served.generator
+        progress.note(f"vLLM {served.server.version} at {served.server.url} samples")
+    else:
+        generator = TransformersGenerator((model, tokenizer), batch_tokens=settings.generate_tokens)
     if settings.shared_contexts and not shares_prefixes(model):
-        reason = f"runs on {device.type}" if generator.grouped else "has attention of another kind"
+        reason = f"runs on {device.type}" if grouped else "has attention of another kind"
         progress.note(f"{type(model).__name__} {reason}: every sequence is computed apart")
     for said in template_notes(tokenizer, _longest_chat(settings, data)):
         progress.note(said)
@@ -118,7 +127,12 @@ def make_workplace(
         action_format(settings),
         processes,
         sharded=sharded,
+        served=served,
     )
+
+
+def _served_folder(settings: TrainSettings, run: RunFolder) -> Path:
+    return Path(settings.vllm.folder) if settings.vllm.folder else run.file("served")
 
 
 def _fitted(

@@ -132,12 +132,17 @@ class SrlMethod(StepMethod):
             )
         if said := self.watch.see(batch.kept, batch.drawn):
             self.work.progress.note(f"{self.name}: {said}")
+        self.work.release()
         row: dict[str, Any] = {"epoch": self.sampler.stream.epoch, **batch.metrics(self.stage.epsilon)}
         if not batch.kept:
             return row | self.tokens(batch.forward_tokens)
         scored = self.updater.scored
+        tokens = [self._tokens(group) for group in batch.kept]
         at_one = [tuple(one.logprobs for one in group.completions) for group in batch.kept]
-        self.check([self._tokens(group) for group in batch.kept], clock, at_one)
+        self.check(tokens, clock, None if self.work.served else at_one)
+        drawn = set(map(id, batch.drawn))
+        fresh = [index for index, group in enumerate(batch.kept) if id(group) in drawn]
+        row |= self.server_gap([tokens[i] for i in fresh], [at_one[i] for i in fresh], clock)
         with clock.phase("update"):
             self.sampler.rescore(batch, lambda groups: self.updater.logprobs([self._tokens(group) for group in groups]))
         rescored = self.updater.scored - scored

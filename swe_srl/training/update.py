@@ -62,7 +62,7 @@ class Updater:
         reference: the model that the KL divergence is measured from; needed when `stage.kl` is not 0.
         plain: compute every sequence apart instead of sharing prefixes.
         processes: each computes its share of the passes; gradients are summed over them.
-        sharded: how the model is shared out among them; None when every process has all of it.
+        sharded, shared_reference: how model and reference are shared out; None when every process has all of it.
     """
 
     def __init__(
@@ -76,12 +76,13 @@ class Updater:
         plain: bool = False,
         processes: Processes = ALONE,
         sharded: Sharded | None = None,
+        shared_reference: Sharded | None = None,
     ) -> None:
-        self.processes = processes
+        self.processes, self.sharded = processes, sharded is not None
         self.score: ScorePass = sharded.score if sharded else score
-        self.sharded = sharded is not None
         self.model, self.stage, self.budget, self.autocast = model, stage, budget, autocast
         self.reference, self.plain = reference, plain
+        self._score_reference: ScorePass = shared_reference.score if shared_reference else score
         self.optimiser = Optimiser(model, stage, total, self.sharded)
         self.stepping = False  # while true, an interruption leaves the parameters half updated
         self.scored = 0  # tokens that went through the model in `logprobs`
@@ -139,14 +140,14 @@ class Updater:
         return sum(total for total, _ in shares) / max(1, sum(tokens for _, tokens in shares))
 
     @torch.no_grad()
-    def logprobs(self, groups: Sequence[TokenGroup]) -> list[Logprobs]:
-        """Log-probabilities of the model as it is now at the sampling temperature, by group and completion."""
+    def logprobs(self, groups: Sequence[TokenGroup], temperature: float | None = None) -> list[Logprobs]:
+        """Log-probabilities of the model as it is now, by group and completion; None: at the sampling temperature."""
         sequences = _sequences(groups)
 
         def own() -> tuple[int, dict[int, tuple[float, ...]]]:
             computed = 0
             found: dict[int, tuple[float, ...]] = {}
-            for rows, scored in self._passes(sequences, self.stage.temperature):
+            for rows, scored in self._passes(sequences, temperature or self.stage.temperature):
                 computed += scored.computed
                 for row, values in zip(rows, scored.logprob_NT.tolist() if rows else (), strict=True):
                     found[row] = tuple(values[: len(sequences[row].losses)])
@@ -252,6 +253,7 @@ class Updater:
         """Gradients and sums over the passes of this process."""
         for rows, scored in self._passes(sequences, temperature):
             if not rows:
+                self._reference_logprobs([IDLE])  # in step with the passes of the others
                 (0.0 * scored.logprob_NT.sum()).backward()  # type: ignore[no-untyped-call]
                 continue
             loss = loss_of(rows, scored, totals)
@@ -275,7 +277,7 @@ class Updater:
             return None
         assert self.reference is not None
         with self.context():
-            return score(self.reference, sequences, self.stage.temperature, self.plain).logprob_NT
+            return self._score_reference(self.reference, sequences, self.stage.temperature, self.plain).logprob_NT
 
 
 def _sequences(groups: Sequence[TokenGroup]) -> list[TokenSequence]:

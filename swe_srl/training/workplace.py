@@ -14,15 +14,17 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from swe_srl.generation.decoding import device_of
 from swe_srl.generation.loading import encode_chat
-from swe_srl.generation.local import TransformersGenerator
 from swe_srl.progress import Progress
+from swe_srl.protocols import Generator
 from swe_srl.training.checkpoints import Checkpoints, load_weights
 from swe_srl.training.journal import Journal
+from swe_srl.training.memory import release
 from swe_srl.training.processes import ALONE, Processes
 from swe_srl.training.settings import TrainSettings
 from swe_srl.types import Message, Step, Task
 
 if TYPE_CHECKING:
+    from swe_srl.training.served import Served
     from swe_srl.training.sharding import Sharded
 
 ENCODED = 4096  # contexts whose tokens are remembered
@@ -35,7 +37,7 @@ class Workplace:
     settings: TrainSettings
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
-    generator: TransformersGenerator
+    generator: Generator
     training: Sequence[Step]
     validation: Sequence[Step]
     tasks: Sequence[Task]
@@ -47,6 +49,7 @@ class Workplace:
     action_format: str = "bash"  # how a completion holds its command
     processes: Processes = ALONE
     sharded: Sharded | None = None  # how the model is shared out among them
+    served: Served | None = None  # the server that samples
     position: int = 0  # updates of the stages before
 
     def __post_init__(self) -> None:
@@ -57,8 +60,17 @@ class Workplace:
         self.encode = encode
 
     def whole(self) -> AbstractContextManager[object]:
-        """Inside, every process can sample: where the model is shared out, each gathers all of it."""
+        """Inside, every process can sample: where the model is shared out, each gathers all of it; a server has its weights."""
+        self.release()
+        if self.served:
+            self.served.follow(self.to_save, self.sharded is not None)
+            return nullcontext()
         return self.sharded.whole() if self.sharded else nullcontext()
+
+    def release(self) -> None:
+        """Where the memory is bounded, give back what is not used (see `memory.release`): before a phase of other sizes."""
+        if self.settings.memory:
+            release()
 
     def load(self, folder: Path) -> None:
         """Put the weights of a model folder into the model (see `load_weights`)."""
