@@ -261,9 +261,7 @@ class TrainSettings:
         if self.needs_tasks and not self.task_source:
             raise ConfigError("tasks: an rlvr stage needs tasks: a task set, a file or a hub id")
         if self.difficulty and not self.task_source:
-            raise ConfigError(
-                "difficulty: it is told by the tasks: name those that the trajectories are of with --tasks"
-            )
+            raise ConfigError("difficulty: tasks tell it: name those that the trajectories are of with --tasks")
         if self.model == RANDOM and not self.needs_steps:
             raise ConfigError(
                 "model: a random one is made from expert steps, which rlvr alone does not read: give a model"
