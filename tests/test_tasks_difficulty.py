@@ -128,7 +128,7 @@ def test_all_difficulties_are_the_same_data_as_none() -> None:
 
 
 def test_a_difficulty_of_trajectories_needs_their_tasks(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="difficulty: it is told by the tasks"):
+    with pytest.raises(ConfigError, match="difficulty: tasks tell it"):
         train_settings(tmp_path, difficulty=("hard",))
     with pytest.raises(TrajectoryError, match="no trajectory is of one of the 96 tasks"):
         load_steps(train_settings(tmp_path, difficulty=("hard",), tasks="quickstart-train"))
