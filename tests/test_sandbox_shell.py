@@ -110,6 +110,34 @@ def test_tracing_shows_commands_alone(sandbox: SessionSandbox) -> None:
     assert sandbox.run("exit 4").output.startswith(f"{plus} exit 4\n[the shell ended with exit code 4;")
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "IFS=0",
+        "IFS=0123456789; (exit 1); IFS=$IFS",
+        "kill $PPID",
+        "kill -9 $PPID",
+        "declare -p > state; sleep 30 & . ./state 2> /dev/null; kill $!; unset IFS",
+        "for name in $(compgen -v | grep -v mine); do unset $name; done 2> /dev/null; builtin true",
+        'for name in $(compgen -v | grep -v mine); do eval "$name="; done 2> /dev/null; builtin true',
+        "FUNCNEST=1",
+        "return() { echo returned; }",
+        "set -a",
+    ],
+)
+def test_the_shell_outlives(kind: str, repo: Path, command: str) -> None:
+    with new_sandbox(kind, repo) as sandbox:
+        sandbox.run("mine=1")
+        for given, expected in ((command, ""), ('builtin echo "$mine"', "1\n"), (f": {TEXT * 30000}", "")):
+            result = sandbox.run(given, 30)
+            assert (result.output, result.exit_code, result.rebuilt) == (expected, 0, False)
+
+
+def test_all_variables_are_exported(sandbox: SessionSandbox) -> None:
+    assert output(sandbox, f"set -a; : {'x' * 200_000}; env | grep __swe; /bin/echo $mine") == "1\n"
+    assert output(sandbox, "env | grep __swe; set +a; echo $?") == "0\n"
+
+
 def test_what_the_last_command_left(sandbox: SessionSandbox) -> None:
     sandbox.run("trap 'echo failed' ERR")
     assert sandbox.run("(exit 3)").output == "failed\n" * 2  # by the command, and by the `eval` around it
@@ -125,9 +153,10 @@ def test_what_the_last_command_left(sandbox: SessionSandbox) -> None:
 def test_all_variables_and_functions_are_unset(kind: str, repo: Path) -> None:
     with new_sandbox(kind, repo) as sandbox:
         every = "for name in $(compgen -v); do unset -v $name; done; for name in $(compgen -A function); do unset -f $name; done"
-        lost = sandbox.run(f"cd src; {{ {every}; }} 2>/dev/null; builtin echo fine")
-        assert lost.output.startswith("fine\n[the shell ended with exit code 120; it was restarted") and lost.rebuilt
-        assert output(sandbox, "mkdir doomed && cd doomed && rmdir ../doomed; cd /testbed/src; ls") == "gone\ntool.py\n"
+        assert output(sandbox, f"cd src; {{ {every}; }} 2>/dev/null; builtin echo fine") == "fine\n"
+        assert sandbox.run("ls").output == "bash: line 1: ls: No such file or directory\n"
+        sandbox.run("PATH=/usr/sbin:/usr/bin:/sbin:/bin; export PATH")
+        assert output(sandbox, "pwd; ls") == "/testbed/src\ngone\ntool.py\n"
         assert_well(sandbox)
 
 

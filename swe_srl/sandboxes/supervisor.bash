@@ -119,7 +119,7 @@ while IFS= read -r -N 11 -u 190 header; do
       IFS= read -r -N 32 -u 190 nonce
       next_sink "$first"
       if [[ $header != H* ]]; then
-        printf '\n%s%02d%s%s%s%s' "${header:0:1}" "${#sink}" "${header:3}" "$sink" "$second" "$nonce" >&194
+        printf '\n%s%02d%s%s%s%s%02d%s' "${header:0:1}" "${#sink}" "${header:3}" "$sink" "$second" "$nonce" "${#sink}" "$sink" >&194
       else
         run_clean "$second" "$nonce"
       fi
