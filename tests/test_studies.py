@@ -17,6 +17,7 @@ from swe_srl.progress import SilentProgress
 from swe_srl.studies import Arm, ReproduceSettings, Study
 from swe_srl.studies.conclusions import conclusions, summary
 from swe_srl.studies.definition import load_study
+from swe_srl.studies.figures import learning_figure
 from swe_srl.studies.markdown import results_markdown
 from swe_srl.studies.planning import MARGIN, RESERVE, Costs, choose_share
 from swe_srl.studies.records import Record
@@ -296,6 +297,24 @@ def test_figures_are_drawn_as_svg_and_png(tmp_path: Path) -> None:
     first = (tmp_path / "out" / "figures" / "resolved-data.svg").read_bytes()
     write_results(results, SilentProgress())
     assert (tmp_path / "out" / "figures" / "resolved-data.svg").read_bytes() == first
+
+
+def test_curves_of_several_measures_name_them(tmp_path: Path) -> None:
+    text = pytest.importorskip("matplotlib.text").Text
+    results = results_of(tmp_path, {"base": 0.1, "srl": 0.6, "sft": 0.1})
+    srl, sft = results.row(DATA, "srl"), results.row(DATA, "sft")
+    assert srl is not None and sft is not None
+    srl = dataclasses.replace(srl, settings={"stages": [{"method": "srl", "similarity": "shell"}]})
+    for row in (srl, sft):
+        metrics = results.runs.settings.folder / "runs" / row.records[0].name / "train" / "metrics.jsonl"
+        metrics.parent.mkdir(parents=True)
+        metrics.write_text('{"validation_similarity": 0.5}\n{"validation_similarity": 0.6}\n')
+
+    def labels(*rows: ArmResult) -> set[str]:
+        return {one.get_text() for one in learning_figure(results, DATA, rows).findobj(text)}
+
+    assert {"SRL (by shell)", "SFT (by sequence)"} <= labels(srl, sft)
+    assert {"SRL", "similarity on held-out steps"} <= labels(srl)
 
 
 LINES = """

@@ -42,7 +42,7 @@ def draw(results: Results) -> list[str]:
     for table, rows in results.tables.items():
         if not rows:
             continue
-        figures = {f"resolved-{table}": _rates(table, rows), f"learning-{table}": _learning(results, table, rows)}
+        figures = {f"resolved-{table}": _rates(table, rows), f"learning-{table}": learning_figure(results, table, rows)}
         if any(row.change is not None for row in rows):
             figures[f"difference-{table}"] = _differences(table, rows)
         if lines := lines_of(rows):
@@ -120,20 +120,27 @@ def _over_trajectories(results: Results, table: str, lines: Mapping[str, Sequenc
     return figure
 
 
-def _learning(results: Results, table: str, rows: Sequence[ArmResult]) -> Any:
+def learning_figure(results: Results, table: str, rows: Sequence[ArmResult]) -> Any:
     """Similarity on held-out steps over compute, of the arms that learn from steps."""
     figure, axes = _figure(8)
-    for row in rows:
-        curve = _curve(results, row)
-        if len(curve) > 1:
-            axes.plot([x / 1e6 for x, _ in curve], [y for _, y in curve], marker=".", label=row.arm.title)
+    curves = [(row, curve) for row in rows if len(curve := _curve(results, row)) > 1]
+    several = len({_measure(row) for row, _ in curves}) > 1
+    for row, curve in curves:
+        label = f"{row.arm.title} (by {_measure(row)})" if several else row.arm.title
+        axes.plot([x / 1e6 for x, _ in curve], [y for _, y in curve], marker=".", label=label)
     axes.set_xlabel("compute, million tokens (forward, and twice backward)")
-    axes.set_ylabel("similarity on held-out steps")
+    axes.set_ylabel("similarity on held-out steps" + (" (compare within one measure only)" if several else ""))
     axes.set_title(f"{TITLES[table]}: first seed", loc="left")
     axes.grid(color="0.9")
     if axes.lines:
         axes.legend(fontsize="small", frameon=False)
     return figure
+
+
+def _measure(row: ArmResult) -> str:
+    """The similarity that an arm's validations use: its last stage's."""
+    stages: Sequence[Any] = row.settings.get("stages") or ({},)
+    return str(stages[-1].get("similarity", "sequence"))
 
 
 def _curve(results: Results, row: ArmResult) -> list[tuple[float, float]]:
