@@ -12,17 +12,21 @@ import time
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from swe_srl.agents.demonstration import referee
 from swe_srl.cli import main
 from swe_srl.errors import ConfigError, SandboxError, TaskError
+from swe_srl.sandboxes.local import LocalSandbox
 from swe_srl.sandboxes.repository import prepare_repository
 from swe_srl.tasks import load_tasks, validate
-from swe_srl.tasks.packages import project
+from swe_srl.tasks.packages import pipeline, project
 from swe_srl.tasks.packages.origin import fetch_package
 from swe_srl.tasks.packages.pipeline import synthesise_packages
+from swe_srl.tasks.packages.suite import TestBench
 from swe_srl.tasks.packages.trial import Trial
 from swe_srl.tasks.surroundings import surroundings
 from swe_srl.tasks.synthesis.difficulty import level, open_edits
@@ -31,7 +35,7 @@ from swe_srl.tasks.synthesis.suite import module_paths
 from swe_srl.training.data import load_steps
 from swe_srl.training.recipes import load_recipe
 from swe_srl.trajectories import read_trajectories
-from swe_srl.types import Task
+from swe_srl.types import SandboxSpec, Task
 from tests.grading_support import interrupted_tests
 from tests.package_support import copy_pytest, make_repository
 
@@ -232,6 +236,23 @@ def test_a_failure_of_the_machine_is_no_rejection(place: Path, tmp_path: Path, m
     assert not list((tmp_path / "o" / "journals").glob("*-????????????.jsonl"))
 
 
+def test_a_sandbox_that_opens_late_is_closed(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others have found all tasks while a worker still waited for its sandbox."""
+    benches = [TestBench(LocalSandbox(SandboxSpec())) for _ in range(2)]
+    opening = iter(benches)
+    monkeypatch.setattr(pipeline, "open_bench", lambda *arguments: next(opening))
+    parts: Any = SimpleNamespace(root=tmp_path, seconds=1.0)
+    workers = pipeline._Workers(parts, parts, settings_of(place, tmp_path / "o"), parts, parts)
+    workers._opened()
+    assert benches[0].sandbox.run("echo open").output == "open\n"
+    workers.close()
+    with pytest.raises(SandboxError, match="the synthesis has ended"):
+        workers._opened()
+    for bench in benches:
+        with pytest.raises(SandboxError, match="closed"):
+            bench.sandbox.run("true")
+
+
 @pytest.mark.slow
 def test_an_interrupted_synthesis_ends_at_once(
     place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -249,7 +270,7 @@ import shutil
 import sys
 
 from swe_srl.cli import main
-from swe_srl.tasks.packages import project
+from swe_srl.tasks.packages import pipeline, project
 
 
 def install(origin, folder, *_):

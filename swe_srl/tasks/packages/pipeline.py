@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -218,7 +219,7 @@ class _Workers:
         self._seconds = settings.timeout + 2 * suite.seconds
         self._idle: SimpleQueue[Trial | None] = SimpleQueue()
         self._open: list[Trial] = []
-        self._closed = False
+        self._closed, self._lock = False, threading.Lock()
         for _ in range(settings.workers):
             self._idle.put(None)
 
@@ -238,9 +239,20 @@ class _Workers:
 
     def close(self) -> None:
         """Close the sandboxes: what is still being tried fails."""
-        self._closed = True
+        with self._lock:
+            self._closed = True
         for trial in self._open:
             trial.close()
+
+    def _opened(self) -> Trial:
+        bench = open_bench(self._project, self._settings)
+        trial = Trial(bench, self._suite, self._project.root, self._seconds, self._settings.seed)
+        with self._lock:
+            if not self._closed:
+                self._open.append(trial)
+                return trial
+        trial.close()  # it was begun before `close` was called, and was not there to be closed
+        raise SandboxError("the synthesis has ended")
 
     def _too_hard(self, candidate: Candidate) -> bool:
         """Whether a candidate is harder than what is wanted even where the issue names the function: most are known to be so
@@ -259,9 +271,7 @@ class _Workers:
         trial = self._idle.get()
         try:
             if trial is None:
-                bench = open_bench(self._project, self._settings)
-                trial = Trial(bench, self._suite, self._project.root, self._seconds, self._settings.seed)
-                self._open.append(trial)
+                trial = self._opened()
             bug = trial.attempt(candidate)
         except SandboxError:
             if trial is not None:
