@@ -18,6 +18,13 @@ from swe_srl.tasks import load_tasks
 from swe_srl.types import Trajectory
 
 SOLVED = ("quickstart__access-13", "quickstart__stats-4", "quickstart__stats-9", "quickstart__stats-13")
+RECIPE = """
+model: quickstart
+trajectories: quickstart
+agent: quickstart
+stages:
+  - {method: srl, batch_steps: 2, group_size: 2, max_new_tokens: 48, validation_steps: 2, epsilon: 0.0}
+"""
 KEPT = Collection(
     (Trajectory("a", "t1", ()), Trajectory("b", "t2", ())), episodes=80, unresolved=76, duplicates=1, beyond=1
 )
@@ -64,7 +71,21 @@ def test_a_small_round_for_real(run_root: Path, capsys: pytest.CaptureFixture[st
     """Tasks that the bundled model resolves now and then; then the same command again, and a policy that resolves nothing."""
     tasks = {task.instance_id: task for task in load_tasks("quickstart-test")}
     write_jsonl(Path("rows.jsonl"), [tasks[name].row() for name in SOLVED])
-    small = ["--samples", "4", "--held-out-limit", "1", "--held-out-samples", "1", "--updates", "1", "--workers", "4"]
+    Path("small.yaml").write_text(RECIPE)
+    small = [
+        "--recipe",
+        "small.yaml",
+        "--samples",
+        "4",
+        "--held-out-limit",
+        "1",
+        "--held-out-samples",
+        "1",
+        "--updates",
+        "1",
+        "--workers",
+        "4",
+    ]
     command = ["self-improve", "--rounds", "1", "--tasks", "rows.jsonl", "--split", "quickstart-validation", *small]
     assert main([*command, "--output", "out"]) == 0
     assert "after round 1" in capsys.readouterr().out
