@@ -98,6 +98,34 @@ def test_what_is_freed_is_given_back() -> None:
     assert most - released > 150e6
 
 
+LARGE = """
+import sys
+import torch
+from swe_srl.training.budget import _held
+from swe_srl.training.memory import give_back_at_once
+
+if sys.argv[1] == "at once":
+    give_back_at_once()
+del (first := [torch.ones(2**22)])[0]  # 16 MiB: from now on glibc takes what is smaller from its heap
+kept = [(torch.ones(2**21), torch.ones(2**13)) for _ in range(20)]  # 8 MiB each, and something above it that stays
+most = _held()
+small = [pair[1] for pair in kept]
+del kept
+print(most - _held())
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc keeps what is freed")
+def test_large_blocks_are_given_back_at_once() -> None:
+    freed = {}
+    for when in ("later", "at once"):
+        done = subprocess.run([sys.executable, "-c", LARGE, when], capture_output=True, text=True, timeout=250)
+        assert done.returncode == 0, done.stderr
+        freed[when] = int(done.stdout)
+    assert freed["later"] < 50e6, "the C library keeps nothing: this shows nothing"
+    assert freed["at once"] > 150e6
+
+
 PEAK = """
 import resource, sys
 from swe_srl.training import load_recipe, train

@@ -25,6 +25,7 @@ from swe_srl.training.checkpoints import Checkpoints, write_folder
 from swe_srl.training.data import StepData, quickstart_file
 from swe_srl.training.forward import shares_prefixes
 from swe_srl.training.journal import Journal
+from swe_srl.training.memory import give_back_at_once
 from swe_srl.training.processes import Processes
 from swe_srl.training.random_model import make_random_model
 from swe_srl.training.served import Served
@@ -93,6 +94,7 @@ def make_workplace(
         model.train()
     half_type = DTYPES["bfloat16"] if half else None
     if settings.memory:
+        give_back_at_once()
         settings = _fitted(settings, run, model, device, half_type, progress, processes)
     sharded = _sharded(model, device, settings) if shard else None
     grouped = use_grouped(model)
