@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -20,8 +21,6 @@ from swe_srl.errors import ConfigError, TaskError, suggest
 from swe_srl.protocols import Sandbox
 from swe_srl.sandboxes import KINDS
 from swe_srl.types import Action, CommandResult, StopReason, Task, Turn
-
-ARGUMENTS = ("tasks", "definition", "sandbox", "render_mode", "max_turns")
 
 
 class SweEnv(gymnasium.Env[str, str], EzPickle):
@@ -71,7 +70,8 @@ class SweEnv(gymnasium.Env[str, str], EzPickle):
         **unknown: Any,
     ) -> None:
         for name in unknown:
-            raise ConfigError(suggest(name, ARGUMENTS, "argument of the environment"))
+            known = [argument for argument in inspect.signature(SweEnv).parameters if argument != "unknown"]
+            raise ConfigError(suggest(name, known, "argument of the environment"))
         if sandbox not in KINDS:
             local = " (bubblewrap is 'local')" if "bubble" in str(sandbox) or sandbox == "bwrap" else ""
             raise ConfigError(suggest(str(sandbox), KINDS, "sandbox") + local)

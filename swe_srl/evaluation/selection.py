@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from swe_srl.errors import ConfigError, SweSrlError, suggest
+from swe_srl.errors import ConfigError, SweSrlError
 from swe_srl.evaluation.images import recipe_names
 from swe_srl.evaluation.settings import EvalSettings, parse_shard
 from swe_srl.grading import GradingSettings, obstacle
 from swe_srl.tasks import load_tasks
 from swe_srl.tasks.difficulty import of_difficulty
 from swe_srl.tasks.images import with_image
+from swe_srl.tasks.naming import unknown_task
 from swe_srl.tasks.problems import load_problems
 from swe_srl.tasks.scripts import with_script
 from swe_srl.types import Task
@@ -39,7 +40,7 @@ def select_tasks(settings: EvalSettings) -> list[Task]:
 
     Raises:
         TaskError: the source cannot be read, or has no task of a difficulty that is wanted.
-        ConfigError: an instance that is not there (the nearest is suggested), or no task is left.
+        ConfigError: an instance that is not there (the set that holds it, or the nearest, is suggested), or no task is left.
     """
     ids = _listed_ids(settings.tasks)
     source = settings.tasks if settings.tasks and ids is None else settings.split
@@ -50,7 +51,7 @@ def select_tasks(settings: EvalSettings) -> list[Task]:
     known = {task.instance_id for task in tasks}
     for name in (*settings.instances, *(ids or ())):
         if name not in known:
-            raise ConfigError(f"{source}: {suggest(name, known, 'instance')[:2000]}")
+            raise ConfigError(unknown_task(name, known, source))
     if ids is not None:
         tasks = [task for task in tasks if task.instance_id in ids]
     if settings.instances:
@@ -61,7 +62,7 @@ def select_tasks(settings: EvalSettings) -> list[Task]:
     gone = excluded_ids(settings)
     for name in gone:
         if name not in known:
-            raise ConfigError(f"exclude: {source}: {suggest(name, known, 'instance')[:2000]}")
+            raise ConfigError(f"exclude: {unknown_task(name, known, source)}")
     tasks = [task for task in tasks if task.instance_id not in gone][: settings.limit or None]
     if not tasks:
         raise ConfigError(f"no task of {source} is left by --instances, --difficulty, --filter, --exclude and --tasks")
