@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -127,7 +126,8 @@ def main() -> None:
     torch.save(
         torch.cat([p.grad.flatten().cpu() for p in model.parameters() if p.grad is not None]), folder / f"{side}.pt"
     )
-    on_cpu = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    status = Path("/proc/self/status").read_text()  # `ru_maxrss` would have the parent's peak in it
+    on_cpu = int(status.partition("VmHWM:")[2].split()[0]) / 1024
     peak = on_cpu if device == "cpu" else torch.cuda.max_memory_allocated() / 2**20
     print(json.dumps({"wall": wall, "cpu": cpu, "tokens": tokens, "peak_mb": peak}))
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import resource
-import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
@@ -24,6 +23,7 @@ from swe_srl.files import write_atomic
 from swe_srl.training.amounts import memory_bytes
 from swe_srl.training.forest import TokenSequence
 from swe_srl.training.forward import HEAD_BLOCK, score
+from swe_srl.training.memory import peak_bytes
 from swe_srl.training.settings import TrainSettings
 
 CPU = torch.device("cpu")
@@ -184,5 +184,4 @@ def _held() -> int:
     statm = Path("/proc/self/statm")
     if statm.exists():
         return int(statm.read_text().split()[1]) * resource.getpagesize()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    return peak_bytes()

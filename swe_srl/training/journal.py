@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import resource
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +12,7 @@ import torch
 from swe_srl.errors import ConfigError
 from swe_srl.runs import RunFolder
 from swe_srl.training.episodes import EpisodeGroup
+from swe_srl.training.memory import peak_bytes
 from swe_srl.training.objective import group_advantages
 from swe_srl.training.rollouts import Logprobs, Rollouts
 from swe_srl.training.trackers import Trackers
@@ -158,8 +157,7 @@ def memory_mb() -> int:
     """Peak memory of this process, or of the GPU when there is one, in mebibytes."""
     if torch.cuda.is_available():
         return int(torch.cuda.max_memory_allocated() >> 20)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return int(peak >> (20 if sys.platform == "darwin" else 10))
+    return peak_bytes() >> 20
 
 
 def sampled(groups: Sequence[Rollouts]) -> Rollouts | None:

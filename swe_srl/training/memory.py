@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import re
+import resource
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 
@@ -62,3 +66,15 @@ def release() -> None:
     except AttributeError:  # another C library
         return
     trim(ctypes.c_size_t(0))
+
+
+def peak_bytes() -> int:
+    """The most memory that this process has held.
+
+    Linux's `ru_maxrss` is no such number: a process started by `vfork` (as `subprocess` does) has its parent's peak in it.
+    """
+    status = Path("/proc/self/status")
+    if status.exists() and (found := re.search(r"^VmHWM:\s*(\d+) kB", status.read_text(), re.MULTILINE)):
+        return int(found[1]) << 10
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak << 10
