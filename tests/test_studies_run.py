@@ -77,6 +77,7 @@ def test_a_killed_study_goes_on_and_ends_with_both_tables(folder: Path) -> None:
     second = start(folder, *STUDY_ARGUMENTS)
     shown, err = second.communicate(timeout=800)
     assert second.returncode == 0, err
+    assert "run 2, 14" in err and "minutes of the budget left: " in err and "run 2 of" not in err
     assert sessions.read_bytes() == finished  # the base was not looked at again
     assert "Matched data" in shown and "Matched compute" in shown
     assert "left out: `data/late`, seed 0: it would take about" in shown

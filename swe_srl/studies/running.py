@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -133,10 +134,19 @@ class _Work:
                 self.left[unit.name] = reason
                 self.watch.note(f"{unit.name} is left out: {reason}")
                 continue
-            self.watch.note(f"run {number} of {len(units)}: {unit.arm.title}, matched {unit.table}, seed {unit.seed}")
+            title = f"{unit.arm.title}, matched {unit.table}, seed {unit.seed}"
+            self.watch.note(f"{self._place(number, units)}: {title}")
             self._one(unit)
             self._write(last=False)
         return self._write()
+
+    def _place(self, number: int, units: Sequence[Unit]) -> str:
+        """Of a run that begins, among all of them; with a budget, which does not reach for all, what is left of it."""
+        budget = self.runs.settings.budget_seconds
+        if budget is None:
+            return f"run {number} of {len(units)}"
+        finished = sum(self.records.done(unit.name) is not None for unit in units)
+        return f"run {finished + 1}, {_minutes(max(0.0, budget - self.watch.spent))} of the budget left"
 
     def _write(self, last: bool = True) -> Results:
         results = read_results(self.runs, self.records, self.left, self.command, self.watch.spent)
