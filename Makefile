@@ -1,10 +1,12 @@
 # Two commands on a fresh machine: `make demo` and `make test`. Each makes the virtual environment it needs.
 #   PYTHON=python3.12   another interpreter (3.11 or later)      VENV=/elsewhere   another place for the environment
 #   PYTEST_ARGS="-k x"  more arguments for pytest                DEMO_ARGS="…"     more arguments for swe-srl demo
+#   WORKERS=2           test processes: they wait for time limits and engines much of the time, so four keep two cores busy
 
 PYTHON ?= python3
 VENV ?= .venv
 PYTEST_ARGS ?=
+WORKERS ?= 4
 DEMO_ARGS ?=
 BIN := $(VENV)/bin
 
@@ -24,7 +26,7 @@ demo: venv sandbox-tools
 	$(BIN)/swe-srl demo $(DEMO_ARGS)
 
 test: venv sandbox-tools lint
-	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile $(PYTEST_ARGS)
 
 lint: venv
 	$(BIN)/ruff format --check .
