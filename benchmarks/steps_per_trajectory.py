@@ -146,20 +146,28 @@ def main() -> None:
     with ProcessPoolExecutor(arguments.jobs, mp_context=spawning) as pool:
         start = pool.submit(run_arm, 1, 0, arguments.recipe, 0, *given[2:])
         futures = {arm: [pool.submit(run_arm, arm, seed, *given) for seed in seeds] for arm in arms}
-        found = {arm: [future.result() for future in some] for arm, some in futures.items()}
         before = start.result().by_task
-    print(f"start model: held-out similarity {mean(before):.3f} ({len(before)} tasks)")
-    print(f"{'steps':>5}{'updates':>9}{'groups':>8}{'updated':>10}{'sampled':>10}{'sharing':>9}{'cpu s':>7}", end="")
-    print(f"{'held-out':>10}  {'over the start':28}{f'over {arms[0]}':28} by seed")
-    first = pooled(found[arms[0]])
-    for arm, some in found.items():
-        ours = pooled(some)
-        columns = [fmean(getattr(one, name) for one in some) for name in ("updates", "steps", "updated_tokens")]
-        print(f"{arm:>5}{columns[0]:>9.1f}{columns[1]:>8.1f}{columns[2]:>10.0f}", end="")
-        print(f"{fmean(one.sampled_tokens for one in some):>10.0f}{fmean(one.sharing for one in some):>9.2f}", end="")
-        print(f"{fmean(one.cpu for one in some):>7.0f}{mean(ours):>10.3f}", end="  ")
-        print(f"{shown(paired_bootstrap(before, ours)):28}{shown(paired_bootstrap(first, ours)):28}", end=" ")
-        print(", ".join(f"{mean(one.by_task):.3f}" for one in some), flush=True)
+        print(f"start model: held-out similarity {mean(before):.3f} ({len(before)} tasks)")
+        print(
+            f"{'steps':>5}{'updates':>9}{'groups':>8}{'updated':>10}{'sampled':>10}{'sharing':>9}{'cpu s':>7}", end=""
+        )
+        print(f"{'held-out':>10}  {'over the start':28}{f'over {arms[0]}':28} by seed", flush=True)
+        first = pooled([future.result() for future in futures[arms[0]]])
+        for arm, some in futures.items():
+            print(row_of(arm, [future.result() for future in some], before, first), flush=True)
+
+
+def row_of(arm: int, some: list[Arm], before: dict[str, list[float]], first: dict[str, list[float]]) -> str:
+    """An arm's line of the table."""
+    ours = pooled(some)
+    columns = [fmean(getattr(one, name) for one in some) for name in ("updates", "steps", "updated_tokens")]
+    return (
+        f"{arm:>5}{columns[0]:>9.1f}{columns[1]:>8.1f}{columns[2]:>10.0f}"
+        f"{fmean(one.sampled_tokens for one in some):>10.0f}{fmean(one.sharing for one in some):>9.2f}"
+        f"{fmean(one.cpu for one in some):>7.0f}{mean(ours):>10.3f}"
+        f"  {shown(paired_bootstrap(before, ours)):28}{shown(paired_bootstrap(first, ours)):28} "
+        + ", ".join(f"{mean(one.by_task):.3f}" for one in some)
+    )
 
 
 if __name__ == "__main__":
