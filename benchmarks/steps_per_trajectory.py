@@ -160,12 +160,13 @@ def main() -> None:
 def row_of(arm: int, some: list[Arm], before: dict[str, list[float]], first: dict[str, list[float]]) -> str:
     """An arm's line of the table."""
     ours = pooled(some)
+    over = shown(paired_bootstrap(first, ours)) if ours != first else "itself"
     columns = [fmean(getattr(one, name) for one in some) for name in ("updates", "steps", "updated_tokens")]
     return (
         f"{arm:>5}{columns[0]:>9.1f}{columns[1]:>8.1f}{columns[2]:>10.0f}"
         f"{fmean(one.sampled_tokens for one in some):>10.0f}{fmean(one.sharing for one in some):>9.2f}"
         f"{fmean(one.cpu for one in some):>7.0f}{mean(ours):>10.3f}"
-        f"  {shown(paired_bootstrap(before, ours)):28}{shown(paired_bootstrap(first, ours)):28} "
+        f"  {shown(paired_bootstrap(before, ours)):28}{over:28} "
         + ", ".join(f"{mean(one.by_task):.3f}" for one in some)
     )
 
