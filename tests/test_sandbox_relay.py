@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Iterator
 
@@ -9,8 +10,10 @@ import pytest
 
 from swe_srl.sandboxes import make_sandbox
 from swe_srl.sandboxes.base import SessionSandbox
+from swe_srl.sandboxes.container_transport import ContainerTransport
+from swe_srl.sandboxes.transport import SUPERVISOR
 from swe_srl.types import SandboxSpec
-from tests.sandbox_support import LIMITS, output
+from tests.sandbox_support import LIMITS, assert_well, output
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(120)]
 RELAY = "readlink /proc/$$/fd/1"  # the pipe that a command writes to
@@ -51,3 +54,17 @@ def test_what_a_lost_shell_wrote_stays_with_its_command(sandbox: SessionSandbox)
     for _ in range(3):
         assert "before" in sandbox.run("echo before; exec true").output
         assert sandbox.run("echo after").output == "after\n"
+
+
+def test_a_supervisor_says_nothing_before_it_is_heard(sandbox: SessionSandbox) -> None:
+    """What comes with the head of the engine's answer could be lost in the client's buffer: the shell would never be ready."""
+    transport = sandbox._session.transport
+    assert isinstance(transport, ContainerTransport)
+    connection = transport._execute(list(SUPERVISOR))
+    raw = getattr(connection, "_sock", connection)
+    raw.settimeout(1)
+    with pytest.raises(TimeoutError):
+        raw.recv(1)
+    raw.shutdown(socket.SHUT_RDWR)  # nor does it harm the one in use when it is not wanted
+    connection.close()
+    assert_well(sandbox)

@@ -96,6 +96,7 @@ class ContainerTransport:
             api.timeout = ENGINE_SECONDS
         self._raw = getattr(self._sockets[-1], "_sock", self._sockets[-1])
         self._buffer = b""
+        self.send(b"\n", ANSWER_SECONDS)  # from now on what the supervisor says is read
 
     def _execute(self, command: list[str]) -> Any:
         """The socket of a new exec. A container that has just been killed may not be known as stopped yet: try again."""

@@ -8,14 +8,15 @@
 #   W                start a new worker
 #   K                kill every other process, then start a new worker
 # In relay mode (containers) the sink is a mark instead: the supervisor writes it to its standard output (descriptor 193), then
-# relays there what comes through a pipe that this command alone writes to.
+# relays there what comes through a pipe that this command alone writes to. There it first waits for a byte: what it said before
+# the engine's client has read the head of the engine's answer could stay in that client's buffer.
 # Variables set by the host: supervisor (this script), worker (a script), relay (0 or 1), limits (arguments of ulimit), workdir.
 exec 190<&0 191>&2 193>&1 </dev/null >/dev/null 2>&1
 unset supervisor TMOUT # an image's, which would end `read` here
+((relay)) && { read -r -N 1 -u 190 || exit 110; }
 export -n worker relay limits workdir
 [[ -z $limits ]] || ulimit $limits 2>&191 || exit 110
 ((relay)) && kill -9 -- -1
-exec 189<> <(:) # nobody writes to it: reading it for a while is a pause without a process
 trap : PIPE INT TERM HUP QUIT USR1 USR2 ALRM
 pipe= next_pipe= relay_pid= sink= settled=
 locale=$LC_ALL
@@ -23,21 +24,9 @@ export -n LC_ALL
 LC_ALL=C # lengths are in bytes
 
 close_descriptors() {
-  exec 189>&- 190<&- 193>&- 194>&-
+  exec 190<&- 193>&- 194>&-
   [[ -z $pipe ]] || exec {pipe}>&-
   [[ -z $next_pipe ]] || exec {next_pipe}>&-
-}
-
-# Dead processes count against the limit of processes until they are taken in: only the first process and this shell are left
-# then. A container's first process does so when it reads a line (WAIT in docker_sandbox.py).
-await_room() {
-  local processes tries
-  for ((tries = 0; tries < 500; tries++)); do
-    processes=(/proc/[0-9]*)
-    ((${#processes[@]} > 2)) || return 0
-    ((relay)) && printf '\n' >/proc/1/fd/3
-    read -r -t 0.004 -u 189
-  done
 }
 
 start_worker() {
@@ -47,6 +36,22 @@ start_worker() {
     LC_ALL=$locale worker=$worker /bin/bash --noprofile --norc -c 'eval "$worker"' bash <&0 2>&191
     printf 'X%s\0' "$?" >&191
   )
+}
+start_worker # the rest is read while it starts
+
+# Dead processes count against the limit of processes until they are taken in: only the first process and this shell are left
+# then. A container's first process does so when it reads a line (WAIT in docker_sandbox.py). A pause without a process is to read
+# for a while what the lost worker has not, and then what does not come.
+await_room() {
+  local processes tries
+  exec 189<"/proc/$$/fd/194"
+  for ((tries = 0; tries < 500; tries++)); do
+    processes=(/proc/[0-9]*)
+    ((${#processes[@]} > 2)) || break
+    ((relay)) && printf '\n' >/proc/1/fd/3
+    read -r -d '' -t 0.004 -u 189
+  done
+  exec 189<&-
 }
 
 prepare_relay() {
@@ -110,7 +115,6 @@ run_clean() {
 }
 
 ((relay)) && prepare_relay
-start_worker
 while IFS= read -r -N 11 -u 190 header; do
   IFS= read -r -N "${header:1:2}" -u 190 first
   IFS= read -r -N "${header:3}" -u 190 second
