@@ -14,6 +14,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from swe_srl.sandboxes.copying import copy_files
+
 CLONE_NEWNS, CLONE_NEWUSER = 0x00020000, 0x10000000
 MS_NOSUID, MS_NODEV, MS_BIND, MS_REC, MS_PRIVATE = 0x2, 0x4, 0x1000, 0x4000, 0x40000
 SYS_OPEN_TREE, SYS_MOVE_MOUNT, SYS_MOUNT_SETATTR = 428, 429, 442  # the same on every architecture
@@ -104,7 +106,7 @@ def make_layer(request: dict[str, Any], owner: int, namespace: int) -> None:
     if request["tmpfs"]:
         mount("tmpfs", layer, "tmpfs", MS_NOSUID | MS_NODEV, f"{request['tmpfs']},mode=755,uid={owner},gid={owner}")
     if request["snapshot"]:
-        subprocess.run(["cp", "-a", "--", request["snapshot"] + "/.", layer], check=True, stdout=2)
+        copy_files(request["snapshot"], layer)
     for name in request["parts"]:
         make_folder(f"{layer}/{name}", owner, 0o1777 if name in ("tmp", "shm") else 0o755)
     for number, path in enumerate(
