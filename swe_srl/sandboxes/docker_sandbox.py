@@ -78,9 +78,7 @@ class DockerSandbox(SessionSandbox):
                 self._copy_repository(spec, user)
             with engine_errors(f"starting a container of {image}"):
                 self._container.start()
-            self._session.start()
-            if snapshot:
-                self._session.restore_shell_state(snapshot.shell_state)
+            self._session.start(snapshot.shell_state if snapshot else "")
         except BaseException:
             self.close()
             raise

@@ -127,6 +127,11 @@ class ControlReader:
             self._data = rest
         return found
 
+    @property
+    def incomplete(self) -> bytes:
+        """What no NUL has ended yet: all that came where no shell has spoken."""
+        return self._data
+
     def forget(self) -> None:
         """Drop what is incomplete: its sender is gone."""
         self._data = b""

@@ -49,9 +49,7 @@ class LocalSandbox(SessionSandbox):
         self._transport = LocalTransport(spec, snapshot.folder if snapshot else None)
         super().__init__(spec, ShellSession(self._transport, spec.limits))
         try:
-            self._session.start()
-            if snapshot:
-                self._session.restore_shell_state(snapshot.shell_state)
+            self._session.start(snapshot.shell_state if snapshot else "")
         except BaseException as error:
             self.close()
             if isinstance(error, SandboxError):

@@ -33,13 +33,13 @@ class Patience:
     Args:
         seconds: for the whole command.
         silent_seconds: without output; 0 for any time.
-        size: bytes of the command.
+        begin: for a shell to take it up.
     """
 
-    def __init__(self, seconds: float, silent_seconds: float, size: int) -> None:
+    def __init__(self, seconds: float, silent_seconds: float, begin: float) -> None:
         now = time.monotonic()
         self._silent_seconds = silent_seconds
-        self._ends: dict[Kind, float] = {"timeout": now + seconds, "stuck": now + begin_seconds(size)}
+        self._ends: dict[Kind, float] = {"timeout": now + seconds, "stuck": now + begin}
         self.said()
 
     def begun(self) -> None:

@@ -48,10 +48,10 @@ class ShellSession:
         self._unsaid: list[str] = []  # losses that no observation has told yet
         self._lost = False  # the last try to bring the shell back failed
 
-    def start(self) -> None:
-        """Start the supervisor and its worker, and restore the state when there is one."""
+    def start(self, script: str = "") -> None:
+        """Start the supervisor and its worker, which first runs a script that `shell_state` of a session made."""
         with self._lock:
-            self._begin()
+            self._begin(script)
 
     def close(self) -> None:
         """End the transport, from any thread: a command that runs in another one is lost first."""
@@ -132,19 +132,15 @@ class ShellSession:
             directory = self._control.state.directory
         return restore_script(directory, output.data().partition(mark.encode())[2])
 
-    def restore_shell_state(self, script: str) -> None:
-        """Run the script that `shell_state` made, in this session's worker."""
-        with self._lock:
-            self._recover(self._run("C", script, KILL_SECONDS * 4, OutputBuffer(4096)), KILL_SECONDS * 4)
-
-    def _run(self, kind: str, command: str, seconds: float, output: OutputBuffer) -> Ending:
+    def _run(self, kind: str, command: str, seconds: float, output: OutputBuffer, starting: float = 0) -> Ending:
+        """Have a command run; its shell, which may still be `starting`, gets that many seconds more."""
         nonce = secrets.token_hex(16)
         self._control.begun = False
         reader = OutputReader(output, nonce.encode())
         try:
             header, reader.start_mark = self.transport.open_sink()
             try:
-                return self._exchange(kind, header, command, nonce, seconds, reader)
+                return self._exchange(kind, header, command, nonce, seconds, reader, starting)
             finally:
                 reader.flush()
                 self.transport.close_sink()
@@ -152,14 +148,15 @@ class ShellSession:
             return Ending("closed", None, self._control.begun)
 
     def _exchange(
-        self, kind: str, header: str, command: str, nonce: str, seconds: float, reader: OutputReader
+        self, kind: str, header: str, command: str, nonce: str, seconds: float, reader: OutputReader, starting: float
     ) -> Ending:
         body = command_bytes(command)
         if kind == "C" and not body.isascii():
             kind, body = "E", escaped(body)
-        patience = Patience(seconds, self.limits.silent_seconds, len(body))
+        begin = starting + begin_seconds(len(body))
+        patience = Patience(starting + seconds, 0 if starting else self.limits.silent_seconds, begin)
         try:
-            self.transport.send(message(kind, header, body) + nonce.encode(), min(seconds, begin_seconds(len(body))))
+            self.transport.send(message(kind, header, body) + nonce.encode(), min(starting + seconds, begin))
         except TimeoutError:
             return self._out_of(patience.left()[0])
         return self._collect(nonce, patience, reader)
@@ -236,10 +233,19 @@ class ShellSession:
             return False
         return True
 
-    def _begin(self) -> None:
+    def _begin(self, script: str = "") -> None:
         self._control.forget()
         self.transport.start()
-        self._await_worker(START_SECONDS)
+        if not script:
+            self._await_worker(START_SECONDS)
+            return
+        ending = self._run("C", script, KILL_SECONDS * 4, OutputBuffer(4096), START_SECONDS)  # it waits for the worker
+        if not ending.begun:
+            if ending.kind == "closed":
+                self._await_worker(KILL_SECONDS)  # which tells what was said
+            said = decode(self._control.incomplete).strip()
+            raise SandboxError(f"the sandbox's shell did not start ({ending.kind}): {said}")
+        self._recover(ending, KILL_SECONDS * 4)
 
     def _start_again(self) -> bool:
         """A new supervisor over the same files: whether the state was kept. What is still dying gets a moment."""
@@ -266,18 +272,16 @@ class ShellSession:
 
     def _await_worker(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds
-        heard = b""
         while (now := time.monotonic()) < deadline:
             try:
                 for chunk in self.transport.receive(deadline - now):
-                    if chunk.stream == "control":
-                        heard += chunk.data
-                        if b"R" in self._control.feed(chunk.data):
-                            return
+                    if chunk.stream == "control" and b"R" in self._control.feed(chunk.data):
+                        return
             except TransportClosedError as error:
-                said = decode(heard).strip() or str(error)
+                said = decode(self._control.incomplete).strip() or str(error)
                 raise SandboxError(f"the sandbox's shell did not start: {said}") from error
-        raise SandboxError(f"the sandbox's shell did not start within {seconds:g} seconds: {decode(heard).strip()}")
+        said = decode(self._control.incomplete).strip()
+        raise SandboxError(f"the sandbox's shell did not start within {seconds:g} seconds: {said}")
 
     def _restore(self) -> bool:
         """Put directory and exported variables back; when that breaks the new shell, begin with a fresh state."""
