@@ -10,14 +10,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from swe_srl.errors import ConfigError, SandboxUnavailableError
+from swe_srl.sandboxes.etc import HOME, network_files
 from swe_srl.types import SandboxSpec
 
 IO = "/run/swe-srl"  # inside: sinks and files handed in, read-only
-HOME = "/home/agent"
 INSTALL = "install it with your package manager (Debian, Ubuntu: apt-get install bubblewrap)"
 _SYSTEM = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
-_ETC_SHARED = ("alternatives", "ld.so.cache", "ld.so.conf", "ld.so.conf.d")
-_ETC_NETWORK = ("ssl", "ca-certificates", "pki", "resolv.conf")
 
 
 def bubblewrap() -> str:
@@ -58,8 +56,8 @@ def extra_python() -> str:
     return "" if Path("/usr/bin/python3").exists() else sys.base_prefix
 
 
-def bwrap_options(spec: SandboxSpec, folder: Path, variables: Mapping[str, str]) -> list[str]:
-    """The options that make the sandbox whose layer and pipes are under `folder`."""
+def bwrap_options(spec: SandboxSpec, folder: Path, etc: Path, variables: Mapping[str, str]) -> list[str]:
+    """The options that make the sandbox whose layer and pipes are under `folder`; it shows `etc` unless it has a root."""
     uid, gid = user_ids(spec.user)
     layer = folder / "layer"
     arguments = ["--unshare-user", "--uid", str(uid), "--gid", str(gid)]
@@ -69,7 +67,7 @@ def bwrap_options(spec: SandboxSpec, folder: Path, variables: Mapping[str, str])
     arguments += ["--disable-userns"] if "--disable-userns" in _options() else []
     for name, value in variables.items():
         arguments += ["--setenv", name, value]
-    arguments += _image_files(spec, layer) if spec.root else _host_files(spec, layer)
+    arguments += _image_files(spec, layer) if spec.root else _host_files(spec, layer, etc)
     arguments += ["--proc", "/proc", "--dev", "/dev", "--bind", f"{layer}/shm", "/dev/shm", "--remount-ro", "/dev"]
     if spec.repository:
         arguments += ["--bind", f"{layer}/repository.merged", spec.workdir]
@@ -100,37 +98,10 @@ def system_files() -> list[str]:
     return arguments
 
 
-def _host_files(spec: SandboxSpec, layer: Path) -> list[str]:
-    arguments = [*system_files(), "--ro-bind", f"{layer.parent}/etc", "/etc"]
-    for name in _shared(spec.network):
+def _host_files(spec: SandboxSpec, layer: Path, etc: Path) -> list[str]:
+    arguments = [*system_files(), "--ro-bind", str(etc), "/etc"]
+    for name in network_files(spec.network):
         arguments += ["--ro-bind", f"/etc/{name}", f"/etc/{name}"]
     if prefix := extra_python():
         arguments += ["--ro-bind", prefix, prefix]
     return [*arguments, "--bind", f"{layer}/tmp", "/tmp", "--bind", f"{layer}/home", HOME]
-
-
-def _shared(network: bool) -> list[str]:
-    names = _ETC_SHARED + (_ETC_NETWORK if network else ())
-    return [name for name in names if Path("/etc", name).exists()]
-
-
-def make_etc(folder: Path, network: bool) -> None:
-    """Fill a folder as a small /etc of our own: users, hosts, and mount points for what is shared with the host."""
-    folder.mkdir()
-    folder.chmod(0o755)
-    files = {
-        "passwd": f"root:x:0:0:root:/root:/bin/bash\nagent:x:1000:1000:agent:{HOME}:/bin/bash\n"
-        "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
-        "group": "root:x:0:\nagent:x:1000:\nnogroup:x:65534:\n",
-        "hosts": "127.0.0.1 localhost sandbox\n::1 localhost\n",
-        "nsswitch.conf": f"passwd: files\ngroup: files\nhosts: files{' dns' if network else ''}\n",
-        "hostname": "sandbox\n",
-    }
-    for name, text in files.items():
-        (folder / name).write_text(text, encoding="utf-8")
-        (folder / name).chmod(0o644)
-    for name in _shared(network):
-        if Path("/etc", name).is_dir():
-            (folder / name).mkdir()
-        else:
-            (folder / name).touch()

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from swe_srl.errors import SandboxError, SandboxUnavailableError
+from swe_srl.sandboxes.etc import Etc
 
 _lock = threading.Lock()
 _helpers: dict[int, Helper] = {}  # at most one: of the process with this id
@@ -47,6 +48,8 @@ class Helper:
             failed.pop_all()
         self._socket = ours
         self._lock = threading.Lock()
+        self._etc: dict[bool, Etc] = {}
+        self._making_etc = threading.Lock()
         greeting = json.loads(ours.recv(1 << 16) or b"{}")
         self.shifted = bool(greeting.get("shifted"))
         self.problem = str(greeting.get("problem", ""))
@@ -69,6 +72,19 @@ class Helper:
         if "error" in result:
             raise SandboxError(f"the sandbox could not be started: {result['error']}")
         return result
+
+    def etc(self, network: bool) -> Path:
+        """The /etc that the sandboxes of this process show, with or without network. The helper removes it when it ends.
+
+        One that is in use is never changed: when the host's files have, those that start from now on get a new one.
+        """
+        with self._making_etc:
+            made = self._etc.get(network)
+            if made is None or not made.is_current():
+                folder = new_folder("etc")
+                self.ask({"do": "adopt", "folder": str(folder)})
+                made = self._etc[network] = Etc(folder, network)
+            return made.folder
 
     def close(self) -> None:
         """End the helper, and every sandbox that it started."""

@@ -16,7 +16,8 @@ from pathlib import Path
 from swe_srl.errors import SandboxError, SandboxUnavailableError
 from swe_srl.sandboxes.cgroups import ControlGroup, make_group
 from swe_srl.sandboxes.descriptors import check_descriptors, descriptor_errors
-from swe_srl.sandboxes.host_view import HOME, IO, bubblewrap, bwrap_options, extra_python, make_etc, user_ids
+from swe_srl.sandboxes.etc import HOME
+from swe_srl.sandboxes.host_view import IO, bubblewrap, bwrap_options, extra_python, user_ids
 from swe_srl.sandboxes.launch import helper, new_folder, remove_folder
 from swe_srl.sandboxes.local_limits import check_enforceable, disk_is_bounded, rlimits_processes, tmpfs_options
 from swe_srl.sandboxes.transport import (
@@ -77,8 +78,6 @@ class LocalTransport:
         for name in ("layer", "io"):
             (self.folder / name).mkdir()
             (self.folder / name).chmod(0o711)
-        if not spec.root:
-            make_etc(self.folder / "etc", spec.network)
 
     def start(self) -> None:
         self.stop()
@@ -111,6 +110,7 @@ class LocalTransport:
         variables = SHELL_VARIABLES | ({} if self._spec.root else {"HOME": HOME, "USER": "agent"})
         if not self._spec.root and (prefix := extra_python()):
             variables["PATH"] = f"{prefix}/bin:{variables['PATH']}"
+        etc = Path("/etc") if self._spec.root else self._helper.etc(self._spec.network)
         variables |= dict(self._spec.env) | supervisor_variables(self._spec.workdir, False, ulimit)
         return {
             "do": "launch",
@@ -126,7 +126,7 @@ class LocalTransport:
             "owner": self._owner(),
             "cgroups": [str(folder) for folder in self._group.folders],
             "program": bubblewrap(),
-            "options": bwrap_options(self._spec, self.folder, variables),
+            "options": bwrap_options(self._spec, self.folder, etc, variables),
             "command": SUPERVISOR,
         }
 
