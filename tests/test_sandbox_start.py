@@ -1,0 +1,281 @@
+"""What makes the local sandbox start fast: one /etc for all, a child that waits, copies without `cp`, a state sent ahead."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from swe_srl.errors import SandboxError
+from swe_srl.sandboxes import etc
+from swe_srl.sandboxes.copying import MOST_BYTES, MOST_ENTRIES, copy_files, plain_entries
+from swe_srl.sandboxes.launch import helper, runtime_folder
+from swe_srl.sandboxes.local import LocalSandbox
+from swe_srl.types import SandboxSpec
+from tests.sandbox_support import assert_well, is_root, opened, output, repository
+
+pytestmark = pytest.mark.timeout(120)
+
+
+@pytest.fixture(scope="module")
+def repo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return repository(tmp_path_factory.mktemp("start"))
+
+
+@pytest.mark.sandbox
+def test_sandboxes_share_an_etc_that_none_can_change() -> None:
+    with LocalSandbox(SandboxSpec()) as first, LocalSandbox(SandboxSpec()) as second:
+        seen = [output(sandbox, "stat -c '%d %i' /etc; cat /etc/passwd /etc/ld.so.conf") for sandbox in (first, second)]
+        assert seen[0] == seen[1]
+        for command in (
+            "touch /etc/x",
+            "echo x >>/etc/passwd",
+            "rm /etc/hosts",
+            "chmod 777 /etc",
+            "mount -o remount,rw /etc",
+        ):
+            assert first.run(command).exit_code != 0, command
+        assert output(second, "ls /etc").split() == sorted(path.name for path in helper().etc(False).iterdir())
+        assert output(second, "ldconfig -p | wc -l").strip() != "0"
+        assert output(second, "git --version && awk 'BEGIN { print 6 * 7 }'").endswith("42\n")
+
+
+@pytest.mark.sandbox
+def test_a_changed_host_gets_a_new_etc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of what finds libraries and programs, and what sandboxes with network share."""
+    (tmp_path / "ld.so.conf.d").mkdir()
+    (tmp_path / "ld.so.conf.d" / "one.conf").write_text("/one\n")
+    (tmp_path / "alternatives").mkdir()
+    (tmp_path / "alternatives" / "awk").symlink_to("/usr/bin/mawk")
+    (tmp_path / "cache").write_bytes(b"cache")
+    (tmp_path / "ld.so.cache").symlink_to("cache")
+    monkeypatch.setattr(etc, "_HOST", tmp_path)
+    first = helper().etc(False)
+    assert helper().etc(False) == first != helper().etc(True)
+    assert (first / "alternatives/awk").readlink() == Path("/usr/bin/mawk")
+    assert (first / "ld.so.cache").read_bytes() == b"cache" and not (first / "ld.so.cache").is_symlink()
+
+    (tmp_path / "ld.so.conf.d" / "one.conf").write_text("/two\n")
+    second = helper().etc(False)
+    assert (second / "ld.so.conf.d/one.conf").read_text() == "/two\n"
+    assert (first / "ld.so.conf.d/one.conf").read_text() == "/one\n", "running sandboxes see it still"
+
+    without = helper().etc(True)
+    (tmp_path / "ssl").mkdir()
+    assert helper().etc(False) == second
+    assert helper().etc(True) != without and (helper().etc(True) / "ssl").is_dir()
+    (second / "hosts").unlink()
+    assert helper().etc(False) != second, "somebody clears /tmp"
+
+
+@pytest.mark.sandbox
+def test_threads_make_one_etc(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(helper(), "_etc", {})
+    with ThreadPoolExecutor(8) as threads:
+        assert len(set(threads.map(lambda _: helper().etc(False), range(16)))) == 1
+
+
+ENDS = """
+import os, sys
+from swe_srl.sandboxes.launch import helper
+from swe_srl.sandboxes.local import LocalSandbox
+from swe_srl.types import SandboxSpec
+sandbox = LocalSandbox(SandboxSpec())
+mine = helper().etc(False)
+child = os.fork()
+if child == 0:
+    with LocalSandbox(SandboxSpec()) as other:
+        code = other.run("cat /etc/hostname").exit_code
+    os._exit(code or helper().etc(False) == mine)
+assert os.waitpid(child, 0)[1] == 0
+assert sandbox.run("cat /etc/hostname").output == "sandbox\\n"
+print(os.getpid(), child, flush=True)
+os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.mark.sandbox
+def test_an_etc_goes_with_its_owner_however_that_ends() -> None:
+    """A forked process has its own. One that ends without its `atexit`, or is killed, leaves none, and needs no sweep."""
+    root = str(Path(__file__).resolve().parent.parent)
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([root, *sys.path])}
+    done = subprocess.run([sys.executable, "-c", ENDS], env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    owners = done.stdout.split()
+    assert len(owners) == 2
+    deadline = time.monotonic() + 20
+    while left := [path for pid in owners for path in runtime_folder().glob(f"etc-{pid}-*")]:
+        assert time.monotonic() < deadline, left
+        time.sleep(0.05)
+
+
+@pytest.mark.sandbox
+def test_the_child_that_waits_holds_nothing_and_may_be_killed(repo: Path) -> None:
+    launcher = helper()._process.pid
+    children = Path(f"/proc/{launcher}/task/{launcher}/children")
+    with opened("local", repo) as sandbox:
+        bubblewrap = sandbox._transport._pid  # type: ignore[attr-defined]
+        deadline = time.monotonic() + 20
+        while len(waiting := {int(pid) for pid in children.read_text().split()} - {bubblewrap}) != 1:
+            assert time.monotonic() < deadline, waiting
+            time.sleep(0.01)
+        (pid,) = waiting
+        while len(held := [str(path.readlink()) for path in Path(f"/proc/{pid}/fd").iterdir()]) > 4 + is_root():
+            assert time.monotonic() < deadline, held  # it has just been forked
+            time.sleep(0.01)
+        assert not [name for name in held if name.startswith(("pipe:", "mnt:"))]
+        os.kill(pid, signal.SIGKILL)
+        while "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        with opened("local", repo) as other:
+            assert_well(other)
+        sandbox.run("exec sleep 600", timeout=0.1)
+        assert_well(sandbox)
+
+
+@pytest.mark.sandbox
+def test_what_was_removed_or_replaced_stays_so_in_forks(repo: Path) -> None:
+    show = "cat README.md; ls src; ls src/gone; git status --short; find /tmp -mindepth 1 | sort"
+    with opened("local", repo) as sandbox:
+        output(sandbox, "rm -r src/gone; mkdir src/gone; touch src/gone/new")  # an opaque folder
+        first = sandbox.snapshot()
+        with sandbox.fork(first) as plain:
+            assert output(plain, show) == output(sandbox, show)
+            output(plain, "rm README.md src/tool.py")  # whiteouts
+            third = plain.snapshot()
+            with plain.fork(third) as other:
+                assert other.run("cat README.md").exit_code == 1
+                assert output(other, "ls -a; ls src; git status --short") == output(
+                    plain, "ls -a; ls src; git status --short"
+                )
+            third.discard()
+            output(plain, "ln src/gone/new src/second; mkfifo /tmp/pipe")
+            second = plain.snapshot()
+            with plain.fork(second) as other:
+                gone = other.run("cat README.md")
+                assert gone.exit_code == 1 and "No such file" in gone.output
+                assert output(other, "ls src src/gone; stat -c '%h %F' src/second /tmp/pipe") == (
+                    "src:\ngone\nsecond\n\nsrc/gone:\nnew\n2 regular empty file\n1 fifo\n"
+                )
+            second.discard()
+        first.discard()
+
+
+@pytest.mark.sandbox
+def test_a_large_state_is_sent_ahead_of_its_shell(repo: Path) -> None:
+    with opened("local", repo) as sandbox:
+        sandbox.run("cd /tmp; big=$(head -c 300000 /dev/zero | tr '\\0' x); word='Zürich\\n'; greet() { echo hello; }")
+        snapshot = sandbox.snapshot()
+        with sandbox.fork(snapshot) as fork:
+            assert output(fork, 'pwd; echo ${#big} "$word"; greet') == "/tmp\n300000 Zürich\\n\nhello\n"
+            fork.run("export kept=1")
+            fork.run("exec true")
+            assert output(fork, "pwd; echo $kept") == "/tmp\n1\n"
+        snapshot.discard()
+
+
+@pytest.mark.sandbox
+def test_a_fork_that_cannot_start_says_why(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with opened("local", repo) as sandbox:
+        snapshot = sandbox.snapshot()
+        before = sorted(runtime_folder().glob(f"*-{os.getpid()}-*"))
+        monkeypatch.setattr("swe_srl.sandboxes.local_transport.tmpfs_options", lambda limits, in_group: "size=nonsense")
+        with pytest.raises(SandboxError, match=r"did not start: swe-srl launcher: .*mount tmpfs"):
+            sandbox.fork(snapshot)
+        assert sorted(runtime_folder().glob(f"*-{os.getpid()}-*")) == before
+        snapshot.discard()
+
+
+def tree(folder: Path) -> Path:
+    """Files that are copied without `cp`."""
+    (folder / "a" / "b").mkdir(parents=True)
+    (folder / "a" / "text").write_text("text")
+    (folder / "a" / "program").write_bytes(bytes(range(256)))
+    (folder / "a" / "program").chmod(0o4751)
+    (folder / "a" / "shut").touch()
+    (folder / "a" / "shut").chmod(0)
+    (folder / "a" / "link").symlink_to("nowhere\n")
+    (folder / "open").mkdir()
+    (folder / "open").chmod(0o1777)
+    os.mknod(folder / "open" / "gone", stat.S_IFCHR, os.makedev(0, 0))  # a whiteout
+    if is_root():
+        os.chown(folder / "a" / "text", 1234, 4321)
+        os.chown(folder / "a" / "link", 1234, 4321, follow_symlinks=False)
+        os.setxattr(folder / "open", "trusted.overlay.opaque", b"y")
+    for number, path in enumerate([*folder.rglob("*"), folder / "a"]):
+        os.utime(path, ns=(10**18 + number, 10**17 + 7 * number), follow_symlinks=False)
+    return folder
+
+
+def states(folder: Path) -> dict[str, object]:
+    """Everything about the files below a folder but where they are, and when they were read."""
+    found: dict[str, object] = {}
+    for path in sorted(folder.rglob("*")):
+        state = path.lstat()
+        kept = {
+            name: os.getxattr(path, name, follow_symlinks=False) for name in os.listxattr(path, follow_symlinks=False)
+        }
+        content: object = None
+        if stat.S_ISLNK(state.st_mode):
+            content = path.readlink()
+        elif stat.S_ISREG(state.st_mode) and (is_root() or state.st_mode & 0o400):
+            content = path.read_bytes()
+        same = (state.st_mode, state.st_uid, state.st_gid, state.st_nlink, state.st_rdev, state.st_mtime_ns)
+        holes = stat.S_ISREG(state.st_mode) and state.st_blocks * 512 < state.st_size
+        found[str(path.relative_to(folder))] = (same, holes, kept, content)
+    return found
+
+
+def make_large(folder: Path) -> None:
+    (folder / "large").write_bytes(b"x" * (MOST_BYTES + 1))
+
+
+def make_many(folder: Path) -> None:
+    for number in range(MOST_ENTRIES):
+        (folder / str(number)).touch()
+
+
+def make_hole(folder: Path) -> None:
+    with (folder / "hole").open("wb") as file:
+        file.truncate(1 << 16)
+
+
+OTHERS = {
+    "a hard link": lambda folder: (folder / "second").hardlink_to(folder / "a" / "text"),
+    "a pipe": lambda folder: os.mkfifo(folder / "pipe"),
+    "a socket": lambda folder: os.mknod(folder / "socket", stat.S_IFSOCK | 0o600),
+    "a hole": make_hole,
+    "much": make_large,
+    "many": make_many,
+}
+
+
+@pytest.mark.parametrize("kind", ["plain", *OTHERS])
+def test_copies_are_those_of_cp(tmp_path: Path, kind: str) -> None:
+    """Run as root where files that nobody may read are copied; as an ordinary user without them."""
+    source = tree(tmp_path / "source")
+    if not is_root():
+        (source / "a" / "shut").unlink()
+    if kind in OTHERS:
+        OTHERS[kind](source)
+    assert (plain_entries(str(source)) is not None) == (kind == "plain")
+    for name in ("ours", "cps"):
+        (tmp_path / name).mkdir()
+    copy_files(str(source), str(tmp_path / "ours"))
+    subprocess.run(["cp", "-a", f"{source}/.", str(tmp_path / "cps")], check=True)
+    assert states(tmp_path / "ours") == states(tmp_path / "cps") == states(source)
+
+
+def test_a_copy_that_fails_says_so(tmp_path: Path) -> None:
+    source = tree(tmp_path / "source")
+    (tmp_path / "there" / "a").mkdir(parents=True)
+    with pytest.raises(FileExistsError):
+        copy_files(str(source), str(tmp_path / "there"))
