@@ -469,6 +469,45 @@ def test_predictions_of_others(world: World, rows: Path) -> None:
         grade_predictions(file, tasks, rows.parent / "graded")
 
 
+def test_predictions_are_not_mixed_with_verdicts_on_other_rows(world: World, rows: Path) -> None:
+    from swe_srl.tasks import load_tasks
+
+    tasks = load_tasks(str(rows))
+    file, folder = rows.parent / "theirs.jsonl", rows.parent / "graded"
+    write_jsonl(file, [{"instance_id": NAMES[0], "model_patch": GOLD}])
+    grade_predictions(file, tasks, folder)
+    moved = [replace(task, image_source="elsewhere") for task in reversed(tasks)]
+    other = replace(tasks[1], pass_to_pass=())
+    grade_predictions(file, [tasks[0], other, *moved[:1]], folder)  # rows without a prediction count for nothing
+    assert len(world.graded) == 1
+    harder = replace(tasks[0], fail_to_pass=(*tasks[0].fail_to_pass, "test_more"))
+    with pytest.raises(ConfigError, match="rows: was 'sha256"):
+        grade_predictions(file, [harder], folder)
+    settings = folder / "settings.yaml"  # as a folder of an older version has it
+    settings.write_text("".join(line for line in settings.open() if not line.startswith("rows:")))
+    grade_predictions(file, moved, folder)
+    assert len(world.graded) == 1
+
+
+def test_predictions_of_rows_without_images_are_graded_by_a_rule(
+    world: World, rows: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from swe_srl.cli import main
+
+    seen: list[tuple[str, str]] = []
+
+    def graded(file: str, tasks: Sequence[Task], *rest: object) -> object:
+        seen.append((tasks[0].image, rest[-1].platform))  # type: ignore[attr-defined]
+        return grade_predictions(file, [replace(task, image="") for task in tasks], rows.parent / "graded")
+
+    monkeypatch.setattr("swe_srl.evaluation.grade_predictions", graded)
+    write_jsonl(rows.parent / "theirs.jsonl", [{"instance_id": NAMES[0], "model_patch": GOLD}])
+    words = ["grade", str(rows.parent / "theirs.jsonl"), "--tasks", str(rows)]
+    assert main([*words, "--images", "swe-gym", "--platform", "linux/amd64"]) == 0
+    assert main(words) == 0
+    assert seen == [("xingyaoww/sweb.eval.x86_64.tiny_s_calc-1:latest", "linux/amd64"), ("", "")]
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -83,7 +84,8 @@ def grade_predictions(
         images: gives out container images; None for those that are here.
 
     Raises:
-        ConfigError: a prediction of an instance that is not among the tasks, or the folder holds another run.
+        ConfigError: a prediction of an instance that is not among the tasks, or the folder holds another run: of other
+            predictions, of other rows of these tasks, or with other settings.
         SweSrlError: the file cannot be read, or no task can be run here.
     """
     told, chosen = progress or SilentProgress(), replace(grading or GradingSettings(), open=OpenSandboxes())
@@ -95,7 +97,8 @@ def grade_predictions(
         raise ConfigError(f"{predictions}: {strange[0]} is not among the {len(known)} tasks ({len(strange)} such rows)")
     if not rows:
         raise ConfigError(f"{predictions}: there is no prediction in it")
-    selection = check_tasks([known[name] for name in rows], chosen, store.pull)
+    predicted = [known[name] for name in rows]
+    selection = check_tasks(predicted, chosen, store.pull)
     jobs = [EpisodeJob(task) for task in selection.tasks]
     keys = [(job.task.instance_id, 0) for job in jobs]
     settings = EvalSettings(policy=str(predictions), grading_workers=workers, cache=cache)
@@ -104,9 +107,11 @@ def grade_predictions(
         "timeout": chosen.timeout,
         "hardened": chosen.hardened,
         "regrade": chosen.times,
+        "rows": _digest(predicted),
     }
     data = {"predictions": fingerprint(predictions)}
-    with RunFolder.start(output, "grade", recorded, data, defaults={"regrade": 1}) as run:
+    later = {"regrade": 1, "rows": recorded["rows"]}  # a folder without a digest cannot be checked by it
+    with RunFolder.start(output, "grade", recorded, data, defaults=later) as run:
         journal = Journal(run, next((row.model for row in rows.values() if row.model), "unknown"))
         journal.load(keys)
         left = [job for job in jobs if (job.task.instance_id, 0) not in journal.episodes]
@@ -132,6 +137,12 @@ def grade_predictions(
         write_report(run.path, report)
     told.note(denominator(report))
     return report
+
+
+def _digest(tasks: Sequence[Task]) -> str:
+    """A fingerprint of the tasks' rows, whatever their order; where a Dockerfile lies does not count, what it makes does."""
+    rows = [replace(task, image_source="").row() for task in sorted(tasks, key=lambda task: task.instance_id)]
+    return f"sha256:{hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()}"
 
 
 def _episodes(jobs: Sequence[EpisodeJob], rows: Mapping[str, Prediction]) -> Generator[Episode, None, None]:
