@@ -215,11 +215,22 @@ def check_run(settings: EvalSettings, progress: Progress | None = None) -> tuple
         with cluster_for(settings, tasks, progress or SilentProgress()) as cluster:
             return cluster.selection, agent, resumes
     selection = check_tasks(tasks, grading_settings(settings), settings.pull)
-    check_policy(settings)
-    if settings.policy in SCRIPTED:
-        make_policy(settings, agent, selection.tasks)
+    check_actor(settings, selection.tasks)
     check_sandboxes(selection.tasks, settings.sandbox)
     return selection, agent, resumes
+
+
+def check_actor(settings: EvalSettings, tasks: Sequence[Task]) -> None:
+    """Look at who acts and where, without loading a model.
+
+    Raises:
+        ConfigError: no such policy, agent or environment; or the expert is asked for and a task has no expert trajectory.
+    """
+    check_environment(settings)
+    agent = agent_of(settings)
+    check_policy(settings)
+    if settings.policy in SCRIPTED:
+        make_policy(settings, agent, tasks)
 
 
 def check_environment(settings: EvalSettings) -> None:
