@@ -47,7 +47,7 @@ def select_tasks(settings: EvalSettings) -> list[Task]:
     if settings.asks_problems:
         tasks = load_problems(settings.split, settings.tasks if ids is None else "", settings.revision)
     else:
-        tasks = load_tasks(source, revision=settings.revision if source == settings.split else "")
+        tasks = load_tasks(source, revision=settings.revision)
     known = {task.instance_id for task in tasks}
     for name in (*settings.instances, *(ids or ())):
         if name not in known:
