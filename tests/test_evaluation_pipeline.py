@@ -443,6 +443,27 @@ def test_comparison_of_two_runs(world: World, rows: Path) -> None:
     assert common.tasks == 2 and len(common.only_a) == 1
 
 
+def test_a_comparison_tells_which_settings_differ_and_whether_the_rows_may(world: World, rows: Path) -> None:
+    a, b, c = (rows.parent / name for name in "abc")
+    for folder, policy in ((a, "gold"), (b, "expert")):
+        evaluate(settings_for(rows, output=folder, policy=policy, workers=len(policy)), policy=EmptyPolicy())
+    found = compare(a, b)
+    assert found.settings == {"policy": ("gold", "expert")} and not found.other_rows
+    assert "| policy | gold | expert |" in found.as_markdown() and "same place" not in found.as_markdown()
+    settings = b / "settings.yaml"  # of an older version, which did not know --regrade
+    settings.write_text("".join(line for line in settings.open() if not line.startswith("regrade:")))
+    assert compare(a, b).settings == found.settings
+    write_jsonl(rows, [{**row, "PASS_TO_PASS": []} for row in read_jsonl(rows)])
+    evaluate(settings_for(rows, output=c))
+    found = compare(a, c)
+    assert list(found.settings) == ["data.tasks"] and found.other_rows and found.tasks == 3
+    assert "**The runs did not read their tasks from the same place and contents**" in found.as_markdown()
+    assert compare(a, a).settings == {} and "settings that differ" not in compare(a, a).as_markdown()
+    write_jsonl(rows.parent / "p.jsonl", read_jsonl(a / "predictions.jsonl"))
+    grade_predictions(rows.parent / "p.jsonl", select_tasks(settings_for(rows)), rows.parent / "graded")
+    assert compare(a, rows.parent / "graded").settings == {}
+
+
 def test_runs_without_hardened_verdicts_are_not_compared_by_them(world: World, rows: Path) -> None:
     a, b = rows.parent / "a", rows.parent / "b"
     evaluate(settings_for(rows, output=a))

@@ -39,10 +39,10 @@ def report_markdown(report: Report) -> str:
         ("verdicts", _counts(report.statuses)),
         ("seconds per episode / grading", f"{report.seconds:.1f} / {report.grading_seconds:.1f}"),
     ]
-    parts = [f"# {report.title}", _table(("figure", "value"), rows)]
+    parts = [f"# {report.title}", table(("figure", "value"), rows)]
     for group, counts in (("repository", report.by_repository), ("difficulty", report.by_difficulty)):
         lines = [(name, f"{a} of {b}", f"{a / b:.1%}") for name, (a, b) in counts.items()]
-        parts += [f"## By {group}", _table((group, "resolved", "rate"), lines)] if lines else []
+        parts += [f"## By {group}", table((group, "resolved", "rate"), lines)] if lines else []
     parts += _listing("Official and hardened verdicts differ", report.differing.items())
     parts += _listing("Flagged", ((name, ", ".join(flags)) for name, flags in report.flagged.items()))
     parts += _listing("Flaky: gradings differ", ((name, ", ".join(flags)) for name, flags in report.flaky.items()))
@@ -99,7 +99,8 @@ def percent(estimate: Estimate, digits: int = 1) -> str:
     return f"{estimate.value:.{digits}%} ({estimate.confidence:.0%} interval {low} to {high})"
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table; what a cell holds stays in it."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(
         "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in line) + " |" for line in lines
