@@ -19,6 +19,7 @@ from swe_srl.evaluation import pipeline as pipeline_module
 from swe_srl.evaluation import predictions as predictions_module
 from swe_srl.evaluation import running as running_module
 from swe_srl.evaluation.policies import agent_of
+from swe_srl.evaluation.running import data_of
 from swe_srl.evaluation.selection import part_of, select_tasks
 from swe_srl.evaluation.statistics import wilson
 from swe_srl.evaluation.tally import tally
@@ -367,6 +368,29 @@ def test_episodes_at_a_time_follow_the_machine(monkeypatch: pytest.MonkeyPatch) 
     assert EvalSettings().episodes_at_a_time == 1
 
 
+def test_rows_of_the_hub_that_nothing_pins_are_part_of_the_run(
+    world: World, rows: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import datasets
+
+    found = list(read_jsonl(rows))
+    monkeypatch.setattr(datasets, "load_dataset", lambda name, **options: found)
+    hub = settings_for(rows, tasks="", split="some/where", shard="1/2")
+    evaluate(hub)
+    assert data_of(hub) == data_of(replace(hub, shard="2/2")), "parts can be merged"
+    found[0], found[1] = found[1], found[0]
+    evaluate(hub)
+    found[0] = {**found[0], "PASS_TO_PASS": []}
+    with pytest.raises(ConfigError, match=r"data\.rows: was 'sha256"):
+        evaluate(hub)
+    record = json.loads((hub.folder / "run.json").read_text())
+    del record["data"]["rows"]  # as a folder of an older version has it
+    (hub.folder / "run.json").write_text(json.dumps(record))
+    evaluate(hub)
+    for pinned in (settings_for(rows), replace(hub, revision="abc"), replace(hub, split="lite")):
+        assert "rows" not in data_of(pinned)
+
+
 def test_a_file_of_ids_narrows_the_split(world: World, rows: Path) -> None:
     ids = rows.parent / "ids.txt"
     ids.write_text(f"# two of them\n{NAMES[0]}\n{NAMES[2]}\n")
@@ -504,8 +528,9 @@ def test_predictions_are_not_mixed_with_verdicts_on_other_rows(world: World, row
     harder = replace(tasks[0], fail_to_pass=(*tasks[0].fail_to_pass, "test_more"))
     with pytest.raises(ConfigError, match="rows: was 'sha256"):
         grade_predictions(file, [harder], folder)
-    settings = folder / "settings.yaml"  # as a folder of an older version has it
-    settings.write_text("".join(line for line in settings.open() if not line.startswith("rows:")))
+    record = json.loads((folder / "run.json").read_text())
+    del record["data"]["rows"]  # as a folder of an older version has it
+    (folder / "run.json").write_text(json.dumps(record))
     grade_predictions(file, moved, folder)
     assert len(world.graded) == 1
 

@@ -20,7 +20,7 @@ from swe_srl.files import row_errors
 from swe_srl.runs import RunFolder
 from swe_srl.settings import as_mapping
 
-_OF_ROWS = ("split", "tasks", "revision", "images", "rows", "data.split", "data.tasks", "data.dockerfiles")
+_OF_ROWS = ("split", "tasks", "revision", "images", "data.rows", "data.split", "data.tasks", "data.dockerfiles")
 _LENGTH = 60  # characters of a setting that are shown
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +14,7 @@ from swe_srl.evaluation.markdown import denominator
 from swe_srl.evaluation.pipeline import Journal, Pipeline
 from swe_srl.evaluation.report import Report, make_report
 from swe_srl.evaluation.running import write_report
-from swe_srl.evaluation.selection import check_tasks
+from swe_srl.evaluation.selection import check_tasks, rows_fingerprint
 from swe_srl.evaluation.settings import EvalSettings
 from swe_srl.evaluation.store import ImageStore
 from swe_srl.grading import GradingSettings, OpenSandboxes, check_sandboxes
@@ -107,11 +106,9 @@ def grade_predictions(
         "timeout": chosen.timeout,
         "hardened": chosen.hardened,
         "regrade": chosen.times,
-        "rows": _digest(predicted),
     }
-    data = {"predictions": fingerprint(predictions)}
-    later = {"regrade": 1, "rows": recorded["rows"]}  # a folder without a digest cannot be checked by it
-    with RunFolder.start(output, "grade", recorded, data, defaults=later) as run:
+    data = {"predictions": fingerprint(predictions), "rows": rows_fingerprint(predicted)}
+    with RunFolder.start(output, "grade", recorded, data, defaults={"regrade": 1}) as run:
         journal = Journal(run, next((row.model for row in rows.values() if row.model), "unknown"))
         journal.load(keys)
         left = [job for job in jobs if (job.task.instance_id, 0) not in journal.episodes]
@@ -137,12 +134,6 @@ def grade_predictions(
         write_report(run.path, report)
     told.note(denominator(report))
     return report
-
-
-def _digest(tasks: Sequence[Task]) -> str:
-    """A fingerprint of the tasks' rows, whatever their order; where a Dockerfile lies does not count, what it makes does."""
-    rows = [replace(task, image_source="").row() for task in sorted(tasks, key=lambda task: task.instance_id)]
-    return f"sha256:{hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()}"
 
 
 def _episodes(jobs: Sequence[EpisodeJob], rows: Mapping[str, Prediction]) -> Generator[Episode, None, None]:
