@@ -88,13 +88,13 @@ def main() -> int:
         seconds = time.monotonic() - begun
         print(f"left alone: {seconds:.0f} s, {Counter(value[0] for value in results(whole).values())}", flush=True)
         done = 0
-        for moment in sorted(stream.choices(range(arguments.tasks - 1), k=arguments.kills)):
+        for moment in sorted(stream.choices(range(arguments.tasks * 9 // 10), k=arguments.kills)):
             program = start(command(arguments, killed), log)
             before = finished(killed)
             while program.poll() is None and finished(killed) < moment:
                 time.sleep(0.05)
             # where so much was finished before it was started, it is killed while it starts, or soon after
-            time.sleep(stream.uniform(0.0, 8.0 if before >= moment else 1.0))
+            time.sleep(stream.uniform(0.0, 3.0 if before >= moment else 0.5))
             if program.poll() is not None:
                 print(f"it ended before kill {done + 1}", flush=True)
                 break
