@@ -22,6 +22,7 @@ from swe_srl.evaluation.policies import agent_of
 from swe_srl.evaluation.running import data_of
 from swe_srl.evaluation.selection import part_of, select_tasks
 from swe_srl.evaluation.statistics import wilson
+from swe_srl.evaluation.store import ImageStore
 from swe_srl.evaluation.tally import tally
 from swe_srl.files import read_jsonl, write_jsonl
 from swe_srl.grading import GradingSettings
@@ -540,18 +541,32 @@ def test_predictions_of_rows_without_images_are_graded_by_a_rule(
 ) -> None:
     from swe_srl.cli import main
 
-    seen: list[tuple[str, str]] = []
+    seen: list[tuple[object, ...]] = []
 
     def graded(file: str, tasks: Sequence[Task], *rest: object) -> object:
-        seen.append((tasks[0].image, rest[-1].platform))  # type: ignore[attr-defined]
+        seen.append((tasks[0].image, *store_values(rest[-1])))  # type: ignore[arg-type]
         return grade_predictions(file, [replace(task, image="") for task in tasks], rows.parent / "graded")
 
     monkeypatch.setattr("swe_srl.evaluation.grade_predictions", graded)
     write_jsonl(rows.parent / "theirs.jsonl", [{"instance_id": NAMES[0], "model_patch": GOLD}])
     words = ["grade", str(rows.parent / "theirs.jsonl"), "--tasks", str(rows)]
-    assert main([*words, "--images", "swe-gym", "--platform", "linux/amd64"]) == 0
+    flags = "--images swe-gym --pull --pulls 3 --disk-budget 5GB --platform linux/amd64 --pull-timeout 7"
+    assert main([*words, *flags.split()]) == 0
     assert main(words) == 0
-    assert seen == [("xingyaoww/sweb.eval.x86_64.tiny_s_calc-1:latest", "linux/amd64"), ("", "")]
+    assert seen == [("xingyaoww/sweb.eval.x86_64.tiny_s_calc-1:latest", *STORE), ("", False, 2, 0, "", 300.0)]
+
+
+STORE = (True, 3, 5 * 10**9, "linux/amd64", 7.0)
+
+
+def store_values(store: ImageStore) -> tuple[object, ...]:
+    return store.pull, store.pulls, store.budget, store.platform, store.back_off.silence
+
+
+def test_what_is_said_of_images_reaches_the_store() -> None:
+    settings = EvalSettings(pull=True, pulls=3, disk_budget="5GB", platform="linux/amd64", pull_timeout=7.0)
+    assert store_values(running_module.image_store(settings, Notes())) == STORE
+    assert store_values(running_module.image_store(EvalSettings(), Notes())) == (False, 2, 0, "", 300.0)
 
 
 @pytest.mark.parametrize(
