@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -226,6 +227,17 @@ def test_runs_that_read_other_tasks_are_compared_with_a_warning(browser: Browser
     runs = [make_run(tmp_path / name, *pairs, tasks=f"{name}.jsonl") for name in ("a", "b")]
     browser.open(write_view(ViewSettings(tuple(map(str, runs)), tmp_path / "pages")), "#compare/b/a")
     assert warning in browser.text(".warning")
+
+
+def test_figures_of_the_report(browser: Browser, tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", [(episode("shop__cart-1"), 0)], [(verdict("shop__cart-1"), 0)], tasks="gone.jsonl")
+    report = {"behaviour": {"edits": 4, "verified": 3}, "per_episode": {"cost": 0.0123}, "pass_at_k": {"1": 1.0}}
+    for content, told in ((report, True), ({"per_episode": {"cost": "x"}, "behaviour": {"edits": 0}}, False)):
+        (run / "report.json").write_text(json.dumps(content))
+        browser.open(write_view(ViewSettings((str(run),), tmp_path / "pages")), "#run")
+        shown = browser.text(".figures")
+        assert ("edits verified by a run\n75%" in shown) == told and ("cost per episode\n0.0123" in shown) == told
+        assert ("edits verified" in shown, "cost" in shown) == (told, told) and "turns per episode\n5" in shown
 
 
 def test_predictions_show_nothing_that_is_not_known(browser: Browser, tmp_path: Path) -> None:

@@ -105,6 +105,7 @@ function evaluationPage(run) {
   const mean = (key) => (worked.length ? worked.reduce((sum, row) => sum + row[key], 0) / worked.length : null);
   const alike = episodes.map((row) => row.similarity).filter((value) => value !== null);
   const tasks = new Set(run.rows.map((row) => row.task)).size;
+  const habits = (run.report && run.report.behaviour) || {}, cost = run.report && run.report.per_episode && run.report.per_episode.cost;
   const pass = Object.entries((run.report && run.report.pass_at_k) || {}).filter(([k]) => k > 1);
   const figures = [
     rate ? figure("resolved", percent(rate.value), interval(rate)) : figure("resolved", "–"),
@@ -114,6 +115,8 @@ function evaluationPage(run) {
     alike.length ? figure("similarity to the expert", decimal(alike.reduce((sum, value) => sum + value, 0) / alike.length)) : null,
     mean("tokens") ? figure("tokens per episode", whole(Math.round(mean("tokens")))) : null,
     worked.length ? figure("time per episode", seconds(mean("seconds"))) : null,
+    worked.length && habits.edits > 0 ? figure("edits verified by a run", percent(habits.verified / habits.edits, 0)) : null,
+    typeof cost === "number" ? figure("cost per episode", decimal(cost, 4)) : null,
   ];
   const told = rate ? `${whole(rate.resolved)} of ${count(run.rates.graded, "graded sample")} of ${count(tasks, "task")} resolved by the official rules`
     : "no episode is graded yet";
