@@ -4,6 +4,7 @@
     python benchmarks/survive_kills.py --policy quickstart   the same with the bundled model
 
 One run is left alone; another is killed with its whole process group at random moments, and started again by the same command.
+The moments are drawn by how much is finished, so that they are spread over the run on a busy machine too.
 Their verdicts and patches must be the same, every journal must hold each sample once, and no sandbox may be left.
 """
 
@@ -64,6 +65,11 @@ def once(folder: Path, tasks: int) -> list[str]:
     return wrong
 
 
+def finished(folder: Path) -> int:
+    """How many verdicts a run has."""
+    return len(list(read_jsonl(folder / "verdicts.jsonl")))
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tasks", type=int, default=50)
@@ -82,20 +88,20 @@ def main() -> int:
         seconds = time.monotonic() - begun
         print(f"left alone: {seconds:.0f} s, {Counter(value[0] for value in results(whole).values())}", flush=True)
         done = 0
-        while done < arguments.kills:
+        for moment in sorted(stream.choices(range(arguments.tasks * 9 // 10), k=arguments.kills)):
             program = start(command(arguments, killed), log)
-            try:
-                # Starting takes some seconds each time: a share of the whole is spread over what is left of the kills.
-                program.wait(timeout=stream.uniform(1.0, 8.0 + 2.0 * seconds / arguments.kills))
-            except subprocess.TimeoutExpired:
-                os.killpg(program.pid, signal.SIGKILL)
-                done += 1
-                program.wait()
-                rows = len(list(read_jsonl(killed / "verdicts.jsonl"))) if (killed / "verdicts.jsonl").exists() else 0
-                print(f"kill {done}: {rows} verdicts so far", flush=True)
-                continue
-            print(f"it ended before kill {done + 1}", flush=True)
-            break
+            before = finished(killed)
+            while program.poll() is None and finished(killed) < moment:
+                time.sleep(0.05)
+            # where so much was finished before it was started, it is killed while it starts, or soon after
+            time.sleep(stream.uniform(0.0, 3.0 if before >= moment else 0.5))
+            if program.poll() is not None:
+                print(f"it ended before kill {done + 1}", flush=True)
+                break
+            os.killpg(program.pid, signal.SIGKILL)
+            done += 1
+            program.wait()
+            print(f"kill {done}: {finished(killed)} verdicts so far", flush=True)
         status = start(command(arguments, killed), log).wait()
         same = results(whole) == results(killed)
         wrong = once(killed, arguments.tasks)

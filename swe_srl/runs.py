@@ -29,6 +29,7 @@ from swe_srl.provenance import environment
 
 _STARTED = ("run.json", "settings.yaml", "sessions.jsonl", "steps.json", "tasks.json", "budgets.json", ".lock")
 _MADE = ("random-model", "tensorboard", "wandb")  # folders that a start makes
+_LATER = ("rows",)  # fingerprints that folders of older versions do not have, and cannot be checked by
 _OWN = (".lock", "settings.yaml", ".settings.yaml", ".run.json")  # left by a start that was killed at once
 
 
@@ -235,7 +236,8 @@ class RunFolder:
             )
         changed = differences(_filled(self._recorded_settings(), defaults), _filled(self.settings, defaults))
         changed = [line for line in changed if line.split(":")[0].split(".")[0] not in free]
-        changed += differences(record["data"], self.data, "data")
+        data = {name: of for name, of in self.data.items() if name in record["data"] or name not in _LATER}
+        changed += differences(record["data"], data, "data")
         if changed:
             raise ConfigError(
                 f"{self.path} holds a run with other settings; resume it with the same ones, or choose another output "

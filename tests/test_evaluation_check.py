@@ -61,6 +61,57 @@ def test_broken_tasks_are_found_and_can_be_left_out(rows: Path, capsys: pytest.C
     assert (report.resolved, report.samples, report.excluded) == (1, 1, (EARLY, UNFIXED))
 
 
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ("--policy nope", "nope: no such model folder"),
+        ("--policy golden", "did you mean 'gold'"),
+        ("--policy gold --agent nope", "unknown agent definition 'nope'"),
+        ("--policy gold --environment nope", "unknown environment definition 'nope'"),
+        ("--policy expert", "no expert trajectory of tiny__calc"),
+        ("--policy http://127.0.0.1:9 --endpoint-model m --api-key-env NO_SUCH_KEY", "NO_SUCH_KEY is not set"),
+        ("--policy gold --output run.txt/run", "run.txt"),
+    ],
+)
+def test_who_acts_is_looked_at_although_nobody_acts(
+    rows: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, flags: str, message: str
+) -> None:
+    monkeypatch.chdir(rows.parent)
+    monkeypatch.setattr(module, "check_sandboxes", lambda tasks, sandbox: None)
+    (rows.parent / "run.txt").touch()
+    for dry in ([], ["--dry-run"]):
+        assert main(["eval", "--check", "--tasks", str(rows), *flags.split(), *dry]) == 2
+        assert message in capsys.readouterr().err
+    assert not (rows.parent / "runs").exists()
+
+
+def test_a_dry_run_says_what_would_be_checked(
+    rows: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "check_sandboxes", lambda tasks, sandbox: None)
+    monkeypatch.setattr(module, "check_task", lambda task, grading: Checked(task.instance_id))
+    output = rows.parent / "run"
+    words = [
+        "eval",
+        "--check",
+        "--check-sample",
+        "3",
+        "--tasks",
+        str(rows),
+        "--policy",
+        "gold",
+        "--output",
+        str(output),
+    ]
+    assert main([*words, "--dry-run"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "would grade the gold and the empty patch on" in shown and "of 4 tasks; no episode is run" in shown
+    assert shown.endswith(f"findings: {output}-check") and not list(rows.parent.glob("run*"))
+    assert main(words) == 0
+    assert main([*words, "--dry-run"]) == 0
+    assert "(exists: would go on)" in capsys.readouterr().out
+
+
 def test_a_check_goes_on_and_tries_again_what_was_lost(rows: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 

@@ -19,8 +19,10 @@ from swe_srl.evaluation import pipeline as pipeline_module
 from swe_srl.evaluation import predictions as predictions_module
 from swe_srl.evaluation import running as running_module
 from swe_srl.evaluation.policies import agent_of
+from swe_srl.evaluation.running import data_of
 from swe_srl.evaluation.selection import part_of, select_tasks
 from swe_srl.evaluation.statistics import wilson
+from swe_srl.evaluation.store import ImageStore
 from swe_srl.evaluation.tally import tally
 from swe_srl.files import read_jsonl, write_jsonl
 from swe_srl.grading import GradingSettings
@@ -367,6 +369,29 @@ def test_episodes_at_a_time_follow_the_machine(monkeypatch: pytest.MonkeyPatch) 
     assert EvalSettings().episodes_at_a_time == 1
 
 
+def test_rows_of_the_hub_that_nothing_pins_are_part_of_the_run(
+    world: World, rows: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import datasets
+
+    found = list(read_jsonl(rows))
+    monkeypatch.setattr(datasets, "load_dataset", lambda name, **options: found)
+    hub = settings_for(rows, tasks="", split="some/where", shard="1/2")
+    evaluate(hub)
+    assert data_of(hub) == data_of(replace(hub, shard="2/2")), "parts can be merged"
+    found[0], found[1] = found[1], found[0]
+    evaluate(hub)
+    found[0] = {**found[0], "PASS_TO_PASS": []}
+    with pytest.raises(ConfigError, match=r"data\.rows: was 'sha256"):
+        evaluate(hub)
+    record = json.loads((hub.folder / "run.json").read_text())
+    del record["data"]["rows"]  # as a folder of an older version has it
+    (hub.folder / "run.json").write_text(json.dumps(record))
+    evaluate(hub)
+    for pinned in (settings_for(rows), replace(hub, revision="abc"), replace(hub, split="lite")):
+        assert "rows" not in data_of(pinned)
+
+
 def test_a_file_of_ids_narrows_the_split(world: World, rows: Path) -> None:
     ids = rows.parent / "ids.txt"
     ids.write_text(f"# two of them\n{NAMES[0]}\n{NAMES[2]}\n")
@@ -443,6 +468,27 @@ def test_comparison_of_two_runs(world: World, rows: Path) -> None:
     assert common.tasks == 2 and len(common.only_a) == 1
 
 
+def test_a_comparison_tells_which_settings_differ_and_whether_the_rows_may(world: World, rows: Path) -> None:
+    a, b, c = (rows.parent / name for name in "abc")
+    for folder, policy in ((a, "gold"), (b, "expert")):
+        evaluate(settings_for(rows, output=folder, policy=policy, workers=len(policy)), policy=EmptyPolicy())
+    found = compare(a, b)
+    assert found.settings == {"policy": ("gold", "expert")} and not found.other_rows
+    assert "| policy | gold | expert |" in found.as_markdown() and "same place" not in found.as_markdown()
+    settings = b / "settings.yaml"  # of an older version, which did not know --regrade
+    settings.write_text("".join(line for line in settings.open() if not line.startswith("regrade:")))
+    assert compare(a, b).settings == found.settings
+    write_jsonl(rows, [{**row, "PASS_TO_PASS": []} for row in read_jsonl(rows)])
+    evaluate(settings_for(rows, output=c))
+    found = compare(a, c)
+    assert list(found.settings) == ["data.tasks"] and found.other_rows and found.tasks == 3
+    assert "**The runs did not read their tasks from the same place and contents**" in found.as_markdown()
+    assert compare(a, a).settings == {} and "settings that differ" not in compare(a, a).as_markdown()
+    write_jsonl(rows.parent / "p.jsonl", read_jsonl(a / "predictions.jsonl"))
+    grade_predictions(rows.parent / "p.jsonl", select_tasks(settings_for(rows)), rows.parent / "graded")
+    assert compare(a, rows.parent / "graded").settings == {}
+
+
 def test_runs_without_hardened_verdicts_are_not_compared_by_them(world: World, rows: Path) -> None:
     a, b = rows.parent / "a", rows.parent / "b"
     evaluate(settings_for(rows, output=a))
@@ -467,6 +513,60 @@ def test_predictions_of_others(world: World, rows: Path) -> None:
     file.write_text(file.read_text().replace("+    return", "+\\t\\treturn"))
     with pytest.raises(ConfigError, match=r"data\.predictions"):
         grade_predictions(file, tasks, rows.parent / "graded")
+
+
+def test_predictions_are_not_mixed_with_verdicts_on_other_rows(world: World, rows: Path) -> None:
+    from swe_srl.tasks import load_tasks
+
+    tasks = load_tasks(str(rows))
+    file, folder = rows.parent / "theirs.jsonl", rows.parent / "graded"
+    write_jsonl(file, [{"instance_id": NAMES[0], "model_patch": GOLD}])
+    grade_predictions(file, tasks, folder)
+    moved = [replace(task, image_source="elsewhere") for task in reversed(tasks)]
+    other = replace(tasks[1], pass_to_pass=())
+    grade_predictions(file, [tasks[0], other, *moved[:1]], folder)  # rows without a prediction count for nothing
+    assert len(world.graded) == 1
+    harder = replace(tasks[0], fail_to_pass=(*tasks[0].fail_to_pass, "test_more"))
+    with pytest.raises(ConfigError, match="rows: was 'sha256"):
+        grade_predictions(file, [harder], folder)
+    record = json.loads((folder / "run.json").read_text())
+    del record["data"]["rows"]  # as a folder of an older version has it
+    (folder / "run.json").write_text(json.dumps(record))
+    grade_predictions(file, moved, folder)
+    assert len(world.graded) == 1
+
+
+def test_predictions_of_rows_without_images_are_graded_by_a_rule(
+    world: World, rows: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from swe_srl.cli import main
+
+    seen: list[tuple[object, ...]] = []
+
+    def graded(file: str, tasks: Sequence[Task], *rest: object) -> object:
+        seen.append((tasks[0].image, *store_values(rest[-1])))  # type: ignore[arg-type]
+        return grade_predictions(file, [replace(task, image="") for task in tasks], rows.parent / "graded")
+
+    monkeypatch.setattr("swe_srl.evaluation.grade_predictions", graded)
+    write_jsonl(rows.parent / "theirs.jsonl", [{"instance_id": NAMES[0], "model_patch": GOLD}])
+    words = ["grade", str(rows.parent / "theirs.jsonl"), "--tasks", str(rows)]
+    flags = "--images swe-gym --pull --pulls 3 --disk-budget 5GB --platform linux/amd64 --pull-timeout 7"
+    assert main([*words, *flags.split()]) == 0
+    assert main(words) == 0
+    assert seen == [("xingyaoww/sweb.eval.x86_64.tiny_s_calc-1:latest", *STORE), ("", False, 2, 0, "", 300.0)]
+
+
+STORE = (True, 3, 5 * 10**9, "linux/amd64", 7.0)
+
+
+def store_values(store: ImageStore) -> tuple[object, ...]:
+    return store.pull, store.pulls, store.budget, store.platform, store.back_off.silence
+
+
+def test_what_is_said_of_images_reaches_the_store() -> None:
+    settings = EvalSettings(pull=True, pulls=3, disk_budget="5GB", platform="linux/amd64", pull_timeout=7.0)
+    assert store_values(running_module.image_store(settings, Notes())) == STORE
+    assert store_values(running_module.image_store(EvalSettings(), Notes())) == (False, 2, 0, "", 300.0)
 
 
 @pytest.mark.parametrize(

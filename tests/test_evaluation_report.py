@@ -146,6 +146,31 @@ def test_what_was_left_out_is_told() -> None:
     assert json.loads(json.dumps(report.as_dict()))["failures"][0]["reason"] == "the daemon is gone"
 
 
+def test_many_tasks_that_lack_the_same_have_one_line() -> None:
+    missing = {f"b{number}": "no prediction of this task" for number in range(57)} | {"c1": "no image c1"}
+    text = report_markdown(report_of([attempt("a1", 0, True)], unavailable=missing))
+    assert "Not run here (not counted): 58" in text and "58 tasks were not run" in text
+    assert "- `b0`: no prediction of this task (and 56 more tasks, for the same reason)\n- `c1`: no image c1\n" in text
+
+
+def test_predictions_tell_nothing_of_how_they_were_made() -> None:
+    worked = (
+        "turns per episode",
+        "format errors",
+        "edits verified",
+        "similarity",
+        "exit reasons",
+        "seconds per episode",
+    )
+    known = attempt("a1", 0, True)
+    given = replace(known, trajectory=replace(known.trajectory, stop_reason=None))
+    texts = [report_markdown(report_of([one])) for one in (known, given)]
+    for figure in worked:
+        assert figure in texts[0] and figure not in texts[1], figure
+    for text in texts:
+        assert "| verdicts | resolved 1 |" in text and "| seconds per grading | 2.0 |" in text
+
+
 def test_an_empty_run_has_no_rate() -> None:
     report = report_of([], failures=[Failure("a", 0, "episode", "x")], asked=1)
     assert "no data" in report_markdown(report)

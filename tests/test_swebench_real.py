@@ -23,7 +23,7 @@ from swe_srl.evaluation import EvalSettings, evaluate, grade_predictions
 from swe_srl.files import read_jsonl, write_jsonl
 from swe_srl.grading import GradingSettings, VerdictCache, grade, judge, log_parser_statuses, run_tests
 from swe_srl.tasks import load_tasks
-from swe_srl.types import Task, TestRun, Verdict, VerdictStatus
+from swe_srl.types import Task, Verdict, VerdictStatus
 
 pytestmark = [pytest.mark.docker, pytest.mark.shared, pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -112,6 +112,13 @@ def malformed(task: Task) -> str:
 def forged(task: Task) -> str:
     """The attack that the official rules fall for: a conftest.py that writes the wanted results into the log."""
     return new_file("conftest.py", FORGERY.format(names=[*task.fail_to_pass, *task.pass_to_pass]))
+
+
+def half(task: Task) -> str:
+    """A part of flask-5063's fix: one of its two tests passes."""
+    patch = task.patch.replace('"Host" if host_matching else "Subdomain"', '"Subdomain"')
+    assert patch != task.patch
+    return patch
 
 
 def hollow(task: Task) -> str:
@@ -239,19 +246,16 @@ def test_patches_that_resolve_nothing(
         assert not verdict.pass_to_pass_failed
 
 
-def test_half_of_a_fix_is_unresolved(tasks: dict[str, Task]) -> None:
+def test_half_of_a_fix_is_unresolved(tasks: dict[str, Task], cache: VerdictCache) -> None:
     task = tasks["pallets__flask-5063"]
-    half = task.patch.replace('"Host" if host_matching else "Subdomain"', '"Subdomain"')
-    assert half != task.patch
-    verdict = grade(task, half, GRADING)
+    verdict = grade(task, half(task), GRADING, cache)
     assert verdict.status is VerdictStatus.UNRESOLVED
     assert verdict.fail_to_pass_failed == ("tests/test_cli.py::TestRoutes::test_host",)
 
 
-def test_a_forged_log_is_resolved_officially_and_not_by_us(tasks: dict[str, Task]) -> None:
+def test_a_forged_log_is_resolved_officially_and_not_by_us(tasks: dict[str, Task], cache: VerdictCache) -> None:
     task = tasks["pallets__flask-4992"]
-    kept: list[TestRun] = []
-    verdict = grade(task, forged(task), GRADING, keep=kept.append)
+    verdict = grade(task, forged(task), GRADING, cache)
     assert verdict.official and not verdict.hardened
     assert "test-configuration:conftest.py" in verdict.flags
     assert verdict.reason == "not hardened: the graded tests do not all pass when protected files are left as they were"
@@ -323,11 +327,19 @@ def statuses_of(report: object, which: str) -> tuple[set[str], set[str]]:
     return set(found["success"]), set(found["failure"])
 
 
-@pytest.mark.parametrize("mixed", [False, True], ids=["gold", "mixed"])
+# What becomes of the three instances, in their order.
+MAKERS: dict[str, tuple[Callable[[Task], str], ...]] = {
+    "gold": (lambda task: task.patch,) * 3,
+    "mixed": (hollow, malformed, wrong),
+    "attack, half, empty": (forged, half, lambda task: ""),
+}
+
+
+@pytest.mark.parametrize("made", MAKERS)
 def test_verdicts_agree_with_the_official_harness(
-    tasks: dict[str, Task], cache: VerdictCache, rows: Path, tmp_path: Path, mixed: bool
+    tasks: dict[str, Task], cache: VerdictCache, rows: Path, tmp_path: Path, made: str
 ) -> None:
-    makers = (hollow, malformed, wrong) if mixed else (lambda task: task.patch,) * 3
+    makers = MAKERS[made]
     patches = {name: make(tasks[name]) for name, make in zip(NAMES, makers, strict=True)}
     predictions = tmp_path / "predictions.jsonl"
     write_jsonl(
@@ -339,7 +351,9 @@ def test_verdicts_agree_with_the_official_harness(
     assert set(summary["resolved_ids"]) == {name for name, verdict in ours.items() if verdict.official}  # type: ignore[call-overload]
     failed = {name for name, verdict in ours.items() if verdict.status is VerdictStatus.PATCH_FAILED}
     assert set(summary["error_ids"]) == failed  # type: ignore[call-overload]
-    for name in set(NAMES) - failed:
+    empty = {name for name, verdict in ours.items() if verdict.status is VerdictStatus.EMPTY_PATCH}
+    assert set(summary["empty_patch_ids"]) == empty == {name for name, patch in patches.items() if not patch}  # type: ignore[call-overload]
+    for name in set(NAMES) - failed - empty:
         mine = ours[name]
         assert statuses_of(reports[name], "FAIL_TO_PASS") == (
             set(mine.fail_to_pass_passed),
@@ -349,7 +363,7 @@ def test_verdicts_agree_with_the_official_harness(
             set(mine.pass_to_pass_passed),
             set(mine.pass_to_pass_failed),
         )
-    if mixed:
+    if made == "mixed":
         report = grade_predictions(
             predictions, list(tasks.values()), tmp_path / "graded", GRADING, cache=str(cache.folder)
         )

@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 from swe_srl.errors import TaskError
+from swe_srl.evaluation import EvalSettings
+from swe_srl.evaluation.selection import select_tasks
 from swe_srl.tasks import load_tasks, split_names, task_from_row
+from swe_srl.tasks.problems import load_problems
 from swe_srl.tasks.reversal import reverse_patch
 from swe_srl.tasks.sources import HUB_SETS
 from swe_srl.types import Task
@@ -132,6 +135,19 @@ def test_unknown_names() -> None:
     with pytest.raises(TaskError, match="no such file"):
         load_tasks("missing.parquet")
     assert {"lite", "verified", "full", "multilingual", "swe-gym", "swe-smith", "quickstart"} <= set(split_names())
+
+
+def test_what_is_not_on_the_hub_has_no_revision(tmp_path: Path) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text(json.dumps(ROW) + "\n")
+    for local in ("quickstart", str(file), str(tmp_path)):
+        with pytest.raises(TaskError, match=f"revision 'abc': {local} is read from this machine.*leave it out"):
+            load_tasks(local, revision="abc")
+        for settings in (EvalSettings(split=local, revision="abc"), EvalSettings("lite", str(file), revision="abc")):
+            with pytest.raises(TaskError, match="revision 'abc'"):
+                select_tasks(settings)
+    with pytest.raises(TaskError, match="revision 'abc'"):
+        load_problems("aime24", str(file), revision="abc")
 
 
 def test_without_the_hub_the_message_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:

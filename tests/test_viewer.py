@@ -172,6 +172,7 @@ def test_comparisons_are_those_of_compare(tmp_path: Path) -> None:
     (pair,) = view(tmp_path / "pages", *runs, make_run(tmp_path / "c"))["comparisons"]
     assert (pair["a"], pair["b"], pair["tasks"]) == ("a", "b", 6)
     assert pair["difference"]["value"] == pytest.approx(4 / 6) and pair["p_value"] == pytest.approx(0.125)
+    assert pair["other_rows"] is False
 
 
 def test_data_is_text_whatever_it_holds() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +13,7 @@ from browser import Browser
 from viewer_support import episode, make_run, quickstart_run, training_run, verdict
 
 from swe_srl.files import write_jsonl
+from swe_srl.runs import RunFolder
 from swe_srl.types import Action, FormatError, Turn
 from swe_srl.viewer import ViewSettings, write_view
 
@@ -214,6 +217,57 @@ def test_comparison(browser: Browser, page: Path) -> None:
     assert browser.count(".beside") == 2 and browser.text(".beside:nth-child(1) .turn .own .command") == "ls"
     browser.click(".beside:nth-child(2) .tab:nth-child(2)")
     assert browser.text(".beside:nth-child(2) .summary .mark") == "unresolved"
+
+
+def test_runs_that_read_other_tasks_are_compared_with_a_warning(browser: Browser, page: Path, tmp_path: Path) -> None:
+    warning = "The runs did not read their tasks from the same place and contents"
+    browser.open(page, "#compare/before/after")
+    assert "over 2 tasks" in browser.text("main") and warning not in browser.text("main")
+    pairs = [[(episode("shop__cart-1"), 0)], [(verdict("shop__cart-1"), 0)]]
+    runs = [make_run(tmp_path / name, *pairs, tasks=f"{name}.jsonl") for name in ("a", "b")]
+    browser.open(write_view(ViewSettings(tuple(map(str, runs)), tmp_path / "pages")), "#compare/b/a")
+    assert warning in browser.text(".warning")
+
+
+def test_figures_of_the_report(browser: Browser, tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", [(episode("shop__cart-1"), 0)], [(verdict("shop__cart-1"), 0)], tasks="gone.jsonl")
+    report = {"behaviour": {"edits": 4, "verified": 3}, "per_episode": {"cost": 0.0123}, "pass_at_k": {"1": 1.0}}
+    for content, told in ((report, True), ({"per_episode": {"cost": "x"}, "behaviour": {"edits": 0}}, False)):
+        (run / "report.json").write_text(json.dumps(content))
+        browser.open(write_view(ViewSettings((str(run),), tmp_path / "pages")), "#run")
+        shown = browser.text(".figures")
+        assert ("edits verified by a run\n75%" in shown) == told and ("cost per episode\n0.0123" in shown) == told
+        assert ("edits verified" in shown, "cost" in shown) == (told, told) and "turns per episode\n5" in shown
+
+
+def test_predictions_show_nothing_that_is_not_known(browser: Browser, tmp_path: Path) -> None:
+    made = make_run(
+        tmp_path / "made",
+        [(replace(episode("shop__cart-1", ()), stop_reason=None), 0)],
+        [(verdict("shop__cart-1"), 0)],
+    )
+    with RunFolder.start(tmp_path / "graded", "grade", {"sandbox": "auto", "timeout": 1.0, "hardened": True}):
+        pass
+    for name in ("episodes.jsonl", "verdicts.jsonl"):
+        shutil.copy(made / name, tmp_path / "graded" / name)
+    browser.open(write_view(ViewSettings((str(tmp_path / "graded"),), tmp_path / "pages")), "#graded")
+    shown = browser.text("main")
+    assert "100.0%" in shown and "shop__cart-1" in shown
+    for nothing in ("turns per episode", "time per episode", "How episodes ended", "0 turns", "0 s"):
+        assert nothing not in shown, nothing
+    browser.click(".episodes a")
+    shown = browser.text("main")
+    assert "A prediction: nothing is known of how its patch was made." in shown and "cart.py" in shown
+    assert "0 turns" not in shown and "The episode ended" not in shown
+
+
+def test_marks_of_a_narrow_range_can_be_told_apart(browser: Browser, page: Path) -> None:
+    browser.open(page)
+    for points in ("[[0, 1], [1, 1.00002]]", "[[0, 0], [1, 4]]"):
+        drawn = f"[...chart('x', {points}, 1).querySelectorAll('.tick[text-anchor=end]')].map((one) => one.textContent)"
+        marks = browser.js(drawn)
+        assert len(marks) >= 3 and len(set(marks)) == len(marks), marks
+    assert marks == ["0", "2", "4"]
 
 
 def test_theme(browser: Browser, page: Path) -> None:

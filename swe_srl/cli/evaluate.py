@@ -50,6 +50,9 @@ def run_check(settings: EvalSettings, console: Console) -> int:
 
 def plan(settings: EvalSettings, console: Console) -> None:
     """Load everything the settings name but the model, and say what would be done."""
+    if settings.check:
+        plan_check(settings, console)
+        return
     from swe_srl.evaluation.running import check_run
     from swe_srl.generation.source import is_hub_id
 
@@ -63,3 +66,17 @@ def plan(settings: EvalSettings, console: Console) -> None:
         f"policy {settings.policy}{unchecked}, agent {settings.agent_name}, at most {agent.max_turns} turns an episode"
     )
     console.say(f"run folder: {settings.folder}{' (exists: would go on)' if resumes else ''}")
+
+
+def plan_check(settings: EvalSettings, console: Console) -> None:
+    """Say which tasks would be checked."""
+    from swe_srl.evaluation.checking import check_folder, check_resumes, sampled
+
+    selection, count = sampled(settings, settings.check_sample)
+    resumes = check_resumes(settings, settings.check_sample)
+    for reason in selection.unavailable.values():
+        console.say(f"cannot be run here: {reason}")
+    console.say(
+        f"would grade the gold and the empty patch on {len(selection.tasks)} of {count} tasks; no episode is run"
+    )
+    console.say(f"findings: {check_folder(settings)}{' (exists: would go on)' if resumes else ''}")

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from swe_srl.cli.console import Console
+from swe_srl.cli.images import RULE
 from swe_srl.cli.tasks import REVISION, SPLIT
 from swe_srl.errors import ConfigError
 from swe_srl.evaluation.settings import QUICKSTART, parse_size
 from swe_srl.settings import check_at_least, setting
+from swe_srl.tasks.images import IMAGE_RULES
 from swe_srl.types import Task
 
 
@@ -32,6 +34,7 @@ class GradeSettings:
     hardened: bool = setting(True, "Run the tests of every officially resolved patch a second time, hardened.")
     regrade: int = setting(1, "Gradings of every patch: the majority decides, and what differs is named as flaky.")
     workers: int = setting(2, "Patches graded at a time.")
+    images: str = setting("auto", RULE, IMAGE_RULES)
     pull: bool = setting(False, "Pull images that are not here when a task needs them.")
     pulls: int = setting(2, "Images pulled or built at a time.")
     pull_timeout: float = setting(
@@ -40,6 +43,9 @@ class GradeSettings:
     disk_budget: str = setting(
         "",
         "Room for container images, as 60GB: images that swe-srl pulled or built and nobody uses make room. Empty: no bound.",
+    )
+    platform: str = setting(
+        "", "Take images of this platform (linux/amd64) although the engine's own is another: emulated."
     )
     cache: str = setting("", "Folder of verdicts known already, shared between runs; empty grades everything anew.")
     output: Path | None = setting(None, "Run folder; none: runs/grade/, named by the predictions file.")
@@ -58,25 +64,30 @@ class GradeSettings:
 
 def run(settings: GradeSettings, console: Console) -> int:
     """Grade; the exit code is 1 when nothing could be graded."""
-    from swe_srl.tasks import load_tasks
-
     if not Path(settings.predictions).exists():
         raise ConfigError(f"PREDICTIONS: no such file or run folder: {settings.predictions}")
     if Path(settings.predictions).is_dir():
         return judge_logs(settings.predictions, tasks_of_run(settings), console)
+    return grade_file(settings, named_tasks(settings), console)
+
+
+def named_tasks(settings: GradeSettings) -> list[Task]:
+    """The tasks that are named, with the images that the settings' rule gives them."""
+    from swe_srl.tasks import load_tasks
+    from swe_srl.tasks.images import with_image
+    from swe_srl.tasks.scripts import with_script
+
     tasks = load_tasks(settings.tasks or settings.split or QUICKSTART, settings.revision)
-    return grade_file(settings, tasks, console)
+    return [with_script(with_image(task, settings.images)) for task in tasks]
 
 
 def tasks_of_run(settings: GradeSettings) -> list[Task]:
     """The tasks that are named, else those that the run records."""
     from swe_srl.evaluation.recorded import RecordedRun
-    from swe_srl.tasks import load_tasks
 
-    named = settings.tasks or settings.split
     recorded = RecordedRun.read(settings.predictions)
-    if named or recorded.run.kind != "eval":
-        return load_tasks(named or QUICKSTART, settings.revision)
+    if settings.tasks or settings.split or recorded.run.kind != "eval":
+        return named_tasks(settings)
     return list(recorded.tasks().values())
 
 
@@ -96,6 +107,7 @@ def grade_file(settings: GradeSettings, tasks: list[Task], console: Console) -> 
         settings.pull,
         settings.pulls,
         parse_size(settings.disk_budget),
+        platform=settings.platform,
         back_off=BackOff(note=progress.note, silence=settings.pull_timeout),
     )
     report = grade_predictions(

@@ -12,8 +12,8 @@ from typing import Any
 
 from swe_srl.errors import ConfigError, SandboxError, SweSrlError
 from swe_srl.evaluation.holding import image_of
-from swe_srl.evaluation.running import data_of, grading_settings, image_store, usual
-from swe_srl.evaluation.selection import check_tasks, select_tasks
+from swe_srl.evaluation.running import check_actor, data_of, grading_settings, image_store, usual
+from swe_srl.evaluation.selection import Selection, check_tasks, select_tasks
 from swe_srl.evaluation.settings import RUNTIME, EvalSettings
 from swe_srl.evaluation.store import ImageStore
 from swe_srl.files import row_errors, write_atomic
@@ -86,17 +86,13 @@ def check(settings: EvalSettings, sample: int = 20, progress: Progress | None = 
         progress: is told of every task.
 
     Raises:
-        SweSrlError: as for `evaluate`.
+        SweSrlError: as for `evaluate`: who acts is looked at too, though nobody acts.
     """
     told = progress or SilentProgress()
-    tasks = select_tasks(settings)
-    drawn = draw(tasks, sample, settings.seed)
+    selection, count = sampled(settings, sample)
     grading = grading_settings(settings)
-    selection = check_tasks(drawn, grading, settings.pull)
-    check_sandboxes(selection.tasks, settings.sandbox)
     folder = check_folder(settings)
-    recorded = {**as_mapping(settings), "sample": sample}
-    with RunFolder.start(folder, KIND, recorded, data_of(settings), RUNTIME, {**usual(), "sample": sample}) as run:
+    with RunFolder.start(folder, KIND, **_recorded(settings, sample)) as run:
         with row_errors(run.journal("checks")):
             done = {str(row["task_id"]): _from_row(row) for row in run.rows("checks") if not row["lost"]}
         told.track("tasks", len(selection.tasks), sum(task.instance_id in done for task in selection.tasks))
@@ -107,9 +103,27 @@ def check(settings: EvalSettings, sample: int = 20, progress: Progress | None = 
             done[one.task_id] = one
             told.advance("tasks", info=f"{one.task_id} {'lost' if one.lost else 'broken' if one.problems else 'sound'}")
         found = tuple(done[task.instance_id] for task in selection.tasks)
-        report = CheckReport(found, selection.unavailable, len(tasks))
+        report = CheckReport(found, selection.unavailable, count)
         write_atomic(run.file(BROKEN), "".join(f"{name}\n" for name in report.broken))
     return report
+
+
+def sampled(settings: EvalSettings, sample: int) -> tuple[Selection, int]:
+    """The tasks that a check is about, and how many they are drawn from.
+
+    Raises:
+        SweSrlError: as for `check`.
+    """
+    tasks = select_tasks(settings)
+    selection = check_tasks(draw(tasks, sample, settings.seed), grading_settings(settings), settings.pull)
+    check_actor(settings, selection.tasks)
+    check_sandboxes(selection.tasks, settings.sandbox)
+    return selection, len(tasks)
+
+
+def check_resumes(settings: EvalSettings, sample: int) -> bool:
+    """Whether the findings' folder holds this check already; a ConfigError when it holds something else."""
+    return RunFolder.check(check_folder(settings), KIND, **_recorded(settings, sample))
 
 
 def check_folder(settings: EvalSettings) -> Path:
@@ -180,6 +194,16 @@ def _checked(tasks: Sequence[Task], grading: GradingSettings, settings: EvalSett
         raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _recorded(settings: EvalSettings, sample: int) -> dict[str, Any]:
+    """What a folder of findings is known by: arguments of `RunFolder.start`."""
+    return {
+        "settings": {**as_mapping(settings), "sample": sample},
+        "data": data_of(settings),
+        "free": RUNTIME,
+        "defaults": {**usual(), "sample": sample},
+    }
 
 
 def _from_row(row: dict[str, Any]) -> Checked:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
@@ -12,11 +12,16 @@ from typing import Any
 
 from swe_srl.errors import ConfigError
 from swe_srl.evaluation.logs import GRADED
-from swe_srl.evaluation.markdown import percent
+from swe_srl.evaluation.markdown import percent, table
 from swe_srl.evaluation.report import rate
+from swe_srl.evaluation.settings import RUNTIME, EvalSettings
 from swe_srl.evaluation.statistics import Estimate, mcnemar, paired_bootstrap
 from swe_srl.files import row_errors
 from swe_srl.runs import RunFolder
+from swe_srl.settings import as_mapping
+
+_OF_ROWS = ("split", "tasks", "revision", "images", "data.rows", "data.split", "data.tasks", "data.dockerfiles")
+_LENGTH = 60  # characters of a setting that are shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,8 @@ class Comparison:
         only_a, only_b: tasks that only one of the runs graded: left out.
         figures: how the agents work, of A and of B, by name; of the runs' own reports, so over all their tasks. None where a
             run does not tell.
+        settings: those that differ and may alter results, of A and of B, by name; with `data.` before it, the fingerprint of
+            what a setting names. Where one is a `grade` run, those that both have.
     """
 
     a: str
@@ -48,6 +55,12 @@ class Comparison:
     only_a: tuple[str, ...] = ()
     only_b: tuple[str, ...] = ()
     figures: Mapping[str, tuple[float | None, float | None]] = field(default_factory=dict)
+    settings: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
+
+    @property
+    def other_rows(self) -> bool:
+        """Whether tasks of the same name may be different rows: read from elsewhere, or from files of other contents."""
+        return any(name in _OF_ROWS for name in self.settings)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -66,10 +79,15 @@ class Comparison:
             lines.append(
                 f"McNemar's exact test: p = {self.p_value:.3g} ({len(self.gained)} gained, {len(self.lost)} lost)"
             )
-        if self.figures:
+        if self.other_rows:
             lines.append(
-                "| over all tasks of each run | A | B |\n| --- | --- | --- |\n" + "\n".join(_figure_lines(self.figures))
+                "**The runs did not read their tasks from the same place and contents**, so tasks of the same name may be "
+                "different ones: see the settings that differ."
             )
+        if self.figures:
+            lines.append(table(("over all tasks of each run", "A", "B"), _lines(self.figures, _figure)))
+        if self.settings:
+            lines.append(table(("settings that differ", "A", "B"), _lines(self.settings, _setting)))
         for title, names in (
             ("Better in B", self.gained),
             ("Worse in B", self.lost),
@@ -120,6 +138,7 @@ def compare(run_a: str | Path, run_b: str | Path, common: bool = False, hardened
         only_a=only_a,
         only_b=only_b,
         figures=_figures(run_a, run_b),
+        settings=_differing(RunFolder.read(run_a), RunFolder.read(run_b)),
     )
 
 
@@ -183,6 +202,37 @@ def _ratio(part: float | None, whole: float | None) -> float | None:
     return part / whole if part is not None and whole else None
 
 
-def _figure_lines(figures: Mapping[str, tuple[float | None, float | None]]) -> list[str]:
-    shown = {name: ["" if value is None else f"{value:.3g}" for value in pair] for name, pair in figures.items()}
-    return [f"| {name} | {a} | {b} |" for name, (a, b) in shown.items()]
+def _differing(a: RunFolder, b: RunFolder) -> dict[str, tuple[Any, Any]]:
+    """The settings and fingerprints that two runs do not share, without those that alter no result."""
+    usual = as_mapping(EvalSettings())
+    known_a, known_b = (
+        {
+            **(usual if run.kind == "eval" else {}),
+            **run.settings,
+            **{f"data.{name}": run.data[name] for name in run.data},
+        }
+        for run in (a, b)
+    )
+    names = [name for name in dict.fromkeys((*known_a, *known_b)) if name not in RUNTIME]
+    if (a.kind, b.kind) != ("eval", "eval"):
+        names = [name for name in names if name in known_a and name in known_b]
+    pairs = {name: (known_a.get(name), known_b.get(name)) for name in names}
+    return {name: (left, right) for name, (left, right) in pairs.items() if left != right}
+
+
+def _lines(pairs: Mapping[str, tuple[Any, Any]], shown: Callable[[Any], str]) -> list[tuple[str, str, str]]:
+    return [(name, shown(a), shown(b)) for name, (a, b) in pairs.items()]
+
+
+def _figure(value: float | None) -> str:
+    """Three significant digits, and no exponent.
+
+    >>> _figure(3111.0), _figure(6.8333), _figure(0.875)
+    ('3111', '6.83', '0.875')
+    """
+    return "" if value is None else f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def _setting(value: Any) -> str:
+    text = ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else "" if value is None else str(value)
+    return text if len(text) <= _LENGTH else f"{text[:_LENGTH]}…"

@@ -10,15 +10,41 @@ from swe_srl.evaluation.report import Report
 from swe_srl.evaluation.statistics import Estimate
 
 _LISTED = 50  # entries of one list
+_ALIKE = 5  # entries with the same reason that have a line each
 
 
 def report_markdown(report: Report) -> str:
     """The report for a person: figures first, then what was left out of them and why."""
+    worked = _work(report) if report.turns or set(report.exit_reasons) != {"unknown"} else []
     rows = [
         ("resolved (official rules)", f"{report.resolved} of {report.samples}: {percent(report.resolve_rate)}"),
         ("resolved (hardened rules)", _hardened(report)),
         *((f"pass@{k}", f"{value:.1%}") for k, value in report.pass_at_k.items() if k > 1),
         ("denominator", denominator(report)),
+        *worked,
+        ("patches", _patches(report.patches)),
+        ("verdicts", _counts(report.statuses)),
+        ("seconds per grading", f"{report.grading_seconds:.1f}"),
+    ]
+    parts = [f"# {report.title}", table(("figure", "value"), rows)]
+    for group, counts in (("repository", report.by_repository), ("difficulty", report.by_difficulty)):
+        lines = [(name, f"{a} of {b}", f"{a / b:.1%}") for name, (a, b) in counts.items()]
+        parts += [f"## By {group}", table((group, "resolved", "rate"), lines)] if lines else []
+    parts += _listing("Official and hardened verdicts differ", report.differing.items())
+    parts += _listing("Flagged", ((name, ", ".join(flags)) for name, flags in report.flagged.items()))
+    parts += _listing("Flaky: gradings differ", ((name, ", ".join(flags)) for name, flags in report.flaky.items()))
+    failures = (
+        (f"{failure.task_id}#{failure.sample} ({failure.stage})", failure.reason) for failure in report.failures
+    )
+    parts += _listing("Infrastructure failures (not counted)", failures)
+    parts += _listing("Not run here (not counted)", _by_reason(report.unavailable), len(report.unavailable))
+    parts += _listing("Excluded by name (not counted)", ((name, "by --exclude") for name in report.excluded))
+    return "\n\n".join(parts) + "\n"
+
+
+def _work(report: Report) -> list[tuple[str, str]]:
+    """How the policy worked: nothing is known of it where only patches were given."""
+    return [
         ("turns per episode", f"{report.turns:.1f}"),
         ("format errors", f"{report.format_error_rate:.1%} of the turns"),
         *((f"{kind} tokens per turn", f"{value:.1f}") for kind, value in report.tokens.items()),
@@ -33,26 +59,10 @@ def report_markdown(report: Report) -> str:
             "failed checks that lead to another edit",
             _share(report.behaviour.revised, report.behaviour.failed_checks, "failed checks"),
         ),
-        ("patches", _patches(report.patches)),
         ("similarity to the expert", "unknown" if report.similarity is None else f"{report.similarity:.3f}"),
         ("exit reasons", _counts(report.exit_reasons)),
-        ("verdicts", _counts(report.statuses)),
-        ("seconds per episode / grading", f"{report.seconds:.1f} / {report.grading_seconds:.1f}"),
+        ("seconds per episode", f"{report.seconds:.1f}"),
     ]
-    parts = [f"# {report.title}", _table(("figure", "value"), rows)]
-    for group, counts in (("repository", report.by_repository), ("difficulty", report.by_difficulty)):
-        lines = [(name, f"{a} of {b}", f"{a / b:.1%}") for name, (a, b) in counts.items()]
-        parts += [f"## By {group}", _table((group, "resolved", "rate"), lines)] if lines else []
-    parts += _listing("Official and hardened verdicts differ", report.differing.items())
-    parts += _listing("Flagged", ((name, ", ".join(flags)) for name, flags in report.flagged.items()))
-    parts += _listing("Flaky: gradings differ", ((name, ", ".join(flags)) for name, flags in report.flaky.items()))
-    failures = (
-        (f"{failure.task_id}#{failure.sample} ({failure.stage})", failure.reason) for failure in report.failures
-    )
-    parts += _listing("Infrastructure failures (not counted)", failures)
-    parts += _listing("Not run here (not counted)", report.unavailable.items())
-    parts += _listing("Excluded by name (not counted)", ((name, "by --exclude") for name in report.excluded))
-    return "\n\n".join(parts) + "\n"
 
 
 def _share(part: int, whole: int, what: str) -> str:
@@ -99,20 +109,35 @@ def percent(estimate: Estimate, digits: int = 1) -> str:
     return f"{estimate.value:.{digits}%} ({estimate.confidence:.0%} interval {low} to {high})"
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table; what a cell holds stays in it."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(
         "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in line) + " |" for line in lines
     )
 
 
-def _listing(title: str, entries: Iterable[tuple[str, str]]) -> list[str]:
+def _by_reason(reasons: Mapping[str, str]) -> list[tuple[str, str]]:
+    """A line for each task and its reason; one for all of them where many have the same."""
+    alike: dict[str, list[str]] = {}
+    for name, reason in reasons.items():
+        alike.setdefault(reason, []).append(name)
+    lines = []
+    for reason, names in alike.items():
+        if len(names) > _ALIKE:
+            lines.append((names[0], f"{reason} (and {len(names) - 1} more tasks, for the same reason)"))
+        else:
+            lines += [(name, reason) for name in names]
+    return lines
+
+
+def _listing(title: str, entries: Iterable[tuple[str, str]], count: int | None = None) -> list[str]:
     found = list(entries)
     if not found:
         return []
     lines = [f"- `{name}`: {' '.join(text.split())[:500]}" for name, text in found[:_LISTED]]
     lines += [f"- and {len(found) - _LISTED} more"] if len(found) > _LISTED else []
-    return [f"## {title}: {len(found)}", "\n".join(lines)]
+    return [f"## {title}: {len(found) if count is None else count}", "\n".join(lines)]
 
 
 def _counts(counts: Mapping[str, int]) -> str:

@@ -14,7 +14,7 @@ from swe_srl.evaluation.markdown import denominator
 from swe_srl.evaluation.pipeline import Journal, Pipeline
 from swe_srl.evaluation.report import Report, make_report
 from swe_srl.evaluation.running import write_report
-from swe_srl.evaluation.selection import check_tasks
+from swe_srl.evaluation.selection import check_tasks, rows_fingerprint
 from swe_srl.evaluation.settings import EvalSettings
 from swe_srl.evaluation.store import ImageStore
 from swe_srl.grading import GradingSettings, OpenSandboxes, check_sandboxes
@@ -83,7 +83,8 @@ def grade_predictions(
         images: gives out container images; None for those that are here.
 
     Raises:
-        ConfigError: a prediction of an instance that is not among the tasks, or the folder holds another run.
+        ConfigError: a prediction of an instance that is not among the tasks, or the folder holds another run: of other
+            predictions, of other rows of these tasks, or with other settings.
         SweSrlError: the file cannot be read, or no task can be run here.
     """
     told, chosen = progress or SilentProgress(), replace(grading or GradingSettings(), open=OpenSandboxes())
@@ -95,7 +96,8 @@ def grade_predictions(
         raise ConfigError(f"{predictions}: {strange[0]} is not among the {len(known)} tasks ({len(strange)} such rows)")
     if not rows:
         raise ConfigError(f"{predictions}: there is no prediction in it")
-    selection = check_tasks([known[name] for name in rows], chosen, store.pull)
+    predicted = [known[name] for name in rows]
+    selection = check_tasks(predicted, chosen, store.pull)
     jobs = [EpisodeJob(task) for task in selection.tasks]
     keys = [(job.task.instance_id, 0) for job in jobs]
     settings = EvalSettings(policy=str(predictions), grading_workers=workers, cache=cache)
@@ -105,7 +107,7 @@ def grade_predictions(
         "hardened": chosen.hardened,
         "regrade": chosen.times,
     }
-    data = {"predictions": fingerprint(predictions)}
+    data = {"predictions": fingerprint(predictions), "rows": rows_fingerprint(predicted)}
     with RunFolder.start(output, "grade", recorded, data, defaults={"regrade": 1}) as run:
         journal = Journal(run, next((row.model for row in rows.values() if row.model), "unknown"))
         journal.load(keys)

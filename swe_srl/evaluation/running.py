@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,14 @@ from swe_srl.evaluation.policies import agent_of, check_policy, expert_trajector
 from swe_srl.evaluation.problems import check_problems, work_on_problems
 from swe_srl.evaluation.pulling import BackOff
 from swe_srl.evaluation.report import Report, make_report
-from swe_srl.evaluation.selection import Selection, check_tasks, excluded_ids, select_tasks
+from swe_srl.evaluation.selection import (
+    Selection,
+    check_tasks,
+    excluded_ids,
+    is_unpinned,
+    rows_fingerprint,
+    select_tasks,
+)
 from swe_srl.evaluation.settings import RAY, RUNTIME, SCRIPTED, EvalSettings, parse_size
 from swe_srl.evaluation.store import ImageStore
 from swe_srl.files import write_atomic
@@ -215,11 +223,22 @@ def check_run(settings: EvalSettings, progress: Progress | None = None) -> tuple
         with cluster_for(settings, tasks, progress or SilentProgress()) as cluster:
             return cluster.selection, agent, resumes
     selection = check_tasks(tasks, grading_settings(settings), settings.pull)
-    check_policy(settings)
-    if settings.policy in SCRIPTED:
-        make_policy(settings, agent, selection.tasks)
+    check_actor(settings, selection.tasks)
     check_sandboxes(selection.tasks, settings.sandbox)
     return selection, agent, resumes
+
+
+def check_actor(settings: EvalSettings, tasks: Sequence[Task]) -> None:
+    """Look at who acts and where, without loading a model.
+
+    Raises:
+        ConfigError: no such policy, agent or environment; or the expert is asked for and a task has no expert trajectory.
+    """
+    check_environment(settings)
+    agent = agent_of(settings)
+    check_policy(settings)
+    if settings.policy in SCRIPTED:
+        make_policy(settings, agent, tasks)
 
 
 def check_environment(settings: EvalSettings) -> None:
@@ -249,7 +268,7 @@ def write_report(folder: Path, report: Report) -> None:
 
 
 def data_of(settings: EvalSettings) -> dict[str, str]:
-    """Fingerprints of the files that decide the run's results."""
+    """Fingerprints of what decides the run's results: files, and rows that nothing else pins."""
     files = {name: getattr(settings, name) for name in ("tasks", "split", "policy", "trajectories")}
     found = {name: fingerprint(path) for name, path in files.items() if path and Path(path).exists()}
     rows = [path for name, path in files.items() if name in ("tasks", "split") and name in found]
@@ -257,4 +276,6 @@ def data_of(settings: EvalSettings) -> dict[str, str]:
         found["dockerfiles"] = f"sha256:{hashlib.sha256(' '.join(sorted(built)).encode()).hexdigest()}"
     if any(entry.endswith(".txt") for entry in settings.exclude):
         found["exclude"] = f"sha256:{hashlib.sha256(chr(10).join(excluded_ids(settings)).encode()).hexdigest()}"
+    if is_unpinned(settings):
+        found["rows"] = rows_fingerprint(select_tasks(replace(settings, shard="")))  # the same for every part
     return found

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from swe_srl.errors import ConfigError, SweSrlError
@@ -18,6 +19,7 @@ from swe_srl.tasks.images import with_image
 from swe_srl.tasks.naming import unknown_task
 from swe_srl.tasks.problems import load_problems
 from swe_srl.tasks.scripts import with_script
+from swe_srl.tasks.sources import BUNDLED, HUB_SETS
 from swe_srl.types import Task
 
 
@@ -47,7 +49,7 @@ def select_tasks(settings: EvalSettings) -> list[Task]:
     if settings.asks_problems:
         tasks = load_problems(settings.split, settings.tasks if ids is None else "", settings.revision)
     else:
-        tasks = load_tasks(source, revision=settings.revision if source == settings.split else "")
+        tasks = load_tasks(source, revision=settings.revision)
     known = {task.instance_id for task in tasks}
     for name in (*settings.instances, *(ids or ())):
         if name not in known:
@@ -70,6 +72,18 @@ def select_tasks(settings: EvalSettings) -> list[Task]:
     if not part:
         raise ConfigError(f"shard {settings.shard} is empty: there are only {len(tasks)} tasks")
     return [with_script(with_image(task, settings.images)) for task in part]
+
+
+def rows_fingerprint(tasks: Sequence[Task]) -> str:
+    """Of the tasks' rows, whatever their order. Where a Dockerfile lies does not count, the image that it makes does."""
+    rows = [replace(task, image_source="").row() for task in sorted(tasks, key=lambda task: task.instance_id)]
+    return f"sha256:{hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()}"
+
+
+def is_unpinned(settings: EvalSettings) -> bool:
+    """Whether the tasks are the newest ones of a data set on the hub: at the next start they may be others."""
+    local = settings.tasks and not settings.tasks.endswith(".txt")
+    return not (local or settings.revision or settings.split in (*HUB_SETS, *BUNDLED) or Path(settings.split).exists())
 
 
 def part_of(tasks: Sequence[Task], shard: str) -> list[Task]:

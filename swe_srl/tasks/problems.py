@@ -13,7 +13,7 @@ from typing import Any
 
 from swe_srl.errors import TaskError
 from swe_srl.tasks.files import read_rows
-from swe_srl.tasks.sources import HubSet, hub_rows
+from swe_srl.tasks.sources import HubSet, hub_rows, no_revision
 from swe_srl.types import Task
 
 PROBLEM_SETS: Mapping[str, HubSet] = {
@@ -35,9 +35,11 @@ def load_problems(name: str, path: str = "", revision: str = "") -> list[Task]:
         revision: commit, branch or tag of the hub's data set; "" for the newest.
 
     Raises:
-        TaskError: the rows cannot be had, a row has no problem or answer, or two have the same name.
+        TaskError: the rows cannot be had, a row has no problem or answer, or two have the same name; a revision of a file.
     """
     known = PROBLEM_SETS[name]
+    if path and revision:
+        raise TaskError(no_revision(path, revision))
     if path and not Path(path).is_file():
         raise TaskError(f"{path}: no such file")
     rows = read_rows(Path(path)) if path else _from_hub(known, revision or known.revision)

@@ -68,14 +68,16 @@ def load_tasks(name_or_path: str, revision: str = "", split: str = "") -> list[T
         split: split of a hub data set ("" for the set's own); of a folder, only the files whose names end in it.
 
     Raises:
-        TaskError: unknown name (the nearest is suggested), a row that is no task, an instance that occurs twice, or a
-            data set that cannot be had here (the message says how to use a local file).
+        TaskError: unknown name (the nearest is suggested), a row that is no task, an instance that occurs twice, a revision of
+            what is not on the hub, or a data set that cannot be had here (the message says how to use a local file).
     """
     from swe_srl.tasks.problems import PROBLEM_SETS, load_problems
 
     path = Path(name_or_path)
     if name_or_path in PROBLEM_SETS:
         return load_problems(name_or_path, revision=revision)
+    if revision and name_or_path not in HUB_SETS and (name_or_path in BUNDLED or path.exists()):
+        raise TaskError(no_revision(name_or_path, revision))
     if name_or_path in BUNDLED:
         file = resources.files("swe_srl") / "data" / "quickstart" / BUNDLED[name_or_path]
         with resources.as_file(file) as local:
@@ -95,6 +97,13 @@ def load_tasks(name_or_path: str, revision: str = "", split: str = "") -> list[T
         found = _hub_tasks(name_or_path, revision, split or "test")
         return [with_script(with_image(task, rule)) for task in found]
     raise TaskError(suggest(name_or_path, split_names(), "task set"))
+
+
+def no_revision(source: str, revision: str) -> str:
+    """What to say of a revision of tasks that are not read from the hub."""
+    return (
+        f"revision {revision!r}: {source} is read from this machine, only data sets of the hub have one: leave it out"
+    )
 
 
 def built_images(path: Path) -> set[str]:

@@ -82,7 +82,7 @@ def comparisons(runs: Mapping[str, Path]) -> list[dict[str, Any]]:
             continue
         plain = result.as_dict()
         kept = ("tasks", "rate_a", "rate_b", "difference", "p_value")
-        found.append({"a": a, "b": b, **{key: plain[key] for key in kept}})
+        found.append({"a": a, "b": b, "other_rows": result.other_rows, **{key: plain[key] for key in kept}})
     return found
 
 

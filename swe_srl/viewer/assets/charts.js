@@ -52,9 +52,11 @@ function chart(title, points, last, stages = [], chosen = []) {
   const path = (list) => list.map(([at, value], place) => `${place ? "L" : "M"}${x(at).toFixed(1)} ${y(value).toFixed(1)}`).join("");
   const drawn = svg("svg", { viewBox: `0 0 ${width} ${height}`, class: "chart", role: "img",
     "aria-label": `${title}: ${decimal(points[0][1])} at first, ${decimal(points.at(-1)[1])} at last` });
-  for (const value of ticks(low, high, 4)) {
+  const marks = ticks(low, high, 4);
+  const digits = Math.min(6, Math.max(4, Math.ceil(-Math.log10(marks[1] - marks[0])) || 0));
+  for (const value of marks) {
     append(drawn, [svg("line", { class: "grid", x1: left, x2: width - right, y1: y(value), y2: y(value) }),
-      svg("text", { class: "tick", x: left - 6, y: y(value) + 3.5, "text-anchor": "end" }, decimal(value, 4))]);
+      svg("text", { class: "tick", x: left - 6, y: y(value) + 3.5, "text-anchor": "end" }, decimal(value, digits))]);
   }
   for (const at of ticks(0, Math.max(1, last), 5).filter(Number.isInteger)) {
     drawn.append(svg("text", { class: "tick", x: x(at), y: height - 7, "text-anchor": "middle" }, whole(at)));

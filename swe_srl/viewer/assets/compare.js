@@ -45,6 +45,7 @@ function comparePage(a, b) {
   const head = pair ? el("p", { class: "verdictline" }, el("b", { class: pair.difference.value > 0 ? "plus" : pair.difference.value < 0 ? "minus" : null }, points(pair.difference.value)),
     ` from ${percent(pair.rate_a.value)} to ${percent(pair.rate_b.value)} over ${count(pair.tasks, "task")}; 95% interval ${signed(pair.difference.low)} to ${points(pair.difference.high)}, paired by task`,
     pair.p_value === null ? "" : `; McNemar's exact test p = ${decimal(pair.p_value)}`, ".") : null;
+  const warning = pair && pair.other_rows ? el("p", { class: "warning" }, "The runs did not read their tasks from the same place and contents, so tasks of the same name may be different ones.") : null;
   const chosen = new Set(["gained", "lost"]);
   if (!rows.some((row) => chosen.has(row.kind))) chosen.add("same").add("only");
   const list = el("ol", { class: "changes" }, rows.map((row) => el("li", { "data-kind": row.kind }, el("a", { href: address("compare", a.name, b.name, row.task) },
@@ -58,7 +59,7 @@ function comparePage(a, b) {
     return el("label", { class: "check" }, box, `${names[kind]} (${rows.filter((row) => row.kind === kind).length})`);
   });
   show();
-  return el("div", { class: "run" }, el("h1", {}, visible(a.name), " → ", visible(b.name)), chooser(a, b), head, el("div", { class: "filters" }, boxes), list);
+  return el("div", { class: "run" }, el("h1", {}, visible(a.name), " → ", visible(b.name)), chooser(a, b), head, warning, el("div", { class: "filters" }, boxes), list);
 }
 
 /** Which two runs are compared. */

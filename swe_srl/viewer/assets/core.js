@@ -81,6 +81,9 @@ const WORDS = {
 };
 const words = (name) => WORDS[name] || String(name).replaceAll("_", " ");
 
+/** A graded prediction: a patch, and nothing known of how it was made. */
+const patchOnly = (row) => !row.turns && row.stop === "unknown";
+
 const percent = (value, digits = 1) => (value === null || value === undefined ? "–" : `${(100 * value).toFixed(digits)}%`);
 const whole = (value) => Number(value).toLocaleString("en-US");
 const count = (number, noun, plural) => `${whole(number)} ${number === 1 ? noun : plural || `${noun}s`}`;

@@ -7,7 +7,7 @@ function episodeView(row, page, place) {
     issueView(page.issue),
     page.turns.length > 1 ? turnMap(page.turns, place) : null,
     el("section", { class: "turns", "aria-label": "Turns" }, page.turns.length
-      ? page.turns.map((turn, index) => turnView(turn, index, page, place)) : el("p", { class: "nothing" }, "This episode has no turns.")),
+      ? page.turns.map((turn, index) => turnView(turn, index, page, place)) : el("p", { class: "nothing" }, patchOnly(row) ? "A prediction: nothing is known of how its patch was made." : "This episode has no turns.")),
     expertRest(page),
     endView(row, page),
     patchView(page),
@@ -89,6 +89,7 @@ function expertRest(page) {
 
 function endView(row, page) {
   const verdict = page.verdict;
+  if (patchOnly(row) && verdict) return null;
   const line = [el("b", {}, "The episode ended: "), words(row.stop), ". "];
   if (!verdict) line.push(row.reason ? ["Not graded: ", visible(row.reason)] : "It is not graded yet.");
   return el("p", { class: "ended" }, line);
@@ -136,7 +137,7 @@ function episodePage(run, here, ready) {
   const body = el("div", { class: "body" }, el("p", { class: "nothing" }, "Loading…"));
   const head = el("header", { class: "headline" }, el("div", { class: "steps" }, step(before, "← previous", "previous episode (p)"), step(after, "next →", "next episode (n)")),
     el("h1", {}, episodeName(run, row)), el("p", { class: "summary" }, verdictMark(row), differs(row) ? el("span", { class: "mark differ" }, "not hardened") : null,
-      [visible(row.repo), count(row.turns, "turn"), words(row.stop), seconds(row.seconds), row.tokens ? `${whole(row.tokens)} tokens` : "",
+      [visible(row.repo), ...(patchOnly(row) ? [] : [count(row.turns, "turn"), words(row.stop), seconds(row.seconds)]), row.tokens ? `${whole(row.tokens)} tokens` : "",
         row.similarity === null ? "" : `similarity ${decimal(row.similarity)}`].filter(Boolean).map((fact) => el("span", { class: "fact" }, fact))));
   sweSrl.load(row.data).then((page) => {
     page.hardened_known = row.hardened !== null;

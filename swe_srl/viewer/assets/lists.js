@@ -92,8 +92,8 @@ function episodeTable(run) {
       flagged(row) ? el("span", { class: "mark flag", title: row.flags.join(", ") }, "flagged") : null];
     const inside = [el("span", { class: "marks" }, about), el("span", { class: "name" }, episodeName(run, row)),
       el("span", { class: "issue" }, visible(row.data ? row.issue : row.reason)), bar,
-      el("span", { class: "how" }, row.data ? `${count(row.turns, "turn")}, ${words(row.stop)}` : ""),
-      el("span", { class: "time" }, row.data ? seconds(row.seconds) : "")];
+      el("span", { class: "how" }, row.data && !patchOnly(row) ? `${count(row.turns, "turn")}, ${words(row.stop)}` : ""),
+      el("span", { class: "time" }, row.data && !patchOnly(row) ? seconds(row.seconds) : "")];
     return el("li", {}, row.data ? el("a", { href: episodeAddress(run, row) }, inside) : el("div", { class: "lost" }, inside));
   });
   append(list, lines);

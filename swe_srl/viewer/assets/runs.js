@@ -101,18 +101,22 @@ function figure(name, value, more) {
 function evaluationPage(run) {
   const episodes = run.rows.filter((row) => row.data);
   const rate = run.rates.official, hard = run.rates.hardened;
-  const mean = (key) => (episodes.length ? episodes.reduce((sum, row) => sum + row[key], 0) / episodes.length : null);
+  const worked = episodes.filter((row) => !patchOnly(row));
+  const mean = (key) => (worked.length ? worked.reduce((sum, row) => sum + row[key], 0) / worked.length : null);
   const alike = episodes.map((row) => row.similarity).filter((value) => value !== null);
   const tasks = new Set(run.rows.map((row) => row.task)).size;
+  const habits = (run.report && run.report.behaviour) || {}, cost = run.report && run.report.per_episode && run.report.per_episode.cost;
   const pass = Object.entries((run.report && run.report.pass_at_k) || {}).filter(([k]) => k > 1);
   const figures = [
     rate ? figure("resolved", percent(rate.value), interval(rate)) : figure("resolved", "–"),
     hard && rate && hard.resolved !== rate.resolved ? figure("hardened", percent(hard.value), interval(hard)) : null,
     ...pass.slice(-1).map(([k, value]) => figure(`pass@${k}`, percent(value))),
-    figure("turns per episode", decimal(mean("turns"), 1)),
+    worked.length ? figure("turns per episode", decimal(mean("turns"), 1)) : null,
     alike.length ? figure("similarity to the expert", decimal(alike.reduce((sum, value) => sum + value, 0) / alike.length)) : null,
     mean("tokens") ? figure("tokens per episode", whole(Math.round(mean("tokens")))) : null,
-    episodes.length ? figure("time per episode", seconds(mean("seconds"))) : null,
+    worked.length ? figure("time per episode", seconds(mean("seconds"))) : null,
+    worked.length && habits.edits > 0 ? figure("edits verified by a run", percent(habits.verified / habits.edits, 0)) : null,
+    typeof cost === "number" ? figure("cost per episode", decimal(cost, 4)) : null,
   ];
   const told = rate ? `${whole(rate.resolved)} of ${count(run.rates.graded, "graded sample")} of ${count(tasks, "task")} resolved by the official rules`
     : "no episode is graded yet";
@@ -125,7 +129,7 @@ function evaluationPage(run) {
     run.notes.map((note) => el("p", { class: "warning" }, visible(note))),
     el("dl", { class: "figures" }, figures),
     run.rows.length ? el("div", { class: "panels" }, shares("Verdicts", countsOf(run.rows, "status"), "verdict"),
-      shares("How episodes ended", countsOf(run.rows, "stop"), "stop"), repositories(run)) : null,
+      worked.length || !episodes.length ? shares("How episodes ended", countsOf(run.rows, "stop"), "stop") : null, repositories(run)) : null,
     others.length ? el("p", { class: "others" }, "Compare with ", others.map((other, place) => [place ? ", " : "", el("a", { href: address("compare", run.name, other.name) }, visible(other.name))])) : null,
     run.rows.length ? episodeTable(run) : el("p", { class: "nothing" }, "This run has no episode yet."),
     provenance(run));
