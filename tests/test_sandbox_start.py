@@ -18,6 +18,7 @@ from swe_srl.sandboxes import etc
 from swe_srl.sandboxes.copying import MOST_BYTES, MOST_ENTRIES, copy_files, plain_entries
 from swe_srl.sandboxes.launch import helper, runtime_folder
 from swe_srl.sandboxes.local import LocalSandbox
+from swe_srl.sandboxes.session import STATE_LOST
 from swe_srl.types import SandboxSpec
 from tests.sandbox_support import assert_well, is_root, opened, output, repository
 
@@ -72,7 +73,10 @@ def test_a_changed_host_gets_a_new_etc(tmp_path: Path, monkeypatch: pytest.Monke
     assert helper().etc(False) == second
     assert helper().etc(True) != without and (helper().etc(True) / "ssl").is_dir()
     (second / "hosts").unlink()
-    assert helper().etc(False) != second, "somebody clears /tmp"
+    third = helper().etc(False)
+    assert third != second, "somebody clears /tmp"
+    (third / "alternatives" / "awk").unlink()
+    assert helper().etc(False) != third
 
 
 @pytest.mark.sandbox
@@ -117,7 +121,8 @@ def test_an_etc_goes_with_its_owner_however_that_ends() -> None:
 
 
 @pytest.mark.sandbox
-def test_the_child_that_waits_holds_nothing_and_may_be_killed(repo: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_the_child_that_waits_holds_nothing_and_may_be_killed(repo: Path, number: signal.Signals) -> None:
     launcher = helper()._process.pid
     children = Path(f"/proc/{launcher}/task/{launcher}/children")
     with opened("local", repo) as sandbox:
@@ -131,8 +136,8 @@ def test_the_child_that_waits_holds_nothing_and_may_be_killed(repo: Path) -> Non
             assert time.monotonic() < deadline, held  # it has just been forked
             time.sleep(0.01)
         assert not [name for name in held if name.startswith(("pipe:", "mnt:"))]
-        os.kill(pid, signal.SIGKILL)
-        while "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text():
+        os.kill(pid, number)
+        while f"\nState:\t{'Z' if number == signal.SIGKILL else 'T'}" not in Path(f"/proc/{pid}/status").read_text():
             assert time.monotonic() < deadline
             time.sleep(0.01)
         with opened("local", repo) as other:
@@ -180,6 +185,31 @@ def test_a_large_state_is_sent_ahead_of_its_shell(repo: Path) -> None:
             fork.run("exec true")
             assert output(fork, "pwd; echo $kept") == "/tmp\n1\n"
         snapshot.discard()
+
+
+@pytest.mark.sandbox
+def test_functions_named_like_commands_do_not_hold_a_fork(repo: Path) -> None:
+    names = ("shopt", "alias", "umask", "set")
+    with opened("local", repo) as sandbox:
+        sandbox.run("cd /tmp; x=1; alias up='echo UP'; shopt -s nullglob; builtin umask 027; builtin set -u")
+        sandbox.run("; ".join(f"{name}() {{ sleep 1000; }}" for name in names))
+        with sandbox.fork(sandbox.snapshot()) as fork:
+            shown = "pwd; echo $x; builtin alias up; builtin umask; echo $-; builtin shopt nullglob; declare -F"
+            told = fork.run(shown).output
+            assert told == sandbox.run(shown).output
+            assert told.startswith("/tmp\n1\nalias up='echo UP'\n0027\n") and "nullglob" in told
+            assert all(f"declare -f {name}\n" in told for name in names)
+
+
+@pytest.mark.sandbox
+@pytest.mark.slow
+def test_a_fork_tells_when_its_shell_was_lost_over_the_state(repo: Path) -> None:
+    with opened("local", repo) as sandbox:
+        sandbox.run("cd /tmp; x=1; declare() { sleep 1000; }; later() { :; }; export -f later")
+        with sandbox.fork(sandbox.snapshot()) as fork:
+            first = fork.run("pwd; echo x=${x-}")
+            assert first.rebuilt and first.output == f"{STATE_LOST}\n{sandbox.spec.workdir}\nx=\n"
+            assert_well(fork)
 
 
 @pytest.mark.sandbox

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 from pathlib import Path
 
@@ -21,12 +22,12 @@ class Etc:
         self._network = network
         self._made_of = _state_of_host(network)  # before it is read: what changes meanwhile is seen later
         fill(folder, network)
-        self._made = folder.stat().st_ctime_ns
+        self._made = _changes(folder)
 
     def is_current(self) -> bool:
         """Whether the host's files are the same still, and nobody has cleared the folder away."""
         try:
-            untouched = self.folder.stat().st_ctime_ns == self._made
+            untouched = _changes(self.folder) == self._made
         except FileNotFoundError:
             return False
         return untouched and _state_of_host(self._network) == self._made_of
@@ -73,6 +74,13 @@ def _copy(source: Path, target: Path) -> None:
                 _copy(part, target / part.name)
         elif source.is_file():
             shutil.copy2(source, target)
+
+
+def _changes(folder: Path) -> list[int]:
+    """When entries came or went in a folder and those in it."""
+    with os.scandir(folder) as entries:
+        folders = [Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False)]
+    return [one.stat().st_ctime_ns for one in (folder, *sorted(folders))]
 
 
 def _state_of_host(network: bool) -> list[tuple[str, int, int, int]]:

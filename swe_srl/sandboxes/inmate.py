@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import itertools
 import json
@@ -22,6 +23,8 @@ from swe_srl.sandboxes.kernel import (
 )
 
 END = 1 << 20  # above every descriptor
+TAKEN = b"t"  # says that a request has been read
+TAKE_SECONDS = 5.0  # for that: a child that somebody has stopped or killed is replaced
 
 
 class Child:
@@ -40,11 +43,17 @@ class Child:
                     os._exit(111)
 
     def tell(self, message: bytes, descriptors: list[int]) -> None:
-        """Send it the request. Raises OSError when it is no more."""
+        """Send it the request, which it takes at once. Raises OSError when it does not: it is ended then."""
         try:
             socket.send_fds(self.socket, [message], descriptors)
+            self.socket.settimeout(TAKE_SECONDS)
+            if not self.socket.recv(1):
+                raise OSError("a child of the launcher is gone")
+            self.socket.settimeout(None)
         except OSError:
             self.close()
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
             os.waitpid(self.pid, 0)
             raise
 
@@ -62,6 +71,7 @@ def await_request(connection: socket.socket, namespace: int) -> None:
     message, descriptors, _, _ = socket.recv_fds(connection, 1 << 20, 5)
     if not message:
         os._exit(0)
+    connection.send(TAKEN)
     request = json.loads(message)
     stdin, control, info, *place = descriptors
     os.dup2(stdin, 0)

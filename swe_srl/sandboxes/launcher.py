@@ -85,7 +85,7 @@ class Launcher:
             try:
                 child.tell(message, descriptors)
                 return child
-            except OSError:  # somebody has killed it
+            except OSError:  # somebody has killed or stopped it
                 pass
         child = Child(self.namespace)
         child.tell(message, descriptors)

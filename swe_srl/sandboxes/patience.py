@@ -34,17 +34,22 @@ class Patience:
         seconds: for the whole command.
         silent_seconds: without output; 0 for any time.
         begin: for a shell to take it up.
+        starting: the shell may take these seconds more to take it up; `seconds` count from then on.
     """
 
-    def __init__(self, seconds: float, silent_seconds: float, begin: float) -> None:
-        now = time.monotonic()
-        self._silent_seconds = silent_seconds
+    def __init__(self, seconds: float, silent_seconds: float, begin: float, starting: float = 0) -> None:
+        now = time.monotonic() + starting
+        self._seconds = seconds if starting else 0
+        self._silent_seconds = 0 if starting else silent_seconds
         self._ends: dict[Kind, float] = {"timeout": now + seconds, "stuck": now + begin}
         self.said()
 
     def begun(self) -> None:
         """A shell has taken the command up."""
         self._ends.pop("stuck", None)
+        if self._seconds:
+            self._ends["timeout"] = time.monotonic() + self._seconds
+            self._seconds = 0
 
     def said(self) -> None:
         """The command has said something."""

@@ -32,6 +32,7 @@ KILL_SECONDS = 5.0  # for a supervisor to kill everything and start a new worker
 LOST_ALL = "[{what}; every process was ended, background jobs too, and the shell was restarted: {kept}]"
 LOST_SHELL = "[{what}; it was restarted: {kept}]"
 KEPT = "directory and exported variables are kept"
+STATE_LOST = "[the shell was lost over the snapshot's directory, variables and functions: it has none of them]"
 NOT_KEPT = "directory and exported variables could not be kept"
 
 
@@ -130,7 +131,7 @@ class ShellSession:
                 self._recover(ending, KILL_SECONDS * 4)
                 raise SandboxError("the shell's state could not be taken: the shell was lost, and has been restarted")
             directory = self._control.state.directory
-        return restore_script(directory, output.data().partition(mark.encode())[2])
+        return restore_script(directory, output.data(), mark.encode())
 
     def _run(self, kind: str, command: str, seconds: float, output: OutputBuffer, starting: float = 0) -> Ending:
         """Have a command run; its shell, which may still be `starting`, gets that many seconds more."""
@@ -153,10 +154,10 @@ class ShellSession:
         body = command_bytes(command)
         if kind == "C" and not body.isascii():
             kind, body = "E", escaped(body)
-        begin = starting + begin_seconds(len(body))
-        patience = Patience(starting + seconds, 0 if starting else self.limits.silent_seconds, begin)
+        begin = begin_seconds(len(body))
+        patience = Patience(seconds, self.limits.silent_seconds, begin, starting)
         try:
-            self.transport.send(message(kind, header, body) + nonce.encode(), min(starting + seconds, begin))
+            self.transport.send(message(kind, header, body) + nonce.encode(), starting + min(seconds, begin))
         except TimeoutError:
             return self._out_of(patience.left()[0])
         return self._collect(nonce, patience, reader)
@@ -245,7 +246,8 @@ class ShellSession:
                 self._await_worker(KILL_SECONDS)  # which tells what was said
             said = decode(self._control.incomplete).strip()
             raise SandboxError(f"the sandbox's shell did not start ({ending.kind}): {said}")
-        self._recover(ending, KILL_SECONDS * 4)
+        if self._recover(ending, KILL_SECONDS * 4):
+            self._unsaid.append(STATE_LOST)
 
     def _start_again(self) -> bool:
         """A new supervisor over the same files: whether the state was kept. What is still dying gets a moment."""

@@ -15,15 +15,22 @@ _OWN_VARIABLE = re.compile(
 
 
 def dump_command(mark: str) -> str:
-    """A command that prints `mark`, and then variables, functions, options, aliases and the file mask as a script."""
-    parts = (f"printf {mark}", "declare -p", "declare -fp", "shopt -p", "alias -p", "umask -p", "set +o")
+    """A command that prints a script of variables, aliases, the file mask and functions after a `mark`, and one of options after
+    another."""
+    begin = f"printf {mark}"
+    parts = (begin, "declare -p", "alias -p", "umask -p", "declare -fp", begin, "shopt -p", "set +o")
     return "{ " + " ".join(f"builtin {part};" for part in parts) + " } 2>/dev/null"
 
 
-def restore_script(directory: bytes, dump: bytes) -> str:
-    """A script that sets the directory and everything `dump_command` printed after its mark."""
-    lines = b"\n".join(line for line in _OWN_FUNCTION.sub(b"", dump).split(b"\n") if not _OWN_VARIABLE.match(line))
-    return _text(_change_directory(directory) + b"{\n" + lines + b"\n} 2>/dev/null")
+def restore_script(directory: bytes, dump: bytes, mark: bytes) -> str:
+    """A script that sets the directory and everything `dump_command` printed after its marks.
+
+    Functions may have the name of anything: what comes after them (one line for each option) says `builtin`.
+    """
+    state, _, options = dump.partition(mark)[2].rpartition(mark)  # the command, and so its marks, is in variables too
+    lines = [line for line in _OWN_FUNCTION.sub(b"", state).split(b"\n") if not _OWN_VARIABLE.match(line)]
+    lines += [b"builtin " + line for line in options.splitlines()]
+    return _text(_change_directory(directory) + b"{\n" + b"\n".join(lines) + b"\n} 2>/dev/null")
 
 
 def reduced_script(directory: bytes, exports: bytes) -> str:
