@@ -24,7 +24,8 @@ from swe_srl.sandboxes.kernel import (
 
 END = 1 << 20  # above every descriptor
 TAKEN = b"t"  # says that a request has been read
-TAKE_SECONDS = 5.0  # for that: a child that somebody has stopped or killed is replaced
+TAKE_SECONDS = 5.0  # for that: a waiting child that somebody has stopped is replaced
+FRESH_SECONDS = 60.0  # for that, of the child that replaces it: a machine may be that busy
 
 
 class Child:
@@ -42,11 +43,11 @@ class Child:
                 finally:
                     os._exit(111)
 
-    def tell(self, message: bytes, descriptors: list[int]) -> None:
+    def tell(self, message: bytes, descriptors: list[int], seconds: float) -> None:
         """Send it the request, which it takes at once. Raises OSError when it does not: it is ended then."""
         try:
             socket.send_fds(self.socket, [message], descriptors)
-            self.socket.settimeout(TAKE_SECONDS)
+            self.socket.settimeout(seconds)
             if not self.socket.recv(1):
                 raise OSError("a child of the launcher is gone")
             self.socket.settimeout(None)

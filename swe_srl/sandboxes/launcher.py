@@ -17,7 +17,7 @@ import subprocess
 import sys
 from typing import Any
 
-from swe_srl.sandboxes.inmate import Child, enter_namespaces
+from swe_srl.sandboxes.inmate import FRESH_SECONDS, TAKE_SECONDS, Child, enter_namespaces
 from swe_srl.sandboxes.kernel import (
     SHIFT,
     shifted_namespace,
@@ -83,12 +83,12 @@ class Launcher:
         child, self.spare = self.spare, None
         if child is not None:
             try:
-                child.tell(message, descriptors)
+                child.tell(message, descriptors, TAKE_SECONDS)
                 return child
             except OSError:  # somebody has killed or stopped it
                 pass
         child = Child(self.namespace)
-        child.tell(message, descriptors)
+        child.tell(message, descriptors, FRESH_SECONDS)
         return child
 
     def copy(self, request: dict[str, Any]) -> dict[str, Any]:
