@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from swe_srl.cli.arguments import parse
-from swe_srl.cli.commands import Command, find
+from swe_srl.cli.commands import COMMANDS, Command, find
 from swe_srl.errors import ConfigError
 from swe_srl.settings import setting
 
@@ -113,6 +113,12 @@ def test_a_missing_positional_is_named_with_its_help() -> None:
     with pytest.raises(ConfigError, match=r"PATH is missing: What to read\."):
         parse(JOB, [])
     assert parse(JOB, ["--print-config"]).print_config
+
+
+def test_what_a_lone_argument_was_taken_for_is_said() -> None:
+    command = next(one for one in COMMANDS if one.name == "tasks show")
+    with pytest.raises(ConfigError, match=r"TASK is missing \(SPLIT is 'quickstart__lexer-13'\): The task's"):
+        parse(command, ["quickstart__lexer-13"])
 
 
 def test_usage_tells_needed_arguments_from_optional_ones(capsys: pytest.CaptureFixture[str]) -> None:

@@ -83,10 +83,13 @@ def _is_override(kind: type[Any], argument: str) -> bool:
 
 
 def _check_positionals(command: Command, settings: Any) -> None:
+    given = ""
     for name in command.positionals:
-        if name not in command.optional and getattr(settings, name) in ("", None, ()):
+        value = getattr(settings, name)
+        if name not in command.optional and value in ("", None, ()):
             item = settings_of(type(settings))[name]
-            raise ConfigError(f"{name.upper()} is missing: {item.help}")
+            raise ConfigError(f"{name.upper()} is missing{given}: {item.help}")
+        given = f" ({name.upper()} is {value!r})"
 
 
 def _fill_from_file(draft: Draft[Any], command: Command, name: str) -> None:
