@@ -87,7 +87,7 @@ def check_source(settings: EvalSettings) -> None:
 
 
 def make_generator(settings: EvalSettings) -> Generator:
-    """The local model or the endpoint that the `policy` setting names.
+    """The local model, for whole episodes, or the endpoint that the `policy` setting names.
 
     Raises:
         ConfigError: there is no such model or device.
@@ -100,7 +100,8 @@ def make_generator(settings: EvalSettings) -> Generator:
     from swe_srl.generation import TransformersGenerator
 
     check_policy(settings)
-    return TransformersGenerator(model_path(settings.policy), device=settings.device, dtype=settings.dtype)
+    generator = TransformersGenerator(model_path(settings.policy), device=settings.device, dtype=settings.dtype)
+    return generator.for_episodes()
 
 
 def key_variable(settings: EvalSettings) -> str:

@@ -17,6 +17,7 @@ from transformers.cache_utils import Cache, DynamicCache
 
 from swe_srl.generation.attention import GROUPED, SharedPrefix
 from swe_srl.generation.caches import BufferLayer
+from swe_srl.generation.kept import KeptContexts
 from swe_srl.generation.sampling import draw
 from swe_srl.generation.trunks import Trunk, prefill_in_turn, shared_tokens
 from swe_srl.types import Sampling
@@ -38,14 +39,18 @@ def device_of(model: PreTrainedModel) -> torch.device:
     return next(model.parameters()).device
 
 
-def prefill(model: PreTrainedModel, contexts: Sequence[Sequence[int]], trunk: Trunk | None = None) -> SharedPrefix:
+def prefill(
+    model: PreTrainedModel, contexts: Sequence[Sequence[int]], trunk: Trunk | KeptContexts | None = None
+) -> SharedPrefix:
     """Keys and values of B token sequences, right-padded: causal attention never looks to the right, so needs no mask.
 
     Sequences may be empty. Where one goes on from the one before it, their common beginning is computed once.
 
     Args:
-        trunk: what the batch before left for this one; left for the next one.
+        trunk: what the batch before left for this one; left for the next one. Or what earlier turns left.
     """
+    if isinstance(trunk, KeptContexts):
+        return trunk.prefill(model, contexts)
     device, trunk = device_of(model), trunk or Trunk()
     starts = [
         min(shared_tokens(before, context), len(context) - 1) if context else 0
@@ -89,7 +94,7 @@ class Decoding:
         n: int,
         uniforms: Tensor,
         ends: Sequence[int],
-        trunk: Trunk | None = None,
+        trunk: Trunk | KeptContexts | None = None,
     ) -> None:
         self.model = model
         self.device = device_of(model)
@@ -104,7 +109,7 @@ class Decoding:
         self.time = 0
         self._start([context[:-1] for context in contexts], trunk)
 
-    def _start(self, contexts: Sequence[Sequence[int]], trunk: Trunk | None) -> None:
+    def _start(self, contexts: Sequence[Sequence[int]], trunk: Trunk | KeptContexts | None) -> None:
         self.prefix = prefill(self.model, contexts, trunk)
         self.cache = Cache(layer_class_to_replicate=BufferLayer)
         self.nothing_hidden = torch.ones(1, 1, 1, 1, dtype=torch.bool, device=self.device)  # 4-D: taken as it is
@@ -173,7 +178,7 @@ class Decoding:
 class PlainDecoding(Decoding):
     """The same with keys and values repeated per completion: for models with other kinds of attention."""
 
-    def _start(self, contexts: Sequence[Sequence[int]], trunk: Trunk | None) -> None:
+    def _start(self, contexts: Sequence[Sequence[int]], trunk: Trunk | KeptContexts | None) -> None:
         longest = int(self.lengths_B.max())
         self.seen_NP = torch.arange(longest, device=self.device) >= longest - self.lengths_B[:, None]
         padded = [[*[0] * (longest - len(context)), *context] for context in contexts]
@@ -215,7 +220,7 @@ def decode_batch(
     sampling: Sampling,
     uniforms: Tensor,
     ends: Sequence[int],
-    trunk: Trunk | None = None,
+    trunk: Trunk | KeptContexts | None = None,
 ) -> list[Sampled]:
     """`n` completions for each of B contexts: B·n records in order.
 
@@ -226,7 +231,8 @@ def decode_batch(
         contexts: B token sequences, none empty.
         uniforms: [B·n, max_new_tokens] numbers in [0, 1), one stream per completion.
         ends: ids that end a completion.
-        trunk: what the batch before left for this one, where contexts go on from one another (see `trunks`).
+        trunk: what the batch before left for this one, where contexts go on from one another (see `trunks`), or
+            what earlier calls left (see `kept`).
     """
     grouped = model.config._attn_implementation == GROUPED
     state = (Decoding if grouped else PlainDecoding)(model, contexts, n, uniforms, ends, trunk)

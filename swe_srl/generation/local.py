@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from swe_srl.errors import ConfigError, GenerationError
 from swe_srl.generation.attention import use_grouped
 from swe_srl.generation.decoding import Sampled, decode_batch
+from swe_srl.generation.kept import KeptContexts
 from swe_srl.generation.loading import decode, encode_chat, end_tokens, load_model, pick_device, pick_dtype
 from swe_srl.generation.sampling import uniforms
 from swe_srl.generation.trunks import Trunk, by_trunk
@@ -50,6 +52,20 @@ class TransformersGenerator:
         self.batch_tokens = batch_tokens
         self.grouped = use_grouped(self.model)
         self.ends = end_tokens(self.model, self.tokenizer)
+        self.kept: KeptContexts | None = None
+
+    def for_episodes(self, batch_tokens: int = 0) -> TransformersGenerator:
+        """The same model for the turns of episodes: keys and values of a turn's contexts are kept for the next turn.
+
+        What is kept is freed with the generator that this returns. Models with attention of another kind keep nothing.
+
+        Args:
+            batch_tokens: bound on the tokens of one batch, and on those that are kept beside it; 0: this generator's.
+        """
+        generator = copy.copy(self)
+        generator.batch_tokens = batch_tokens or self.batch_tokens
+        generator.kept = KeptContexts(generator.batch_tokens) if self.grouped else None
+        return generator
 
     def generate(
         self, contexts: Sequence[tuple[Message, ...]], n: int, sampling: Sampling, seeds: Sequence[int]
@@ -114,7 +130,9 @@ class TransformersGenerator:
         streams = uniforms([(seeds[i], j) for i in batch for j in range(n)], max(1, sampling.max_new_tokens))
         bound = max(room[i] for i in batch)
         drawing = Sampling(sampling.temperature, sampling.top_p, sampling.top_k, bound)
-        sampled = decode_batch(self.model, [encoded[i] for i in batch], n, drawing, streams, self.ends, trunk)
+        sampled = decode_batch(
+            self.model, [encoded[i] for i in batch], n, drawing, streams, self.ends, self.kept or trunk
+        )
         return [
             [self._completion(one, len(encoded[i]), room[i]) for one in sampled[row * n : row * n + n]]
             for row, i in enumerate(batch)

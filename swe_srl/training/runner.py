@@ -13,6 +13,7 @@ from swe_srl.agents import AgentDefinition, Episode, EpisodeJob, ModelPolicy, ru
 from swe_srl.agents.showing import showing
 from swe_srl.definitions import environment_for
 from swe_srl.errors import GradingError, TaskError
+from swe_srl.generation import TransformersGenerator
 from swe_srl.generation.loading import encode_chat
 from swe_srl.grading import GradingSettings, OpenSandboxes, VerdictCache, grade
 from swe_srl.protocols import Generator
@@ -105,7 +106,12 @@ class EpisodeRunner:
             return
         settings = self.work.settings
         grading = GradingSettings(settings.sandbox, settings.grading_timeout, open=OpenSandboxes())
-        recorder = Recorder(self.work.generator, self._encode, settings.max_context_tokens)
+        generator = self.work.generator
+        if isinstance(
+            generator, TransformersGenerator
+        ):  # --memory counts one batch alone: half of it is kept between turns
+            generator = generator.for_episodes(settings.generate_tokens // 2 if settings.memory else 0)
+        recorder = Recorder(generator, self._encode, settings.max_context_tokens)
         policy = ModelPolicy(recorder, self.agent.sampling, self.agent.prompting.action_format)
         episodes = run_episodes(jobs, policy, self._environment, self.agent, self.seed, settings.workers)
         pool = ThreadPoolExecutor(settings.grading_workers, thread_name_prefix="grading")
