@@ -202,10 +202,27 @@ def test_functions_named_like_commands_do_not_hold_a_fork(repo: Path) -> None:
 
 
 @pytest.mark.sandbox
+def test_a_function_named_declare_is_restored_after_all_others(repo: Path) -> None:
+    with opened("local", repo) as sandbox:
+        sandbox.run("declare() { echo mine; }; zero() { echo zero; }; export -f declare zero")
+        sandbox.run("text() { cat <<'X'\n}\ndeclare -fx other\nX\n}")
+        with sandbox.fork(sandbox.snapshot()) as fork:
+            assert (
+                output(fork, "bash -c zero; bash -c declare; declare; text")
+                == "zero\nmine\nmine\n}\ndeclare -fx other\n"
+            )
+            fork.run("unset -f declare")
+            with fork.fork(fork.snapshot()) as second:
+                assert (
+                    output(second, "bash -c zero; builtin declare -F declare; text") == "zero\n}\ndeclare -fx other\n"
+                )
+
+
+@pytest.mark.sandbox
 @pytest.mark.slow
 def test_a_fork_tells_when_its_shell_was_lost_over_the_state(repo: Path) -> None:
     with opened("local", repo) as sandbox:
-        sandbox.run("cd /tmp; x=1; declare() { sleep 1000; }; later() { :; }; export -f later")
+        sandbox.run("cd /tmp; x=1; declare() { sleep 1000; }; later() { :; }; export -f later; readonly -f declare")
         with sandbox.fork(sandbox.snapshot()) as fork:
             first = fork.run("pwd; echo x=${x-}")
             assert first.rebuilt and first.output == f"{STATE_LOST}\n{sandbox.spec.workdir}\nx=\n"

@@ -15,11 +15,17 @@ _OWN_VARIABLE = re.compile(
 
 
 def dump_command(mark: str) -> str:
-    """A command that prints a script of variables, aliases, the file mask and functions after a `mark`, and one of options after
-    another."""
-    begin = f"printf {mark}"
-    parts = (begin, "declare -p", "alias -p", "umask -p", "declare -fp", begin, "shopt -p", "set +o")
-    return "{ " + " ".join(f"builtin {part};" for part in parts) + " } 2>/dev/null"
+    """A command that prints, each after a `mark`: a script of variables, aliases, the file mask and functions; a function named
+    `declare`; and a script of options.
+
+    The functions' own script says `declare`, so one of that name comes after all others.
+    """
+    begin = f"builtin printf {mark};"
+    state = "builtin declare -p; builtin alias -p; builtin umask -p;"
+    others = "(builtin unset -f declare; builtin declare -fp)"
+    functions = f"if builtin declare -F declare >/dev/null; then {others}; else builtin declare -fp; fi;"
+    last = f"{begin} builtin declare -fp declare; {begin} builtin shopt -p; builtin set +o;"
+    return f"{{ {begin} {state} {functions} {last} }} 2>/dev/null"
 
 
 def restore_script(directory: bytes, dump: bytes, mark: bytes) -> str:
@@ -27,8 +33,11 @@ def restore_script(directory: bytes, dump: bytes, mark: bytes) -> str:
 
     Functions may have the name of anything: what comes after them (one line for each option) says `builtin`.
     """
-    state, _, options = dump.partition(mark)[2].rpartition(mark)  # the command, and so its marks, is in variables too
+    rest, _, options = dump.partition(mark)[2].rpartition(mark)  # the command, and so its marks, is in variables too
+    state, _, function = rest.rpartition(mark)
     lines = [line for line in _OWN_FUNCTION.sub(b"", state).split(b"\n") if not _OWN_VARIABLE.match(line)]
+    body, _, attributes = function.rstrip(b"\n").rpartition(b"\n")
+    lines += [body, b"builtin " + attributes] if attributes.startswith(b"declare -") else [function]
     lines += [b"builtin " + line for line in options.splitlines()]
     return _text(_change_directory(directory) + b"{\n" + b"\n".join(lines) + b"\n} 2>/dev/null")
 
