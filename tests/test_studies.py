@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,14 +15,17 @@ from swe_srl.cli import main
 from swe_srl.errors import ConfigError
 from swe_srl.evaluation.statistics import Estimate, paired_bootstrap
 from swe_srl.progress import SilentProgress
+from swe_srl.runs import RunFolder
 from swe_srl.studies import Arm, ReproduceSettings, Study
 from swe_srl.studies.conclusions import conclusions, summary
 from swe_srl.studies.definition import load_study
 from swe_srl.studies.figures import learning_figure
+from swe_srl.studies.joining import check_joined, joined
 from swe_srl.studies.markdown import results_markdown
 from swe_srl.studies.planning import MARGIN, RESERVE, Costs, choose_share
-from swe_srl.studies.records import Record
+from swe_srl.studies.records import Record, Records
 from swe_srl.studies.results import ArmResult, Results, lines_of
+from swe_srl.studies.running import _identity
 from swe_srl.studies.settings import COMPUTE, DATA
 from swe_srl.studies.statistics import Values, difference, includes_zero, mean_of
 from swe_srl.studies.units import MANY, Runs, Unit
@@ -406,3 +410,66 @@ def test_the_page_of_a_study_without_a_finished_run(tmp_path: Path) -> None:
     empty = dataclasses.replace(results, tables={DATA: []})
     assert "No run is finished." in results_markdown(empty) and empty.tasks == 0
     assert summary(empty).startswith("The main arm is not finished")
+
+
+def finished_elsewhere(folder: Path, seed: int, **settings: object) -> ReproduceSettings:
+    """A study's folder in which the base and SRL are finished with one seed, and SFT has failed."""
+    (folder / "mine.yaml").write_text(STUDY)
+    made = ReproduceSettings(
+        study=str(folder / "mine.yaml"), output=folder / f"out-{seed}", seed=seed, seeds=1, **settings
+    )  # type: ignore[arg-type]
+    with RunFolder.start(made.folder, "reproduce", *_identity(made, load_study(made.study))) as run:
+        records = Records(run)
+        for name in ("base", "srl"):
+            place = made.folder / "runs" / "data" / f"{name}-{seed}"
+            (place / "train" / "checkpoints").mkdir(parents=True)
+            (place / "train" / "metrics.jsonl").write_text(f"{name} {seed}\n")
+            records.keep(Record(f"data/{name}-{seed}", "done"))
+        records.keep(Record(f"data/sft-{seed}", "failed", "no memory"))
+    (made.folder / "clock.json").write_text('{"seconds": 100}\n')
+    return made
+
+
+def test_runs_made_elsewhere_are_joined(tmp_path: Path) -> None:
+    other = finished_elsewhere(tmp_path, 1)
+    here = dataclasses.replace(finished_elsewhere(tmp_path, 0), join=(other.folder,), seeds=2)
+    check_joined(here, *_identity(here, load_study(here.study)))
+    half = here.folder / "runs" / "data" / ".srl-1.joined"
+    half.mkdir()  # what an interrupted copy left
+    (half / "rubbish").touch()
+    taken = joined(here, other.folder, ["data/base-0", "data/base-1"])
+    assert [record.name for record in taken] == ["data/srl-1"]
+    place = here.folder / "runs" / "data" / "srl-1"
+    assert (place / "train" / "metrics.jsonl").read_text() == "srl 1\n"
+    assert not (place / "train" / "checkpoints").exists() and not half.exists() and not (place / "rubbish").exists()
+    assert joined(here, other.folder, [f"data/{name}-1" for name in ("base", "srl")]) == []
+
+
+def test_runs_of_another_study_are_not_joined(tmp_path: Path) -> None:
+    here = finished_elsewhere(tmp_path, 0)
+    (tmp_path / "empty").mkdir()
+
+    def refused(folder: Path) -> str:
+        with pytest.raises(ConfigError) as error:
+            check_joined(
+                dataclasses.replace(here, join=(folder,)),
+                *_identity(dataclasses.replace(here, join=(folder,)), load_study(here.study)),
+            )
+        return str(error.value)
+
+    assert refused(tmp_path / "empty") == f"join: {tmp_path / 'empty'} holds no results of swe-srl reproduce"
+    other = finished_elsewhere(tmp_path, 1, samples=3, workers=5)
+    assert refused(other.folder).endswith("Differing: samples: was 3, is 0")
+    shorter = finished_elsewhere(tmp_path, 2)
+    (shorter.folder / "plan.json").write_text('{"share": 0.5}')
+    assert refused(shorter.folder).endswith("Differing: share of the recipes' updates: was 0.5, is 1")
+    (tmp_path / "mine.yaml").write_text(STUDY.replace("learning_rate=1e-4", "learning_rate=2e-4"))
+    assert "data.study: was" in refused(finished_elsewhere_as_it_is(tmp_path))
+
+
+def finished_elsewhere_as_it_is(folder: Path) -> Path:
+    """The folder of a study whose definition was another one then."""
+    made = folder / "out-3"
+    shutil.copytree(folder / "out-2", made)
+    (made / "plan.json").unlink()
+    return made

@@ -14,6 +14,7 @@ from swe_srl.progress import Progress
 from swe_srl.runs import RunFolder
 from swe_srl.training.compute import BACKWARD
 
+PLAN = "plan.json"
 SAVED_EVERY = 10.0  # seconds between writing down the time spent: what a kill -9 may lose
 
 
@@ -135,3 +136,11 @@ def spent_before(file: Path) -> float:
         return float(json.loads(file.read_text(encoding="utf-8"))["seconds"])
     except FileNotFoundError:
         return 0.0
+
+
+def kept_share(folder: Path) -> float | None:
+    """The share of the recipes' updates that an earlier start chose: the runs that are there have it."""
+    try:
+        return float(json.loads((folder / PLAN).read_text(encoding="utf-8"))["share"])
+    except FileNotFoundError:
+        return None

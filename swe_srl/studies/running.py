@@ -17,16 +17,17 @@ from swe_srl.progress import Progress, SilentProgress
 from swe_srl.runs import RunFolder
 from swe_srl.settings import as_mapping
 from swe_srl.studies.definition import Study, load_study
+from swe_srl.studies.joining import check_joined, joined
 from swe_srl.studies.planning import MARGIN, RESERVE, Choice, Costs, choose_share, matched, needs
 from swe_srl.studies.reading import read_results
-from swe_srl.studies.records import Record, Records, Stopwatch, read_records, spent_before
+from swe_srl.studies.records import PLAN, Record, Records, Stopwatch, kept_share, read_records, spent_before
 from swe_srl.studies.results import Results
 from swe_srl.studies.settings import COMPUTE, DATA, FREE, ReproduceSettings
 from swe_srl.studies.units import Runs, Unit
 from swe_srl.studies.writing import write_results
 from swe_srl.training.compute import tokens_of_run
 
-PLAN, CLOCK = "plan.json", "clock.json"
+CLOCK = "clock.json"
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ def plan_of(settings: ReproduceSettings) -> Plan:
 
     study = load_study(settings.study)
     resumes = RunFolder.check(settings.folder, "reproduce", *_identity(settings, study))
+    check_joined(settings, *_identity(settings, study))
     runs = Runs(settings, study)
     selection, _, _ = check_run(runs.evaluation(Unit(DATA, study.arm(study.base), runs.seeds[0])))
     tasks = len(selection.tasks)
@@ -75,7 +77,7 @@ def plan_of(settings: ReproduceSettings) -> Plan:
             raise ConfigError(
                 f"--budget: arm {arm.name} of {settings.study} has no estimate: give it `seconds` and `tokens`"
             )
-    share = _kept_share(settings.folder)
+    share = kept_share(settings.folder)
     if share is None:
         share = choose_share(runs, records, tasks, budget - spent) if _may_shorten(settings) and budget else 1.0
     runs = dataclasses.replace(runs, share=share)
@@ -103,6 +105,7 @@ def reproduce(settings: ReproduceSettings, progress: Progress | None = None, com
     for unit in runs.units():
         if unit.arm.recipe and unit.table == DATA:
             runs.training(unit)  # what is wrong with a recipe is said before anything is run
+    check_joined(settings, *_identity(settings, study))
     with RunFolder.start(settings.folder, "reproduce", *_identity(settings, study)) as run:
         watch = Stopwatch(run.file(CLOCK), progress or SilentProgress())
         try:
@@ -117,13 +120,15 @@ class _Work:
 
     def __init__(self, runs: Runs, records: Records, watch: Stopwatch, command: str) -> None:
         self.runs, self.records, self.watch, self.command = runs, records, watch, command
-        self.share: float | None = _kept_share(runs.settings.folder)
+        self.share: float | None = kept_share(runs.settings.folder)
         self.left: dict[str, str] = {}
         self.tasks = 0
 
     def all(self) -> Results:
         """Every run that fits, then the results."""
         units = self.runs.units()
+        for folder in self.runs.settings.join:
+            self._join(folder)
         for number, unit in enumerate(units, start=1):
             if self.records.done(unit.name):
                 continue
@@ -139,6 +144,16 @@ class _Work:
             self._one(unit)
             self._write(last=False)
         return self._write()
+
+    def _join(self, folder: Path) -> None:
+        """Take over what is finished in another folder, and the time that it took."""
+        taken = joined(self.runs.settings, folder, [record.name for record in self.records if record.status == "done"])
+        for record in taken:
+            self.records.keep(record)
+        if taken:
+            self.watch.before += spent_before(folder / CLOCK)
+            self.watch.save()
+            self.watch.note(f"{len(taken)} finished runs of {folder} joined")
 
     def _place(self, number: int, units: Sequence[Unit]) -> str:
         """Of a run that begins, among all of them; with a budget, which does not reach for all, what is left of it."""
@@ -256,14 +271,6 @@ class _Work:
 
 def _may_shorten(settings: ReproduceSettings) -> bool:
     return settings.budget_seconds is not None and settings.updates is None
-
-
-def _kept_share(folder: Path) -> float | None:
-    """The share that an earlier start chose: the runs that are there have it."""
-    try:
-        return float(json.loads((folder / PLAN).read_text(encoding="utf-8"))["share"])
-    except FileNotFoundError:
-        return None
 
 
 def _identity(

@@ -12,7 +12,7 @@ from swe_srl.settings import check_at_least, setting
 DATA, COMPUTE = "data", "compute"
 TABLES = (DATA, COMPUTE)
 # what may change when a study goes on: more seeds and arms are added to what is there
-FREE = ("output", "seeds", "arms", "tables", "budget", "workers", "figures")
+FREE = ("output", "seeds", "arms", "tables", "budget", "workers", "figures", "join")
 _UNITS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -47,6 +47,11 @@ class ReproduceSettings:
     )
     samples: int = setting(0, "Episodes per task and seed; 0: the study's own number.")
     seed: int = setting(0, "The first seed.")
+    join: tuple[Path, ...] = setting(
+        (),
+        "Folders of the same study with other seeds or arms, made on other machines or beside this one: their finished runs are "
+        "copied, and stand in these tables.",
+    )
     workers: int = setting(16, "Episodes at a time.")
     sandbox: str = setting("auto", "Where episodes and tests run.", ("auto", "local", "docker"))
     figures: bool | None = setting(
