@@ -20,6 +20,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 GROUPED = "swe_srl_grouped"
+ROTATED_BY_LENGTH = {"dynamic", "longrope"}  # keys of a short context are others than those of a long one
 
 
 class Plan(Protocol):
@@ -73,7 +74,8 @@ def hidden_positions(lengths_B: Tensor, longest: int) -> Tensor | None:
 
 
 def supports_grouped(model: PreTrainedModel) -> bool:
-    """Whether every layer is full attention through `transformers`' interface; otherwise the plain path is taken."""
+    """Whether every layer is full attention through `transformers`' interface, and a key the same in every context; otherwise the
+    plain path is taken."""
     config = model.config.get_text_config(decoder=True)
     layer_types = getattr(config, "layer_types", None) or ["full_attention"]
     sliding = getattr(config, "sliding_window", None) if getattr(config, "use_sliding_window", True) else None
@@ -83,7 +85,16 @@ def supports_grouped(model: PreTrainedModel) -> bool:
         and all(kind == "full_attention" for kind in layer_types)
         and not sliding
         and not getattr(config, "attn_logit_softcapping", None)
+        and not ROTATED_BY_LENGTH & _rope_types(getattr(config, "rope_parameters", None))
     )
+
+
+def _rope_types(parameters: Any) -> set[str]:
+    """Of a configuration's rotary embeddings, which may be by kind of layer."""
+    if not isinstance(parameters, dict):
+        return set()
+    found = {str(parameters[name]) for name in ("rope_type", "type") if name in parameters}
+    return found.union(*(_rope_types(value) for value in parameters.values()))
 
 
 def use_grouped(model: PreTrainedModel) -> bool:

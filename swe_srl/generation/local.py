@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -57,7 +58,8 @@ class TransformersGenerator:
     def for_episodes(self, batch_tokens: int = 0) -> TransformersGenerator:
         """The same model for the turns of episodes: keys and values of a turn's contexts are kept for the next turn.
 
-        What is kept is freed with the generator that this returns. Models with attention of another kind keep nothing.
+        What is kept is freed with the generator that this returns, and belongs to the weights as they are now (see
+        `kept.KeptContexts`). Models with attention of another kind keep nothing.
 
         Args:
             batch_tokens: bound on the tokens of one batch, and on those that are kept beside it; 0: this generator's.
@@ -84,20 +86,32 @@ class TransformersGenerator:
         results: list[list[Completion]] = [[no_room(len(ids))] * n for ids in encoded]
         training = self.model.training
         self.model.train(False)
+        if self.kept is not None:
+            self.kept.begin()
         try:
             trunk, batches = Trunk(), list(self._batches(encoded, room, n))
             for batch, following in zip(batches, [*batches[1:], []][: len(batches)], strict=True):
                 trunk.wanted = encoded[following[0]] if following else ()
-                groups = self._run(batch, encoded, room, n, sampling, seeds, trunk)
+                groups = self._within_memory(batch, encoded, room, n, sampling, seeds, trunk)
                 for index, completions in zip(batch, groups, strict=True):
                     results[index] = completions
         except torch.OutOfMemoryError as error:
             raise GenerationError(
-                f"out of memory while generating: lower batch_tokens ({self.batch_tokens}; in training: generate_tokens)"
+                f"out of memory while generating: lower batch_tokens ({self.batch_tokens}; in training: generate_tokens; in "
+                "evaluation: fewer workers)"
             ) from error
         finally:
             self.model.train(training)
         return results
+
+    def _within_memory(self, batch: list[int], *arguments: Any) -> list[list[Completion]]:
+        """`_run`; when memory is short, once more without what is kept, and from then on with less of it."""
+        try:
+            return self._run(batch, *arguments)
+        except torch.OutOfMemoryError:
+            if self.kept is None or not self.kept.shrink():
+                raise
+        return self._run(batch, *arguments)
 
     def _room(self, length: int, wanted: int) -> int:
         limit = getattr(self.model.config.get_text_config(decoder=True), "max_position_embeddings", None)
