@@ -221,7 +221,9 @@ def test_steps_of_unknown_tasks_are_refused(tmp_path: Path, capsys: pytest.Captu
     assert "name the tasks of the trajectories with --tasks" in capsys.readouterr().err
     assert main(["train", *given, "--tasks=quickstart-train", f"--output={tmp_path / 'run'}"]) == 2
     said = capsys.readouterr().err
-    assert "such as task" in said and len(said.strip().splitlines()) == 1 and not (tmp_path / "run").exists()
+    first, *hint = said.strip().splitlines()
+    assert "such as task" in first and first.endswith("or train with shell") and len(hint) == 1
+    assert not (tmp_path / "run").exists()
 
 
 def test_steps_without_trajectories_are_refused(tmp_path: Path) -> None:
@@ -261,6 +263,7 @@ def test_the_bundled_model_is_trained_by_effects_and_goes_on_after_a_stop(
     bundled = read_trajectories(quickstart_file("trajectories-train.jsonl"))
     write_trajectories(tmp_path / "trajectories.jsonl", [next(bundled) for _ in range(2)])
     stage = {**EFFECT, "updates": 2, "batch_steps": 2, "max_new_tokens": 64, "eval_every": 2, "save_every": 1}
+    stage |= {"dynamic_sampling": False, "validation_steps": 1}
     given = {"model": "quickstart", "tasks": "quickstart-train", "sandbox": "local", "environment": "quickstart"}
     before = left_over()
     whole = train(train_settings(tmp_path, stage, **given))
