@@ -372,6 +372,7 @@ def test_the_packaged_studies_of_data_scale_and_similarity() -> None:
         "sequence": ("sequence", 8, 0.1),
         "shell-plain": ("shell", 1, 0.01),
         "sequence-plain": ("sequence", 1, 0.01),
+        "effect": ("effect", 8, 0.1),
     }
 
 

@@ -21,7 +21,10 @@ def run(settings: TrainSettings, console: Console) -> int:
     if settings.processes > 1 and place.count == 1:
         return run_many(shlex.split(console.typed)[1:], settings.processes)
     from swe_srl.training import train
+    from swe_srl.training.effect_settings import tries_commands
 
+    if place.main and (settings.needs_tasks or any(map(tries_commands, settings.stages))):
+        console.sweep()
     folder = train(settings, console.progress())
     if place.main:
         console.say(f"run folder: {folder}")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import shlex
+from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from swe_srl.envs.patch import CLEAN
 from swe_srl.envs.spaces import clean_text
@@ -14,6 +15,9 @@ from swe_srl.protocols import Sandbox, Snapshot
 from swe_srl.rewards.effect import Effect
 from swe_srl.sandboxes.output import decode
 from swe_srl.trajectories.replay import settled
+
+if TYPE_CHECKING:
+    from swe_srl.grading import OpenSandboxes
 
 SECONDS = 120.0
 FOLDER = "/tmp/.swe-srl-probe"
@@ -65,10 +69,17 @@ class SandboxProbe:
         sandbox: whose state commands are tried in; it must hold `git`.
         workdir: the directory whose files are compared.
         timeout: seconds for a command; None for the sandbox's own limit.
+        open: knows the fork in use, so that it can be ended from outside; None where nobody will.
     """
 
-    def __init__(self, sandbox: Sandbox, workdir: str = "/testbed", timeout: float | None = None) -> None:
-        self._sandbox, self._workdir, self._timeout = sandbox, workdir, timeout
+    def __init__(
+        self,
+        sandbox: Sandbox,
+        workdir: str = "/testbed",
+        timeout: float | None = None,
+        open: OpenSandboxes | None = None,
+    ) -> None:
+        self._sandbox, self._workdir, self._timeout, self._open = sandbox, workdir, timeout, open
         self._start: Snapshot | None = None
         self._state = ""
         self._known: dict[str, Effect] = {}
@@ -80,7 +91,7 @@ class SandboxProbe:
             SandboxError: the sandbox failed, or has no git to compare files with.
         """
         if command not in self._known:
-            with self._sandbox.fork(self._frozen()) as fork:
+            with self._fork(self._frozen()) as fork:
                 self._known[command] = self._try(fork, command)
         return self._known[command]
 
@@ -99,12 +110,16 @@ class SandboxProbe:
     ) -> None:
         self.close()
 
+    def _fork(self, state: Snapshot) -> AbstractContextManager[Sandbox]:
+        fork = self._sandbox.fork(state)
+        return self._open.holding(fork) if self._open is not None else fork
+
     def _frozen(self) -> Snapshot:
         """The state with the probe's own index of its files, made in a fork."""
         if self._start is None:
             bare = self._sandbox.snapshot()
             try:
-                with self._sandbox.fork(bare) as fork:
+                with self._fork(bare) as fork:
                     code, said = self._script(fork, _PREPARE + _STATE)
                     if code != 0:
                         raise SandboxError(f"the effect of commands cannot be seen at {self._workdir}: {said[-300:]}")

@@ -87,15 +87,26 @@ class EffectSimilarity:
         if self.reserved and self.reserved in (predicted.strip(), target.strip()):
             return self._without(predicted, target, f"{self.reserved} is no shell command")
         wanted = self.probe.effect(target)
-        if wanted.exit_code is None:
-            return self._without(predicted, target, "the target command was killed")
-        if not (wanted.output.strip() or wanted.changes or wanted.moved):
-            return self._without(predicted, target, "the target command shows and changes nothing")
+        if why := untold(wanted):
+            return self._without(predicted, target, why)
         return compare_effects(self.probe.effect(predicted), wanted)
 
     def _without(self, predicted: str, target: str, why: str) -> Score:
         score = self.fallback(predicted, target)
         return Score(score.value, {**score.parts, "method": f"shell: {why}"}, score.reason)
+
+
+def untold(wanted: Effect) -> str:
+    """Why the effect of a target cannot be compared with others; "" when it can.
+
+    >>> untold(Effect("", 0)), untold(Effect("a.py\\n", 0))
+    ('the target command shows and changes nothing', '')
+    """
+    if wanted.exit_code is None:
+        return "the target command was killed"
+    if not (wanted.output.strip() or wanted.changes or wanted.moved):
+        return "the target command shows and changes nothing"
+    return ""
 
 
 def compare_effects(found: Effect, wanted: Effect) -> Score:

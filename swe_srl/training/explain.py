@@ -185,6 +185,8 @@ def _step(trained: TrainSettings, index: int, step_id: str) -> Step:
 def _again(run: RunFolder, trained: TrainSettings, index: int, step: Step, settings: ExplainSettings) -> Explanation:
     """Sample a step with the model before, and score what came of it by the model after."""
     from swe_srl.generation import TransformersGenerator
+    from swe_srl.training.effects import Effects
+    from swe_srl.training.expert_states import load_states
     from swe_srl.training.objective import group_advantages
     from swe_srl.training.rollouts import Sampler
 
@@ -195,7 +197,11 @@ def _again(run: RunFolder, trained: TrainSettings, index: int, step: Step, setti
     )
     form = AgentDefinition.load(trained.agent_name).prompting.action_format
     generator = TransformersGenerator(before, trained.device, "float32", trained.generate_tokens)
-    sampler = Sampler(generator, [step], stage, derive_seed(trained.seed, "explain", index), form=form)
+    states = load_states(trained)
+    if states.tasks:
+        states.require([step], "explained")
+    effects = Effects.of(trained, states)
+    sampler = Sampler(generator, [step], stage, derive_seed(trained.seed, "explain", index), form=form, effects=effects)
     (group,) = sampler.sample([(0, 0)], stage.group_size)
     old = _logprobs(generator, stage, group, step, trained.update_tokens)
     scorer = TransformersGenerator(after, trained.device, "float32", trained.generate_tokens)

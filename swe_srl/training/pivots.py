@@ -23,6 +23,7 @@ from swe_srl.errors import TrainingError
 from swe_srl.files import append_jsonl, read_jsonl, write_atomic
 from swe_srl.provenance import fingerprint
 from swe_srl.rewards.own import source_of
+from swe_srl.rewards.registry import EFFECT
 from swe_srl.seeds import derive_seed
 from swe_srl.training.data import StepStream
 from swe_srl.training.rollouts import Rollouts, Sampler
@@ -141,7 +142,8 @@ def _probe(
     main = work.processes.main
     known = work.processes.from_main(lambda: {int(row["first"]): row for row in read_jsonl(journal)})
     seed = derive_seed(work.settings.seed, "pivots")
-    sampler = Sampler(work.generator, steps, stage, seed, form=work.action_format, processes=work.processes)
+    form, processes = work.action_format, work.processes
+    sampler = Sampler(work.generator, steps, stage, seed, form=form, processes=processes, effects=work.effects)
     track, now = "probing for pivots", 0
     work.progress.track(track, len(chosen), sum(len(row["probes"]) for row in known.values()))
     for first in range(0, len(chosen), CHUNK):
@@ -174,6 +176,8 @@ def _key(work: Workplace, weights: PreTrainedModel, stage: StageSettings, steps:
     )
     if (source := source_of(stage.similarity) if ":" in stage.similarity else None) is not None:
         digest.update(fingerprint(source).encode())
+    if stage.similarity == EFFECT and work.effects is not None:
+        digest.update(work.effects.fingerprint.encode())
     for name, weight in sorted(weights.state_dict().items()):
         digest.update(f"\0{name} {weight.dtype} {tuple(weight.shape)}\0".encode())
         digest.update(memoryview(weight.detach().contiguous().cpu().reshape(-1).view(torch.uint8).numpy()))

@@ -8,11 +8,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from swe_srl.errors import TrainingError
-from swe_srl.protocols import Generator
+from swe_srl.errors import ConfigError, TrainingError
+from swe_srl.protocols import Generator, Similarity
 from swe_srl.rewards import get_similarity, step_reward
+from swe_srl.rewards.registry import EFFECT
 from swe_srl.seeds import derive_seed
 from swe_srl.training.dynamic import GroupSampler
+from swe_srl.training.effects import Effects, by_method
 from swe_srl.training.processes import ALONE, Processes
 from swe_srl.training.settings import StageSettings
 from swe_srl.trajectories.action_format import parse_action
@@ -119,6 +121,10 @@ class Sampler(GroupSampler[Rollouts]):
         fits: whether a step's context is short enough to be used.
         form: how a completion holds its command (see `action_format`).
         processes: each samples its share of the groups.
+        effects: what commands do at the steps' states; needed by similarity `effect`.
+
+    Raises:
+        ConfigError: similarity `effect` without them.
     """
 
     def __init__(
@@ -130,11 +136,16 @@ class Sampler(GroupSampler[Rollouts]):
         fits: Callable[[Step], bool] = lambda step: True,
         form: str = "bash",
         processes: Processes = ALONE,
+        effects: Effects | None = None,
     ) -> None:
         super().__init__(len(steps), stage, seed, Rollouts.from_row, [step.trajectory_id for step in steps])
         self.generator, self.steps, self.fits, self.form = generator, steps, fits, form
         self.processes = processes
-        self.similarity = get_similarity(stage.similarity)
+        self.similarity, self.effects = get_similarity(stage.similarity), None
+        if stage.similarity == EFFECT:
+            if effects is None:
+                raise ConfigError("similarity: effect needs the states of the steps, to try commands there")
+            self.effects = effects
         self.sampling = Sampling(stage.temperature, max_new_tokens=stage.max_new_tokens)
 
     def batch(self) -> Batch:
@@ -167,7 +178,7 @@ class Sampler(GroupSampler[Rollouts]):
         seeds = [derive_seed(self.seed, "sample", epoch, self.steps[index].step_id) for epoch, index in chosen]
         completions = self.generator.generate(contexts, size, self.sampling, seeds)
         generated = time.perf_counter()
-        groups = [self._reward(*where, group) for where, group in zip(chosen, completions, strict=True)]
+        groups = self._rewarded(chosen, completions)
         if batch is not None:
             batch.generate_seconds += generated - started
             batch.reward_seconds += time.perf_counter() - generated
@@ -181,22 +192,44 @@ class Sampler(GroupSampler[Rollouts]):
         batch.rounds += 1
         return groups
 
-    def _reward(self, epoch: int, index: int, completions: Sequence[Completion]) -> Rollouts:
-        if any(not one.token_ids or len(one.logprobs) != len(one.token_ids) for one in completions):
+    def _rewarded(self, chosen: Sequence[tuple[int, int]], groups: Sequence[Sequence[Completion]]) -> list[Rollouts]:
+        if any(not one.token_ids or len(one.logprobs) != len(one.token_ids) for group in groups for one in group):
             raise TrainingError(
                 "the generator gave completions without token ids and log-probabilities: train with a local model"
             )
+        limit = self.stage.max_new_tokens
+        actions = [[_action(one, limit, self.form) for one in group] for group in groups]
+        similarities: Sequence[Similarity] = [self.similarity] * len(groups)
+        if self.effects is not None:
+            commands = [[one.command for one in group if isinstance(one, Action)] for group in actions]
+            steps = [self.steps[index] for _, index in chosen]
+            similarities = self.effects.similarities(list(zip(steps, commands, strict=True)))
+        return [
+            self._group(epoch, index, group, done, similarity)
+            for (epoch, index), group, done, similarity in zip(chosen, groups, actions, similarities, strict=True)
+        ]
+
+    def _group(
+        self,
+        epoch: int,
+        index: int,
+        completions: Sequence[Completion],
+        actions: Sequence[Action | FormatError],
+        similarity: Similarity,
+    ) -> Rollouts:
         target = self.steps[index].target
-        actions = [_action(one, self.stage.max_new_tokens, self.form) for one in completions]
-        scores = [step_reward(action, target, self.similarity, self.stage.format_penalty) for action in actions]
+        scores = [step_reward(action, target, similarity, self.stage.format_penalty) for action in actions]
         return Rollouts(
             index,
             epoch,
             tuple(completions),
             tuple(sharpened(score.value, self.stage.sharpness) for score in scores),
             tuple(action.reason if isinstance(action, FormatError) else "" for action in actions),
-            tuple({**_numbers(score), "similarity": max(0.0, score.value)} for score in scores),
+            tuple({**self._parts(score), "similarity": max(0.0, score.value)} for score in scores),
         )
+
+    def _parts(self, score: Score) -> dict[str, float]:
+        return _numbers(score) | (by_method(score) if self.effects is not None else {})
 
 
 def mean_similarity(groups: Sequence[Rollouts]) -> float:

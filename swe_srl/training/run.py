@@ -30,6 +30,7 @@ from swe_srl.training.data import (
     similarity_fingerprints,
 )
 from swe_srl.training.describing import describe_steps, describe_tasks
+from swe_srl.training.expert_states import check_states
 from swe_srl.training.experts import expert_commands, experts_fingerprint, require_experts
 from swe_srl.training.memory import memory_named
 from swe_srl.training.processes import Processes, joined
@@ -210,10 +211,11 @@ def check_start(
         if settings.needs_experts:
             names = [task.instance_id for task in tasks.training]
             require_experts(expert_commands(settings), names, settings.trajectories)
+        check_states(tasks.states, settings, data)
         if settings.needs_tasks:
             AgentDefinition.load(settings.agent_name)
-            if settings.environment:
-                EnvironmentDefinition.load(settings.environment)
+        if settings.environment and (settings.needs_tasks or tasks.states.tasks):
+            EnvironmentDefinition.load(settings.environment)
     return recorded, fingerprints, resumes
 
 

@@ -9,11 +9,11 @@ from typing import Any
 
 from swe_srl.errors import ConfigError, suggest
 from swe_srl.rewards import get_similarity
-from swe_srl.rewards.registry import EFFECT
 from swe_srl.settings import check_at_least, check_choices, setting, settings_of
 from swe_srl.tasks.sources import BUNDLED
 from swe_srl.training.adapter_settings import LoraSettings
 from swe_srl.training.amounts import memory_bytes
+from swe_srl.training.effect_settings import check_effect
 from swe_srl.training.vllm_settings import VllmSettings
 from swe_srl.trajectories.steps import StepSettings
 
@@ -62,7 +62,7 @@ class StageSettings:
     similarity: str = setting(
         "sequence",
         "Similarity of command and target command that is the reward: a name, or a function of your own as FILE.py:FUNCTION "
-        "or package.module:FUNCTION.",
+        "or package.module:FUNCTION. effect tries both in a sandbox of the step's task, after the expert's earlier turns.",
     )
     sharpness: float = setting(
         1.0, "The reward is the similarity to this power: above 1, near misses earn little and hedging does not pay."
@@ -108,11 +108,7 @@ class StageSettings:
     def __post_init__(self) -> None:
         check_choices(self)
         get_similarity(self.similarity)  # an unknown one is refused now, not when the stage begins
-        if self.similarity == EFFECT:
-            raise ConfigError(
-                "similarity: effect runs commands in a sandbox at the expert's state, which recorded steps do not have; train "
-                "with shell, or use effect in swe_srl.envs.ExpertSimilarity"
-            )
+        check_effect(self)
         at_least = {"updates": 0, "epochs": 1, "batch_steps": 1, "steps_per_trajectory": 1, "inner_epochs": 1}
         at_least |= {"eval_every": 0, "save_every": 0, "max_new_tokens": 1, "validation_steps": 1, "minibatches": 1}
         at_least |= {"group_size": 1 if self.method == "sft" else 2, "max_resampling": 1}
@@ -156,17 +152,22 @@ class TrainSettings:
     )
     difficulty: tuple[str, ...] = setting((), "Train on `tasks` of these difficulties and their trajectories alone.")
     tasks: str = setting(
-        "", "Tasks of rlvr stages: a task set, a file or a hub id; empty: quickstart-train for bundled trajectories."
+        "",
+        "Tasks of rlvr stages and of effect: a set, a file or a hub id; empty: quickstart-train for bundled trajectories.",
     )
     validation_tasks: str = setting(
-        "", "Held-out tasks of rlvr stages; empty: quickstart's own for its tasks, else validation_share of the tasks."
+        "",
+        "Held-out tasks of rlvr and effect; empty: quickstart's own for its tasks, else validation_share of the tasks.",
     )
-    sandbox: str = setting("auto", "Where episodes and tests of rlvr run.", ("auto", "local", "docker"))
+    sandbox: str = setting(
+        "auto", "Where episodes and tests of rlvr, and the commands of effect, run.", ("auto", "local", "docker")
+    )
     environment: str = setting(
         "",
-        "Environment definition of rlvr; empty: swebench for tasks with an image, quickstart for quickstart's, else default.",
+        "Environment definition of rlvr and effect; empty: swebench for tasks with an image, quickstart for quickstart's, else "
+        "default.",
     )
-    workers: int = setting(8, "Episodes of rlvr at a time.")
+    workers: int = setting(8, "Episodes of rlvr, or states of effect, at a time.")
     grading_workers: int = setting(2, "Patches of rlvr graded at a time.")
     grading_timeout: float = setting(1800.0, "Seconds that a task's tests may take.")
     agent: str = setting("", "Agent definition that renders prompts; empty: quickstart for bundled data, else shell.")

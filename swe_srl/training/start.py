@@ -23,6 +23,7 @@ from swe_srl.training.adapters import add_adapter, has_adapter
 from swe_srl.training.budget import budgets_of
 from swe_srl.training.checkpoints import Checkpoints, write_folder
 from swe_srl.training.data import StepData, quickstart_file
+from swe_srl.training.effects import Effects
 from swe_srl.training.forward import shares_prefixes
 from swe_srl.training.journal import Journal
 from swe_srl.training.memory import give_back_at_once
@@ -130,6 +131,7 @@ def make_workplace(
         processes,
         sharded=sharded,
         served=served,
+        effects=Effects.of(settings, tasks.states, progress.note),
     )
 
 

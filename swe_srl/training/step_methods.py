@@ -42,7 +42,8 @@ class StepMethod(BaseMethod):
         with clock.phase("validate"), self.updater.context():
             seed = derive_seed(self.seed, "validation")
             form, processes = self.work.action_format, self.work.processes
-            judge = Sampler(self.work.generator, steps, self.stage, seed, form=form, processes=processes)
+            generator, effects = self.work.generator, self.work.effects
+            judge = Sampler(generator, steps, self.stage, seed, form=form, processes=processes, effects=effects)
             with self.work.whole():
                 groups = judge.sample([(0, index) for index in range(len(steps))], 1)
             loss = self.updater.loss([self.target(step) for step in steps])
@@ -93,7 +94,9 @@ class SrlMethod(StepMethod):
     def __init__(self, work: Workplace, index: int, start: Path | str) -> None:
         super().__init__(work, index, start)
         form, processes = work.action_format, work.processes
-        self.sampler = Sampler(work.generator, self.steps, self.stage, self.seed, self.fits, form, processes)
+        self.sampler = Sampler(
+            work.generator, self.steps, self.stage, self.seed, self.fits, form, processes, work.effects
+        )
 
     def prepare(self) -> int:
         """The training steps; only the pivots when there is a probing pass."""

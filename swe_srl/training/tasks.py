@@ -1,18 +1,19 @@
-"""The tasks of rlvr stages: read, held out, checked against the evaluation split and for what can be run here."""
+"""The tasks of a run: read, held out, checked against the evaluation split and for what can be run here."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from swe_srl.errors import ConfigError, ContaminationError, SweSrlError
 from swe_srl.grading import GradingSettings, check_sandboxes, obstacle
 from swe_srl.seeds import derive_seed
 from swe_srl.tasks import load_tasks
 from swe_srl.tasks.difficulty import of_difficulty
-from swe_srl.training.settings import QUICKSTART, TrainSettings
+from swe_srl.training.expert_states import ExpertStates, held_task_source, load_states
+from swe_srl.training.settings import TrainSettings
 from swe_srl.trajectories import Contamination, ContaminationIndex
 from swe_srl.types import Task
 
@@ -27,32 +28,34 @@ class TaskData:
         training: what is trained on.
         validation: held out.
         contaminated: tasks of the evaluation split, kept because contamination was allowed.
+        states: where commands can be tried, for similarity `effect`.
     """
 
     training: tuple[Task, ...] = ()
     validation: tuple[Task, ...] = ()
     contaminated: tuple[Contamination, ...] = ()
+    states: ExpertStates = field(default_factory=ExpertStates)
 
     def fingerprints(self) -> dict[str, str]:
-        """Of the rows of all tasks; empty when there are none."""
+        """Of the rows of all tasks, and of the experts' states; empty when there are none."""
         parts = {"tasks": self.training, "validation_tasks": self.validation}
-        return {name: _fingerprint(tasks) for name, tasks in parts.items() if tasks}
+        found = {name: _fingerprint(tasks) for name, tasks in parts.items() if tasks}
+        return found | self.states.fingerprints()
 
 
 def load_task_data(settings: TrainSettings) -> TaskData:
     """The tasks that these settings name: none when no stage needs them.
 
     Raises:
+        ConfigError: similarity `effect` lacks what it needs.
         TaskError: they cannot be read.
         ContaminationError: some belong to the evaluation split; the message lists them.
     """
+    states = load_states(settings)
     if not settings.needs_tasks:
-        return TaskData()
+        return TaskData(states=states)
     training = load_tasks(settings.task_source)
-    held = settings.validation_tasks
-    if not held and settings.task_source == f"{QUICKSTART}-train":
-        held = f"{QUICKSTART}-validation"
-    if held:
+    if held := held_task_source(settings):
         validation = load_tasks(held)
         shared = {task.instance_id for task in training} & {task.instance_id for task in validation}
         if shared:
@@ -63,7 +66,7 @@ def load_task_data(settings: TrainSettings) -> TaskData:
         training, validation = _hold_out(training, settings.validation_share, settings.seed)
     training = of_difficulty(training, settings.difficulty, settings.task_source)
     found = _guard((*training, *validation), settings)
-    return TaskData(tuple(training), tuple(validation), tuple(found))
+    return TaskData(tuple(training), tuple(validation), tuple(found), states)
 
 
 def runnable(data: TaskData, settings: TrainSettings) -> tuple[TaskData, dict[str, str]]:

@@ -17,6 +17,7 @@ from swe_srl.generation.loading import encode_chat
 from swe_srl.progress import Progress
 from swe_srl.protocols import Generator
 from swe_srl.training.checkpoints import Checkpoints, load_weights
+from swe_srl.training.effects import Effects
 from swe_srl.training.journal import Journal
 from swe_srl.training.memory import release
 from swe_srl.training.processes import ALONE, Processes
@@ -50,6 +51,7 @@ class Workplace:
     processes: Processes = ALONE
     sharded: Sharded | None = None  # how the model is shared out among them
     served: Served | None = None  # the server that samples
+    effects: Effects | None = None  # what commands do at the steps' states
     position: int = 0  # updates of the stages before
 
     def __post_init__(self) -> None:
