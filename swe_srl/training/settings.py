@@ -164,8 +164,7 @@ class TrainSettings:
     )
     environment: str = setting(
         "",
-        "Environment definition of rlvr and effect; empty: swebench for tasks with an image, quickstart for quickstart's, else "
-        "default.",
+        "Environment definition of rlvr and effect; empty: swebench for tasks with an image, quickstart's own, else default.",
     )
     workers: int = setting(8, "Episodes of rlvr, or states of effect, at a time.")
     grading_workers: int = setting(2, "Patches of rlvr graded at a time.")
@@ -195,8 +194,7 @@ class TrainSettings:
     shared_contexts: bool = setting(True, "Compute shared prefixes once; off: every sequence apart (slower).")
     gradient_checkpointing: bool = setting(False, "Compute activations again going backward: less memory, more time.")
     generate_tokens: int = setting(
-        131_072,
-        "Tokens of one generation batch, and as many that episodes keep between turns: lower it when memory runs out.",
+        131_072, "Tokens of a generation batch, and as many kept between turns: bounds memory."
     )
     memory: str = setting(
         "",
