@@ -193,9 +193,7 @@ class TrainSettings:
     threads: int = setting(0, "CPU threads; 0 leaves torch's choice. Results repeat at an equal number of threads.")
     shared_contexts: bool = setting(True, "Compute shared prefixes once; off: every sequence apart (slower).")
     gradient_checkpointing: bool = setting(False, "Compute activations again going backward: less memory, more time.")
-    generate_tokens: int = setting(
-        131_072, "Tokens of a generation batch, and as many kept between turns: bounds memory."
-    )
+    generate_tokens: int = setting(131_072, "Tokens of a generation batch, and as many kept between turns.")
     memory: str = setting(
         "",
         "Memory that a process may take (of its GPU where there is one), such as 24GB: sets update_tokens and generate_tokens "
