@@ -257,6 +257,7 @@ def rows(run: Path) -> list[dict[str, Any]]:
 
 
 @pytest.mark.sandbox
+@pytest.mark.slow
 def test_the_bundled_model_is_trained_by_effects_and_goes_on_after_a_stop(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
