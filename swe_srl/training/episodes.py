@@ -65,7 +65,7 @@ class EpisodeBatch:
 
     @property
     def forward_tokens(self) -> int:
-        """Tokens that sampling computed: the context and the completion of every turn."""
+        """The context and the completion of every turn, also what was kept from the turn before: the same on every machine."""
         turns = (turn for group in self.drawn for episode in group.episodes for turn in episode.turns)
         return sum(len(turn.context) + len(turn.token_ids) for turn in turns)
 
