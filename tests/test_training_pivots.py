@@ -68,6 +68,7 @@ def workplace(folder: Path, generator: Any, seed: int = 0, cache: str = "", mode
         autocast=None,
         action_format="bash",
         arithmetic=lambda: torch.no_grad(),
+        effects=None,
     )
 
 
