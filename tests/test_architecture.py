@@ -175,3 +175,7 @@ def test_no_file_names_a_place_of_one_machine() -> None:
             continue
         wrong += [f"{path.relative_to(ROOT)}: {hit.group()}" for hit in forbidden.finditer(text)]
     assert not wrong, "\n".join(wrong)
+
+
+def test_no_archive_is_in_the_repository() -> None:
+    assert not [str(path) for path in tracked() if path.name.endswith((".tar.gz", ".tgz", ".zip", ".whl", ".tar"))]
