@@ -444,6 +444,10 @@ def test_runs_made_elsewhere_are_joined(tmp_path: Path) -> None:
     assert (place / "train" / "metrics.jsonl").read_text() == "srl 1\n"
     assert not (place / "train" / "checkpoints").exists() and not half.exists() and not (place / "rubbish").exists()
     assert joined(here, other.folder, [f"data/{name}-1" for name in ("base", "srl")]) == []
+    shutil.rmtree(other.folder / "runs")
+    with pytest.raises(ConfigError, match=r"join: .* says that data/base-1 is finished, but .* is not there"):
+        joined(here, other.folder, [])
+    assert place.exists()
 
 
 def test_runs_of_another_study_are_not_joined(tmp_path: Path) -> None:

@@ -101,7 +101,9 @@ class KeptContexts:
         different = [arrays[row_B.index(number)] for number in range(len(numbers))]
         if not any(map(len, different)):
             return SharedPrefix([], [], torch.zeros(len(contexts), dtype=torch.long, device=device))
-        if len(different) * max(map(len, different)) <= self._budget:
+        if (
+            self.size + len(different) * max(map(len, different)) <= self._budget
+        ):  # else what is first would not be kept
             self._prefill_shared(model, different, device)
         prefix = self._computed(model, different, device)
         if len(different) == len(contexts):

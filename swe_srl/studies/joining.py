@@ -60,6 +60,9 @@ def joined(settings: ReproduceSettings, folder: Path, there: Iterable[str]) -> l
         settings: of this study.
         folder: of the other start.
         there: names of the runs that are finished here.
+
+    Raises:
+        ConfigError: a run that is said to be finished is not there.
     """
     known, taken = set(there), []
     for record in {record.name: record for record in read_records(folder)}.values():
@@ -67,6 +70,8 @@ def joined(settings: ReproduceSettings, folder: Path, there: Iterable[str]) -> l
             continue
         if not record.same_as:
             source, target = folder / "runs" / record.name, settings.folder / "runs" / record.name
+            if not source.is_dir():
+                raise ConfigError(f"join: {folder} says that {record.name} is finished, but {source} is not there")
             copy = target.with_name(f".{target.name}.joined")
             for left in (copy, target):  # what an interrupted copy or run left
                 shutil.rmtree(left, ignore_errors=True)

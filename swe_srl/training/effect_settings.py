@@ -3,35 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from swe_srl.errors import ConfigError
 from swe_srl.rewards.registry import EFFECT
 
-
-class Rewarded(Protocol):
-    """What is looked at of a stage's settings."""
-
-    @property
-    def method(self) -> str: ...
-
-    @property
-    def similarity(self) -> str: ...
-
-    @property
-    def srl_target(self) -> str: ...
-
-    @property
-    def shuffle_targets(self) -> bool: ...
-
-    @property
-    def step_weight(self) -> float: ...
-
-    @property
-    def eval_every(self) -> int: ...
+if TYPE_CHECKING:
+    from swe_srl.training.settings import StageSettings
 
 
-def check_effect(stage: Rewarded) -> None:
+def check_effect(stage: StageSettings) -> None:
     """Refuse what has no effects to compare.
 
     Raises:
@@ -56,11 +37,11 @@ def check_effect(stage: Rewarded) -> None:
         )
 
 
-def tries_commands(stage: Rewarded) -> bool:
+def tries_commands(stage: StageSettings) -> bool:
     """Whether a stage tries commands: in every update (srl), or in its validations alone (sft)."""
     return stage.similarity == EFFECT and (stage.method == "srl" or validates_by_effect([stage]))
 
 
-def validates_by_effect(stages: Iterable[Rewarded]) -> bool:
+def validates_by_effect(stages: Iterable[StageSettings]) -> bool:
     """Whether a validation of one of the stages tries commands."""
     return any(one.similarity == EFFECT and one.method != "rlvr" and one.eval_every > 0 for one in stages)
