@@ -19,6 +19,7 @@ from swe_srl.evaluation import pipeline as pipeline_module
 from swe_srl.evaluation import predictions as predictions_module
 from swe_srl.evaluation import running as running_module
 from swe_srl.evaluation.policies import agent_of
+from swe_srl.evaluation.recorded import RecordedRun
 from swe_srl.evaluation.running import data_of
 from swe_srl.evaluation.selection import part_of, select_tasks
 from swe_srl.evaluation.statistics import wilson
@@ -327,7 +328,7 @@ def test_tasks_are_excluded_by_name_and_the_report_says_so(world: World, rows: P
     report = evaluate(settings_for(rows, exclude=(NAMES[0],)))
     assert report.asked == 2 and report.excluded == (NAMES[0],)
     text = (rows.parent / "run" / "report.md").read_text()
-    assert "1 tasks were excluded by name" in text and "## Excluded by name (not counted): 1" in text
+    assert "excluded by name: 1 task" in text and "## Excluded by name (not counted): 1" in text
     listed = rows.parent / "broken.txt"
     listed.write_text(f"{NAMES[1]}\n{NAMES[2]}\n")
     assert evaluate(settings_for(rows, exclude=(str(listed),), output=rows.parent / "x")).excluded == NAMES[1:]
@@ -544,7 +545,7 @@ def test_predictions_of_rows_without_images_are_graded_by_a_rule(
     seen: list[tuple[object, ...]] = []
 
     def graded(file: str, tasks: Sequence[Task], *rest: object) -> object:
-        seen.append((tasks[0].image, *store_values(rest[-1])))  # type: ignore[arg-type]
+        seen.append((tasks[0].image, *store_values(rest[-2])))  # type: ignore[arg-type]
         return grade_predictions(file, [replace(task, image="") for task in tasks], rows.parent / "graded")
 
     monkeypatch.setattr("swe_srl.evaluation.grade_predictions", graded)
@@ -597,6 +598,25 @@ def test_saved_logs_are_judged_again(world: World, rows: Path) -> None:
     again = judge_again(rows.parent / "run", load_tasks(str(rows)))
     assert {(sample, verdict.task_id) for sample, verdict in again} == {(0, NAMES[0]), (0, NAMES[1])}
     assert all(verdict.status is VerdictStatus.UNRESOLVED for _, verdict in again), "'a log' resolves nothing"
+
+
+def test_a_run_of_predictions_records_where_its_tasks_are(
+    world: World, rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from swe_srl.cli import main
+
+    monkeypatch.chdir(rows.parent)
+    write_jsonl(rows.parent / "theirs.jsonl", [{"instance_id": NAMES[0], "model_patch": GOLD}])
+    words = ["grade", "theirs.jsonl", "--output", "graded"]
+    assert main([*words, "--tasks", rows.name]) == 0
+    moved = Path(shutil.copy(rows, tmp_path / "moved.jsonl"))
+    assert main([*words, "--tasks", str(moved)]) == 0, "the same rows, from elsewhere"
+    monkeypatch.chdir(tmp_path)
+    recorded = RecordedRun.read(rows.parent / "graded")
+    assert recorded.tasks()[NAMES[0]].patch == GOLD
+    capsys.readouterr()
+    assert main(["grade", str(rows.parent / "graded")]) == 0, "its saved log is judged again, its tasks need no naming"
+    assert "1 logs judged" in capsys.readouterr().out
 
 
 def test_the_tasks_of_saved_logs_are_the_runs_own(world: World, rows: Path, capsys: pytest.CaptureFixture[str]) -> None:

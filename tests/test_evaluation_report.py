@@ -137,10 +137,7 @@ def test_what_was_left_out_is_told() -> None:
     failure = Failure("a9", 0, "grading", "the daemon is gone")
     report = report_of([attempt("a1", 0, True)], failures=[failure], unavailable={"b1": "no image b1"}, asked=2)
     text = report_markdown(report)
-    assert (
-        "1 graded samples of 1 tasks; 2 samples asked for, 1 lost to infrastructure failures; 1 tasks were not run"
-        in text
-    )
+    assert "1 graded sample of 1 task; 2 samples asked for, 1 lost to infrastructure failures; not run: 1 task" in text
     assert "Infrastructure failures (not counted): 1" in text and "the daemon is gone" in text
     assert "no image b1" in text
     assert json.loads(json.dumps(report.as_dict()))["failures"][0]["reason"] == "the daemon is gone"
@@ -149,7 +146,7 @@ def test_what_was_left_out_is_told() -> None:
 def test_many_tasks_that_lack_the_same_have_one_line() -> None:
     missing = {f"b{number}": "no prediction of this task" for number in range(57)} | {"c1": "no image c1"}
     text = report_markdown(report_of([attempt("a1", 0, True)], unavailable=missing))
-    assert "Not run here (not counted): 58" in text and "58 tasks were not run" in text
+    assert "Not run here (not counted): 58" in text and "not run: 58 tasks" in text
     assert "- `b0`: no prediction of this task (and 56 more tasks, for the same reason)\n- `c1`: no image c1\n" in text
 
 

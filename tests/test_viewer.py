@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from swe_srl.grading.workshop import HardenedReport
 from swe_srl.provenance import fingerprint
 from swe_srl.rewards import get_similarity
 from swe_srl.runs import RunFolder
+from swe_srl.tasks import load_tasks
 from swe_srl.trajectories import write_trajectories
 from swe_srl.types import TestRun, Verdict, VerdictStatus
 from swe_srl.viewer import ViewSettings, write_view
@@ -264,8 +266,13 @@ def test_the_command(run_root: Path, capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_a_run_of_predictions(tmp_path: Path) -> None:
-    with RunFolder.start(tmp_path / "graded", "grade", {"sandbox": "auto", "timeout": 1.0, "hardened": True}):
-        pass
+    bare = {"sandbox": "auto", "timeout": 1.0, "hardened": True}
+    for name, origin in (
+        ("graded", {}),
+        ("told", {"split": "quickstart", "tasks": "", "revision": "", "images": "auto"}),
+    ):
+        with RunFolder.start(tmp_path / name, "grade", bare | origin):
+            pass
     made = make_run(
         tmp_path / "run",
         [(episode("shop__cart-1", ()), 0)],
@@ -275,3 +282,11 @@ def test_a_run_of_predictions(tmp_path: Path) -> None:
         shutil.copy(made / name, tmp_path / "graded" / name)
     (shown,) = view(tmp_path / "pages", tmp_path / "graded")["runs"]
     assert shown["rows"][0]["status"] == "empty_patch" and shown["title"] == "graded predictions"
+    assert "does not record which tasks" in shown["notes"][0]
+    task = load_tasks("quickstart")[0]
+    answer = replace(episode(task.instance_id, ()), turns=())
+    made = make_run(tmp_path / "other", [(answer, 0)], [(verdict(task.instance_id), 0)])
+    for name in ("episodes.jsonl", "verdicts.jsonl"):
+        shutil.copy(made / name, tmp_path / "told" / name)
+    (shown,) = view(tmp_path / "pages", tmp_path / "told")["runs"]
+    assert data(tmp_path / "pages", shown["rows"][0]["data"])["gold"] == task.patch and not shown["notes"]

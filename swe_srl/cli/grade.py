@@ -25,7 +25,7 @@ class GradeSettings:
     )
     split: str = setting(
         "",
-        f"The predictions' tasks; empty: those of the run, when PREDICTIONS is an evaluation's folder, else quickstart. {SPLIT}",
+        f"The predictions' tasks; empty: those of the run, when PREDICTIONS is a run's folder, else quickstart. {SPLIT}",
     )
     tasks: str = setting("", "File of task rows that stands in for the split.")
     revision: str = setting("", REVISION)
@@ -71,6 +71,20 @@ def run(settings: GradeSettings, console: Console) -> int:
     return grade_file(settings, named_tasks(settings), console)
 
 
+def origin(settings: GradeSettings) -> dict[str, str]:
+    """Where the tasks are read, as the run records it."""
+
+    def lasting(source: str) -> str:
+        return str(Path(source).absolute()) if source and Path(source).exists() else source
+
+    return {
+        "split": lasting(settings.split or QUICKSTART),
+        "tasks": lasting(settings.tasks),
+        "revision": settings.revision,
+        "images": settings.images,
+    }
+
+
 def named_tasks(settings: GradeSettings) -> list[Task]:
     """The tasks that are named, with the images that the settings' rule gives them."""
     from swe_srl.tasks import load_tasks
@@ -86,7 +100,7 @@ def tasks_of_run(settings: GradeSettings) -> list[Task]:
     from swe_srl.evaluation.recorded import RecordedRun
 
     recorded = RecordedRun.read(settings.predictions)
-    if settings.tasks or settings.split or recorded.run.kind != "eval":
+    if settings.tasks or settings.split or "split" not in recorded.run.settings:
         return named_tasks(settings)
     return list(recorded.tasks().values())
 
@@ -111,7 +125,15 @@ def grade_file(settings: GradeSettings, tasks: list[Task], console: Console) -> 
         back_off=BackOff(note=progress.note, silence=settings.pull_timeout),
     )
     report = grade_predictions(
-        settings.predictions, tasks, settings.folder, grading, settings.workers, settings.cache, progress, images
+        settings.predictions,
+        tasks,
+        settings.folder,
+        grading,
+        settings.workers,
+        settings.cache,
+        progress,
+        images,
+        origin(settings),
     )
     console.markdown(report_markdown(report))
     console.say(f"run folder: {settings.folder}")

@@ -91,14 +91,19 @@ def denominator(report: Report) -> str:
 
     The samples asked for are those of the tasks that can be run here.
     """
-    words = f"{report.samples} graded samples of {report.tasks} tasks; {report.asked} samples asked for"
+    words = f"{_number(report.samples, 'graded sample')} of {_number(report.tasks, 'task')}"
+    words += f"; {_number(report.asked, 'sample')} asked for"
     if report.failures:
         words += f", {len(report.failures)} lost to infrastructure failures"
     if report.excluded:
-        words += f"; {len(report.excluded)} tasks were excluded by name"
+        words += f"; excluded by name: {_number(len(report.excluded), 'task')}"
     if report.unavailable:
-        words += f"; {len(report.unavailable)} tasks were not run"
+        words += f"; not run: {_number(len(report.unavailable), 'task')}"
     return words
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def percent(estimate: Estimate, digits: int = 1) -> str:

@@ -23,6 +23,8 @@ from swe_srl.provenance import fingerprint
 from swe_srl.runs import RunFolder
 from swe_srl.types import Task, Trajectory
 
+ORIGIN = ("split", "tasks", "revision", "images")  # settings that say where the tasks were read
+
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
@@ -69,6 +71,7 @@ def grade_predictions(
     cache: str = "",
     progress: Progress | None = None,
     images: ImageStore | None = None,
+    origin: Mapping[str, str] | None = None,
 ) -> Report:
     """Grade a predictions file. The same call on the same folder goes on where a killed one stopped.
 
@@ -81,6 +84,8 @@ def grade_predictions(
         cache: folder of verdicts known already; "" grades anew.
         progress: is told of every verdict.
         images: gives out container images; None for those that are here.
+        origin: where the tasks were read (`split`, `tasks`, `revision`, `images` of `EvalSettings`), for whoever reads the run
+            later; it may be another one when the run goes on.
 
     Raises:
         ConfigError: a prediction of an instance that is not among the tasks, or the folder holds another run: of other
@@ -106,9 +111,10 @@ def grade_predictions(
         "timeout": chosen.timeout,
         "hardened": chosen.hardened,
         "regrade": chosen.times,
+        **(origin or {}),
     }
     data = {"predictions": fingerprint(predictions), "rows": rows_fingerprint(predicted)}
-    with RunFolder.start(output, "grade", recorded, data, defaults={"regrade": 1}) as run:
+    with RunFolder.start(output, "grade", recorded, data, ORIGIN, defaults={"regrade": 1}) as run:
         journal = Journal(run, next((row.model for row in rows.values() if row.model), "unknown"))
         journal.load(keys)
         left = [job for job in jobs if (job.task.instance_id, 0) not in journal.episodes]

@@ -65,11 +65,12 @@ class RecordedRun:
         """The run's settings; those that this program does not know are left out.
 
         Raises:
-            ConfigError: the folder of a `grade` run, which records no tasks; or a recorded value that does not fit any more.
+            ConfigError: the folder of a `grade` run that does not record where its tasks were read; or a recorded value that
+                does not fit any more.
         """
-        if self.run.kind != "eval":
+        if self.run.kind != "eval" and "split" not in self.run.settings:
             raise ConfigError(
-                f"{self.run.path}: a run of kind {self.run.kind!r} does not record which tasks it is about"
+                f"{self.run.path}: this run of kind {self.run.kind!r} does not record which tasks it is about"
             )
         known = settings_of(EvalSettings)
         recorded = {name: value for name, value in self.run.settings.items() if name in known}
