@@ -126,6 +126,10 @@ def test_filters_and_search(browser: Browser, page: Path) -> None:
     assert rows(browser) == ["access-1#1", "access-3#1"]
     browser.choose('[data-filter="verdict"]', "")
     browser.choose('[data-filter="stop"]', "")
+    assert browser.text(".panels .repos:last-child").split("\n") == ["Difficulty", "hard", "2 of 4", "medium", "1 of 2"]
+    browser.click(".panels .repos:last-child li:nth-child(2) button")
+    assert rows(browser) == ["access-3#0", "access-3#1"]
+    browser.choose('[data-filter="difficulty"]', "")
     browser.click('[data-filter="differ"]')
     assert rows(browser) == ["access-1#0"]
     browser.click('[data-filter="differ"]')

@@ -13,6 +13,7 @@ from swe_srl.evaluation.recorded import RecordedRun, verdict_tests
 from swe_srl.grading.workshop import HardenedReport
 from swe_srl.protocols import Similarity
 from swe_srl.runs import RunFolder
+from swe_srl.tasks.difficulty import difficulty_of
 from swe_srl.types import Action, FormatError, Task, Trajectory, Turn, Verdict
 
 LOG_CHARACTERS = 20_000  # of a test log: its end
@@ -69,6 +70,7 @@ def episode_page(recorded: RecordedRun, key: tuple[str, int], expertise: Experti
         "expert_id": expert.trajectory_id if expert else "",
         "patch": trajectory.patch,
         "gold": task.patch if task else "",
+        "difficulty": difficulty_of(task) if task else "",
         "verdict": _verdict(verdict) if verdict else None,
         "logs": _logs(recorded.run, task_id, sample),
         "fork": f"{recorded.run.path}:{task_id}#{sample}",
@@ -90,6 +92,7 @@ def episode_row(
     graded = verdict is not None and hardened
     return {
         "repo": trajectory.repo,
+        "difficulty": page["difficulty"],
         "issue": " ".join(page["issue"].split())[:160],
         "status": verdict.status.value if verdict else "ungraded",
         "official": verdict.official if verdict else None,

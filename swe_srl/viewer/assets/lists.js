@@ -2,11 +2,12 @@
 "use strict";
 
 const filters = new Map(); // by run
+const NO_FILTER = { text: "", verdict: "", repo: "", difficulty: "", stop: "", differ: false };
 
 /** The filters of a run; they last as long as the page is open. */
 function filtersOf(run) {
   if (!filters.has(run.name)) {
-    filters.set(run.name, { text: "", verdict: "", repo: "", stop: "", differ: false, texts: null });
+    filters.set(run.name, { ...NO_FILTER, texts: null });
   }
   return filters.get(run.name);
 }
@@ -22,6 +23,7 @@ function passing(run) {
   run.rows.forEach((row, place) => {
     if (now.verdict && !(now.verdict === "not resolved" ? row.official !== true : row.status === now.verdict)) return;
     if (now.repo && row.repo !== now.repo) return;
+    if (now.difficulty && row.difficulty !== now.difficulty) return;
     if (now.stop && row.stop !== now.stop) return;
     if (now.differ && !differs(row)) return;
     if (wanted.length) {
@@ -62,6 +64,7 @@ function filterBar(run, changed) {
   const verdicts = distinct(run, "status");
   const parts = [search, choice("verdict", "Any verdict", [...verdicts, "not resolved"])];
   if (distinct(run, "repo").length > 1) parts.push(choice("repo", "Any repository", distinct(run, "repo"), (name) => name));
+  if (distinct(run, "difficulty").length > 1) parts.push(choice("difficulty", "Any difficulty", distinct(run, "difficulty"), (name) => name));
   parts.push(choice("stop", "Any end", distinct(run, "stop")));
   if (run.rates.hardened) {
     const box = el("input", { type: "checkbox", "data-filter": "differ" });
@@ -106,7 +109,7 @@ function episodeTable(run) {
   };
   const bar = filterBar(run, update);
   function clear() {
-    Object.assign(filtersOf(run), { text: "", verdict: "", repo: "", stop: "", differ: false });
+    Object.assign(filtersOf(run), NO_FILTER);
     const fresh = filterBar(run, update);
     document.querySelector(".filters").replaceWith(fresh);
     update();

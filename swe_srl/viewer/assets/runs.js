@@ -129,27 +129,29 @@ function evaluationPage(run) {
     run.notes.map((note) => el("p", { class: "warning" }, visible(note))),
     el("dl", { class: "figures" }, figures),
     run.rows.length ? el("div", { class: "panels" }, shares("Verdicts", countsOf(run.rows, "status"), "verdict"),
-      worked.length || !episodes.length ? shares("How episodes ended", countsOf(run.rows, "stop"), "stop") : null, repositories(run)) : null,
+      worked.length || !episodes.length ? shares("How episodes ended", countsOf(run.rows, "stop"), "stop") : null, ratesBy(run, "repo", "Repositories"),
+      distinct(run, "difficulty").length ? ratesBy(run, "difficulty", "Difficulty") : null) : null,
     others.length ? el("p", { class: "others" }, "Compare with ", others.map((other, place) => [place ? ", " : "", el("a", { href: address("compare", run.name, other.name) }, visible(other.name))])) : null,
     run.rows.length ? episodeTable(run) : el("p", { class: "nothing" }, "This run has no episode yet."),
     provenance(run));
 }
 
-function repositories(run) {
+/** Resolve rates of the groups that a key makes; a group is a filter of the list when it is clicked. */
+function ratesBy(run, key, title) {
   const found = new Map();
   for (const row of run.rows) {
     if (row.official === null || row.official === undefined) continue;
-    const [resolved, graded] = found.get(row.repo) || [0, 0];
-    found.set(row.repo, [resolved + (row.official ? 1 : 0), graded + 1]);
+    const [resolved, graded] = found.get(row[key] || "") || [0, 0];
+    found.set(row[key] || "", [resolved + (row.official ? 1 : 0), graded + 1]);
   }
   if (!found.size) return null;
   const lines = [...found].sort((a, b) => b[1][1] - a[1][1]).slice(0, 12).map(([name, [resolved, graded]]) => {
     const bar = el("span", { class: "rate" }, el("i"));
     bar.firstChild.style.width = percent(resolved / graded);
-    return el("li", {}, el("button", { type: "button", class: "quiet", onclick: () => setFilter("repo", name) }, visible(name || "unknown")), bar,
+    return el("li", {}, el("button", { type: "button", class: "quiet", onclick: () => setFilter(key, name) }, visible(name || "unknown")), bar,
       el("span", { class: "muted" }, `${resolved} of ${graded}`));
   });
-  return el("section", { class: "panel repos" }, el("h3", {}, "Repositories"), el("ul", {}, lines));
+  return el("section", { class: "panel repos" }, el("h3", {}, title), el("ul", {}, lines));
 }
 
 /** Settings, versions and machine of a run. */
