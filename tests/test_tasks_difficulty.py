@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import pytest
 from training_data import train_settings
@@ -24,7 +26,7 @@ from swe_srl.tasks.synthesis.pipeline import synthesise
 from swe_srl.tasks.synthesis.quickstart import SPLITS, quickstart_settings
 from swe_srl.tasks.synthesis.settings import SynthesiseSettings
 from swe_srl.tasks.synthesis.suite import module_paths
-from swe_srl.training.data import load_steps
+from swe_srl.training.data import load_steps, quickstart_file
 from swe_srl.training.settings import TrainSettings
 from swe_srl.training.subset import of_trajectories
 from swe_srl.training.tasks import load_task_data
@@ -132,6 +134,53 @@ def test_a_difficulty_of_trajectories_needs_their_tasks(tmp_path: Path) -> None:
         train_settings(tmp_path, difficulty=("hard",))
     with pytest.raises(TrajectoryError, match="no trajectory is of one of the 96 tasks"):
         load_steps(train_settings(tmp_path, difficulty=("hard",), tasks="quickstart-train"))
+
+
+def test_training_on_tasks_by_name(tmp_path: Path) -> None:
+    listed = tmp_path / "wanted.txt"
+    listed.write_text("# easy ones\nquickstart__coins-3\n\nquickstart__words-12\n")
+    names = {"quickstart__coins-3", "quickstart__coins-1", "quickstart__words-12"}
+    settings = TrainSettings(instances=("quickstart__coins-1", str(listed)))
+    assert {step.task_id for step in load_steps(settings).training} == names
+    assert load_steps(settings).validation == load_steps(TrainSettings()).validation
+    episodes = replace(settings, method="rlvr")
+    assert {task.instance_id for task in load_task_data(episodes).training} == names
+    easy = load_task_data(replace(episodes, difficulty=("easy",))).training
+    assert [task.instance_id for task in easy] == ["quickstart__coins-3", "quickstart__words-12"]
+
+
+@pytest.mark.parametrize(
+    ("instances", "more", "words"),
+    [
+        (
+            ("quickstart__coins-33",),
+            {},
+            "no training step is of quickstart__coins-33: unknown task .*did you mean 'quickstart__coins-",
+        ),
+        (("quickstart__coins-33",), {"method": "rlvr"}, "unknown task 'quickstart__coins-33': did you mean"),
+        (("quickstart__loans-6",), {"method": "rlvr"}, "it is in the task set 'quickstart'"),
+        (("quickstart__coins-1",), {"method": "rlvr", "difficulty": ("hard",)}, "none of the 1 is hard"),
+        (("nowhere.txt",), {}, "nowhere.txt cannot be read: No such file"),
+        (("empty.txt",), {}, "no id stands in empty.txt"),
+    ],
+)
+def test_names_that_do_not_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, instances: tuple[str, ...], more: dict[str, Any], words: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("empty.txt").write_text("# nothing\n")
+    settings = TrainSettings(instances=instances, **more)
+    with pytest.raises(ConfigError, match=words):
+        (load_task_data if settings.needs_tasks else load_steps)(settings)
+
+
+def test_a_task_that_is_held_out_is_not_trained_on(tmp_path: Path) -> None:
+    rows = Path(shutil.copy(quickstart_file("tasks-train.jsonl"), tmp_path / "rows.jsonl"))
+    plain = TrainSettings(method="rlvr", tasks=str(rows), validation_share=0.1)
+    data = load_task_data(plain)
+    assert data.validation
+    with pytest.raises(ConfigError, match="is held out \\(1 of 2 are\\)"):
+        load_task_data(replace(plain, instances=(data.validation[0].instance_id, data.training[0].instance_id)))
 
 
 def test_fewer_trajectories_are_among_more() -> None:

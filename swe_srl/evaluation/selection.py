@@ -16,7 +16,7 @@ from swe_srl.grading import GradingSettings, obstacle
 from swe_srl.tasks import load_tasks
 from swe_srl.tasks.difficulty import of_difficulty
 from swe_srl.tasks.images import with_image
-from swe_srl.tasks.naming import unknown_task
+from swe_srl.tasks.naming import expanded, listed_ids, unknown_task
 from swe_srl.tasks.problems import load_problems
 from swe_srl.tasks.scripts import with_script
 from swe_srl.tasks.sources import BUNDLED, HUB_SETS
@@ -44,7 +44,7 @@ def select_tasks(settings: EvalSettings) -> list[Task]:
         TaskError: the source cannot be read, or has no task of a difficulty that is wanted.
         ConfigError: an instance that is not there (the set that holds it, or the nearest, is suggested), or no task is left.
     """
-    ids = _listed_ids(settings.tasks)
+    ids = listed_ids(settings.tasks)
     source = settings.tasks if settings.tasks and ids is None else settings.split
     if settings.asks_problems:
         tasks = load_problems(settings.split, settings.tasks if ids is None else "", settings.revision)
@@ -104,11 +104,7 @@ def excluded_ids(settings: EvalSettings) -> tuple[str, ...]:
     Raises:
         ConfigError: a file of them cannot be read.
     """
-    names: set[str] = set()
-    for entry in settings.exclude:
-        listed = _listed_ids(entry)
-        names |= {entry} if listed is None else listed
-    return tuple(sorted(names))
+    return tuple(sorted(expanded(settings.exclude)))
 
 
 def check_tasks(tasks: Sequence[Task], settings: GradingSettings, pull: bool = False) -> Selection:
@@ -140,14 +136,3 @@ def _reason(task: Task, settings: GradingSettings, pull: bool) -> str:
     if reason and task.instance_id in recipe_names():
         return f"{reason}, or make it with docker/make-swebench-images.sh ({task.instance_id} has a recipe)"
     return reason
-
-
-def _listed_ids(path: str) -> frozenset[str] | None:
-    """The instance ids of a .txt file, one a line; None for any other file."""
-    if not path.endswith(".txt"):
-        return None
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
-    return frozenset(line.strip() for line in lines if line.strip() and not line.startswith("#"))

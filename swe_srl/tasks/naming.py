@@ -1,11 +1,36 @@
-"""What to say of a task id that is not in its set."""
+"""Task ids as users give them: lists in files, and what to say of an id that is not in its set."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
-from swe_srl.errors import suggest
+from swe_srl.errors import ConfigError, suggest
 from swe_srl.tasks.sources import BUNDLED, load_tasks
+
+
+def listed_ids(path: str) -> tuple[str, ...] | None:
+    """The instance ids of a .txt file, one a line (`#` begins a comment line); None for any other name.
+
+    Raises:
+        ConfigError: the file cannot be read.
+    """
+    if not path.endswith(".txt"):
+        return None
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
+    return tuple(line.strip() for line in lines if line.strip() and not line.startswith("#"))
+
+
+def expanded(names: Iterable[str]) -> tuple[str, ...]:
+    """Ids, with those that are listed in .txt files in the files' places."""
+    found: list[str] = []
+    for entry in names:
+        listed = listed_ids(entry)
+        found += (entry,) if listed is None else listed
+    return tuple(dict.fromkeys(found))
 
 
 def unknown_task(name: str, known: Iterable[str], source: str = "") -> str:

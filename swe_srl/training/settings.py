@@ -151,6 +151,7 @@ class TrainSettings:
         0, "Train on so many trajectories, drawn by the seed (fewer are among more); 0: all."
     )
     difficulty: tuple[str, ...] = setting((), "Train on `tasks` of these difficulties and their trajectories alone.")
+    instances: tuple[str, ...] = setting((), "Train on these tasks and their trajectories alone: ids, or .txt lists.")
     tasks: str = setting(
         "",
         "Tasks of rlvr stages and of effect: a set, a file or a hub id; empty: quickstart-train for bundled trajectories.",

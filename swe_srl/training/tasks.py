@@ -11,9 +11,9 @@ from swe_srl.errors import ConfigError, ContaminationError, SweSrlError
 from swe_srl.grading import GradingSettings, check_sandboxes, obstacle
 from swe_srl.seeds import derive_seed
 from swe_srl.tasks import load_tasks
-from swe_srl.tasks.difficulty import of_difficulty
 from swe_srl.training.expert_states import ExpertStates, held_task_source, load_states
 from swe_srl.training.settings import TrainSettings
+from swe_srl.training.subset import chosen_tasks
 from swe_srl.trajectories import Contamination, ContaminationIndex
 from swe_srl.types import Task
 
@@ -47,7 +47,7 @@ def load_task_data(settings: TrainSettings) -> TaskData:
     """The tasks that these settings name: none when no stage needs them.
 
     Raises:
-        ConfigError: similarity `effect` lacks what it needs.
+        ConfigError: similarity `effect` lacks what it needs; `instances` that there are not, or that are held out.
         TaskError: they cannot be read.
         ContaminationError: some belong to the evaluation split; the message lists them.
     """
@@ -64,7 +64,7 @@ def load_task_data(settings: TrainSettings) -> TaskData:
             )
     else:
         training, validation = _hold_out(training, settings.validation_share, settings.seed)
-    training = of_difficulty(training, settings.difficulty, settings.task_source)
+    training = chosen_tasks(training, validation, settings)
     found = _guard((*training, *validation), settings)
     return TaskData(tuple(training), tuple(validation), tuple(found), states)
 
