@@ -26,7 +26,9 @@ BASE_IMAGE = os.environ.get("SWE_SRL_BASE_IMAGE", "swe-srl-base:bookworm")
 
 DOCKER_HOST = os.environ.get("DOCKER_HOST")
 
-os.environ.setdefault("OMP_NUM_THREADS", "2")
+# Threads of torch, here and in the commands that tests start: as many as this process's share of the cores, at most two.
+THREADS = max(1, min(2, (os.cpu_count() or 1) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))))
+os.environ.setdefault("OMP_NUM_THREADS", str(THREADS))
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
@@ -207,10 +209,10 @@ def pytest_runtest_makereport(
 
 @pytest.fixture(autouse=True)
 def _few_threads() -> None:
-    """Torch, where a test uses it, takes two threads: more only slow a small machine down."""
+    """Torch, where a test uses it, takes two threads at most: more only slow a small machine down."""
     torch = sys.modules.get("torch")
     if torch is not None:
-        torch.set_num_threads(min(2, os.cpu_count() or 1))
+        torch.set_num_threads(THREADS)
 
 
 @pytest.fixture
