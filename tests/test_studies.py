@@ -25,7 +25,7 @@ from swe_srl.studies.markdown import results_markdown
 from swe_srl.studies.planning import MARGIN, RESERVE, Costs, choose_share
 from swe_srl.studies.records import Record, Records
 from swe_srl.studies.results import ArmResult, Results, lines_of
-from swe_srl.studies.running import _identity
+from swe_srl.studies.running import _identity, plan_of, reproduce
 from swe_srl.studies.settings import COMPUTE, DATA
 from swe_srl.studies.statistics import Values, difference, includes_zero, mean_of
 from swe_srl.studies.units import MANY, Runs, Unit
@@ -109,6 +109,33 @@ def test_the_first_arms_get_two_seeds_before_the_others(tmp_path: Path) -> None:
     assert names[:5] == ["data/base-0", "data/srl-0", "data/base-1", "data/srl-1", "data/sft-0"]
     assert names.index("compute/then-1") < names.index("data/base-2") and "compute/srl-0" not in names
     assert len(names) == len(set(names)) == 3 * 4 + 3 * 2
+
+
+def test_a_seed_of_every_control_comes_before_all_but_the_first_arms(tmp_path: Path) -> None:
+    runs = runs_of(tmp_path, seeds=3)
+    arms = [arm if arm.name != "then" else dataclasses.replace(arm, control=True, after="") for arm in runs.study.arms]
+    runs = dataclasses.replace(runs, study=dataclasses.replace(runs.study, core=3, arms=tuple(arms)))
+    names = [unit.name for unit in runs.units()]
+    assert names[6:10] == ["data/then-0", "compute/sft-0", "compute/sft-1", "data/then-1"]
+    assert len(names) == len(set(names)) == 3 * 4 + 3 * 2
+    with pytest.raises(ConfigError, match="then is a control, so it goes on from no other arm"):
+        study(STUDY.replace("after: sft", "after: sft, control: true"), tmp_path)
+
+
+@pytest.mark.parametrize("name", ["quickstart", "data-scale", "similarity"])
+def test_an_hour_is_enough_for_the_controls_of_every_study(name: str) -> None:
+    runs = Runs(ReproduceSettings(study=name, budget="1h"), load_study(name))
+    runs = dataclasses.replace(runs, share=choose_share(runs, [], 60, 3600))
+    taken = {unit.name for unit, _ in Costs(runs, [], 60).choose(3600).taken}
+    assert {"data/base-1", "data/lr0-0", "data/shuffled-0"} <= taken
+    assert {f"data/{arm.name}-1" for arm in runs.arms[: runs.study.core]} <= taken
+    assert {arm.name for arm in runs.controls} == {"lr0", "shuffled"}
+
+
+def test_a_night_is_enough_for_five_seeds() -> None:
+    runs = Runs(ReproduceSettings(study="quickstart", budget="12h"), load_study("quickstart"))
+    assert choose_share(runs, [], 60, 12 * 3600) == 1.0
+    assert len(runs.seeds) == 5 and not Costs(runs, [], 60).choose(12 * 3600).left
 
 
 def record(name: str, compute: int, updates: int, seconds: float, episodes: int = 0) -> Record:
@@ -373,6 +400,8 @@ def test_the_packaged_studies_of_data_scale_and_similarity() -> None:
         "shell-plain": ("shell", 1, 0.01),
         "sequence-plain": ("sequence", 1, 0.01),
         "effect": ("effect", 8, 0.1),
+        "lr0": ("shell", 8, 0.1),
+        "shuffled": ("shell", 8, 0.1),
     }
 
 
@@ -478,3 +507,16 @@ def finished_elsewhere_as_it_is(folder: Path) -> Path:
     shutil.copytree(folder / "out-2", made)
     (made / "plan.json").unlink()
     return made
+
+
+@pytest.mark.sandbox
+def test_a_budget_that_is_too_short_is_refused_before_anything_is_run(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    settings = ReproduceSettings(study="quickstart", budget="2m", limit=60, output=folder)
+    with pytest.raises(ConfigError, match="in 2m: give it 5m at least"):
+        plan_of(settings)
+    with pytest.raises(ConfigError, match="in 2m: give it 5m at least"):
+        reproduce(settings)
+    assert not folder.exists()
+    enough = plan_of(dataclasses.replace(settings, budget="5m")).choice
+    assert [unit.name for unit, _ in enough.taken] == ["data/base-0", "data/sft-0"]

@@ -58,7 +58,12 @@ def _controls(results: Results, table: str, base: ArmResult, rows: Sequence[ArmR
             continue
         same = all(row.resolved[seed] == base.resolved.get(seed) for seed in row.seeds)
         told = "resolves exactly what the base model does" if same else "differs from the base model, WHICH IT MUST NOT"
-        said.append(f"Learning rate 0 ({row.arm.title}): {told}.")
+        where = (
+            ""
+            if set(row.seeds) == set(base.seeds)
+            else f" with the same seeds ({', '.join(map(str, sorted(row.seeds)))})"
+        )
+        said.append(f"Learning rate 0 ({row.arm.title}): {told}{where}.")
     return said
 
 

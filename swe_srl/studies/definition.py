@@ -23,6 +23,7 @@ class Arm:
     recipe: str = setting("", "Training recipe, by name or path; empty: the base model as it is.")
     settings: tuple[str, ...] = setting((), "Overrides of the recipe, each KEY=VALUE as on the command line.")
     after: str = setting("", "Arm whose model the training starts from; empty: the base model.")
+    control: bool = setting(False, "Must not improve. One seed of it comes before all but the first arms.")
     line: str = setting("", "Arms of the same line are joined in the figure over the study's axis.")
     note: str = setting("", "What a reader of the tables has to know.")
     seconds: float = setting(0.0, "Estimate: seconds of an update, its share of the validations included.")
@@ -70,6 +71,8 @@ class Study:
         if self.arm(self.base).recipe:
             raise ConfigError(f"base: {self.base} has a recipe, so it is not the base model")
         for arm in self.arms:
+            if arm.control and arm.after:
+                raise ConfigError(f"arms: {arm.name} is a control, so it goes on from no other arm")
             if arm.line and not self.axis:
                 raise ConfigError(f"arms: {arm.name} has a line, but the study has no axis")
             if not arm.recipe and arm.name != self.base:

@@ -150,6 +150,13 @@ class Costs:
         return matched(found.compute if found is not None else tokens, self.compute(unit.seed))
 
 
+def least_seconds(runs: Runs, tasks: int) -> float:
+    """The shortest budget with which something can be compared: the base and the cheapest trained arm, with few updates."""
+    costs = Costs(dataclasses.replace(runs, share=SHARES[-1]), [], tasks)
+    seconds = {arm.name: costs.of(Unit(DATA, arm, runs.seeds[0])).seconds for arm in runs.arms if not arm.after}
+    return RESERVE + MARGIN * (seconds.pop(runs.study.base) + min(seconds.values(), default=0.0))
+
+
 def matched(tokens: float, wanted: float) -> bool:
     """Whether a run's compute is as good as what is asked for.
 
@@ -168,17 +175,13 @@ def needs(runs: Runs, unit: Unit) -> list[Unit]:
 
 
 def choose_share(runs: Runs, records: Sequence[Record], tasks: int, budget: float) -> float:
-    """The largest share of the recipes' updates with which the first arms and seeds fit; the smallest when none does."""
-    first = {arm.name for arm in runs.arms[: runs.study.core]}
+    """The largest share of the recipes' updates with which the first arms and seeds, and a seed of each control, fit; the
+    smallest when none does."""
     seeds = runs.seeds[:FIRST_SEEDS]
+    early = {Unit(DATA, arm, seed) for arm in runs.arms[: runs.study.core] for seed in seeds}
+    early |= {Unit(DATA, arm, seeds[0]) for arm in runs.controls}
     for share in SHARES:
         tried = dataclasses.replace(runs, share=share)
-        choice = Costs(tried, records, tasks).choose(budget)
-        taken = {unit for unit, _ in choice.taken}
-        if all(unit in taken for unit in tried.units() if _early(unit, first, seeds)):
+        if early <= {unit for unit, _ in Costs(tried, records, tasks).choose(budget).taken}:
             return share
     return SHARES[-1]
-
-
-def _early(unit: Unit, arms: Iterable[str], seeds: Sequence[int]) -> bool:
-    return unit.table == DATA and unit.arm.name in arms and unit.seed in seeds

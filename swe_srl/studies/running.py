@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from swe_srl.runs import RunFolder
 from swe_srl.settings import as_mapping
 from swe_srl.studies.definition import Study, load_study
 from swe_srl.studies.joining import check_joined, joined
-from swe_srl.studies.planning import MARGIN, RESERVE, Choice, Costs, choose_share, matched, needs
+from swe_srl.studies.planning import MARGIN, RESERVE, Choice, Costs, choose_share, least_seconds, matched, needs
 from swe_srl.studies.reading import read_results
 from swe_srl.studies.records import PLAN, Record, Records, Stopwatch, kept_share, read_records, spent_before
 from swe_srl.studies.results import Results
@@ -53,6 +54,7 @@ def plan_of(settings: ReproduceSettings) -> Plan:
     """Look at everything that a study needs, and neither run nor write anything.
 
     Raises:
+        ConfigError: the budget is too short for anything.
         SweSrlError: as `reproduce` would.
     """
     from swe_srl.evaluation.running import check_run
@@ -82,6 +84,11 @@ def plan_of(settings: ReproduceSettings) -> Plan:
         share = choose_share(runs, records, tasks, budget - spent) if _may_shorten(settings) and budget else 1.0
     runs = dataclasses.replace(runs, share=share)
     choice = Costs(runs, records, tasks).choose(float("inf") if budget is None else budget - spent)
+    if not records and not any(unit.arm.recipe for unit, _ in choice.taken):
+        least = math.ceil(least_seconds(runs, tasks) / 60)
+        raise ConfigError(
+            f"budget: no arm can be trained and evaluated in {settings.budget}: give it {least}m at least"
+        )
     return Plan(runs, choice, sum(record.status == "done" for record in records), spent, resumes)
 
 
@@ -106,6 +113,8 @@ def reproduce(settings: ReproduceSettings, progress: Progress | None = None, com
         if unit.arm.recipe and unit.table == DATA:
             runs.training(unit)  # what is wrong with a recipe is said before anything is run
     check_joined(settings, *_identity(settings, study))
+    if settings.budget:
+        plan_of(settings)  # one that is too short is refused before anything is run
     with RunFolder.start(settings.folder, "reproduce", *_identity(settings, study)) as run:
         watch = Stopwatch(run.file(CLOCK), progress or SilentProgress())
         try:

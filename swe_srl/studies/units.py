@@ -54,6 +54,11 @@ class Runs:
         return self.study.chosen(self.settings.arms)
 
     @property
+    def controls(self) -> list[Arm]:
+        """Those of the arms that must not improve."""
+        return [arm for arm in self.arms if arm.control]
+
+    @property
     def seeds(self) -> list[int]:
         """The seeds that are asked for."""
         usual = self.study.most_seeds if self.settings.budget else self.study.seeds
@@ -73,7 +78,7 @@ class Runs:
         return tuple(one for one in wanted if one == DATA or self.study.main in names)
 
     def units(self) -> list[Unit]:
-        """All runs, the most important first: the first arms with two seeds, the other arms, then more seeds.
+        """All runs, the most important first: the first arms with two seeds, controls with one, the others, then more seeds.
 
         The base and the main arm have one run for both tables.
         """
@@ -81,14 +86,11 @@ class Runs:
         first, later = self.seeds[:FIRST_SEEDS], self.seeds[FIRST_SEEDS:]
         tables = (DATA, *(table for table in self.tables() if table != DATA))
         rounds = [(table, arms, first) for arms in (head, rest) for table in tables]
+        rounds.insert(1, (DATA, self.controls, first[:1]))
         rounds += [(table, self.arms, [seed]) for seed in later for table in tables]
-        return [
-            Unit(table, arm, seed)
-            for table, arms, seeds in rounds
-            for seed in seeds
-            for arm in arms
-            if table == DATA or arm.name not in (self.study.base, self.study.main)
-        ]
+        found = (Unit(table, arm, seed) for table, arms, seeds in rounds for seed in seeds for arm in arms)
+        shared = (self.study.base, self.study.main)
+        return list(dict.fromkeys(unit for unit in found if unit.table == DATA or unit.arm.name not in shared))
 
     def of(self, table: str, arm: Arm, seed: int) -> Unit:
         """The run that a table shows of an arm."""
