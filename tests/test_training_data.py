@@ -20,9 +20,10 @@ from swe_srl.training.data import (
     shuffle_targets,
     steps_fingerprint,
 )
-from swe_srl.trajectories import make_steps
+from swe_srl.training.objective import completion_weights
+from swe_srl.trajectories import ReadReport, StepSettings, make_steps
 from swe_srl.trajectories.prompting import Prompting
-from swe_srl.types import Step, Task
+from swe_srl.types import Action, Step, Task, Trajectory, Turn
 
 
 def some_steps(count: int) -> list[Step]:
@@ -147,6 +148,29 @@ def test_steps_of_a_trajectory_come_together_when_asked() -> None:
     assert plain == [index for _, index in StepStream(40, seed=1, trajectories=names).take(40)] != taken[:40]
     again = StepStream(40, seed=1, drawn=55, trajectories=names, together=4)
     assert [index for _, index in again.take(25)] == taken[55:]
+
+
+@pytest.mark.parametrize("together", [1, 4])
+@pytest.mark.parametrize(("average", "ratio"), [("sequence", 10.0), ("token", 50.0)])
+def test_a_trajectory_weighs_as_many_steps_as_it_has(together: int, average: str, ratio: float) -> None:
+    """40 turns against 4: ten times the weight, with commands five times as long fifty times where tokens are averaged."""
+    names, lengths = ["long"] * 40 + ["short"] * 4, [50] * 40 + [10] * 4
+    stream = StepStream(44, seed=3, trajectories=names, together=together)
+    total = dict.fromkeys(names, 0.0)
+    for _ in range(4):  # epochs of 4 batches
+        taken = [index for _, index in stream.take(44)]
+        for index, weight in zip(taken, completion_weights([lengths[i] for i in taken], average), strict=True):
+            total[names[index]] += weight * lengths[index]
+    assert total["long"] / total["short"] == pytest.approx(ratio)
+
+
+def test_the_bound_on_turns_takes_the_weight_away() -> None:
+    turns = tuple(Turn(Action(f"ls {number}"), "", 0) for number in range(40))
+    trajectories = [Trajectory("long", "a", turns), Trajectory("short", "b", turns[:4])]
+    bounds = {StepSettings(): (40, 4), StepSettings(last_turn=3): (4, 4), StepSettings(max_trajectory_turns=9): (0, 4)}
+    for settings, weights in bounds.items():
+        steps = list(make_steps(iter(trajectories), Prompting(), ReadReport(), settings))
+        assert tuple(sum(step.trajectory_id == name for step in steps) for name in ("long", "short")) == weights
 
 
 def test_the_stream_gives_every_step_once_an_epoch_and_resumes() -> None:
