@@ -197,6 +197,14 @@ COMMANDS = (
         plan="swe_srl.cli.collect:plan",
     ),
     Command(
+        "trajectories rewrite",
+        "let a teacher restate free-form solutions as numbered steps with titles, to train on",
+        "swe_srl.evaluation.rewrite_settings:RewriteSettings",
+        "swe_srl.cli.rewrite:run",
+        plan="swe_srl.cli.rewrite:plan",
+        positionals=("source",),
+    ),
+    Command(
         "trajectories export",
         "write trajectories in the form of another tool: mini-swe-agent, chat messages, ATIF",
         "swe_srl.cli.export:ExportSettings",

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from swe_srl.evaluation.merging import merge
     from swe_srl.evaluation.predictions import grade_predictions, read_predictions
     from swe_srl.evaluation.report import Report
+    from swe_srl.evaluation.rewrite_settings import RewriteSettings
+    from swe_srl.evaluation.rewriting import Rewriting, rewrite
     from swe_srl.evaluation.running import evaluate
     from swe_srl.evaluation.settings import EvalSettings
 
@@ -25,6 +27,8 @@ _HOMES = {
     "check": "checking",
     "EvalSettings": "settings",
     "Report": "report",
+    "RewriteSettings": "rewrite_settings",
+    "Rewriting": "rewriting",
     "collect": "collection",
     "compare": "comparison",
     "evaluate": "running",
@@ -32,6 +36,7 @@ _HOMES = {
     "judge_again": "logs",
     "merge": "merging",
     "read_predictions": "predictions",
+    "rewrite": "rewriting",
 }
 __all__ = [
     "CheckReport",
@@ -40,6 +45,8 @@ __all__ = [
     "Comparison",
     "EvalSettings",
     "Report",
+    "RewriteSettings",
+    "Rewriting",
     "check",
     "collect",
     "compare",
@@ -48,6 +55,7 @@ __all__ = [
     "judge_again",
     "merge",
     "read_predictions",
+    "rewrite",
 ]
 
 

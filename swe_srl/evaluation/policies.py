@@ -86,8 +86,12 @@ def check_source(settings: EvalSettings) -> None:
     check_model_source(model_path(settings.policy), (QUICKSTART, *SCRIPTED))
 
 
-def make_generator(settings: EvalSettings) -> Generator:
+def make_generator(settings: EvalSettings, concurrency: int = 8) -> Generator:
     """The local model, for whole episodes, or the endpoint that the `policy` setting names.
+
+    Args:
+        settings: name the model.
+        concurrency: requests to an endpoint at a time.
 
     Raises:
         ConfigError: there is no such model or device.
@@ -96,7 +100,8 @@ def make_generator(settings: EvalSettings) -> Generator:
     if settings.is_endpoint:
         from swe_srl.generation import EndpointGenerator
 
-        return EndpointGenerator(settings.policy, settings.endpoint_model, api_key_env=key_variable(settings))
+        key = key_variable(settings)
+        return EndpointGenerator(settings.policy, settings.endpoint_model, api_key_env=key, concurrency=concurrency)
     from swe_srl.generation import TransformersGenerator
 
     check_policy(settings)

@@ -9,8 +9,9 @@ import re
 import urllib.error
 import urllib.request
 from collections import deque
-from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, wait
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import Future
+from queue import SimpleQueue
 from threading import Event, Thread
 from typing import Any, TypeVar
 
@@ -100,35 +101,43 @@ class Asker:
 
 
 def ask_all(items: Sequence[I], work: Callable[[I, Event], R], concurrency: int) -> list[R]:
-    """What `work` gives for every item, so many at a time.
+    """What `work` gives for every item, so many at a time; as `ask_each` otherwise."""
+    results = dict(ask_each(items, work, concurrency))
+    return [results[number] for number in range(len(items))]
+
+
+def ask_each(
+    items: Sequence[I], work: Callable[[I, Event], R], concurrency: int
+) -> Generator[tuple[int, R], None, None]:
+    """What `work` gives for every item, so many at a time, with the item's number: in the order in which it is there.
 
     The first failure, or Ctrl-C, ends the wait: nothing more is sent, and what is under way is left to its daemon thread,
     which holds up neither the caller nor the end of the process.
     """
-    tries = [(item, Future[R]()) for item in items]
-    waiting, stop = deque(tries), Event()
+    waiting, stop = deque(enumerate(items)), Event()
+    done: SimpleQueue[tuple[int, Future[R]]] = SimpleQueue()
 
     def run() -> None:
         while not stop.is_set():
             try:
-                item, future = waiting.popleft()
+                number, item = waiting.popleft()
             except IndexError:
                 return
+            future = Future[R]()
             try:
                 future.set_result(work(item, stop))
             except BaseException as error:
                 future.set_exception(error)
                 return  # the caller ends the wait: this thread asks for nothing more
+            finally:
+                done.put((number, future))
 
-    futures = [future for _, future in tries]
     try:
         for number in range(min(concurrency, len(items))):
             Thread(target=run, name=f"endpoint_{number}", daemon=True).start()
-        done, _ = wait(futures, return_when=FIRST_EXCEPTION)
-        failed = [error for future in done if (error := future.exception())]
-        if failed:
-            raise failed[0]
-        return [future.result() for future in futures]
+        for _ in items:
+            number, future = done.get()
+            yield number, future.result()
     finally:
         stop.set()
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from threading import Event
 from typing import Any
 
 from swe_srl.errors import GenerationError
-from swe_srl.generation.asking import Asker, ask_all
+from swe_srl.generation.asking import Asker, ask_all, ask_each
 from swe_srl.seeds import derive_seed
 from swe_srl.types import Completion, Message, Refusal, Sampling
 
@@ -66,6 +66,21 @@ class EndpointGenerator:
         ]
         completions = ask_all(requests, self._complete, self.concurrency)
         return [completions[start : start + n] for start in range(0, len(completions), n)]
+
+    def stream(
+        self, contexts: Sequence[tuple[Message, ...]], sampling: Sampling, seeds: Sequence[int]
+    ) -> Generator[tuple[int, Completion], None, None]:
+        """One completion for each context, with the context's number, in the order in which they come: `generate` with n = 1
+        for callers that keep every answer at once.
+
+        Raises:
+            GenerationError: as `generate` does; what came before has been yielded.
+        """
+        requests = [
+            self._request(messages, sampling, derive_seed(seed, 0) % 2**31)
+            for messages, seed in zip(contexts, seeds, strict=True)
+        ]
+        yield from ask_each(requests, self._complete, self.concurrency)
 
     def _request(self, messages: Sequence[Message], sampling: Sampling, seed: int) -> dict[str, Any]:
         request: dict[str, Any] = {

@@ -67,6 +67,16 @@ def answer_of(task: Task) -> str:
     return str(json.loads(task.extra)["answer"])
 
 
+def known_answer(row: Mapping[str, Any]) -> str:
+    """The final answer that a row tells: its `answer`, or the one in the last `\\boxed{}` of its `solution`; "" for none.
+
+    >>> known_answer({"answer": 27.0}), known_answer({"solution": r"So \\boxed{4}."}), known_answer({"solution": "Four."})
+    ('27', '4', '')
+    """
+    answer = "" if row.get("answer") is None else _text(row["answer"])
+    return answer or last_boxed(str(row.get("solution", "")))
+
+
 def last_boxed(text: str) -> str:
     """What the last `\\boxed{…}` of a text holds, braces matched; "" when there is none.
 
@@ -86,7 +96,7 @@ def last_boxed(text: str) -> str:
 
 def _problem(name: str, number: int, row: Mapping[str, Any], where: str) -> Task:
     statement = next((row[key] for key in ("problem", "question") if isinstance(row.get(key), str)), "")
-    answer = _text(row["answer"]) if row.get("answer") is not None else last_boxed(str(row.get("solution", "")))
+    answer = known_answer(row)
     if not statement.strip() or not answer:
         raise TaskError(
             f"{where}: a problem needs `problem` and `answer` (or a `solution` with the answer in \\boxed{{}})"

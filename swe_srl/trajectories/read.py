@@ -31,7 +31,7 @@ from swe_srl.types import Trajectory
 
 BUNDLED = {"quickstart": "train", "quickstart-train": "train", "quickstart-validation": "validation"}
 OWN_FILE = "trajectories.jsonl"  # in the folders of runs that make trajectories
-_HUB_ID = re.compile(r"\A(?P<id>[\w.-]+/[\w.-]+)(?:@(?P<split>[\w.-]*)(?:@(?P<revision>[\w./-]+))?)?\Z")
+HUB_ID = re.compile(r"\A(?P<id>[\w.-]+/[\w.-]+)(?:@(?P<split>[\w.-]*)(?:@(?P<revision>[\w./-]+))?)?\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +122,19 @@ def _at(path: str | Path, reading: _Pass) -> Iterator[Trajectory]:
         return reading.folder(place)
     if place.is_file():
         return reading.file(place)
-    if _HUB_ID.match(str(path)) and not is_record_file(place):
-        return reading.records(_hub(str(path)), str(path))
+    if HUB_ID.match(str(path)) and not is_record_file(place):
+        return reading.records(hub_records(str(path)), str(path))
     raise TrajectoryError(f"{path}: no such file or folder{_near(str(path))}")
+
+
+def record_label(file: str, number: int) -> str:
+    """What a record that has no name of its own is called.
+
+    >>> record_label("data/s1k.jsonl", 1), record_label("data/s1k.jsonl", 2)
+    ('s1k', 's1k:2')
+    """
+    stem = re.sub(r"(\.traj)?(\.(json|jsonl|ndjson|traj|parquet))?(\.gz)?\Z", "", Path(file).name)
+    return stem if number == 1 else f"{stem}:{number}"
 
 
 def _bundled(name: str) -> Path | None:
@@ -164,7 +174,6 @@ class _Pass:
 
     def records(self, records: Iterable[Record], file: str) -> Iterator[Trajectory]:
         self.report.files += 1
-        stem = re.sub(r"(\.traj)?(\.(json|jsonl|ndjson|traj|parquet))?(\.gz)?\Z", "", Path(file).name)
         stream = iter(records)
         count = 0
         for record in stream:
@@ -172,8 +181,7 @@ class _Pass:
             if part is not None:
                 record = self._gather(part, record, stream, file)
             count += 1
-            label = stem if record.number == 1 else f"{stem}:{record.number}"
-            trajectory = self._convert(record, file, label)
+            trajectory = self._convert(record, file, record_label(file, record.number))
             if trajectory is not None:
                 yield trajectory
         if not count:
@@ -244,11 +252,11 @@ def _keys(value: object) -> str:
     return ", ".join(map(str, list(value)[:12])) if isinstance(value, Mapping) else type(value).__name__
 
 
-def _hub(name: str) -> Iterator[Record]:
+def hub_records(name: str) -> Iterator[Record]:
     """Rows of `owner/name[@split[@revision]]` on the hub, streamed; of all its splits when none is named."""
     from datasets import IterableDataset, load_dataset
 
-    parsed = _HUB_ID.match(name)
+    parsed = HUB_ID.match(name)
     assert parsed is not None
     hub_id, split, revision = parsed.group("id", "split", "revision")
     try:

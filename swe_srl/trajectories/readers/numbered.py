@@ -15,6 +15,7 @@ from swe_srl.types import Action, Trajectory, Turn
 
 NAME = "numbered"
 PROBLEM = ("problem", "question")
+FEWEST = 2  # steps that a solution has at least
 _STEP = re.compile(r"^(\d+)\.\s+(?=\*\*\S)", re.MULTILINE)
 
 
@@ -35,7 +36,7 @@ def convert(row: Mapping[str, Any], label: str) -> Trajectory:
         TrajectoryError: the solution is not written in at least two numbered steps with titles.
     """
     steps = split_steps(row["solution"])
-    if len(steps) < 2:
+    if len(steps) < FEWEST:
         raise TrajectoryError("the solution has no numbered steps with titles")
     name = label if row.get("id") is None else str(row["id"])
     return Trajectory(
