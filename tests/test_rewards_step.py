@@ -1,3 +1,4 @@
+import difflib
 import time
 
 import pytest
@@ -142,6 +143,29 @@ def test_commands_that_do_more_than_talk_are_compared(command):
 def test_comments_are_not_compared(command, kept):
     assert without_comments(command) == kept
     assert get_similarity("sequence")(command, kept).value == 1.0
+
+
+@pytest.mark.parametrize(
+    ("predicted", "target"),
+    [
+        ("### Let n be even. Then n=2k", "### Let n be even. Then n=2k"),
+        ("The set #A=3 and B=4", "The set #A=9 and B=7"),
+        ("x=5", "So x = 5, since 2x = 10."),
+        ("true", "true"),
+        ("", "x"),
+    ],
+)
+@pytest.mark.parametrize("autojunk", [False, True])
+def test_texts_that_are_no_shell_commands_are_compared_as_they_are(predicted, target, autojunk):
+    name = "sequence-autojunk" if autojunk else "sequence"
+    exact = difflib.SequenceMatcher(None, predicted, target, autojunk).ratio()
+    assert get_similarity(name, shell=False)(predicted, target).value == exact
+    assert get_similarity(name)(predicted, target).value != exact or not exact
+
+
+@pytest.mark.parametrize("name", ["shell", "pivot", "effect"])
+def test_what_reads_shell_commands_is_guarded_whatever_it_is_given(name):
+    assert get_similarity(name, shell=False)("echo 'cat setup.py'", "cat setup.py").value == 0.0
 
 
 def test_looking_for_comments_and_talk_is_fast():

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import time
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,7 @@ from hypothesis import strategies as st
 
 from swe_srl.envs.answers import AnswerEnv
 from swe_srl.errors import TaskError
-from swe_srl.grading.answers import grade_answer
+from swe_srl.grading.answers import exact_powers, grade_answer
 from swe_srl.tasks.problems import PROBLEM_SETS, answer_of, last_boxed, load_problems
 from swe_srl.types import Task, VerdictStatus
 
@@ -70,6 +73,52 @@ def test_the_real_sets_are_read(shared_data: Path, name: str) -> None:
     assert all(own)
 
 
+@pytest.mark.parametrize("written", ["latex", "long", "e"])
+def test_powers_of_ten_of_the_real_sets_are_compared(shared_data: Path, written: str) -> None:
+    tasks = load_problems("minerva", str(shared_data / "math" / "minerva_math.jsonl"))
+    found = [(task, parts) for task in tasks if (parts := re.fullmatch(r"(-?[0-9.]+)e(-?[0-9]+)", answer_of(task)))]
+    assert len(found) == 58
+    for task, (mantissa, exponent) in ((task, parts.groups()) for task, parts in found):
+        forms = {
+            "latex": f"{mantissa} \\times 10^{{{exponent}}} \\mathrm{{~cm}}",
+            "long": f"{Decimal(answer_of(task)):f}",
+            "e": f"{mantissa}0E{exponent}" if "." in mantissa else f"{mantissa}.0E{exponent}",
+        }
+        assert grade_answer(task, f"So $\\boxed{{{forms[written]}}}$.").official, (task.instance_id, forms[written])
+        wrong = f"{mantissa}\\times 10^{{{int(exponent) + 1}}}"
+        assert not grade_answer(task, f"So $\\boxed{{{wrong}}}$.").official, task.instance_id
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("\\boxed 204", "204"),
+        ("It is $\\boxed -3 + 4$.", "-3 + 4"),
+        ("It is \\(\\boxed \\frac{1}{2}\\).", "\\frac{1}{2}"),
+        ("So \\boxed 204. And on.", "204"),
+        ("\\fbox{204}", "204"),
+        ("\\boxed {204}", "204"),
+        ("\\boxed{204} or \\boxed{ }", "204"),
+        ("\\boxed{204}, in \\fbox{} that is", "204"),
+        ("\\boxed{1} or \\boxed{\\boxed{2}}", "2"),
+        ("Put it in \\boxed now.", ""),
+        ("\\boxed{1} or \\boxed{2", ""),
+        ("\\boxed \\frac{1}{2", ""),
+        ("\\boxedx{2}", ""),
+    ],
+)
+def test_the_last_box_that_is_not_empty_holds_the_answer(text: str, answer: str) -> None:
+    assert last_boxed(text) == answer
+
+
+def test_looking_for_boxes_is_fast() -> None:
+    started = time.process_time()
+    for text in ("\\boxed{", "\\boxed{ }", "\\boxed 1{ ", "{", "}", "\\boxed "):
+        last_boxed(text * 3_000)
+        exact_powers("1" * 10_000 + text)
+    assert time.process_time() - started < 10
+
+
 @given(st.text(alphabet="ab{}\\boxed ", max_size=40))
 def test_the_last_box_is_balanced(text: str) -> None:
     inside = last_boxed(text)
@@ -84,6 +133,21 @@ def test_the_last_box_is_balanced(text: str) -> None:
         ("\\frac{1}{2}", "\\boxed{2} or rather \\boxed{0.5}", VerdictStatus.RESOLVED),
         ("\\text{(B)}", "\\boxed{\\text{(B)}}", VerdictStatus.RESOLVED),
         ("2", "\\boxed{2} or rather \\boxed{3}", VerdictStatus.UNRESOLVED),
+        ("4.5e33", "\\boxed{4.5 \\times 10^{33}}", VerdictStatus.RESOLVED),
+        ("4.5e33", "\\boxed{45 \\cdot 10^{32} \\text{ erg/s}}", VerdictStatus.RESOLVED),
+        ("4.5e33", "\\boxed{4.5e33 \\mathrm{~erg}}", VerdictStatus.RESOLVED),
+        ("4.5e33", "\\boxed{4.5 \\times 10^{32}}", VerdictStatus.UNRESOLVED),
+        ("4.5e33", "\\boxed{4.6e33}", VerdictStatus.UNRESOLVED),
+        ("8.7e8", "\\boxed{870000000}", VerdictStatus.RESOLVED),
+        ("870000000", "\\boxed{8.7 \\times 10^8}", VerdictStatus.RESOLVED),
+        ("1e-5", "\\boxed{10^{-5}}", VerdictStatus.RESOLVED),
+        ("-1.70e-4", "\\boxed{-0.00017}", VerdictStatus.RESOLVED),
+        ("3.9e-10", "\\boxed{0}", VerdictStatus.UNRESOLVED),
+        ("2e - 1", "\\boxed{2e-1}", VerdictStatus.RESOLVED),
+        ("40000", "\\boxed{1/2.5 \\times 10^5}", VerdictStatus.RESOLVED),
+        ("400", "\\boxed{1/2.5 \\times 10^5}", VerdictStatus.UNRESOLVED),
+        ("204", "\\boxed 204", VerdictStatus.RESOLVED),
+        ("204", "\\boxed{204} or \\boxed{ }", VerdictStatus.RESOLVED),
         ("2", "It is 2.", VerdictStatus.EMPTY_PATCH),
         ("2", "\\boxed{}", VerdictStatus.EMPTY_PATCH),
         ("2", "\\boxed{2", VerdictStatus.EMPTY_PATCH),

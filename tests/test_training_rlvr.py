@@ -416,6 +416,14 @@ def test_the_bundled_experts_are_those_of_the_bundled_tasks() -> None:
     assert rewards(name, broken) == pytest.approx(1 - 1 / len(turns))
 
 
+def test_step_rewards_guard_shell_commands_alone() -> None:
+    said, stage = "### Let n be even.", StageSettings(method="rlvr", similarity="sequence")
+    turn = SampledTurn((1,), (2,), (-0.1,), said)
+    assert StepRewards({"p-1": (said,)}, stage, "plain")("p-1", [turn]) == 1.0
+    fenced = dataclasses.replace(turn, text=f"```bash\n{said}\n```")
+    assert StepRewards({"p-1": (said,)}, stage)("p-1", [fenced]) == 0.0
+
+
 def test_a_validation_that_lost_episodes_is_not_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     honest = Verdict("", VerdictStatus.RESOLVED, True, True)
     row = method(tmp_path, monkeypatch, honest, fail="t3").validate(Clock())

@@ -11,6 +11,7 @@ import pytest
 from tiny_models import make_tokenizer
 from training_data import make_trajectory
 
+from swe_srl.agents import AgentDefinition
 from swe_srl.errors import ConfigError, TrainingError
 from swe_srl.training.rollouts import Rollouts, Sampler, mean_similarity, sharpened
 from swe_srl.training.settings import StageSettings
@@ -80,6 +81,16 @@ def test_completions_are_read_and_targets_written_in_the_agents_form() -> None:
     written = tokenizer.decode(target_tokens(tokenizer, steps[0], True, "tool"))
     said = format_action(Action(steps[0].target, steps[0].thought), bool(steps[0].thought), "tool")
     assert written == f"{said}{tokenizer.eos_token}"
+
+
+@pytest.mark.parametrize(("agent", "reward"), [("math", 1.0), ("math-answer", 1.0), ("plain", 1.0), ("shell", 0.0)])
+def test_only_shell_commands_are_guarded(agent: str, reward: float) -> None:
+    form = AgentDefinition.load(agent).prompting.action_format
+    step = replace(next(make_steps([make_trajectory(0)], Prompting())), target="### Let #A be 3.\nx=5")
+    generator = FakeGenerator()
+    generator._one = lambda seed, j: Completion(format_action(Action(step.target), form=form), (1,), (-0.5,), True, 10)
+    group = Sampler(generator, [step], StageSettings(similarity="sequence"), 0, form=form).sample([(0, 0)], 2)[0]
+    assert group.rewards == (reward, reward)
 
 
 def test_the_bound_on_resampling_holds() -> None:

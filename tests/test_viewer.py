@@ -97,6 +97,17 @@ def test_given_trajectories_come_before_the_scripted_expert(tmp_path: Path) -> N
         view(tmp_path / "pages", run, trajectories="nowhere.jsonl")
 
 
+@pytest.mark.parametrize(("agent", "value"), [("math", 1.0), ("shell", 0.0), ("gone.yaml", 0.0)])
+def test_only_shell_commands_are_guarded(tmp_path: Path, agent: str, value: float) -> None:
+    said = ["### Let n be even."]
+    run = make_run(tmp_path / "run", [(episode("shop__cart-1", said), 0)], tasks="gone.jsonl", agent=agent)
+    write_trajectories(tmp_path / "expert.jsonl", [episode("shop__cart-1", said)])
+    (shown,) = view(tmp_path / "pages", run, trajectories=str(tmp_path / "expert.jsonl"))["runs"]
+    (turn, *_) = data(tmp_path / "pages", shown["rows"][0]["data"])["turns"]
+    assert {score["name"]: score["value"] for score in turn["scores"]} == {"sequence": value, "shell": 0.0}
+    assert any("agent definition" in note for note in shown["notes"]) is (agent == "gone.yaml")
+
+
 def test_interrupted_and_empty_runs(tmp_path: Path) -> None:
     run = make_run(
         tmp_path / "broken", [(episode("shop__cart-1"), 0), (episode("shop__cart-2"), 0)], tasks="gone.jsonl"

@@ -38,6 +38,7 @@ from swe_srl.rewards import get_similarity
 from swe_srl.runs import RunFolder
 from swe_srl.settings import as_mapping
 from swe_srl.tasks.sources import built_images
+from swe_srl.trajectories.action_format import is_shell
 from swe_srl.types import Task
 
 if TYPE_CHECKING:
@@ -183,6 +184,7 @@ def report_of(settings: EvalSettings, journal: Journal, selection: Selection, ke
         selection: its tasks.
         keys: the samples it was asked for.
     """
+    form = AgentDefinition.load(settings.agent_name).prompting.action_format
     return make_report(
         title=title_of(settings),
         attempts=journal.attempts(keys),
@@ -190,7 +192,7 @@ def report_of(settings: EvalSettings, journal: Journal, selection: Selection, ke
         unavailable=selection.unavailable,
         asked=len(keys),
         experts={} if settings.asks_problems else expert_trajectories(settings, selection.tasks),
-        similarity=get_similarity("sequence"),
+        similarity=get_similarity("sequence", shell=is_shell(form)),
         hardened=settings.hardened and not settings.asks_problems,
         tasks={task.instance_id: task for task in selection.tasks},
         prices=(settings.price_prompt, settings.price_completion),

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import threading
 
 from swe_srl.errors import GradingError
 from swe_srl.tasks.problems import answer_of, last_boxed
 from swe_srl.types import Task, Verdict, VerdictStatus
+
+_SCIENTIFIC = re.compile(
+    r"(?<![\w.^\\])(?<![0-9],)(?<!\{,\})(?P<whole>[0-9]*)(?:\.(?P<part>[0-9]*))?(?<=[0-9.])"
+    r"(?:(?:[eE]|\\(?:mathrm|text)\{[eE]\})(?P<exponent>[-+]?[0-9]{1,3})"
+    r"|\s*(?:\\times|\\cdot|\*|×)\s*10\s*\^\s*(?:\{\s*(?P<braced>[-+]?[0-9]{1,3})\s*\}|(?P<bare>[0-9])))"
+    r"(?![\w^{]|\.[0-9])"
+)
 
 
 def check_answers() -> None:
@@ -26,7 +34,7 @@ def grade_answer(task: Task, text: str) -> Verdict:
 
     Args:
         task: a problem (see `load_problems`).
-        text: what the policy wrote; the answer is in its last `\\\\boxed{}`, and a text without one has none.
+        text: what the policy wrote; the answer is in its last `\\boxed{}` that is not empty, and a text without one has none.
 
     Raises:
         GradingError: math-verify is not installed, or this is not the main thread.
@@ -37,10 +45,44 @@ def grade_answer(task: Task, text: str) -> Verdict:
     if threading.current_thread() is not threading.main_thread():
         raise GradingError("answers can only be compared in the main thread")
     given, answer = last_boxed(text), answer_of(task)
-    right = bool(given) and (given == answer or bool(verify(parse(_boxed(answer)), parse(_boxed(given)))))
+    right = bool(given) and (
+        given == answer
+        or any(verify(parse(_boxed(one)), parse(_boxed(other))) for one, other in _readings(answer, given))
+    )
     status = VerdictStatus.RESOLVED if right else VerdictStatus.UNRESOLVED if given else VerdictStatus.EMPTY_PATCH
     reason = "" if right else f"the answer is {answer}, not {given}" if given else "no answer in \\boxed{}"
     return Verdict(task.instance_id, status, right, right, reason)
+
+
+def _readings(answer: str, given: str) -> list[tuple[str, str]]:
+    """The pairs of texts that are compared: as they are, and with powers of ten written alike.
+
+    LaTeX reads `2e-1` as 2e − 1, and so may whoever wrote it: either reading may be the right one.
+    """
+    exact = exact_powers(answer), exact_powers(given)
+    return [(answer, given)] if exact == (answer, given) else [(answer, given), exact]
+
+
+def exact_powers(text: str) -> str:
+    """Numbers with a power of ten, in e-notation or LaTeX, written as a whole number and a power: no digit is lost by them.
+
+    >>> exact_powers("4.5e33"), exact_powers(r"8.70 \\cdot 10^{-8} \\text{ m}"), exact_powers("3e^{-2t}")
+    ('45 \\\\times 10^{32}', '87 \\\\times 10^{-9} \\\\text{ m}', '3e^{-2t}')
+    """
+    return _SCIENTIFIC.sub(_exact, text)
+
+
+def _exact(number: re.Match[str]) -> str:
+    if (
+        number.string[: number.start()].rstrip().endswith(("/", "\\div", "^"))
+    ):  # of `1/2.5 \\times 10^5` it is no factor
+        return number[0]
+    part = (number["part"] or "").rstrip("0")
+    digits = (number["whole"] + part).lstrip("0")
+    if not digits:
+        return "0"
+    exponent = int(number["exponent"] or number["braced"] or number["bare"]) - len(part)
+    return f"{digits} \\times 10^{{{exponent}}}"
 
 
 def _boxed(answer: str) -> str:

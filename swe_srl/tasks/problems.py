@@ -23,6 +23,9 @@ PROBLEM_SETS: Mapping[str, HubSet] = {
     "minerva": HubSet("math-ai/minervamath", ""),
     "math500": HubSet("HuggingFaceH4/MATH-500", ""),
 }
+_BOX = re.compile(r"\\(?:boxed|fbox)(?![a-zA-Z])[ \t]*")
+# what stands behind a box without braces
+_BARE = re.compile(r"(?:[-+]?\.?[0-9]|\\(?:[dt]?frac|sqrt|text|pi)(?![a-zA-Z]))[^\n$]{0,200}")
 _NAMES = ("unique_id", "id", "idx", "problem_idx")
 
 
@@ -78,20 +81,49 @@ def known_answer(row: Mapping[str, Any]) -> str:
 
 
 def last_boxed(text: str) -> str:
-    """What the last `\\boxed{…}` of a text holds, braces matched; "" when there is none.
+    """What the last `\\boxed{…}` or `\\fbox{…}` of a text holds that is not empty, braces matched; "" when there is none.
+
+    A box may lack its braces (`\\boxed 204`). When the last box is not closed, the text was cut short, and has no answer.
 
     >>> last_boxed(r"First \\boxed{1}, so \\boxed{\\frac{1}{2}}.")
     '\\\\frac{1}{2}'
+    >>> last_boxed(r"So it is $\\boxed 204$, in a box: \\boxed{ }")
+    '204'
     """
-    start = text.rfind("\\boxed{")
-    if start < 0:
-        return ""
-    depth, begin = 0, start + len("\\boxed")
-    for index in range(begin, len(text)):
-        depth += {"{": 1, "}": -1}.get(text[index], 0)
-        if depth == 0:
-            return text[begin + 1 : index].strip()
+    closing = _closing_braces(text)
+    for box in reversed(list(_BOX.finditer(text))):
+        begin = box.end()
+        if text[begin : begin + 1] != "{":
+            inside = _bare(text, begin)
+        elif begin in closing:
+            inside = text[begin + 1 : closing[begin]].strip()
+        else:
+            return ""
+        if inside:
+            return inside
     return ""
+
+
+def _closing_braces(text: str) -> dict[int, int]:
+    """Where each brace that is closed closes."""
+    open, found = [], {}
+    for brace in re.finditer(r"[{}]", text):
+        if brace[0] == "{":
+            open.append(brace.start())
+        elif open:
+            found[open.pop()] = brace.start()
+    return found
+
+
+def _bare(text: str, begin: int) -> str:
+    """The answer behind a box without braces: to the formula's end, else the first word; "" when it is no answer."""
+    found = _BARE.match(text, begin)
+    if found is None:
+        return ""
+    formula, *rest = re.split(r"\\[)\]]", found[0], maxsplit=1)
+    ends = bool(rest) or text[found.end() : found.end() + 1] == "$"
+    said = (formula if ends else formula.split()[0]).strip().rstrip(".,;:")
+    return said if said.count("{") == said.count("}") == len(_closing_braces(said)) else ""
 
 
 def _problem(name: str, number: int, row: Mapping[str, Any], where: str) -> Task:

@@ -14,7 +14,7 @@ from swe_srl.training.rollouts import sharpened
 from swe_srl.training.sampled import SampledTurn
 from swe_srl.training.settings import QUICKSTART, StageSettings, TrainSettings
 from swe_srl.trajectories import ReadReport, read_trajectories
-from swe_srl.trajectories.action_format import parse_action
+from swe_srl.trajectories.action_format import is_shell, parse_action
 from swe_srl.types import Action
 
 Commands = Mapping[str, Sequence[str]]  # by task
@@ -70,7 +70,7 @@ class StepRewards:
 
     def __init__(self, commands: Commands, stage: StageSettings, form: str = "bash") -> None:
         self.commands, self.sharpness, self.form = commands, stage.sharpness, form
-        self.similarity = get_similarity(stage.similarity)
+        self.similarity = get_similarity(stage.similarity, shell=is_shell(form))
 
     def __call__(self, task_id: str, turns: Sequence[SampledTurn]) -> float:
         """The mean over turns, in [0, 1]: 0 for a malformed one, beyond the expert's last, and for a task without an expert."""

@@ -17,7 +17,7 @@ from swe_srl.training.dynamic import GroupSampler
 from swe_srl.training.effects import Effects, by_method
 from swe_srl.training.processes import ALONE, Processes
 from swe_srl.training.settings import StageSettings
-from swe_srl.trajectories.action_format import parse_action
+from swe_srl.trajectories.action_format import is_shell, parse_action
 from swe_srl.types import Action, Completion, FormatError, Sampling, Score, Step
 
 Logprobs = tuple[tuple[float, ...], ...]  # by completion and token
@@ -119,7 +119,7 @@ class Sampler(GroupSampler[Rollouts]):
         stage: group size, sampling, reward, dynamic sampling.
         seed: of the stage; a group's completions depend on (seed, epoch, step) alone.
         fits: whether a step's context is short enough to be used.
-        form: how a completion holds its command (see `action_format`).
+        form: how a completion holds its command, and whether that is a shell's (see `action_format`).
         processes: each samples its share of the groups.
         effects: what commands do at the steps' states; needed by similarity `effect`.
 
@@ -141,7 +141,7 @@ class Sampler(GroupSampler[Rollouts]):
         super().__init__(len(steps), stage, seed, Rollouts.from_row, [step.trajectory_id for step in steps])
         self.generator, self.steps, self.fits, self.form = generator, steps, fits, form
         self.processes = processes
-        self.similarity, self.effects = get_similarity(stage.similarity), None
+        self.similarity, self.effects = get_similarity(stage.similarity, shell=is_shell(form)), None
         if stage.similarity == EFFECT:
             if effects is None:
                 raise ConfigError("similarity: effect needs the states of the steps, to try commands there")

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from swe_srl.types import Action, FormatError
 
 FORMS = ("bash", "plain", "tool")
+_SHELL = frozenset({"bash", "tool"})  # forms whose commands a shell runs
 SUBMIT = "submit"  # the reserved command that ends an episode, in trajectories of every format
 
 _THINK = re.compile(r"\A\s*<think>(.*?)</think>", re.DOTALL)
@@ -24,6 +25,15 @@ _BACKTICKS = re.compile(r"`{3,}")
 _TOOL_CALL = re.compile(r"<tool_call>(.*?)</tool_call>", re.DOTALL)
 _BLOCKS = {"bash": _FENCE, "tool": _TOOL_CALL}
 _SHELL_LANGUAGES = frozenset({"bash", "sh", "shell"})
+
+
+def is_shell(form: str) -> bool:
+    """Whether the commands of a form are a shell's; those of `plain` are texts of any domain.
+
+    >>> [form for form in FORMS if is_shell(form)]
+    ['bash', 'tool']
+    """
+    return form in _SHELL
 
 
 def format_action(action: Action, thought: bool = True, form: str = "bash") -> str:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from swe_srl.agents import AgentDefinition
 from swe_srl.errors import ConfigError, SweSrlError
 from swe_srl.evaluation.comparison import compare
 from swe_srl.evaluation.pipeline import Failure, Key
@@ -18,6 +19,7 @@ from swe_srl.progress import Progress
 from swe_srl.rewards import get_similarity
 from swe_srl.runs import RunFolder
 from swe_srl.trajectories import ReadReport, read_trajectories
+from swe_srl.trajectories.action_format import is_shell
 from swe_srl.types import Task, Trajectory
 from swe_srl.viewer.episodes import Expertise, episode_page, episode_row, searchable
 from swe_srl.viewer.scripts import write_script
@@ -104,8 +106,21 @@ def _expertise(recorded: RecordedRun, settings: ViewSettings) -> tuple[Expertise
             experts = expert_trajectories(recorded.settings, chosen)
         except SweSrlError as error:
             notes.append(f"the run's expert trajectories cannot be read: {_first_line(error)}")
-    similarities = {name: get_similarity(name) for name in settings.similarity}
+    shell = _runs_a_shell(recorded, notes)
+    similarities = {name: get_similarity(name, shell=shell) for name in settings.similarity}
     return Expertise(tasks, experts, similarities), notes
+
+
+def _runs_a_shell(recorded: RecordedRun, notes: list[str]) -> bool:
+    """Whether the run's commands are a shell's, by its agent definition; where that is not known, they are taken for such."""
+    try:
+        return is_shell(AgentDefinition.load(recorded.settings.agent_name).prompting.action_format)
+    except SweSrlError as error:
+        if recorded.run.kind == "eval":
+            notes.append(
+                f"the run's agent definition cannot be read, so its commands are taken for a shell's: {_first_line(error)}"
+            )
+        return True
 
 
 def _given_experts(source: str, wanted: set[str], notes: list[str]) -> dict[str, Trajectory]:
