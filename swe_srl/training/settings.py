@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from swe_srl.tasks.sources import BUNDLED
 from swe_srl.training.adapter_settings import LoraSettings
 from swe_srl.training.amounts import memory_bytes
 from swe_srl.training.effect_settings import check_effect
+from swe_srl.training.method_settings import READ_BY, with_overrides
 from swe_srl.training.stage_checks import check_bounds
 from swe_srl.training.vllm_settings import VllmSettings
 from swe_srl.trajectories.steps import StepSettings
@@ -117,12 +117,13 @@ class StageSettings:
 def override(name: str) -> Any:
     """A setting of the run that, when given, replaces the same setting of every stage."""
     item = settings_of(StageSettings)[name]
-    return setting(None, f"In every stage: {item.help[0].lower()}{item.help[1:]}", item.choices)
+    whose = "" if name not in READ_BY else f" ({', '.join(READ_BY[name])})"
+    return setting(None, f"In every stage{whose}: {item.help[0].lower()}{item.help[1:]}", item.choices)
 
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """A training run. Settings that a stage has too, when given here, replace those of every stage."""
+    """A training run. Settings that a stage has too, when given here, replace those of every stage that reads them."""
 
     model: str = setting(QUICKSTART, "Model folder, hub id, quickstart (the bundled one), or random (a tiny new one).")
     trajectories: str = setting(
@@ -242,9 +243,7 @@ class TrainSettings:
             raise ConfigError(f"validation_share must be at least 0 and below 1, not {self.validation_share}")
         shared = {name for name in settings_of(StageSettings) if name in settings_of(TrainSettings)}
         given = {name: value for name in shared if (value := getattr(self, name)) is not None}
-        if given:
-            stages = tuple(dataclasses.replace(stage, **given) for stage in self.stages)
-            object.__setattr__(self, "stages", stages)
+        object.__setattr__(self, "stages", with_overrides(self.stages, given))
         if self.needs_tasks and not self.task_source:
             raise ConfigError("tasks: an rlvr stage needs tasks: a task set, a file or a hub id")
         if self.difficulty and not self.task_source:
