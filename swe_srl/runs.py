@@ -4,7 +4,7 @@ Layout of every run folder (training and evaluation add their own files):
 
     run.json          kind of run, when it began, fingerprints of its data
     settings.yaml     the resolved settings
-    sessions.jsonl    one row per start of the program: time, versions, git state, machine
+    sessions.jsonl    one row per start of the program: time, versions, git state, machine, settings that may change
     <name>.jsonl      journals (metrics, samples, episodes, …)
 """
 
@@ -88,7 +88,7 @@ class RunFolder:
                 write_atomic(folder.path / "settings.yaml", yaml.safe_dump(folder.settings, sort_keys=False))
                 record = {"kind": kind, "created": _now(), "data": folder.data}
                 write_atomic(folder.path / "run.json", json.dumps(record, indent=2) + "\n")
-            folder.append("sessions", {"started": _now(), **environment()})
+            folder.append("sessions", {"started": _now(), **environment(), "settings": folder._of(free)})
         except BaseException:
             folder.close()
             raise
@@ -193,6 +193,10 @@ class RunFolder:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+    def _of(self, names: Sequence[str]) -> dict[str, Any]:
+        """The settings of these names: what may change between starts is recorded with each."""
+        return {name: self.settings[name] for name in names if name in self.settings}
 
     def _claimed(self) -> bool:
         return (self.path / "run.json").is_file()

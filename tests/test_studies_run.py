@@ -22,7 +22,7 @@ RECIPE = """
 evaluation_split: quickstart
 agent: quickstart
 stages:
-  - {method: %s, updates: 2, batch_steps: 2, group_size: 2, max_new_tokens: 48, validation_steps: 2, epsilon: 0.0}
+  - {method: %s, updates: 2, batch_steps: 2, max_new_tokens: 48, validation_steps: 2%s}
 """
 STUDY = """
 samples: 1
@@ -60,8 +60,8 @@ def kill_once_there(program: subprocess.Popen[str], file: Path) -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    (tmp_path / "srl.yaml").write_text(RECIPE % "srl")
-    (tmp_path / "sft.yaml").write_text(RECIPE % "sft")
+    (tmp_path / "srl.yaml").write_text(RECIPE % ("srl", ", group_size: 2, epsilon: 0.0"))
+    (tmp_path / "sft.yaml").write_text(RECIPE % ("sft", ""))
     (tmp_path / "mine.yaml").write_text(STUDY)
     return tmp_path
 

@@ -86,7 +86,7 @@ def test_the_rest_of_a_trajectory_as_one_action(tmp_path: Path) -> None:
     assert [(one.step_id, one.context, one.thought) for one in rest] == [
         (one.step_id, one.context, one.thought) for one in steps
     ]
-    settings = train_settings(tmp_path, {**SRL, "srl_target": "rest"}, {**SFT, "srl_target": "rest"})
+    settings = train_settings(tmp_path, {**SRL, "srl_target": "rest"}, SFT)
     assert [one.target for one in stage_steps(steps, settings, 0)] == [one.target for one in rest]
     assert stage_steps(steps, settings, 1) == steps  # sft learns the turn's command
 

@@ -328,7 +328,7 @@ def test_divergence_stops_the_run(warm: Path, tmp_path: Path, monkeypatch: pytes
         return step(self)
 
     monkeypatch.setattr(Optimiser, "step", poisoned)
-    with pytest.raises(TrainingError, match="norm is nan: training diverged"):
+    with pytest.raises(TrainingError, match="norm is nan: training diverged; start a new run"):
         train(train_settings(tmp_path, SRL, model=str(warm)))
     monkeypatch.undo()
     assert len(rows(train(train_settings(tmp_path, SRL, model=str(warm))))) == 7
@@ -352,7 +352,8 @@ def test_running_out_of_memory_names_the_settings(
 
     monkeypatch.setattr(where, "loss" if where is Updater else "generate", full)
     with pytest.raises(
-        TrainingError, match=r"lower update_tokens \(99\) or generate_tokens .*set gradient_checkpointing"
+        TrainingError,
+        match=r"lower update_tokens \(99\) or generate_tokens .*set gradient_checkpointing, .*the run goes on",
     ):
         train(train_settings(tmp_path, SRL, model=str(warm), update_tokens=99))
 

@@ -14,6 +14,7 @@ from swe_srl.definitions import definition_names
 from swe_srl.errors import ConfigError
 from swe_srl.settings import Draft, as_mapping, as_yaml, from_mapping, settings_of
 from swe_srl.training import StageSettings, TrainSettings, load_recipe
+from swe_srl.training.method_settings import READ_BY
 
 
 def test_a_setting_of_the_run_replaces_that_of_every_stage() -> None:
@@ -54,7 +55,40 @@ def test_resolved_settings_read_back_equal() -> None:
 def test_wrong_stages(values: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         from_mapping(TrainSettings, {"stages": [values]}, "test")
-    assert from_mapping(TrainSettings, {"stages": [{"method": "sft", "group_size": 1}]}, "test")
+    assert StageSettings(method="sft", group_size=1)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"stages": [{"method": "sft", "inner_epochs": 3}]}, r"stages\.0\.inner_epochs is 3, .*sft, .*of srl and rlvr"),
+        ({"stages": [{}, {"method": "sft", "kl": 0.5}]}, r"stages\.1\.kl is 0\.5, but the stage's method, sft,"),
+        ({"stages": [{"method": "rlvr", "steps_per_trajectory": 2}]}, r"stages\.0\.steps_per_trajectory .*srl and sft"),
+        ({"stages": [{"method": "rlvr", "srl_target": "rest"}]}, r"stages\.0\.srl_target .* a setting of srl:"),
+        ({"stages": [{"step_weight": 0.5}]}, r"stages\.0\.step_weight .* a setting of rlvr:"),
+        ({"stages": [{"epsilon": 0.1}], "method": "sft"}, r"stages\.0\.epsilon is 0\.1, .* method, sft,"),
+        ({"method": "sft", "pivot_samples": 4}, "pivot_samples: no stage of this run reads it. .*; the stages are sft"),
+        ({"stages": [{}, {"method": "sft"}], "step_weight": 0.5}, "step_weight: no stage .*; the stages are srl, sft"),
+        ({"lora": {"targets": "nosuch"}}, r"lora: .* without lora\.rank"),
+    ],
+)
+def test_settings_that_nothing_reads_are_refused(values: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        from_mapping(TrainSettings, values, "test")
+
+
+def test_a_setting_of_the_run_goes_to_the_stages_that_read_it() -> None:
+    stages = [{"method": "sft"}, {"method": "srl"}, {"method": "rlvr"}]
+    values = {"stages": stages, "group_size": 4, "step_weight": 0.5, "pivot_samples": 3, "sft_target": "command"}
+    settings = from_mapping(TrainSettings, values, "test")
+    assert [one.group_size for one in settings.stages] == [8, 4, 4]
+    assert [one.step_weight for one in settings.stages] == [0, 0, 0.5]
+    assert [one.pivot_samples for one in settings.stages] == [0, 3, 0]
+    assert [one.sft_target for one in settings.stages] == ["command", "command", "thought+command"]
+    assert from_mapping(TrainSettings, as_mapping(settings), "plain") == settings
+    assert set(READ_BY) <= set(settings_of(StageSettings))
+    turned = from_mapping(TrainSettings, {"stages": [{"group_size": 4}], "method": "rlvr", "step_weight": 1}, "test")
+    assert (turned.stages[0].group_size, turned.stages[0].step_weight) == (4, 1)
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,8 @@ SRL = {
     "save_every": 2,
     "validation_steps": 4,
 }
-SFT = {**SRL, "method": "sft", "learning_rate": 3e-3, "sft_target": "command"}
+COMMON = {name: value for name, value in SRL.items() if name != "group_size"}
+SFT = {**COMMON, "method": "sft", "learning_rate": 3e-3, "sft_target": "command"}
 
 
 def train_settings(folder: Path, *stages: dict[str, Any], **extra: Any) -> TrainSettings:

@@ -13,7 +13,7 @@ swe_srl.errors.ConfigError: example.yaml: unknown setting 'turn': did you mean '
 """
 
 from swe_srl.settings.draft import Draft, from_mapping
-from swe_srl.settings.fields import Setting, check_at_least, check_choices, setting, settings_of
+from swe_srl.settings.fields import Setting, check_at_least, check_choices, check_finite, setting, settings_of
 from swe_srl.settings.text import as_mapping, as_yaml
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "as_yaml",
     "check_at_least",
     "check_choices",
+    "check_finite",
     "from_mapping",
     "setting",
     "settings_of",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import typing
 from collections.abc import Sequence
 from typing import Any
@@ -35,6 +36,18 @@ def check_at_least(settings: Any, **bounds: float) -> None:
         value = getattr(settings, name)
         if value is not None and value < bound:
             raise ConfigError(f"{name} must be at least {bound}, not {value}")
+
+
+def check_finite(settings: Any) -> None:
+    """Check that numbers are numbers: one set in Python has not been through the checks of files and flags.
+
+    Raises:
+        ConfigError: infinite, or not a number; the message names the setting.
+    """
+    for name in settings_of(type(settings)):
+        value = getattr(settings, name)
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ConfigError(f"{name} must be a finite number, not {value}")
 
 
 def check_choices(settings: Any) -> None:

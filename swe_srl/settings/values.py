@@ -85,7 +85,7 @@ def convert(value: Any, annotation: Any, choices: Sequence[str], where: str) -> 
     result = _scalar(value, annotation)
     if result is None:
         raise ConfigError(
-            f"{where}: expected {expectation(annotation, choices)}, got {_shown(value)}{_hint(annotation)}"
+            f"{where}: expected {expectation(annotation, choices)}, got {_shown(value)}{_hint(value, annotation)}"
         )
     if choices and result not in choices:
         raise ConfigError(f"{where}: {suggest(str(result), [str(choice) for choice in choices], 'value')}")
@@ -125,7 +125,7 @@ def _number(value: Any, kind: type[int] | type[float]) -> int | float | None:
         number = kind(value)
     except ValueError:
         return None
-    return None if math.isnan(number) else number
+    return number if kind is int or math.isfinite(number) else None
 
 
 def _items(value: Any, where: str, expected: str) -> Sequence[Any]:
@@ -163,5 +163,14 @@ def _shown(value: Any) -> str:
     return f"{value!r}" if isinstance(value, str) else f"{value!r} ({type(value).__name__})"
 
 
-def _hint(annotation: Any) -> str:
+def _hint(value: Any, annotation: Any) -> str:
+    if annotation is float and _is_infinite(value):
+        return "; it must be finite"
     return "; quote it to make it text" if annotation is str else ""
+
+
+def _is_infinite(value: Any) -> bool:
+    try:
+        return not math.isfinite(float(value))
+    except (TypeError, ValueError):
+        return False

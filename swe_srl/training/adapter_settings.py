@@ -25,3 +25,5 @@ class LoraSettings:
                 raise ConfigError(f"lora.{name} must be at least 0, not {getattr(self, name)}")
         if not self.targets.strip(", "):
             raise ConfigError("lora.targets: name at least one module, or all-linear")
+        if not self.rank and (self.alpha or self.targets != "all-linear" or not self.merge):
+            raise ConfigError("lora: alpha, targets and merge are of adapters, and there are none without lora.rank")

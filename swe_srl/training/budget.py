@@ -47,6 +47,7 @@ class Budgets:
         fixed_mb: what is taken whatever their size.
         update_token_kb: what a token of a pass takes.
         generate_token_kb: what a token of sampling takes.
+        memory, gradient_checkpointing: the settings that they were measured for.
     """
 
     update_tokens: int
@@ -54,6 +55,8 @@ class Budgets:
     fixed_mb: int
     update_token_kb: float
     generate_token_kb: float
+    memory: str = ""
+    gradient_checkpointing: bool = False
 
     @property
     def text(self) -> str:
@@ -69,7 +72,7 @@ def budgets_of(
     device: torch.device = CPU,
     shares: int = 1,
 ) -> Budgets:
-    """The budgets for `settings.memory`: those that the run folder has, so that a resumed run has the same; else new ones.
+    """The budgets for `settings.memory`: those that the run folder has for it, so that a resumed run has the same; else new.
 
     Args:
         folder: of the run.
@@ -83,7 +86,9 @@ def budgets_of(
     """
     file = folder / FILE
     if file.is_file():
-        return Budgets(**json.loads(file.read_text(encoding="utf-8")))
+        there = Budgets(**json.loads(file.read_text(encoding="utf-8")))
+        if (there.memory, there.gradient_checkpointing) == (settings.memory, settings.gradient_checkpointing):
+            return there
     found = fit(settings, model, arithmetic, device, shares)
     write_atomic(file, json.dumps(asdict(found), indent=2) + "\n")
     return found
@@ -112,7 +117,13 @@ def fit(
             f"token. Give at least {needed / USED / 2**30:.1f} GiB,{other} share it out (shard), or take a smaller model"
         )
     return Budgets(
-        update_tokens, generate_tokens, int(fixed / 2**20), round(update / 1024, 2), round(generate / 1024, 2)
+        update_tokens,
+        generate_tokens,
+        int(fixed / 2**20),
+        round(update / 1024, 2),
+        round(generate / 1024, 2),
+        settings.memory,
+        settings.gradient_checkpointing,
     )
 
 

@@ -34,12 +34,16 @@ def memory_named(settings: TrainSettings) -> Iterator[None]:
             raise
         budgets = [f"update_tokens ({settings.update_tokens})", f"generate_tokens ({settings.generate_tokens})"]
         lower = [f"memory ({settings.memory})"] if settings.memory else budgets
-        lower += [] if settings.max_context_tokens == 0 else [f"max_context_tokens ({settings.max_context_tokens})"]
-        other = [] if settings.gradient_checkpointing else ["set gradient_checkpointing"]
-        other += [] if settings.lora.rank else ["train adapters (lora.rank)"]
-        hint = f"; or {', or '.join(other)}" if other else ""
+        again = (
+            f"lower {' or '.join(lower)}{'' if settings.gradient_checkpointing else ', or set gradient_checkpointing'}"
+        )
+        context = f" ({settings.max_context_tokens})" if settings.max_context_tokens else ""
+        new = [f"a lower max_context_tokens{context}", *([] if settings.lora.rank else ["adapters (lora.rank)"])]
         reason = (str(error).strip().splitlines() or ["no details"])[0]
-        raise TrainingError(f"out of memory: lower {' or '.join(lower)}{hint} ({reason})") from error
+        raise TrainingError(
+            f"out of memory: {again}, and give the same command again: the run goes on. Or start another one, in another "
+            f"folder, with {' or '.join(new)} ({reason})"
+        ) from error
 
 
 def give_back_at_once() -> None:

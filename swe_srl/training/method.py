@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from transformers import PreTrainedModel
 
-from swe_srl.errors import TrainingError
 from swe_srl.generation.attention import use_grouped
 from swe_srl.generation.loading import load_model
 from swe_srl.seeds import derive_seed
+from swe_srl.training.divergence import DivergedError
 from swe_srl.training.forward import TokenGroup, shares_prefixes
 from swe_srl.training.journal import Clock
 from swe_srl.training.rollouts import Logprobs
@@ -114,11 +114,11 @@ class BaseMethod(ABC):
         """The metrics of an update.
 
         Raises:
-            TrainingError: the loss is not finite.
+            DivergedError: the loss is not finite.
         """
         row = totals.metrics()
         if not math.isfinite(row["loss"]):
-            raise TrainingError(f"the loss of update {number} is {row['loss']}: lower the learning_rate")
+            raise DivergedError(f"the loss of update {number} is {row['loss']}")
         return row
 
     def tokens(self, sampled: int, totals: Totals | None = None, rescored: int = 0) -> dict[str, float]:

@@ -8,7 +8,7 @@ from typing import TypeVar, cast
 import torch
 from torch import Tensor, nn
 
-from swe_srl.errors import TrainingError
+from swe_srl.training.divergence import DivergedError
 from swe_srl.training.settings import StageSettings
 
 T = TypeVar("T")
@@ -51,15 +51,12 @@ class Optimiser:
         """Apply the gathered gradients and clear them; returns their norm before clipping, and the learning rate.
 
         Raises:
-            TrainingError: the gradient is not finite; the parameters are left as they are.
+            DivergedError: the gradient is not finite; the parameters are left as they are.
         """
         bound = self.stage.grad_norm or math.inf
         norm = float(self._whole(torch.nn.utils.clip_grad_norm_(self.parameters, bound)))
         if not math.isfinite(norm):
-            raise TrainingError(
-                f"the gradient's norm is {norm}: training diverged. Resume from the last checkpoint with a lower "
-                "learning_rate, or with dtype float32"
-            )
+            raise DivergedError(f"the gradient's norm is {norm}")
         rate = learning_rate(self.stage, self.steps, self.total)
         for group in self.adam.param_groups:
             group["lr"] = rate
@@ -67,6 +64,12 @@ class Optimiser:
         self.adam.zero_grad(set_to_none=True)
         self.steps += 1
         return norm, rate
+
+    def finite(self) -> bool:
+        """Whether all parameters are finite: one pass over them, as cheap as a part of a step. All processes must ask."""
+        with torch.no_grad():
+            largest = torch.nn.utils.get_total_norm([one.detach() for one in self.parameters], math.inf)
+            return math.isfinite(float(self._whole(largest)))
 
     def state(self) -> dict[str, Tensor | int | dict[str, object]]:
         """What resuming needs."""

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from swe_srl.errors import ConfigError, suggest
 from swe_srl.rewards import get_similarity
-from swe_srl.settings import check_at_least, check_choices, setting, settings_of
+from swe_srl.settings import check_at_least, check_choices, check_finite, setting, settings_of
 from swe_srl.tasks.sources import BUNDLED
 from swe_srl.training.adapter_settings import LoraSettings
 from swe_srl.training.amounts import memory_bytes
 from swe_srl.training.effect_settings import check_effect
+from swe_srl.training.method_settings import READ_BY, with_overrides
+from swe_srl.training.stage_checks import check_bounds
 from swe_srl.training.vllm_settings import VllmSettings
 from swe_srl.trajectories.steps import StepSettings
 
@@ -107,37 +108,22 @@ class StageSettings:
 
     def __post_init__(self) -> None:
         check_choices(self)
+        check_finite(self)
         get_similarity(self.similarity)  # an unknown one is refused now, not when the stage begins
         check_effect(self)
-        at_least = {"updates": 0, "epochs": 1, "batch_steps": 1, "steps_per_trajectory": 1, "inner_epochs": 1}
-        at_least |= {"eval_every": 0, "save_every": 0, "max_new_tokens": 1, "validation_steps": 1, "minibatches": 1}
-        at_least |= {"group_size": 1 if self.method == "sft" else 2, "max_resampling": 1}
-        at_least |= {"learning_rate": 0, "weight_decay": 0, "grad_norm": 0, "kl": 0, "epsilon": 0, "clip_high": 0}
-        check_at_least(self, pivot_samples=0, pivot_steps=0, step_weight=0, compute_tokens=0, **at_least)
-        if self.pivot_samples == 1:
-            raise ConfigError("pivot_samples must be 0 or at least 2, not 1: one reward is never mixed")
-        if self.sharpness <= 0:
-            raise ConfigError(f"sharpness must be positive, not {self.sharpness}")
-        if self.temperature <= 0:
-            raise ConfigError(f"temperature must be positive, not {self.temperature}: greedy samples are all the same")
-        for name in ("warmup", "clip_low"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be at least 0 and below 1, not {getattr(self, name)}")
-        if self.compute_tokens and (self.schedule != "constant" or self.warmup):
-            raise ConfigError("compute_tokens needs a constant learning rate: where the stage ends is not known before")
-        if self.minibatches > self.batch_steps:
-            raise ConfigError(f"minibatches ({self.minibatches}) must not exceed batch_steps ({self.batch_steps})")
+        check_bounds(self)
 
 
 def override(name: str) -> Any:
     """A setting of the run that, when given, replaces the same setting of every stage."""
     item = settings_of(StageSettings)[name]
-    return setting(None, f"In every stage: {item.help[0].lower()}{item.help[1:]}", item.choices)
+    whose = "" if name not in READ_BY else f" ({', '.join(READ_BY[name])})"
+    return setting(None, f"In every stage{whose}: {item.help[0].lower()}{item.help[1:]}", item.choices)
 
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """A training run. Settings that a stage has too, when given here, replace those of every stage."""
+    """A training run. Settings that a stage has too, when given here, replace those of every stage that reads them."""
 
     model: str = setting(QUICKSTART, "Model folder, hub id, quickstart (the bundled one), or random (a tiny new one).")
     trajectories: str = setting(
@@ -239,6 +225,7 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         check_choices(self)
+        check_finite(self)
         for name in self.track:
             if name not in TRACKERS:
                 raise ConfigError(f"track: {suggest(name, TRACKERS, 'tracker')}")
@@ -256,9 +243,7 @@ class TrainSettings:
             raise ConfigError(f"validation_share must be at least 0 and below 1, not {self.validation_share}")
         shared = {name for name in settings_of(StageSettings) if name in settings_of(TrainSettings)}
         given = {name: value for name in shared if (value := getattr(self, name)) is not None}
-        if given:
-            stages = tuple(dataclasses.replace(stage, **given) for stage in self.stages)
-            object.__setattr__(self, "stages", stages)
+        object.__setattr__(self, "stages", with_overrides(self.stages, given))
         if self.needs_tasks and not self.task_source:
             raise ConfigError("tasks: an rlvr stage needs tasks: a task set, a file or a hub id")
         if self.difficulty and not self.task_source:

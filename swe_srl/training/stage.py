@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from swe_srl.errors import TrainingError
 from swe_srl.training.checkpoints import Place
 from swe_srl.training.compute import compute_of
+from swe_srl.training.divergence import DivergedError, way_on
 from swe_srl.training.journal import Clock
 from swe_srl.training.method import Method
 from swe_srl.training.rlvr import RlvrMethod
@@ -51,7 +53,11 @@ class StageTrainer:
         return f"stage {self.index + 1} of {len(self.work.settings.stages)} ({self.stage.method})"
 
     def run(self) -> None:
-        """All updates that are left, from the newest checkpoint on; then the model is the stage's last."""
+        """All updates that are left, from the newest checkpoint on; then the model is the stage's last.
+
+        Raises:
+            TrainingError: training diverged, or cannot teach anything; the checkpoints are those from before.
+        """
         resumed = self._resume()
         total = None if self.stage.compute_tokens else self.updates
         self.work.progress.track(self.name, total=total, done=self.update)
@@ -67,6 +73,10 @@ class StageTrainer:
                 if mark == (self.update, updater.optimiser.steps, updater.stepping):
                     self._checkpoint(state, journals, alone=True)  # the model is still that of the last complete update
                 raise
+            except DivergedError as error:
+                best = self.best.get("update")
+                onwards = way_on(self.work, self.index, self.start, best, error.unlearnt)
+                raise TrainingError(f"{self.name}: {error}: training diverged; {onwards}") from error
         if said := self.method.watch.unlearnt():
             self.work.progress.note(f"{self.name}: {said}")
 
@@ -98,6 +108,7 @@ class StageTrainer:
         self.method.restore(state["sampler"], self.update)
         self.work.journal.rewind(state["journals"])
         self.method.watch.learnt = state.get("learnt", self.update > 0)
+        self.method.watch.malformed = state.get("malformed", 1.0)
         return True
 
     def _begin(self) -> None:
@@ -110,6 +121,8 @@ class StageTrainer:
     def _one_update(self) -> None:
         clock = Clock()
         row = self.method.update(self.update + 1, clock)
+        if not self.method.updater.optimiser.finite():  # so that no checkpoint holds such a model
+            raise DivergedError(f"parameters are not finite after update {self.update + 1}")
         self.update += 1
         self.compute += compute_of(row)
         improved = False
@@ -144,6 +157,7 @@ class StageTrainer:
         if alone and self.work.sharded:
             return  # a checkpoint takes all processes, and they may be elsewhere
         state = {"sampler": sampler, "journals": journals, "best": self.best, "learnt": self.method.watch.learnt}
+        state["malformed"] = self.method.watch.malformed
         state["compute"] = self.compute
         trainer = {"optimiser": self.method.updater.optimiser.state()}
         place = Place(self.index, self.update)

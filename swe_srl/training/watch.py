@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from swe_srl.errors import TrainingError
+from swe_srl.training.divergence import DivergedError
 
 PATIENCE = 3  # consecutive updates without a usable group
 MALFORMED = 0.5  # share of malformed completions above which a stage that has learnt before is stopped too
@@ -35,6 +36,7 @@ class Watch:
 
     def __init__(self) -> None:
         self.learnt = False  # whether there was a usable group
+        self.malformed = 1.0  # the least share of malformed completions of an update
         self._seen = _Seen()
 
     def see(self, kept: Sequence[Group], drawn: Sequence[Group]) -> str:
@@ -42,7 +44,11 @@ class Watch:
 
         Raises:
             TrainingError: `PATIENCE` updates in a row had no usable group; the message has the reasons.
+            DivergedError: so they had, since training broke a policy that wrote the format before.
         """
+        if completions := sum(len(group.reasons) for group in drawn):
+            share = sum(bool(reason) for group in drawn for reason in group.reasons) / completions
+            self.malformed = min(self.malformed, share)
         if any(group.spread > 0 for group in kept):
             self.learnt, self._seen = True, _Seen()
             return ""
@@ -52,6 +58,8 @@ class Watch:
         text = f"{PATIENCE} consecutive updates had no usable group: {self._seen.described()}"
         if self.learnt and self._seen.reasons.total() <= MALFORMED * self._seen.completions:
             return f"{text}. There is little left to learn"
+        if self.learnt and self.malformed <= MALFORMED:
+            raise DivergedError(f"{text}, {self.malformed:.0%} earlier in the stage", unlearnt=True)
         raise TrainingError(
             f"{text}. Start from a model that writes the agent's format (an sft stage before this one teaches it), raise "
             "max_new_tokens when completions do not end, or raise temperature and group_size when they are all alike"
