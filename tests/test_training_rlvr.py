@@ -192,7 +192,7 @@ def test_the_gradient_is_that_of_the_episodes(average: str, monkeypatch: pytest.
 
     found: list[torch.Tensor] = []
     monkeypatch.setattr(
-        Optimiser, "step", lambda self: (found.extend(p.grad.clone() for p in self.parameters) or 0.0, 0.0)
+        Optimiser, "step", lambda self, place: (found.extend(p.grad.clone() for p in self.parameters) or 0.0, 0.0)
     )
     use_grouped(model)
     trainer = Updater(model, StageSettings(method="rlvr", average=average), total=1, budget=30)
