@@ -85,7 +85,7 @@ def run_arm(together: int, seed: int, recipe: str, tokens: int, samples: int, th
         cpu = time.process_time() - started
         print(f"steps_per_trajectory {together}, seed {seed}: trained", file=sys.stderr, flush=True)
         rows = [row for row in read_jsonl(folder / "metrics.jsonl") if row["update"]] if tokens else []
-        model = max((folder / "checkpoints").iterdir()) if tokens else Path(settings.model)
+        model = max((folder / "checkpoints").glob("s*-u*")) if tokens else Path(settings.model)
         by_task = held_out(settings, str(model), samples)
         return Arm(
             together,

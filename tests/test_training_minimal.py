@@ -56,7 +56,7 @@ def test_the_example_and_the_trainer_give_the_same_gradients(
 
     found: list[torch.Tensor] = []
     monkeypatch.setattr(
-        Optimiser, "step", lambda self: (found.extend(p.grad.clone() for p in self.parameters) or 0.0, 0.0)
+        Optimiser, "step", lambda self, place: (found.extend(p.grad.clone() for p in self.parameters) or 0.0, 0.0)
     )
     use_grouped(model)
     trainer = Updater(model, StageSettings(group_size=3), total=1, budget=10_000)

@@ -95,7 +95,9 @@ def test_groups_without_a_spread_are_replaced(tmp_path: Path) -> None:
     assert len(runs.jobs) == len(set(runs.jobs)) == 2 * len(drawn)  # no episode twice: another epoch has other samples
     plain = sampler(tmp_path / "plain", Runs(), dynamic_sampling=False, batch_steps=6).batch(1)
     assert {group.task_id for group in plain.kept} == {task.instance_id for task in TASKS}
-    assert plain.metrics(0.01)["skipped_share"] == pytest.approx(1 / 3)
+    row = plain.metrics(0.01, dynamic=False)
+    assert row["alike_share"] == pytest.approx(1 / 3) and row["skipped_share"] == 0
+    assert "expert_similarity" not in row and plain.metrics(0.01, experts=True)["expert_similarity"] == 0
 
 
 def test_the_bound_on_resampling_holds(tmp_path: Path) -> None:
@@ -190,7 +192,7 @@ def test_the_gradient_is_that_of_the_episodes(average: str, monkeypatch: pytest.
 
     found: list[torch.Tensor] = []
     monkeypatch.setattr(
-        Optimiser, "step", lambda self: (found.extend(p.grad.clone() for p in self.parameters) or 0.0, 0.0)
+        Optimiser, "step", lambda self, place: (found.extend(p.grad.clone() for p in self.parameters) or 0.0, 0.0)
     )
     use_grouped(model)
     trainer = Updater(model, StageSettings(method="rlvr", average=average), total=1, budget=30)

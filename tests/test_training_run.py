@@ -322,10 +322,10 @@ def test_bfloat16_arithmetic_runs(warm: Path, tmp_path: Path) -> None:
 def test_divergence_stops_the_run(warm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     step = Optimiser.step
 
-    def poisoned(self: Optimiser) -> tuple[float, float]:
+    def poisoned(self: Optimiser, place: int) -> tuple[float, float]:
         if self.steps == 1:
             self.parameters[0].grad[0, 0] = float("nan")
-        return step(self)
+        return step(self, place)
 
     monkeypatch.setattr(Optimiser, "step", poisoned)
     with pytest.raises(TrainingError, match="norm is nan: training diverged; start a new run"):

@@ -22,14 +22,20 @@ def updater(**stage: object) -> Updater:
     return Updater(model, StageSettings(learning_rate=0.0, **stage), total=1, budget=10_000)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("average", ["token", "sequence"])
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
-def test_the_likelihood_of_targets_is_that_of_the_model_whatever_the_sampling_temperature(temperature: float) -> None:
-    trainer = updater(method="sft", temperature=temperature, average="token")
+def test_the_likelihood_of_targets_is_that_of_the_model_whatever_the_sampling_temperature(
+    temperature: float, average: str
+) -> None:
+    trainer = updater(method="sft", temperature=temperature, average=average)
     expected = trainer.loss(GROUPS)
     row = trainer.likelihood(GROUPS).metrics()
     assert row["loss"] == pytest.approx(expected, rel=1e-5)
     with torch.no_grad():
         scored = score(trainer.model, SEQUENCES)
+    sums = scored.logprob_NT.sum(dim=1).tolist()
+    plain = -sum(sums) / 7 if average == "token" else -(sums[0] / 3 + sums[1] / 4) / 2
+    assert expected == pytest.approx(plain, rel=1e-5)
     assert row["entropy"] == pytest.approx(float(scored.entropy_NT.sum()) / 7, rel=1e-5)
 
 

@@ -3,6 +3,7 @@
 <run>/checkpoints/s0-u000040/   model.safetensors, config.json, tokenizer files   (what from_pretrained reads)
                                 trainer.pt     optimiser, torch's random state (of every process)
                                 state.json     stage, update, data order, sampling buffers, journal lengths, best
+<run>/checkpoints/best.json     which of them is the best of its stage by validation, and its figures
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,12 @@ import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
 from swe_srl.errors import TrainingError
+from swe_srl.files import write_atomic
 from swe_srl.generation.loading import quietly
 from swe_srl.training.adapters import FOLDER, has_adapter, load_adapter, merged, save_adapter
 from swe_srl.training.processes import ALONE, Processes
+
+BEST = "best.json"
 
 
 @dataclass(frozen=True, order=True)
@@ -52,7 +56,10 @@ class Checkpoints:
             return
         folder.mkdir(parents=True, exist_ok=True)
         for leftover in folder.glob(".*"):
-            shutil.rmtree(leftover)
+            if leftover.is_dir():
+                shutil.rmtree(leftover)
+            else:
+                leftover.unlink()
 
     def places(self) -> list[Place]:
         """All checkpoints, oldest first."""
@@ -104,6 +111,7 @@ class Checkpoints:
         if not target.exists():
             write_folder(target, fill)
         best = state["best"]
+        self.mark_best(place.stage, best)  # before the one that was the best until now is removed
         self._prune(Place(place.stage, best["update"]) if best else place)
 
     def newest(self, stage: int) -> Place | None:
@@ -125,6 +133,17 @@ class Checkpoints:
         there = trainer.pop("randoms", [])
         torch.set_rng_state((there if len(there) == len(randoms) else randoms)[self.processes.index])
         return trainer
+
+    def mark_best(self, stage: int, best: Mapping[str, Any]) -> None:
+        """Write `best.json`: the folder of the stage's best checkpoint, and its figures; none when nothing was validated."""
+        if not self.processes.main:
+            return
+        file = self.folder / BEST
+        if best:
+            named = {"checkpoint": Place(stage, best["update"]).name, "stage": stage, **best}
+            write_atomic(file, json.dumps(named, indent=2) + "\n")
+        else:
+            file.unlink(missing_ok=True)
 
     def _prune(self, best: Place) -> None:
         places = self.places()

@@ -69,8 +69,13 @@ class EpisodeBatch:
         turns = (turn for group in self.drawn for episode in group.episodes for turn in episode.turns)
         return sum(len(turn.context) + len(turn.token_ids) for turn in turns)
 
-    def metrics(self, epsilon: float) -> dict[str, float]:
-        """Means over every episode that was sampled for the update, in groups that are kept or not."""
+    def metrics(self, epsilon: float, dynamic: bool = True, experts: bool = False) -> dict[str, float]:
+        """Means over every episode that was sampled for the update, in groups that are kept or not.
+
+        Args:
+            epsilon, dynamic: of dynamic sampling; without it all groups are kept.
+            experts: whether episodes were compared with the expert's.
+        """
         episodes = [episode for group in self.drawn for episode in group.episodes]
         row: dict[str, float] = {
             "drawn_groups": len(self.drawn),
@@ -82,20 +87,21 @@ class EpisodeBatch:
         }
         if not episodes:
             return row
+        alike = sum(group.spread <= epsilon for group in self.drawn) / len(self.drawn)
         return row | {
             "group_spread": statistics.fmean(group.spread for group in self.drawn),
-            "skipped_share": sum(group.spread <= epsilon for group in self.drawn) / len(self.drawn),
-            **episode_metrics(episodes),
+            "alike_share": alike,
+            "skipped_share": alike if dynamic else 0.0,
+            **episode_metrics(episodes, experts),
         }
 
 
-def episode_metrics(episodes: Sequence[SampledEpisode]) -> dict[str, float]:
-    """What is worth knowing of finished episodes (at least one)."""
+def episode_metrics(episodes: Sequence[SampledEpisode], experts: bool = False) -> dict[str, float]:
+    """What is worth knowing of finished episodes (at least one); `experts`: they were compared with the expert's."""
     turns = [turn for episode in episodes for turn in episode.turns]
     row = {
         "reward_mean": statistics.fmean(episode.reward for episode in episodes),
         "reward_std": statistics.pstdev(episode.reward for episode in episodes),
-        "expert_similarity": statistics.fmean(episode.similarity for episode in episodes),
         "official_only": sum(episode.official and not episode.reward for episode in episodes) / len(episodes),
         "empty_patches": sum(episode.status == VerdictStatus.EMPTY_PATCH.value for episode in episodes) / len(episodes),
         "turns": len(turns) / len(episodes),
@@ -103,6 +109,8 @@ def episode_metrics(episodes: Sequence[SampledEpisode]) -> dict[str, float]:
         "completion_tokens": sum(episode.tokens for episode in episodes) / max(1, len(turns)),
         "sampled_tokens": float(sum(episode.tokens for episode in episodes)),
     }
+    if experts:
+        row["expert_similarity"] = statistics.fmean(episode.similarity for episode in episodes)
     stops = Counter(episode.stop for episode in episodes)
     return row | {f"stop/{stop}": count / len(episodes) for stop, count in sorted(stops.items()) if stop}
 

@@ -129,7 +129,7 @@ def estimate(settings: TrainSettings, progress: Progress) -> Estimate:
             )
             for i, (stage, count) in enumerate(zip(settings.stages, counts, strict=True))
         )
-        checkpoint = _megabytes(next((run / "checkpoints").iterdir()))
+        checkpoint = _megabytes(next((run / "checkpoints").glob("s*-u*")))
         journals = sum(_megabytes(file) for file in run.glob("*.jsonl")) / max(1, len(rows))
         disk = (settings.keep + 2) * checkpoint + len(stages) * _megabytes(run / "model")
     srl = [(stage, one) for stage, one in zip(settings.stages, stages, strict=True) if stage.method == "srl"]

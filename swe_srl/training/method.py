@@ -37,7 +37,8 @@ class Method(Protocol):
     watch: Watch
     updates: int  # of the stage
     criterion: str  # metric of `validate` that chooses the best update
-    later_on_ties: bool  # whether the later one of equally good updates is the best
+    tie_break: str | None  # metric whose lower value is the better one of equals
+    later_on_ties: bool  # without it: whether the later one of equally good updates is the best
 
     def update(self, number: int, clock: Clock) -> dict[str, Any]:
         """The update with this number, from 1; returns its metrics."""
@@ -65,6 +66,7 @@ class BaseMethod(ABC):
     """
 
     criterion = "validation_similarity"
+    tie_break: str | None = None
     later_on_ties = False
 
     def __init__(self, work: Workplace, index: int, start: Path | str) -> None:
@@ -87,7 +89,7 @@ class BaseMethod(ABC):
             sharded=work.sharded,
             shared_reference=shared,
         )
-        self.checked = False
+        self.checked = self.bounded = False
         self.watch = Watch()
 
     @abstractmethod
@@ -109,6 +111,18 @@ class BaseMethod(ABC):
         if limit and context > limit:
             return False
         return positions is None or context + tokens <= int(positions)
+
+    def unfilled(self, kept: int, number: int) -> dict[str, int]:
+        """How many groups the batch lacks: the bound on resampling was reached before it was full, which is told once."""
+        missing = self.stage.batch_steps - kept
+        if missing and self.stage.dynamic_sampling and not self.bounded:
+            self.bounded = True
+            self.work.progress.note(
+                f"{self.name}: update {number} has {kept} of {self.stage.batch_steps} groups: the others that max_resampling "
+                f"({self.stage.max_resampling:g} times batch_steps) lets it draw were too much alike. Later ones: see "
+                "unfilled_groups in metrics.jsonl"
+            )
+        return {"unfilled_groups": missing}
 
     def guarded(self, totals: Totals, number: int) -> dict[str, float]:
         """The metrics of an update.

@@ -1,4 +1,4 @@
-"""AdamW with a learning rate that is a function of the step alone, so that resuming needs no scheduler state."""
+"""AdamW with a learning rate that is a function of the place in the stage alone, so that resuming needs no scheduler state."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Optimiser:
     Args:
         model: its trainable parameters are updated in place.
         stage: learning rate, schedule, weight decay, bound on the gradient norm.
-        total: optimiser steps of the stage.
+        total: optimiser steps of the stage, when every batch is full.
         sharded: whether the parameters are shared out among processes (see `training.sharding`).
     """
 
@@ -47,8 +47,11 @@ class Optimiser:
         self.stage, self.total, self.steps = stage, total, 0
         self.adam = torch.optim.AdamW(self.parameters, lr=stage.learning_rate, weight_decay=stage.weight_decay)
 
-    def step(self) -> tuple[float, float]:
+    def step(self, place: int) -> tuple[float, float]:
         """Apply the gathered gradients and clear them; returns their norm before clipping, and the learning rate.
+
+        Args:
+            place: of this step among the `total` (from 0): updates that made fewer steps than planned count whole.
 
         Raises:
             DivergedError: the gradient is not finite; the parameters are left as they are.
@@ -57,7 +60,7 @@ class Optimiser:
         norm = float(self._whole(torch.nn.utils.clip_grad_norm_(self.parameters, bound)))
         if not math.isfinite(norm):
             raise DivergedError(f"the gradient's norm is {norm}")
-        rate = learning_rate(self.stage, self.steps, self.total)
+        rate = learning_rate(self.stage, place, self.total)
         for group in self.adam.param_groups:
             group["lr"] = rate
         self.adam.step()

@@ -65,7 +65,8 @@ class RlvrMethod(BaseMethod):
         if said := self.watch.see(batch.kept, batch.drawn):
             self.work.progress.note(f"{self.name}: {said}")
         self.work.release()
-        row: dict[str, Any] = {"epoch": self.sampler.stream.epoch, **batch.metrics(self.stage.epsilon)}
+        found = batch.metrics(self.stage.epsilon, self.stage.dynamic_sampling, self.stage.step_weight > 0)
+        row: dict[str, Any] = {"epoch": self.sampler.stream.epoch, **found, **self.unfilled(len(batch.kept), number)}
         if not batch.kept:
             return row | self.tokens(batch.forward_tokens)
         scored = self.updater.scored
@@ -81,7 +82,7 @@ class RlvrMethod(BaseMethod):
         if number % self.work.settings.samples_every == 0:
             self._show(batch.kept, number)
         with clock.phase("update"):
-            totals = self.updater.policy(units, derive_seed(self.seed, "minibatches", number - 1))
+            totals = self.updater.policy(units, derive_seed(self.seed, "minibatches", number - 1), number)
         return row | self.guarded(totals, number) | self.tokens(batch.forward_tokens, totals, rescored)
 
     def validate(self, clock: Clock) -> dict[str, Any]:

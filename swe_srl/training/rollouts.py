@@ -80,8 +80,8 @@ class Batch:
             for group in self.drawn
         )
 
-    def metrics(self, epsilon: float) -> dict[str, float]:
-        """Means over every completion that was sampled for the update, kept or not."""
+    def metrics(self, epsilon: float, dynamic: bool = True) -> dict[str, float]:
+        """Means over every completion that was sampled for the update, kept or not; without dynamic sampling all are kept."""
         rewards = [reward for group in self.drawn for reward in group.rewards]
         completions = [one for group in self.drawn for one in group.completions]
         row: dict[str, float] = {
@@ -93,6 +93,7 @@ class Batch:
         if not rewards:
             return row
         reasons = [reason for group in self.drawn for reason in group.reasons]
+        alike = sum(group.spread <= epsilon for group in self.drawn) / len(self.drawn)
         parts: dict[str, list[float]] = {}
         for values in (values for group in self.drawn for values in group.parts):
             for name, value in values.items():
@@ -101,7 +102,8 @@ class Batch:
             "reward_mean": statistics.fmean(rewards),
             "reward_std": statistics.pstdev(rewards),
             "group_spread": statistics.fmean(group.spread for group in self.drawn),
-            "skipped_share": sum(group.spread <= epsilon for group in self.drawn) / len(self.drawn),
+            "alike_share": alike,
+            "skipped_share": alike if dynamic else 0.0,
             "format_errors": sum(map(bool, reasons)) / len(reasons),
             "unfinished": sum(not one.finished for one in completions) / len(completions),
             "completion_tokens": statistics.fmean(len(one.token_ids) for one in completions),

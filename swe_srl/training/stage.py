@@ -87,7 +87,20 @@ class StageTrainer:
             place = Place(self.index, self.best["update"])
         if place.update != self.update:
             self.work.load(self.work.checkpoints.path(place))
+        self._say(place.update)
         return place
+
+    def _say(self, chosen: int) -> None:
+        """Tell which update the stage ends with."""
+        by = (
+            f"the best by validation ({self.best['value']:.3f})" if self.best else "the last one; nothing was validated"
+        )
+        if self.work.settings.final_model == "last":
+            by = "the last one, as final_model says"
+        said = f"{self.name}: ends with update {chosen} of {self.update}, {by}"
+        if chosen == 0 and self.update:
+            said = f"warning: {said}: this is the model that the stage started with, no update was better"
+        self.work.progress.note(said)
 
     @property
     def _over(self) -> bool:
@@ -107,6 +120,7 @@ class StageTrainer:
         self.update, self.best, self.compute = state["update"], state["best"], state.get("compute", 0)
         self.method.restore(state["sampler"], self.update)
         self.work.journal.rewind(state["journals"])
+        self.work.checkpoints.mark_best(self.index, self.best)  # a kill may have come before it was
         self.method.watch.learnt = state.get("learnt", self.update > 0)
         self.method.watch.malformed = state.get("malformed", 1.0)
         return True
@@ -142,12 +156,20 @@ class StageTrainer:
         value = row.get(self.method.criterion)
         if value is None:
             return False
-        if self.best and (
-            value < self.best["value"] or (value == self.best["value"] and not self.method.later_on_ties)
-        ):
+        if self.best and not self._better(row, value):
             return False
-        self.best = {"update": self.update, "value": value}
+        figures = {name: number for name, number in row.items() if name.startswith("validation_")}
+        self.best = {"update": self.update, "value": value, "criterion": self.method.criterion, "figures": figures}
         return True
+
+    def _better(self, row: dict[str, Any], value: float) -> bool:
+        """Whether a validation is better than the best one so far; equal ones are told by `tie_break`, where lower is better."""
+        if value != self.best["value"]:
+            return bool(value > self.best["value"])
+        if self.method.tie_break is None:
+            return self.method.later_on_ties
+        before = self.best.get("figures", {}).get(self.method.tie_break)
+        return before is not None and bool(row[self.method.tie_break] < before)
 
     def _write(self, row: dict[str, Any], clock: Clock) -> None:
         head = {"stage": self.index, "method": self.stage.method, "update": self.update}

@@ -136,7 +136,11 @@ class SrlMethod(StepMethod):
         if said := self.watch.see(batch.kept, batch.drawn):
             self.work.progress.note(f"{self.name}: {said}")
         self.work.release()
-        row: dict[str, Any] = {"epoch": self.sampler.stream.epoch, **batch.metrics(self.stage.epsilon)}
+        row: dict[str, Any] = {
+            "epoch": self.sampler.stream.epoch,
+            **batch.metrics(self.stage.epsilon, self.stage.dynamic_sampling),
+        }
+        row |= self.unfilled(len(batch.kept), number)
         if not batch.kept:
             return row | self.tokens(batch.forward_tokens)
         scored = self.updater.scored
@@ -157,7 +161,7 @@ class SrlMethod(StepMethod):
             for one, row in zip(batch.kept, advantages, strict=True)
         ]
         with clock.phase("update"):
-            totals = self.updater.policy(units, derive_seed(self.seed, "minibatches", number - 1))
+            totals = self.updater.policy(units, derive_seed(self.seed, "minibatches", number - 1), number)
         row |= self.guarded(totals, number) | self.tokens(batch.forward_tokens, totals, rescored)
         if number % self.work.settings.samples_every == 0:
             with clock.phase("samples"):
@@ -179,6 +183,8 @@ class SrlMethod(StepMethod):
 
 class SftMethod(StepMethod):
     """The likelihood of the expert's targets."""
+
+    tie_break = "validation_loss"
 
     def __init__(self, work: Workplace, index: int, start: Path | str) -> None:
         super().__init__(work, index, start)
@@ -209,6 +215,6 @@ class SftMethod(StepMethod):
             )
         self.check(chosen, clock)
         with clock.phase("update"):
-            totals = self.updater.likelihood(chosen)
+            totals = self.updater.likelihood(chosen, number)
         row = {"epoch": self.stream.epoch, "too_long_steps": tried - len(chosen)}
         return row | self.guarded(totals, number) | self.tokens(0, totals)

@@ -6,11 +6,9 @@ Shapes: N completions, T tokens of the longest one.
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING, TypeVar
 
 import torch
@@ -20,6 +18,7 @@ from transformers import PreTrainedModel
 from swe_srl.generation.decoding import device_of
 from swe_srl.training.forest import TokenSequence, distinct
 from swe_srl.training.forward import IDLE, Scored, ScorePass, TokenGroup, passes, score, shares_prefixes
+from swe_srl.training.minibatches import minibatches
 from swe_srl.training.objective import completion_weights, likelihood_loss, policy_loss
 from swe_srl.training.optimiser import Optimiser
 from swe_srl.training.processes import ALONE, Processes, fair_shares
@@ -56,7 +55,7 @@ class Updater:
     Args:
         model: the model being trained.
         stage: objective and optimiser settings.
-        total: optimiser steps of the stage.
+        total: optimiser steps of the stage, when every batch is full.
         budget: tokens of one forward and backward pass.
         autocast: arithmetic of the forward passes; None is the parameters' own.
         reference: the model that the KL divergence is measured from; needed when `stage.kl` is not 0.
@@ -93,23 +92,20 @@ class Updater:
             return nullcontext()
         return torch.autocast(device_of(self.model).type, dtype=self.autocast)
 
-    def policy(self, units: Sequence[Sequence[PolicyGroup]], seed: int) -> Totals:
+    def policy(self, units: Sequence[Sequence[PolicyGroup]], seed: int, number: int = 1) -> Totals:
         """One update from samples: every inner epoch in seeded minibatches, an optimiser step each.
 
         Args:
             units: what minibatches are made of: one group each (srl), or all groups of a task's episodes (rlvr).
+            number: of the update, from 1; the learning rate follows it.
         """
         totals = Totals()
-        order = list(range(len(units)))
-        for epoch in range(self.stage.inner_epochs):
-            if self.stage.minibatches > 1:
-                random.Random(f"{seed} {epoch}").shuffle(order)
-            for part in _split(order, self.stage.minibatches):
-                self._policy_step([group for i in part for group in units[i]], totals)
+        for place, part in minibatches(self.stage, len(units), seed, number):
+            self._policy_step([group for i in part for group in units[i]], place, totals)
         return totals
 
-    def likelihood(self, groups: Sequence[TokenGroup]) -> Totals:
-        """One SFT update on groups that hold one target each."""
+    def likelihood(self, groups: Sequence[TokenGroup], number: int = 1) -> Totals:
+        """One SFT update, the `number`th, on groups that hold one target each."""
         totals = Totals()
         sequences = _sequences(groups)
         weights = completion_weights([len(one.losses) for one in sequences], self.stage.average)
@@ -119,25 +115,23 @@ class Updater:
             return likelihood_loss(scored.logprob_NT, scored.mask_NT, weight_N)
 
         self._accumulate(sequences, 1.0, loss_of, totals)
-        self._step(totals)
+        self._step(number - 1, totals)
         return totals
 
     @torch.no_grad()
     def loss(self, groups: Sequence[TokenGroup]) -> float:
-        """Mean negative log-likelihood per token of targets, without an update."""
+        """Negative log-likelihood of targets, averaged as `likelihood` averages its loss, without an update."""
         sequences = _sequences(groups)
+        weights = completion_weights([len(one.losses) for one in sequences], self.stage.average)
 
-        def own() -> tuple[float, int]:
-            total, tokens = 0.0, 0
+        def own() -> float:
+            total = 0.0
             for rows, scored in self._passes(sequences, 1.0):
-                if not rows:
-                    continue
-                total -= float(scored.logprob_NT.sum())
-                tokens += int(scored.mask_NT.sum())
-            return total, tokens
+                sums = scored.logprob_NT.sum(dim=1).tolist() if rows else ()
+                total -= sum(weights[row] * value for row, value in zip(rows, sums, strict=True))
+            return total
 
-        shares = self._of_each(own)
-        return sum(total for total, _ in shares) / max(1, sum(tokens for _, tokens in shares))
+        return sum(self._of_each(own))
 
     @torch.no_grad()
     def logprobs(self, groups: Sequence[TokenGroup], temperature: float | None = None) -> list[Logprobs]:
@@ -188,7 +182,7 @@ class Updater:
         own = [packs[index] for index in shares[self.processes.index]]
         return own + [[]] * (max(map(len, shares)) - len(own) if self.sharded else 0)
 
-    def _policy_step(self, groups: Sequence[PolicyGroup], totals: Totals) -> None:
+    def _policy_step(self, groups: Sequence[PolicyGroup], place: int, totals: Totals) -> None:
         sequences = _sequences([group.tokens for group in groups])
         lengths = [len(one.losses) for one in sequences]
         wholes = [whole for group in groups for whole in group.wholes or map(len, group.tokens.completions)]
@@ -219,7 +213,7 @@ class Updater:
             return result.loss
 
         self._accumulate(sequences, self.stage.temperature, loss_of, totals)
-        self._step(totals)
+        self._step(place, totals)
 
     def _accumulate(
         self,
@@ -265,9 +259,9 @@ class Updater:
             totals.computed += scored.computed
             totals.plain += sum(sequences[row].inputs for row in rows)
 
-    def _step(self, totals: Totals) -> None:
+    def _step(self, place: int, totals: Totals) -> None:
         self.stepping = True
-        norm, totals.rate = self.optimiser.step()
+        norm, totals.rate = self.optimiser.step(place)
         self.stepping = False
         totals.norms.append(norm)
 
@@ -291,9 +285,3 @@ def _inputs(sequences: Sequence[TokenSequence]) -> int:
 def _padded(rows: Sequence[Sequence[float]], like_NT: Tensor) -> Tensor:
     width = like_NT.shape[1]
     return torch.tensor([[*row, *[0.0] * (width - len(row))] for row in rows], device=like_NT.device)
-
-
-def _split(order: Sequence[int], parts: int) -> list[list[int]]:
-    """At most `parts` slices whose sizes differ by at most one, none empty."""
-    bounds = [round(i * len(order) / parts) for i in range(parts + 1)]
-    return [list(order[a:b]) for a, b in pairwise(bounds) if a < b]
