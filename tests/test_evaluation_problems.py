@@ -10,11 +10,14 @@ import pytest
 
 from swe_srl.agents.policies import PolicyAnswer
 from swe_srl.cli import main
-from swe_srl.errors import ConfigError, GenerationError, TaskError
+from swe_srl.errors import ConfigError, ContaminationError, GenerationError, TaskError
 from swe_srl.evaluation import EvalSettings, collect, compare, evaluate
 from swe_srl.evaluation.collect_settings import CollectSettings
 from swe_srl.protocols import PolicyOutput
-from swe_srl.types import Action, Context, FormatError
+from swe_srl.tasks import load_tasks
+from swe_srl.training.data import guard
+from swe_srl.training.settings import TrainSettings
+from swe_srl.types import Action, Context, FormatError, Message, Step
 
 ROWS = [{"problem": f"What is {number} + {number}?", "answer": str(2 * number)} for number in range(1, 7)]
 
@@ -128,6 +131,23 @@ def test_without_the_hub_the_message_names_the_setting(monkeypatch: pytest.Monke
     monkeypatch.setattr("datasets.load_dataset", unreachable)
     with pytest.raises(TaskError, match=r"aime_2024.*ConnectionError: no route.*give a file of its rows: --tasks FILE"):
         evaluate(EvalSettings(split="aime24", policy="gold"))
+    with pytest.raises(TaskError, match=r"give its path instead of the name") as told:
+        load_tasks("aime24")
+    assert "--tasks" not in str(told.value)
+
+
+def test_a_file_of_problems_given_as_the_split_is_told_how(rows: Path) -> None:
+    with pytest.raises(ConfigError, match=r"rows are problems with an answer.*--split math500 --tasks FILE"):
+        evaluate(EvalSettings(split=str(rows), policy="gold", output=rows.parent / "x"))
+
+
+def test_steps_of_a_problem_of_the_evaluation_split_are_refused(rows: Path) -> None:
+    said = "How many apples has Ann, who had seven of them and was given nine more by Bob?"
+    rows.write_text(json.dumps({"problem": said, "answer": "16"}) + "\n")
+    context = (Message("user", f"Problem: {said}"),)
+    step = Step("s", "t", "elsewhere", 0, context, "7 + 9 = 16")
+    with pytest.raises(ContaminationError, match=r"1 training steps belong to 1 tasks.*rows-1"):
+        guard([step], [], TrainSettings(evaluation_split=str(rows)))
 
 
 def test_the_plan_names_the_problems(rows: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,10 +14,12 @@ from gymnasium.utils.env_checker import check_env
 from hypothesis import given
 from hypothesis import strategies as st
 
+from swe_srl.cli import main
 from swe_srl.envs.answers import AnswerEnv
 from swe_srl.errors import TaskError
-from swe_srl.grading.answers import exact_powers, grade_answer
-from swe_srl.tasks.problems import PROBLEM_SETS, answer_of, last_boxed, load_problems
+from swe_srl.grading.answers import exact_powers, grade_answer, validate_answer
+from swe_srl.tasks import load_tasks
+from swe_srl.tasks.problems import PROBLEM_SETS, answer_of, is_problem, last_boxed, load_problems
 from swe_srl.types import Task, VerdictStatus
 
 
@@ -61,6 +63,26 @@ def test_the_columns_of_the_published_sets_are_known(tmp_path: Path) -> None:
 def test_rows_that_are_no_problems_are_named(tmp_path: Path, rows: list[dict[str, Any]], reason: str) -> None:
     with pytest.raises(TaskError, match=reason):
         problems(tmp_path, *rows)
+
+
+def test_a_file_of_problems_is_a_task_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "aime24.jsonl"
+    path.write_text(
+        '{"id": 60, "problem": "A?", "answer": "204"}\n{"question": "B?", "solution": "\\\\boxed{4.5e33}"}\n'
+    )
+    tasks = load_tasks(str(path))
+    assert tasks == load_problems("aime24", str(path)) == load_tasks(str(tmp_path))
+    assert [task.instance_id for task in tasks] == ["aime24-60", "aime24-2"] and all(map(is_problem, tasks))
+    assert not any(map(is_problem, load_tasks("quickstart")))
+    assert main(["tasks", "show", str(path), "aime24-60"]) == 0
+    assert "answer (never shown to a policy)\n204" in capsys.readouterr().out
+    assert main(["tasks", "validate", str(path)]) == 0
+    assert "2 of 2 tasks are sound" in capsys.readouterr().out
+
+
+def test_a_problem_whose_own_answer_is_not_found_right_is_not_sound() -> None:
+    assert validate_answer(problem("2")).valid
+    assert "is not found right" in validate_answer(problem("{2")).problems[0]
 
 
 @pytest.mark.parametrize("name", sorted(PROBLEM_SETS))

@@ -86,7 +86,7 @@ def test_completions_are_read_and_targets_written_in_the_agents_form() -> None:
 @pytest.mark.parametrize(("agent", "reward"), [("math", 1.0), ("math-answer", 1.0), ("plain", 1.0), ("shell", 0.0)])
 def test_only_shell_commands_are_guarded(agent: str, reward: float) -> None:
     form = AgentDefinition.load(agent).prompting.action_format
-    step = replace(next(make_steps([make_trajectory(0)], Prompting())), target="### Let #A be 3.\nx=5")
+    step = replace(next(make_steps([make_trajectory(0)], Prompting())), target="### Let #A be 3.")
     generator = FakeGenerator()
     generator._one = lambda seed, j: Completion(format_action(Action(step.target), form=form), (1,), (-0.5,), True, 10)
     group = Sampler(generator, [step], StageSettings(similarity="sequence"), 0, form=form).sample([(0, 0)], 2)[0]

@@ -87,10 +87,15 @@ def show_task(settings: ShowSettings, console: Console) -> None:
     """One task: what the policy is told, and what it is not."""
     from swe_srl.tasks import load_tasks
     from swe_srl.tasks.difficulty import difficulty_of
+    from swe_srl.tasks.problems import answer_of, is_problem
 
     (task,) = select(load_tasks(settings.split, settings.revision), (settings.task,), source=settings.split)
     if settings.json:
         console.json(task.row())
+        return
+    if is_problem(task):
+        console.say(f"task: {task.instance_id}\nset: {task.repo}\n\n{task.problem_statement}")
+        console.say(f"\n--- answer (never shown to a policy)\n{answer_of(task)}")
         return
     facts = {
         "task": task.instance_id,
@@ -107,13 +112,19 @@ def show_task(settings: ShowSettings, console: Console) -> None:
 
 
 def validate_tasks(settings: ValidateSettings, console: Console) -> int:
-    """Run each task's tests with and without the gold patch; exit code 1 when a task is not sound."""
+    """Run each task's tests with and without the gold patch, or compare a problem's answer with itself; exit code 1 when a task
+    is not sound."""
     from swe_srl.grading import GradingSettings, OpenSandboxes, log_parser_statuses, run_tests
+    from swe_srl.grading.answers import check_answers, validate_answer
     from swe_srl.tasks import load_tasks, validate
+    from swe_srl.tasks.problems import is_problem
 
     sandboxes = OpenSandboxes()
     grading = GradingSettings(sandbox=settings.sandbox, open=sandboxes)
     tasks = select(load_tasks(settings.split, settings.revision), settings.instances, settings.limit, settings.split)
+    problems = [task for task in tasks if is_problem(task)]
+    if problems:
+        check_answers()
     console.sweep()
     progress = console.progress()
     progress.track("validate", len(tasks))
@@ -122,11 +133,14 @@ def validate_tasks(settings: ValidateSettings, console: Console) -> int:
         return validate(task, lambda of, patch: run_tests(of, patch, grading), log_parser_statuses)
 
     results = []
+    for task in problems:  # answers are compared in the main thread alone
+        results.append(validate_answer(task))
+        progress.advance("validate", info=task.instance_id)
     with ExitStack() as stack:
         pool = ThreadPoolExecutor(settings.workers)
         stack.callback(pool.shutdown, cancel_futures=True)
         stack.callback(sandboxes.end)  # of an interrupted run: nobody waits for its tests
-        for result in pool.map(check, tasks):
+        for result in pool.map(check, [task for task in tasks if task not in problems]):
             progress.advance("validate", info=result.task_id)
             results.append(result)
     if settings.json:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from swe_srl.errors import ConfigError, SweSrlError
+from swe_srl.errors import ConfigError, SweSrlError, TaskError
 from swe_srl.evaluation.images import recipe_names
 from swe_srl.evaluation.settings import EvalSettings, parse_shard
 from swe_srl.grading import GradingSettings, obstacle
@@ -17,7 +17,7 @@ from swe_srl.tasks import load_tasks
 from swe_srl.tasks.difficulty import of_difficulty
 from swe_srl.tasks.images import with_image
 from swe_srl.tasks.naming import expanded, listed_ids, unknown_task
-from swe_srl.tasks.problems import load_problems
+from swe_srl.tasks.problems import is_problem, load_problems
 from swe_srl.tasks.scripts import with_script
 from swe_srl.tasks.sources import BUNDLED, HUB_SETS
 from swe_srl.types import Task
@@ -47,9 +47,14 @@ def select_tasks(settings: EvalSettings) -> list[Task]:
     ids = listed_ids(settings.tasks)
     source = settings.tasks if settings.tasks and ids is None else settings.split
     if settings.asks_problems:
-        tasks = load_problems(settings.split, settings.tasks if ids is None else "", settings.revision)
+        tasks = _problems(settings, settings.tasks if ids is None else "")
     else:
         tasks = load_tasks(source, revision=settings.revision)
+        if any(map(is_problem, tasks)):
+            raise ConfigError(
+                f"{source}: its rows are problems with an answer: name the set as the split, and the file as --tasks, as in "
+                f"--split math500 --tasks FILE"
+            )
     known = {task.instance_id for task in tasks}
     for name in (*settings.instances, *(ids or ())):
         if name not in known:
@@ -72,6 +77,16 @@ def select_tasks(settings: EvalSettings) -> list[Task]:
     if not part:
         raise ConfigError(f"shard {settings.shard} is empty: there are only {len(tasks)} tasks")
     return [with_script(with_image(task, settings.images)) for task in part]
+
+
+def _problems(settings: EvalSettings, file: str) -> list[Task]:
+    try:
+        return load_problems(settings.split, file, settings.revision)
+    except TaskError as error:
+        reason, without_hub, _ = str(error).partition(" Without the hub, ")
+        if not without_hub:
+            raise
+        raise TaskError(f"{reason} Without the hub, give a file of its rows: --tasks FILE") from error
 
 
 def rows_fingerprint(tasks: Sequence[Task]) -> str:

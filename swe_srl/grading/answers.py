@@ -6,6 +6,7 @@ import re
 import threading
 
 from swe_srl.errors import GradingError
+from swe_srl.tasks import ValidationResult
 from swe_srl.tasks.problems import answer_of, last_boxed
 from swe_srl.types import Task, Verdict, VerdictStatus
 
@@ -52,6 +53,20 @@ def grade_answer(task: Task, text: str) -> Verdict:
     status = VerdictStatus.RESOLVED if right else VerdictStatus.UNRESOLVED if given else VerdictStatus.EMPTY_PATCH
     reason = "" if right else f"the answer is {answer}, not {given}" if given else "no answer in \\boxed{}"
     return Verdict(task.instance_id, status, right, right, reason)
+
+
+def validate_answer(task: Task) -> ValidationResult:
+    """Whether a problem is sound: its own answer is found right.
+
+    Args:
+        task: a problem (see `load_problems`).
+
+    Raises:
+        GradingError: as for `grade_answer`.
+    """
+    verdict = grade_answer(task, _boxed(answer_of(task)))
+    problem = f"its own answer {answer_of(task)!r}, in a box, is not found right: {verdict.reason}"
+    return ValidationResult(task.instance_id, () if verdict.official else (problem,))
 
 
 def _readings(answer: str, given: str) -> list[tuple[str, str]]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ _BOX = re.compile(r"\\(?:boxed|fbox)(?![a-zA-Z])[ \t]*")
 # what stands behind a box without braces
 _BARE = re.compile(r"(?:[-+]?\.?[0-9]|\\(?:[dt]?frac|sqrt|text|pi)(?![a-zA-Z]))[^\n$]{0,200}")
 _NAMES = ("unique_id", "id", "idx", "problem_idx")
+_STATEMENTS, _ANSWERS = ("problem", "question"), ("answer", "solution")
 
 
 def load_problems(name: str, path: str = "", revision: str = "") -> list[Task]:
@@ -45,10 +46,10 @@ def load_problems(name: str, path: str = "", revision: str = "") -> list[Task]:
         raise TaskError(no_revision(path, revision))
     if path and not Path(path).is_file():
         raise TaskError(f"{path}: no such file")
-    rows = read_rows(Path(path)) if path else _from_hub(known, revision or known.revision)
+    rows = read_rows(Path(path)) if path else hub_rows(known.hub_id, revision or known.revision, known.split)
     problems: dict[str, Task] = {}
     for number, (where, row) in enumerate(rows, 1):
-        problem = _problem(name, number, row, where)
+        problem = problem_from_row(name, number, row, where)
         if problem.instance_id in problems:
             raise TaskError(f"{where}: {problem.instance_id} occurs twice")
         problems[problem.instance_id] = problem
@@ -57,12 +58,18 @@ def load_problems(name: str, path: str = "", revision: str = "") -> list[Task]:
     return list(problems.values())
 
 
-def _from_hub(known: HubSet, revision: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    try:
-        yield from hub_rows(known.hub_id, revision, known.split)
-    except TaskError as error:
-        reason = str(error).partition(" Without the hub, ")[0]
-        raise TaskError(f"{reason} Without the hub, give a file of its rows: --tasks FILE") from error
+def is_problem_row(row: Mapping[str, Any]) -> bool:
+    """Whether a row is a problem with an answer, and no task of a repository."""
+    return (
+        not row.get("repo")
+        and any(row.get(key) for key in _STATEMENTS)
+        and any(row.get(key) is not None for key in _ANSWERS)
+    )
+
+
+def is_problem(task: Task) -> bool:
+    """Whether a task is a problem with an answer, and has no repository."""
+    return not task.base_commit and bool(task.extra) and "answer" in json.loads(task.extra)
 
 
 def answer_of(task: Task) -> str:
@@ -126,8 +133,19 @@ def _bare(text: str, begin: int) -> str:
     return said if said.count("{") == said.count("}") == len(_closing_braces(said)) else ""
 
 
-def _problem(name: str, number: int, row: Mapping[str, Any], where: str) -> Task:
-    statement = next((row[key] for key in ("problem", "question") if isinstance(row.get(key), str)), "")
+def problem_from_row(name: str, number: int, row: Mapping[str, Any], where: str) -> Task:
+    """The problem of a row.
+
+    Args:
+        name: of the set: the problems are named after it.
+        number: of the row; its name where it has none of its own.
+        row: of one of the published sets, or with the same columns.
+        where: the row's place, for messages.
+
+    Raises:
+        TaskError: it has no problem or answer.
+    """
+    statement = next((row[key] for key in _STATEMENTS if isinstance(row.get(key), str)), "")
     answer = known_answer(row)
     if not statement.strip() or not answer:
         raise TaskError(

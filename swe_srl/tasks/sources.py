@@ -62,7 +62,8 @@ def load_tasks(name_or_path: str, revision: str = "", split: str = "") -> list[T
 
     Args:
         name_or_path: one of `split_names()`; a .json, .jsonl or .parquet file, or a folder of such files; or a hub id
-            such as `SWE-bench/SWE-bench_Lite`. A path that exists wins over a hub id.
+            such as `SWE-bench/SWE-bench_Lite`. A path that exists wins over a hub id. Rows of a file may be problems with an
+            answer (see `swe_srl.tasks.problems`): they are named after the file.
         revision: commit, branch or tag of a hub data set; "" for the commit that a named set is pinned to, or the newest
             of another hub id.
         split: split of a hub data set ("" for the set's own); of a folder, only the files whose names end in it.
@@ -138,12 +139,17 @@ def _folder_files(folder: Path, split: str) -> list[Path]:
 
 
 def _tasks(files: Iterable[Path]) -> list[Task]:
+    from swe_srl.tasks.problems import is_problem_row, problem_from_row
+
     tasks: dict[str, Task] = {}
     origin: dict[str, Path] = {}
     for file in files:
         dockerfiles = Dockerfiles(file.parent)
-        for where, row in read_rows(file):
-            task = with_script(dockerfiles.with_image(_task(located(row, file.parent), where)))
+        for number, (where, row) in enumerate(read_rows(file), 1):
+            if is_problem_row(row):
+                task = problem_from_row(file.stem, number, row, where)
+            else:
+                task = with_script(dockerfiles.with_image(_task(located(row, file.parent), where)))
             if task.instance_id in tasks:
                 places = f"{origin[task.instance_id].name} and {file.name}"
                 raise TaskError(
