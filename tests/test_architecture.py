@@ -57,7 +57,8 @@ PUBLIC = {
         "__version__",
     },
     "swe_srl.settings": {
-        "Draft", "Setting", "as_mapping", "as_yaml", "check_at_least", "check_choices", "check_finite", "from_mapping", "setting", "settings_of",
+        "Draft", "Setting", "as_mapping", "as_yaml", "check_at_least", "check_choices", "check_finite", "from_mapping", "setting",
+        "settings_of",
     },
     "swe_srl.cli": {"main"},
 }  # fmt: skip

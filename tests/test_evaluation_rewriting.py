@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -390,6 +391,9 @@ def test_a_run_that_is_ended_goes_on(teacher: Teacher, run_root: Path, how: sign
     program = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=os.environ)
     try:
         assert teacher.stalled.wait(60)
+        answers, until = run_root / "run" / "answers.jsonl", time.monotonic() + 60
+        while len(list(read_jsonl(answers))) < 2 and time.monotonic() < until:
+            time.sleep(0.05)  # the third request may be out before the second answer is written
         program.send_signal(how)
         _, said = program.communicate(timeout=60)
     finally:

@@ -109,6 +109,11 @@ def test_powers_of_ten_of_the_real_sets_are_compared(shared_data: Path, written:
         assert grade_answer(task, f"So $\\boxed{{{forms[written]}}}$.").official, (task.instance_id, forms[written])
         wrong = f"{mantissa}\\times 10^{{{int(exponent) + 1}}}"
         assert not grade_answer(task, f"So $\\boxed{{{wrong}}}$.").official, task.instance_id
+    small = problem("2.5e-19")
+    for wrong in ("2.4e-19", "0", "\\frac{1}{10^{19}}", "10^{-18}", "0.00000000000000000002", "-2.5 \\times 10^{-19}"):
+        assert not grade_answer(small, f"\\boxed{{{wrong}}}").official, wrong
+    for right in ("\\frac{25}{10^{20}}", "0.25 \\cdot 10^{-18}", "0.00000000000000000025"):
+        assert grade_answer(small, f"\\boxed{{{right}}}").official, right
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,10 @@ _SCIENTIFIC = re.compile(
     r"|\s*(?:\\times|\\cdot|\*|×)\s*10\s*\^\s*(?:\{\s*(?P<braced>[-+]?[0-9]{1,3})\s*\}|(?P<bare>[0-9])))"
     r"(?![\w^{]|\.[0-9])"
 )
+# What `exact_powers` writes, and a number at the beginning of a text.
+_NUMBER = re.compile(r"(?P<sign>-?\s*)(?P<digits>[0-9]+) \\times 10\^\{(?P<exponent>-?[0-9]+)\}")
+_PLAIN = re.compile(r"\A(?P<sign>[-+]\s*)?(?P<number>[0-9]+\.?[0-9]*|\.[0-9]+)(?![\w^{,]|\s*[-+*/=])")
+SMALL = -3  # powers of ten from which on digits are lost by rounding
 
 
 def check_answers() -> None:
@@ -70,12 +74,37 @@ def validate_answer(task: Task) -> ValidationResult:
 
 
 def _readings(answer: str, given: str) -> list[tuple[str, str]]:
-    """The pairs of texts that are compared: as they are, and with powers of ten written alike.
+    """The pairs of texts that are compared: with powers of ten written alike, and as they are.
 
-    LaTeX reads `2e-1` as 2e − 1, and so may whoever wrote it: either reading may be the right one.
+    LaTeX reads `2e-1` as 2e − 1, and so may whoever wrote it: either reading may be the right one. math-verify rounds to six
+    decimals, which makes all small numbers 0: where the answer is one, both sides are compared in its power of ten.
     """
     exact = exact_powers(answer), exact_powers(given)
-    return [(answer, given)] if exact == (answer, given) else [(answer, given), exact]
+    ambiguous = any(number["exponent"] for text in (answer, given) for number in _SCIENTIFIC.finditer(text))
+    plain = [(answer, given)] if ambiguous or exact == (answer, given) else []
+    small = _NUMBER.fullmatch(exact[0].strip())
+    if small is None or (magnitude := len(small["digits"]) + int(small["exponent"])) > SMALL:
+        return [*plain, *([exact] if exact != (answer, given) else [])]
+    plain = plain if ambiguous else []
+    return [*plain, (_shifted(exact[0], magnitude), _shifted(_with_power(exact[1]), magnitude))]
+
+
+def _with_power(text: str) -> str:
+    """A text that begins with a number without a power of ten, with one."""
+    if _NUMBER.search(text):
+        return text
+    return _PLAIN.sub(lambda number: exact_powers(f"{number['sign'] or ''}{number['number']}e0"), text.strip(), count=1)
+
+
+def _shifted(text: str, magnitude: int) -> str:
+    """A text times 10 to the minus `magnitude`."""
+    if not _NUMBER.search(text):
+        return f"({text}) \\times 10^{{{-magnitude}}}"
+
+    def shift(number: re.Match[str]) -> str:
+        return f"{number['sign']}{number['digits']} \\times 10^{{{int(number['exponent']) - magnitude}}}"
+
+    return _NUMBER.sub(shift, text)
 
 
 def exact_powers(text: str) -> str:

@@ -184,7 +184,7 @@ class SrlMethod(StepMethod):
 class SftMethod(StepMethod):
     """The likelihood of the expert's targets."""
 
-    tie_break = "validation_loss"
+    tie_break: str | None = "validation_loss"
 
     def __init__(self, work: Workplace, index: int, start: Path | str) -> None:
         super().__init__(work, index, start)
