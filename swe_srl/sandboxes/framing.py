@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from swe_srl.sandboxes.output import OutputBuffer
 from swe_srl.sandboxes.transport import TransportClosedError
 
-CONTROL_BYTES = 16 << 20  # a control channel that holds more than this is being abused
+CONTROL_BYTES = 16 << 20  # a control channel that says more than this of one command is being abused
+CONTROL_MESSAGES = 1000  # and so is one that says so often something
 _LONE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 _FOREIGN = re.compile(rb"[\x80-\xff]")
 _MESSAGE = re.compile(rb"B\Z|D[0-9a-f]{32} \d{1,3}\Z|R\Z|X\d{1,3}\Z|S/")
@@ -91,12 +92,22 @@ class ControlReader:
     """Complete control messages, and the shell's state as last reported.
 
     `B` a command has begun; `D<nonce> <exit code>` it is done, followed by directory and exports; `S<directory>` the worker ends,
-    followed by exports; `X<exit code>` the worker is gone; `R` a worker is ready. Each part ends with NUL.
+    followed by exports; `X<exit code>` the worker is gone; `R` a worker is ready. Each part ends with NUL. The directory is as
+    `pwd` prints it; the exports end with a period, without which they were cut short and count for nothing. Before `X` and `R`
+    come three more NUL, which end what a lost worker had begun to report.
     """
 
     state: ShellState = field(default_factory=ShellState)
-    begun: bool = False  # whether a `B` came since this was last set
+    begun: bool = False  # whether a `B` came since `expect`
+    reported: bool = False  # whether a state came since then
     _data: bytes = b""
+    _bytes: int = 0  # since then
+    _messages: int = 0
+
+    def expect(self) -> None:
+        """A command comes next: what is told of it begins."""
+        self.begun = self.reported = False
+        self._bytes = self._messages = 0
 
     def feed(self, data: bytes) -> list[bytes]:
         """Take bytes; the messages that are complete now, without the reports of state.
@@ -105,27 +116,42 @@ class ControlReader:
             TransportClosedError: far more came than a shell reports.
         """
         self._data += data
-        if len(self._data) > CONTROL_BYTES:
-            raise TransportClosedError("the sandbox's control channel was flooded")
+        self._bytes += len(data)
         found: list[bytes] = []
-        while b"\0" in self._data:
-            message, _, rest = self._data.partition(b"\0")
-            if not _MESSAGE.match(message):  # bash's own complaints stand before the message
-                message = message.rpartition(b"\n")[2]
-            kind = message[:1] if _MESSAGE.match(message) else b""
-            if rest.count(b"\0") < {b"D": 2, b"S": 1}.get(kind, 0):
+        begin = 0
+        while (end := self._data.find(b"\0", begin)) >= 0:
+            self._messages += 1
+            if self._messages > CONTROL_MESSAGES:
                 break
-            if kind == b"D":
-                directory, exports, rest = rest.split(b"\0", 2)
-                self._keep(directory, exports)
-            elif kind == b"S":
-                exports, rest = rest.split(b"\0", 1)
-                self._keep(message[1:], exports)
+            message = self._data[begin:end]
+            if not _MESSAGE.match(message):  # bash's own complaints stand before the message
+                message = message.removesuffix(b"\n").rpartition(b"\n")[2]
+            kind = message[:1] if _MESSAGE.match(message) else b""
+            parts, end = self._following(end, {b"D": 2, b"S": 1}.get(kind, 0))
+            if parts is None:
+                break
+            if kind == b"S":
+                parts = [message[1:], *parts]
+            if parts:
+                self._keep(*parts)
             if kind:
                 found.append(message)
             self.begun = self.begun or kind == b"B"
-            self._data = rest
+            begin = end + 1
+        self._data = self._data[begin:]
+        if self._bytes > CONTROL_BYTES or self._messages > CONTROL_MESSAGES:
+            raise TransportClosedError("the sandbox's control channel was flooded")
         return found
+
+    def _following(self, end: int, count: int) -> tuple[list[bytes] | None, int]:
+        """So many parts after the NUL at `end`, and where the last one ends; None when they are not there yet."""
+        parts = []
+        for _ in range(count):
+            begin, end = end + 1, self._data.find(b"\0", end + 1)
+            if end < 0:
+                return None, end
+            parts.append(self._data[begin:end])
+        return parts, end
 
     @property
     def incomplete(self) -> bytes:
@@ -135,7 +161,10 @@ class ControlReader:
     def forget(self) -> None:
         """Drop what is incomplete: its sender is gone."""
         self._data = b""
+        self._bytes = self._messages = 0
 
     def _keep(self, directory: bytes, exports: bytes) -> None:
-        if directory:
-            self.state = ShellState(directory, exports)
+        directory = directory.removesuffix(b"\n") or self.state.directory
+        if directory and exports.endswith(b"."):
+            self.state = ShellState(directory, exports[:-1])
+            self.reported = True

@@ -23,6 +23,7 @@ from swe_srl.sandboxes.shell_state import dump_command, reduced_script, restore_
 from swe_srl.sandboxes.transport import SandboxGoneError, Transport, TransportClosedError
 from swe_srl.types import CommandResult, Limits
 
+TAKEN_UP_SECONDS = 1.0  # a command with less time is not told from one that was not taken up
 START_SECONDS = 60.0  # for a new supervisor to report that its worker is ready
 COMMAND_CHARACTERS = 20_000_000
 RESTART_PAUSES = (0.2, 0.5, 1.0, 2.0)  # seconds after failed tries; the last one again and again
@@ -32,6 +33,8 @@ KILL_SECONDS = 5.0  # for a supervisor to kill everything and start a new worker
 LOST_ALL = "[{what}; every process was ended, background jobs too, and the shell was restarted: {kept}]"
 LOST_SHELL = "[{what}; it was restarted: {kept}]"
 KEPT = "directory and exported variables are kept"
+EARLIER = f"{KEPT} as they were before it"
+GONE = "exported variables are kept, the directory cannot be entered any more"
 STATE_LOST = "[the shell was lost over the snapshot's directory, variables and functions: it has none of them]"
 NOT_KEPT = "directory and exported variables could not be kept"
 
@@ -128,7 +131,7 @@ class ShellSession:
             self._revive()
             ending = self._run("C", dump_command(mark), KILL_SECONDS * 4, output)
             if ending.kind != "done":
-                self._recover(ending, KILL_SECONDS * 4)
+                self._unsaid.append(self._recover(ending, KILL_SECONDS * 4))
                 raise SandboxError("the shell's state could not be taken: the shell was lost, and has been restarted")
             directory = self._control.state.directory
         return restore_script(directory, output.data(), mark.encode())
@@ -136,7 +139,7 @@ class ShellSession:
     def _run(self, kind: str, command: str, seconds: float, output: OutputBuffer, starting: float = 0) -> Ending:
         """Have a command run; its shell, which may still be `starting`, gets that many seconds more."""
         nonce = secrets.token_hex(16)
-        self._control.begun = False
+        self._control.expect()
         reader = OutputReader(output, nonce.encode())
         try:
             header, reader.start_mark = self.transport.open_sink()
@@ -147,6 +150,9 @@ class ShellSession:
                 self.transport.close_sink()
         except TransportClosedError:
             return Ending("closed", None, self._control.begun)
+        except BaseException:  # an interrupt: nobody knows how far the command is, so the next one must not meet it
+            self._lost = True
+            raise
 
     def _exchange(
         self, kind: str, header: str, command: str, nonce: str, seconds: float, reader: OutputReader, starting: float
@@ -159,10 +165,10 @@ class ShellSession:
         try:
             self.transport.send(message(kind, header, body) + nonce.encode(), starting + min(seconds, begin))
         except TimeoutError:
-            return self._out_of(patience.left()[0])
-        return self._collect(nonce, patience, reader)
+            return self._out_of(patience.left()[0], seconds)
+        return self._collect(nonce, patience, reader, seconds)
 
-    def _collect(self, nonce: str, patience: Patience, reader: OutputReader) -> Ending:
+    def _collect(self, nonce: str, patience: Patience, reader: OutputReader, seconds: float) -> Ending:
         """Read both streams until the command's report and its output's end are here."""
         exit_code: int | None = None
         lost: int | None = None
@@ -170,7 +176,7 @@ class ShellSession:
         while not (done and reader.ended):
             reason, wait = patience.left()
             if wait <= 0:
-                return self._out_of(reason, exit_code if reason == "unmarked" else None)
+                return self._out_of(reason, seconds, exit_code if reason == "unmarked" else None)
             for chunk in self.transport.receive(wait):
                 if chunk.stream == "output":
                     if reader.feed(chunk.data):
@@ -190,8 +196,10 @@ class ShellSession:
                 return Ending("exit", lost, self._control.begun)
         return Ending("done", exit_code)
 
-    @staticmethod
-    def _out_of(reason: Kind, exit_code: int | None = None) -> Ending:
+    def _out_of(self, reason: Kind, seconds: float, exit_code: int | None = None) -> Ending:
+        """Time is up. A command that has had time, and that no shell has taken up, was not what took it."""
+        if reason in ("timeout", "silence") and not self._control.begun and seconds >= TAKEN_UP_SECONDS:
+            reason = "stuck"
         return Ending(reason, exit_code, begun=reason != "stuck")
 
     def _drain_lost(self, reader: OutputReader) -> None:
@@ -211,9 +219,8 @@ class ShellSession:
             return ""
         if ending.kind == "exit" and self._new_worker("W"):
             ending.begun = ending.begun or self._control.begun
-            kept = self._restore()
             what = f"the shell ended with exit code {ending.exit_code}"
-            return LOST_SHELL.format(what=what, kept=KEPT if kept else NOT_KEPT)
+            return LOST_SHELL.format(what=what, kept=self._restore())
         ready = ending.kind not in ("exit", "closed") and self._new_worker("K")
         what = {
             "timeout": f"the command was killed after {limit:g} seconds",
@@ -222,8 +229,7 @@ class ShellSession:
             "unmarked": "the end of the output was lost",
         }.get(ending.kind, "the shell was lost")
         ending.begun = ending.begun or self._control.begun  # late news
-        kept = self._restore() if ready else self._start_again()
-        return LOST_ALL.format(what=what, kept=KEPT if kept else NOT_KEPT)
+        return LOST_ALL.format(what=what, kept=self._restore() if ready else self._start_again())
 
     def _new_worker(self, kind: str) -> bool:
         """Have the supervisor start a worker: whether one is ready."""
@@ -249,8 +255,8 @@ class ShellSession:
         if self._recover(ending, KILL_SECONDS * 4):
             self._unsaid.append(STATE_LOST)
 
-    def _start_again(self) -> bool:
-        """A new supervisor over the same files: whether the state was kept. What is still dying gets a moment."""
+    def _start_again(self) -> str:
+        """A new supervisor over the same files; what was kept, in words. What is still dying gets a moment."""
         self._lost = True
         until = time.monotonic() + RESTART_SECONDS
         for pause in itertools.chain(RESTART_PAUSES, itertools.repeat(RESTART_PAUSES[-1])):
@@ -269,8 +275,7 @@ class ShellSession:
     def _revive(self) -> None:
         """Bring back a shell that could not be brought back before."""
         if self._lost:
-            kept = KEPT if self._start_again() else NOT_KEPT
-            self._unsaid.append(LOST_ALL.format(what="the shell was lost", kept=kept))
+            self._unsaid.append(LOST_ALL.format(what="the shell was lost", kept=self._start_again()))
 
     def _await_worker(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds
@@ -285,14 +290,16 @@ class ShellSession:
         said = decode(self._control.incomplete).strip()
         raise SandboxError(f"the sandbox's shell did not start within {seconds:g} seconds: {said}")
 
-    def _restore(self) -> bool:
-        """Put directory and exported variables back; when that breaks the new shell, begin with a fresh state."""
-        state = self._control.state
+    def _restore(self) -> str:
+        """Put directory and exported variables back; when that breaks the new shell, begin with a fresh state. What was kept,
+        in words."""
+        state, reported = self._control.state, self._control.reported
         if not state.directory:
-            return True
+            return KEPT
         script = reduced_script(state.directory, state.exports)
         ending = self._run("C", script, KILL_SECONDS, OutputBuffer(4096))
         if ending.kind == "done":
-            return True
+            return GONE if ending.exit_code else KEPT if reported else EARLIER
         self._control.state = ShellState()
-        return self._start_again() and False
+        self._start_again()
+        return NOT_KEPT

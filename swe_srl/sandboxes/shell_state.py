@@ -25,7 +25,7 @@ def dump_command(mark: str) -> str:
     others = "(builtin unset -f declare; builtin declare -fp)"
     functions = f"if builtin declare -F declare >/dev/null; then {others}; else builtin declare -fp; fi;"
     last = f"{begin} builtin declare -fp declare; {begin} builtin shopt -p; builtin set +o;"
-    return f"{{ {begin} {state} {functions} {last} }} 2>/dev/null"
+    return f"if {{ {begin} {state} {functions} {last} }} 2>/dev/null; then builtin :; fi"  # `set -e` and traps do not see it fail
 
 
 def restore_script(directory: bytes, dump: bytes, mark: bytes) -> str:
@@ -43,8 +43,8 @@ def restore_script(directory: bytes, dump: bytes, mark: bytes) -> str:
 
 
 def reduced_script(directory: bytes, exports: bytes) -> str:
-    """A script that sets the directory and the exported variables (as `export -p` prints them)."""
-    return _text(_change_directory(directory) + exports)
+    """A script that sets the exported variables (as `export -p` prints them) and the directory; its exit code is that of `cd`."""
+    return _text(exports + b"\n" + _change_directory(directory))
 
 
 def _change_directory(directory: bytes) -> bytes:

@@ -34,7 +34,7 @@ start_worker() {
     close_descriptors
     cd -- "$workdir" || cd /
     LC_ALL=$locale worker=$worker /bin/bash --noprofile --norc -c 'eval "$worker"' bash <&0 2>&191
-    printf 'X%s\0' "$?" >&191
+    printf '\0\0\0X%s\0' "$?" >&191 # the NULs end what it had begun to report
   )
 }
 start_worker # the rest is read while it starts

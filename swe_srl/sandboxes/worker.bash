@@ -17,7 +17,7 @@ exec 10<&- 11<&-;
 { exec 190<&10 191>&11; } </dev/null 2>/dev/null;
 exec </dev/null >/dev/null 2>&1;
 __swe_rc=0 __swe_kind= __swe_trace= __swe_options=:expand_aliases:;
-trap '{ builtin printf "S%s\0" "${PWD-}" >&191; builtin export -p >&191; builtin printf "\0" >&191; } 2>/dev/null' EXIT;
+trap '{ builtin printf S >&191; builtin pwd >&191; builtin printf "\0" >&191; builtin export -p >&191; builtin printf ".\0" >&191; } 2>/dev/null' EXIT;
 unset worker;
 __swe_take() {
   TMOUT= builtin read -r -N 11 -u 190 __swe_message || builtin exit 118;
@@ -42,6 +42,7 @@ __swe_end() {
   __swe_rc=$1 __swe_options=:$BASHOPTS:$SHELLOPTS:;
   [[ $__swe_options == *:posix:* ]] || POSIXLY_CORRECT=1;
   unset -f builtin exec || exit 121;
+  builtin enable alias builtin declare enable eval exec exit export mapfile printf pwd read readonly return set shopt trap umask unset || exit 121;
   [[ $__swe_options == *:posix:* ]] || unset POSIXLY_CORRECT;
   [[ $__swe_options == *:inherit_errexit:* ]] || builtin shopt -u inherit_errexit;
   builtin shopt -u expand_aliases;
@@ -55,9 +56,11 @@ __swe_report() {
   TMOUT= builtin read -r -N "${__swe_message:32}" -u 190 __swe_sink || builtin exit 122;
   __swe_message=${__swe_message:0:32};
   builtin printf '%s' "$__swe_message" >"$__swe_sink" || builtin exit 120;
-  builtin printf 'D%s %s\0%s\0' "$__swe_message" "$__swe_rc" "${PWD-}" >&191;
-  builtin export -p >&191;
+  builtin printf 'D%s %s\0' "$__swe_message" "$__swe_rc" >&191;
+  builtin pwd >&191;
   builtin printf '\0' >&191;
+  builtin export -p >&191;
+  builtin printf '.\0' >&191;
   __swe_kind=;
 };
 __swe_check() { [[ ! $__swe_kind ]] || builtin exit 123; };
@@ -65,5 +68,5 @@ __swe_sees=;
 [[ /proc/self/fd/190 -ef /proc/$PPID/fd/0 && /proc/self/fd/191 -ef /proc/$PPID/fd/191 ]] && __swe_sees=1;
 readonly __swe_sees;
 readonly -f __swe_take __swe_traced __swe_end __swe_report __swe_check;
-printf 'R\0' >&191;
+printf '\0\0\0R\0' >&191;
 mapfile -t -u 190 -c 1 -C 'if \__swe_take; then \builtin eval "$__swe_message"; else \builtin eval "$__swe_message"; fi; { \__swe_end "$?"; } >/dev/null 2>&1; \__swe_report'$'\n''\__swe_check #' __swe_turns
