@@ -100,10 +100,12 @@ def test_every_kind_of_change(fresh: SweEnv, tasks: list[Task], tmp_path: Path) 
         "export GIT_DIR=/nowhere GIT_INDEX_FILE=/nowhere PATH=/nowhere; cd /; git() { /bin/true; }; set -eu",
         "trap 'echo noise' DEBUG; exec 2>/dev/null; readonly LC_ALL",
         "ulimit -n 30",
-        "shopt -s extdebug; trap '[[ $BASH_COMMAND != */bin/env* ]] || { echo MINE >/tmp/.swe-srl-patch/patch; false; }' DEBUG",
+        "shopt -s extdebug; trap '[[ $BASH_COMMAND != */bin/env* ]] || { rm -rf /tmp/.swe-srl-patch-*; false; }' DEBUG",
         "export BASH_ENV=/tmp/evil LD_PRELOAD=/nowhere.so",
         "git config filter.f.clean 'echo SMUGGLED'; echo '*.md filter=f' > .git/info/attributes; chmod 500 .git/objects",
         "(while :; do pkill -9 git; done) &",
+        "(while :; do rm -f /tmp/.swe-srl-patch*/index; done) &",
+        "(while :; do (while :; do cp .gitignore /tmp/.swe-srl-patch*/index; done) & sleep 0.05; kill $!; done) &>/dev/null &",
     ],
 )
 def test_tricks_with_git_change_nothing(fresh: SweEnv, trick: str) -> None:

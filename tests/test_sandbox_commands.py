@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from swe_srl.sandboxes import session as session_module
 from swe_srl.sandboxes.base import SessionSandbox
+from swe_srl.sandboxes.session import EARLIER, GONE, KEPT
 from tests.sandbox_support import KINDS, LIMITS, assert_well, new_sandbox, output, processes, repository
 
 pytestmark = pytest.mark.timeout(120)
@@ -353,3 +355,72 @@ def test_silence_is_not_waited_for(request: pytest.FixtureRequest, shared: Sessi
     assert talking.exit_code == 0
     assert silent.timed_out and silent.duration < 10
     assert silent.output.startswith("once\n[the command was killed after 1.5 seconds without output")
+
+
+@pytest.mark.parametrize(
+    ("command", "kept", "after", "shown"),
+    [
+        (
+            "mkdir -p /tmp/gone; cd /tmp/gone; rmdir /tmp/gone; exit 3",
+            "the directory cannot be entered any more",
+            "echo $MINE",
+            "1\n",
+        ),
+        ("unset PWD; export LATER=5; exit 3", KEPT, "echo $MINE $LATER", "1 5\n"),
+        ("cd /usr; PWD=/tmp; exit 3", KEPT, "pwd", "/usr\n"),
+        ("trap : EXIT; export LAST=5; exit 3", EARLIER, "echo $MINE${LAST-}", "1\n"),
+    ],
+)
+def test_what_a_lost_shell_leaves_is_said_exactly(
+    sandbox: SessionSandbox, command: str, kept: str, after: str, shown: str
+) -> None:
+    sandbox.run("export MINE=1")
+    lost = sandbox.run(command)
+    assert lost.rebuilt and lost.output.endswith(f"{kept}]"), lost
+    assert sandbox.run(after).output == shown
+
+
+@pytest.mark.parametrize("flood", ["head -c 2000000 /dev/zero >&191", "while :; do printf 'B\\0R\\0' >&191; done"])
+def test_a_flooded_control_channel_ends_the_shell_at_once(sandbox: SessionSandbox, flood: str) -> None:
+    sandbox.run("export MINE=1")
+    result = sandbox.run(f"{flood}; sleep 600", timeout=60)
+    assert result.rebuilt and result.duration < 30 and "the shell was lost" in result.output
+    assert sandbox.run("echo $MINE").output == "1\n"
+
+
+def test_a_command_that_no_shell_took_up_is_given_to_another(sandbox: SessionSandbox) -> None:
+    sandbox.run("(sleep 0.3; kill -STOP $$) & true")
+    time.sleep(1)
+    result = sandbox.run("echo x >>/tmp/ran; echo once", timeout=3)
+    assert not result.timed_out and "the shell did not answer" in result.output and result.output.endswith("once\n")
+    assert sandbox.run("cat /tmp/ran").output == "x\n"
+
+
+def test_an_interrupt_is_not_followed_by_another_commands_output(sandbox: SessionSandbox) -> None:
+    sandbox.run("export MINE=1")
+    control = sandbox._session._control
+    whole, calls = control.feed, []
+
+    def interrupted(data: bytes) -> list[bytes]:
+        calls.append(data)
+        raise KeyboardInterrupt
+
+    control.feed = interrupted  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        sandbox.run("echo first; sleep 0.5; echo second")
+    control.feed = whole  # type: ignore[method-assign]
+    result = sandbox.run("echo third; (exit 7)")
+    assert calls and result.rebuilt and result.exit_code == 7
+    assert result.output.endswith("kept]\nthird\n") and "first" not in result.output and "second" not in result.output
+    assert sandbox.run("echo $MINE").output == "1\n"
+
+
+def test_a_snapshot_of_a_shell_that_stops_at_errors(sandbox: SessionSandbox) -> None:
+    sandbox.run("set -eu -o pipefail; X=1")
+    sandbox.snapshot().discard()
+    assert sandbox.run("echo ${X-lost}; set +eu +o pipefail").output == "1\n"
+
+
+def test_nothing_of_the_owner_is_in_the_first_process(sandbox: SessionSandbox) -> None:
+    shown = sandbox.run("tr '\\0' '\\n' </proc/1/environ; tr '\\0' '\\n' </proc/1/cmdline").output
+    assert "PYTHON" not in shown and "site-packages" not in shown and str(Path(__file__).parent.parent) not in shown

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -90,10 +92,10 @@ def test_control_messages() -> None:
     whole = (
         b"R\0bash: warning: noise\nB\0"
         + done
-        + b"\0/some\nwhere\0declare -x A=1\n\0S/else\0declare -x B=2\n\0X137\0junk\0"
+        + b"\0/some\nwhere\n\0declare -x A=1\n.\0S/else\n\0declare -x B=2\n.\0\0\0\0X137\0junk\0"
     )
     found = [message for byte in whole for message in reader.feed(bytes([byte]))]
-    assert found == [b"R", b"B", done, b"S/else", b"X137"]
+    assert found == [b"R", b"B", done, b"S/else\n", b"X137"]
     assert (reader.state.directory, reader.state.exports) == (b"/else", b"declare -x B=2\n")
 
 
@@ -104,8 +106,25 @@ def test_a_forged_report_with_no_exit_code_is_noise(forged: bytes) -> None:
 
 def test_report_of_a_clean_shell_leaves_the_state_alone() -> None:
     reader = ControlReader()
-    reader.feed(b"S/here\0exports\0D" + b"b" * 32 + b" 0\0\0\0")
-    assert reader.state.directory == b"/here"
+    reader.feed(b"S/here\n\0exports\n.\0D" + b"b" * 32 + b" 0\0\0\0")
+    assert (reader.state.directory, reader.state.exports) == (b"/here", b"exports\n")
+
+
+def test_a_report_that_is_cut_short_counts_for_nothing_and_hides_nothing() -> None:
+    whole = b"D" + b"c" * 32 + b" 0\0/there\n\0declare -x A=1\ndeclare -x LONG=xxxx"
+    for end in range(len(whole) + 1):
+        reader = ControlReader()
+        reader.feed(b"S/here\n\0declare -x A=0\n.\0")
+        reader.expect()
+        found = reader.feed(whole[:end]) + reader.feed(b"\0\0\0X137\0\0\0\0R\0")
+        assert found[-2:] == [b"X137", b"R"] and not reader.reported
+        assert (reader.state.directory, reader.state.exports) == (b"/here", b"declare -x A=0\n")
+
+
+def test_exports_without_a_directory_are_kept_with_the_last_one() -> None:
+    reader = ControlReader()
+    reader.feed(b"S/here\n\0declare -x A=0\n.\0D" + b"d" * 32 + b" 0\0\0declare -x A=1\n.\0")
+    assert (reader.state.directory, reader.state.exports) == (b"/here", b"declare -x A=1\n")
 
 
 def test_flooded_control_channel() -> None:
@@ -113,6 +132,20 @@ def test_flooded_control_channel() -> None:
     with pytest.raises(TransportClosedError, match="flooded"):
         for _ in range(20):
             reader.feed(b"x" * (1 << 20))
+
+
+@pytest.mark.parametrize("message", [b"\0", b"R\0", b"B\0R\0", b"D" + b"e" * 32 + b" 0\0/\0.\0"])
+def test_many_messages_are_a_flood(message: bytes) -> None:
+    reader, started = ControlReader(), time.process_time()
+    with pytest.raises(TransportClosedError, match="flooded"):
+        for _ in range(10):
+            reader.feed(message * 20_000)
+    assert time.process_time() - started < 5
+    reader.forget()
+    assert reader.feed(b"R\0") == [b"R"], "a new shell may speak"
+    for _ in range(3000):
+        reader.expect()
+        reader.feed(b"B\0")
 
 
 def test_worker_is_one_line() -> None:

@@ -22,6 +22,7 @@ from tests.sandbox_support import KINDS, LIMITS, new_sandbox, opened, output, pr
 pytestmark = pytest.mark.timeout(180)
 
 KEPT = r"directory and exported variables are kept\]"
+EARLIER = "(as they were before the command, )?"  # its last words may not have been heard
 KILLED = rf"\[the command was killed after 1 seconds; every process was ended, .*{KEPT}"
 GONE = rf"(\[the shell was lost; every process was ended, .*{KEPT})?"  # or the next command hears of it
 ANY = -1  # an exit code that depends on the machine, but is one
@@ -45,7 +46,11 @@ class Case:
     @classmethod
     def lost(cls, command: str, code: int, before: str = "") -> Case:
         return cls(
-            command, rf"{before}\[the shell ended with exit code {code}; it was restarted: {KEPT}", code, 30, True
+            command,
+            rf"{before}\[the shell ended with exit code {code}; it was restarted: {EARLIER}{KEPT}",
+            code,
+            30,
+            True,
         )
 
 
@@ -90,7 +95,8 @@ CASES = NO_INPUT | {
         ".*",
         ANY,
     ),
-    "disables builtins": Case.lost("enable -n printf read eval; builtin echo x", 122, ".*"),
+    "disables builtins": Case("enable -n printf read eval return export pwd; builtin echo x", "x\n"),
+    "disables enable": Case.lost("enable -n enable eval", 121),
     "readonly names": Case.lost("readonly __swe_rc __swe_message IFS", 123, ".*"),
     "reserved words as aliases": Case("alias if=x fi=x {=x then=x '[[=x'; echo fine", "fine\n"),
     "leaves no loop": Case(
@@ -111,7 +117,7 @@ CASES = NO_INPUT | {
     ),
     "memory hog in the shell": Case(
         "x=xxxx; while :; do x=$x$x; done",
-        rf".*\[the shell ended with exit code (2|137); it was restarted: {KEPT}",
+        rf".*\[the shell ended with exit code (2|137); it was restarted: {EARLIER}{KEPT}",
         ANY,
     ),
     "memory hog beside it": Case("python3 -c 'x = bytearray(1 << 30)'", ".*", FAILS),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 import shlex
 
 from swe_srl.errors import SandboxError
@@ -11,17 +12,45 @@ from swe_srl.sandboxes.output import decode
 
 SECONDS = 300.0
 KILLED = 128  # exit codes above it: ended by a signal
-FOLDER = "/tmp/.swe-srl-patch"
+PLACE = "/tmp"
 CLEAN = (
     "exec /usr/bin/env -i PATH=/usr/local/bin:/usr/bin:/bin HOME=/nonexistent LC_ALL=C /bin/bash --noprofile --norc -c"
 )
 # A fresh index of the base commit takes the working tree's tracked files as they are, and new files unless the repository's
 # own .gitignore files exclude them or they were there from the start. Nested repositories count as plain files. Of the
 # agent's git directory nothing but the objects is used: no index, configuration, attributes or hooks.
+# Meanwhile all that the agent has left running stands still: it lies below the worker, which is the grandchild of the supervisor
+# (the topmost ancestor of this shell), or below the first process. With `mend`, what cannot be read is made readable, and what is
+# no file (a named pipe in a file's place) counts as unchanged.
 _SCRIPT = """
+parent() {{ local stat; {{ read -r stat </proc/$1/stat; }} 2>/dev/null || stat='0 () ? 1'; set -- ${{stat##*)}}; parent=$2; }}
+depth() {{
+  chain=" " depth=0 parent=$1
+  while ((parent > 1)); do chain+="$parent " depth=$((depth + 1)) top=$parent; parent "$parent"; done
+}}
+mend={mend}
+depth $$
+own=$chain supervisor=$top stopped=
+hold() {{
+  local path pid
+  for path in /proc/[0-9]*; do
+    pid=${{path#/proc/}}
+    if ((pid == 1)) || [[ $own == *" $pid "* || $stopped == *" $pid "* ]]; then continue; fi
+    depth "$pid"
+    if ((top == supervisor && depth < 4)); then continue; fi
+    if kill -STOP "$pid" 2>/dev/null; then stopped+=" $pid "; fi
+  done
+}}
+trap '[[ -z $stopped ]] || kill -CONT $stopped 2>/dev/null || :' EXIT
+for ((round = 0; round < 50; round++)); do
+  before=$stopped
+  hold
+  [[ $stopped != "$before" ]] || break # those that it had started meanwhile
+done
 set -e
 cd -- {workdir}
 mkdir -p {folder}
+if [[ $mend ]]; then chmod -R u+rwX -- . 2>/dev/null || :; fi
 rm -rf {folder}/git {folder}/index {folder}/index.lock
 export GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null GIT_ATTR_NOSYSTEM=1
 base={base}
@@ -33,12 +62,13 @@ export GIT_DIR={folder}/git GIT_WORK_TREE={workdir} GIT_INDEX_FILE={folder}/inde
 g() {{ git -c safe.directory='*' -c core.fsmonitor=false -c core.hooksPath=/dev/null -c core.excludesFile=/dev/null \\
   -c core.autocrlf=false -c core.fileMode=true -c core.sparseCheckout=false -c core.quotePath=true "$@"; }}
 g read-tree {base}
-g add --update -- .
+if [[ $mend ]]; then g add --update --ignore-errors -- . || :; else g add --update -- .; fi
 g ls-files -z --others --exclude-per-directory=.gitignore -- . >{folder}/new
 declare -A known
 if [[ -s {folder}/known ]]; then while IFS= read -r -d '' path; do known[$path]=1; done <{folder}/known; fi
 while IFS= read -r -d '' path; do
   if [[ ${{known[$path]-}} ]]; then continue; fi
+  if [[ $mend && ! -r $path ]]; then continue; fi
   if [[ $path == */ ]]; then find "$path" -name .git -prune -o '(' -type f -o -type l ')' -print0
   else printf '%s\\0' "$path"; fi
 done <{folder}/new | g update-index --add -z --stdin
@@ -46,8 +76,11 @@ if [[ -s {folder}/binary ]]; then cp {folder}/binary "$GIT_DIR/info/attributes";
 diff() {{
   g diff-index --cached --no-ext-diff --no-textconv --no-color --no-renames --src-prefix=a/ --dst-prefix=b/ "$@" {base}
 }}
-diff --binary --full-index -p >{folder}/patch
-diff --name-only -z >{folder}/names
+printf %s {mark}
+diff --binary --full-index -p
+printf %s {mark}
+diff --name-only -z
+printf %s {mark}
 """
 # Whether everything of the base commit is there: writes nothing itself.
 _USABLE = """
@@ -67,11 +100,12 @@ def untracked_files(sandbox: Sandbox, workdir: str) -> bytes:
         SandboxError: the sandbox failed, or holds no git repository at `workdir`.
     """
     listing = "git -c safe.directory='*' ls-files -z --others --exclude-per-directory=.gitignore -- ."
-    script = f"mkdir -p {FOLDER} && cd -- {shlex.quote(workdir)} && {listing} >{FOLDER}/new"
+    folder = _folder()
+    script = f"mkdir -p {folder} && cd -- {shlex.quote(workdir)} && {listing} >{folder}/new"
     if _run_clean(sandbox, script)[0] != 0:
         raise SandboxError(f"there is no usable git repository at {workdir}")
-    found = sandbox.read_file(f"{FOLDER}/new")
-    _run_clean(sandbox, f"rm -rf {FOLDER}")
+    found = sandbox.read_file(f"{folder}/new")
+    _run_clean(sandbox, f"rm -rf {folder}")
     return found
 
 
@@ -97,33 +131,55 @@ def take_patch(sandbox: Sandbox, workdir: str, base_commit: str, untracked: byte
 
 
 def _take(sandbox: Sandbox, workdir: str, base_commit: str, untracked: bytes) -> str:
-    _run_clean(sandbox, f"rm -rf {FOLDER}")
+    """Strictly at first; then, when the repository is usable all the same, past what is in the way."""
+    names = {"workdir": shlex.quote(workdir), "base": shlex.quote(base_commit)}
+    said = ""
+    for mend in ("", "1"):
+        if mend:
+            _run_clean(sandbox, f"chmod u+rwx {PLACE}")
+        folder = _folder()
+        try:
+            patch, said = _patch(sandbox, _SCRIPT, {**names, "folder": folder, "mend": mend}, untracked)
+        except SandboxError as error:
+            if mend:
+                raise
+            patch, said = None, str(error)
+        _run_clean(sandbox, f"rm -rf {folder}")
+        if patch is not None:
+            return patch
+        if _run_clean(sandbox, _USABLE.format(**names))[0] != 0:
+            return ""
+    raise SandboxError(f"the patch cannot be taken: {said[-500:]}")
+
+
+def _patch(sandbox: Sandbox, script: str, names: dict[str, str], untracked: bytes) -> tuple[str | None, str]:
+    """The patch, or None and what was said instead."""
+    folder = names["folder"]
     if untracked:
-        sandbox.write_file(f"{FOLDER}/known", untracked)
-    patch = _diff(sandbox, workdir, base_commit)
-    if not _is_text(patch):
+        sandbox.write_file(f"{folder}/known", untracked)
+    for last in (False, True):
+        mark = secrets.token_hex(16)  # what is printed is read as it was printed; a file could be another one by then
+        code, printed = _run_clean(sandbox, script.format(**names, mark=mark))
+        parts = printed.split(mark.encode())
+        if code != 0 or len(parts) != 4:
+            return None, decode(printed).strip() or f"exit code {code}"
+        patch = parts[1]
+        if last or _is_text(patch):
+            break
         starts = [match.start() for match in _SECTION.finditer(patch)]
         sections = [patch[start:end] for start, end in zip(starts, [*starts[1:], None], strict=True)]
-        names = sandbox.read_file(f"{FOLDER}/names").rstrip(b"\0").split(b"\0")
-        binary = [name for name, section in zip(names, sections, strict=True) if not _is_text(section)]
-        sandbox.write_file(f"{FOLDER}/binary", b"".join(_attribute_line(name) for name in binary))
-        patch = _diff(sandbox, workdir, base_commit)
-    _run_clean(sandbox, f"rm -rf {FOLDER}")
-    return patch.decode("utf-8", errors="replace")
+        paths = parts[2].rstrip(b"\0").split(b"\0")
+        binary = [path for path, section in zip(paths, sections, strict=True) if not _is_text(section)]
+        sandbox.write_file(f"{folder}/binary", b"".join(_attribute_line(path) for path in binary))
+    return patch.decode("utf-8", errors="replace"), ""
 
 
-def _diff(sandbox: Sandbox, workdir: str, base_commit: str) -> bytes:
-    names = {"workdir": shlex.quote(workdir), "base": shlex.quote(base_commit)}
-    code, said = _run_clean(sandbox, _SCRIPT.format(folder=FOLDER, **names))
-    if code == 0:
-        return sandbox.read_file(f"{FOLDER}/patch")
-    _run_clean(sandbox, f"rm -rf {FOLDER}")
-    if _run_clean(sandbox, _USABLE.format(**names))[0] == 0:
-        raise SandboxError(f"the patch cannot be taken: {said[-500:] or f'exit code {code}'}")
-    return b""
+def _folder() -> str:
+    """A new one: no command of the agent's can have made anything there."""
+    return f"{PLACE}/.swe-srl-patch-{secrets.token_hex(16)}"
 
 
-def _run_clean(sandbox: Sandbox, script: str) -> tuple[int, str]:
+def _run_clean(sandbox: Sandbox, script: str) -> tuple[int, bytes]:
     """Run a script in a fresh bash that nothing of the session reaches; its exit code and what it printed.
 
     When it is killed, by whatever the agent left running, everything is ended and it is tried again.
@@ -135,12 +191,11 @@ def _run_clean(sandbox: Sandbox, script: str) -> tuple[int, str]:
     if code is None or code > KILLED:
         sandbox.restart()
         code, said = sandbox.run_clean(f"{CLEAN} {shlex.quote(script)}", SECONDS)
-    text = decode(said).strip()
     if code is None:
         raise SandboxError(
-            f"the sandbox was lost while the patch was taken, or that took {SECONDS:g} seconds: {text[-300:]}"
+            f"the sandbox was lost while the patch was taken, or that took {SECONDS:g} seconds: {decode(said).strip()[-300:]}"
         )
-    return code, text
+    return code, said
 
 
 def _is_text(data: bytes) -> bool:
