@@ -218,8 +218,10 @@ def test_yaml_shows_help_and_choices() -> None:
 
 
 _texts = st.text(max_size=20)
-_draws = st.builds(Draw, st.floats(allow_nan=False), st.integers())
-_stages = st.builds(Stage, st.sampled_from(["srl", "sft", "rlvr"]), st.floats(allow_nan=False), _draws)
+_draws = st.builds(Draw, st.floats(allow_nan=False, allow_infinity=False), st.integers())
+_stages = st.builds(
+    Stage, st.sampled_from(["srl", "sft", "rlvr"]), st.floats(allow_nan=False, allow_infinity=False), _draws
+)
 _jobs = st.builds(
     Job,
     name=_texts,
@@ -227,7 +229,7 @@ _jobs = st.builds(
     resume=st.booleans(),
     folder=st.text("abc/", min_size=1).map(Path),
     limit=st.none() | st.integers(),
-    rates=st.lists(st.floats(allow_nan=False)).map(tuple),
+    rates=st.lists(st.floats(allow_nan=False, allow_infinity=False)).map(tuple),
     names=st.lists(st.sampled_from(["a", "b", "c"])),
     mode=st.sampled_from(["fast", "slow"]),
     colour=st.sampled_from(Colour),

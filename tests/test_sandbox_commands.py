@@ -11,7 +11,7 @@ import pytest
 
 from swe_srl.sandboxes import session as session_module
 from swe_srl.sandboxes.base import SessionSandbox
-from swe_srl.sandboxes.session import EARLIER, KEPT
+from swe_srl.sandboxes.losses import EARLIER, KEPT
 from tests.sandbox_support import KINDS, LIMITS, assert_well, new_sandbox, output, processes, repository
 
 pytestmark = pytest.mark.timeout(120)

@@ -18,7 +18,7 @@ from swe_srl.sandboxes import etc
 from swe_srl.sandboxes.copying import MOST_BYTES, MOST_ENTRIES, copy_files, plain_entries
 from swe_srl.sandboxes.launch import helper, runtime_folder
 from swe_srl.sandboxes.local import LocalSandbox
-from swe_srl.sandboxes.session import STATE_LOST
+from swe_srl.sandboxes.losses import STATE_LOST
 from swe_srl.types import SandboxSpec
 from tests.sandbox_support import assert_well, is_root, opened, output, repository
 

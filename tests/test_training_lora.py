@@ -167,11 +167,11 @@ def test_a_run_with_adapters_resumes_bit_for_bit(tmp_path: Path, monkeypatch: py
     settings = train_settings(tmp_path / "stopped", *stages, **extra)
     steps, calls = Optimiser.step, []
 
-    def stopped(self: Optimiser) -> tuple[float, float]:
+    def stopped(self: Optimiser, place: int) -> tuple[float, float]:
         calls.append(1)
         if len(calls) in (2, 5):  # in either stage
             raise RuntimeError("gone")
-        return steps(self)
+        return steps(self, place)
 
     monkeypatch.setattr(Optimiser, "step", stopped)
     for _ in range(2):

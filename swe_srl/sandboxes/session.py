@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from swe_srl.errors import SandboxError
 from swe_srl.sandboxes.descriptors import NoDescriptorsError
 from swe_srl.sandboxes.framing import ControlReader, OutputReader, ShellState, command_bytes, escaped, message
+from swe_srl.sandboxes.losses import EARLIER, GONE, KEPT, LOST_ALL, LOST_SHELL, NOT_KEPT, STATE_LOST
 from swe_srl.sandboxes.output import OutputBuffer, decode
 from swe_srl.sandboxes.patience import Ending, Kind, Patience, begin_seconds
 from swe_srl.sandboxes.shell_state import dump_command, reduced_script, restore_script
@@ -30,13 +31,6 @@ RESTART_PAUSES = (0.2, 0.5, 1.0, 2.0)  # seconds after failed tries; the last on
 RESTART_SECONDS = 45.0  # of tries: an engine may be starting again
 UNLIMITED = 1e7  # seconds
 KILL_SECONDS = 5.0  # for a supervisor to kill everything and start a new worker
-LOST_ALL = "[{what}; every process was ended, background jobs too, and the shell was restarted: {kept}]"
-LOST_SHELL = "[{what}; it was restarted: {kept}]"
-KEPT = "directory and exported variables are kept"
-EARLIER = f"as they were before the command, {KEPT}"
-GONE = "exported variables are kept, the directory cannot be entered any more"
-STATE_LOST = "[the shell was lost over the snapshot's directory, variables and functions: it has none of them]"
-NOT_KEPT = "directory and exported variables could not be kept"
 
 
 @dataclass
