@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -136,11 +134,10 @@ def test_flooded_control_channel() -> None:
 
 @pytest.mark.parametrize("message", [b"\0", b"R\0", b"B\0R\0", b"D" + b"e" * 32 + b" 0\0/\0.\0"])
 def test_many_messages_are_a_flood(message: bytes) -> None:
-    reader, started = ControlReader(), time.process_time()
+    reader = ControlReader()
     with pytest.raises(TransportClosedError, match="flooded"):
         for _ in range(10):
             reader.feed(message * 20_000)
-    assert time.process_time() - started < 5
     reader.forget()
     assert reader.feed(b"R\0") == [b"R"], "a new shell may speak"
     for _ in range(3000):

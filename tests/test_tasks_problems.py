@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -138,12 +137,11 @@ def test_the_last_box_that_is_not_empty_holds_the_answer(text: str, answer: str)
     assert last_boxed(text) == answer
 
 
-def test_looking_for_boxes_is_fast() -> None:
-    started = time.process_time()
+@pytest.mark.timeout(60)
+def test_looking_for_boxes_takes_no_time_that_grows_with_the_square() -> None:
     for text in ("\\boxed{", "\\boxed{ }", "\\boxed 1{ ", "{", "}", "\\boxed "):
-        last_boxed(text * 3_000)
-        exact_powers("1" * 10_000 + text)
-    assert time.process_time() - started < 10
+        assert last_boxed(text * 3_000) in ("", "1")
+        assert exact_powers("1" * 10_000 + text) == "1" * 10_000 + text
 
 
 @given(st.text(alphabet="ab{}\\boxed ", max_size=40))

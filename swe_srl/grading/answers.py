@@ -81,12 +81,11 @@ def _readings(answer: str, given: str) -> list[tuple[str, str]]:
     """
     exact = exact_powers(answer), exact_powers(given)
     ambiguous = any(number["exponent"] for text in (answer, given) for number in _SCIENTIFIC.finditer(text))
-    plain = [(answer, given)] if ambiguous or exact == (answer, given) else []
-    small = _NUMBER.fullmatch(exact[0].strip())
-    if small is None or (magnitude := len(small["digits"]) + int(small["exponent"])) > SMALL:
-        return [*plain, *([exact] if exact != (answer, given) else [])]
-    plain = plain if ambiguous else []
-    return [*plain, (_shifted(exact[0], magnitude), _shifted(_with_power(exact[1]), magnitude))]
+    number = _NUMBER.fullmatch(exact[0].strip())
+    magnitude = len(number["digits"]) + int(number["exponent"]) if number else 0
+    if magnitude <= SMALL:
+        exact = _shifted(exact[0], magnitude), _shifted(_with_power(exact[1]), magnitude)
+    return [exact, (answer, given)] if ambiguous else [exact]
 
 
 def _with_power(text: str) -> str:
