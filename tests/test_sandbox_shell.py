@@ -133,6 +133,15 @@ def test_the_shell_outlives(kind: str, repo: Path, command: str) -> None:
             assert (result.output, result.exit_code, result.rebuilt) == (expected, 0, False)
 
 
+def test_a_job_that_is_killed_at_once_says_nothing_for_the_shell(sandbox: SessionSandbox) -> None:
+    """Before it has put aside the worker's EXIT trap, its death would run it."""
+    sandbox.run("mine=1")
+    for _ in range(100):
+        assert output(sandbox, "sleep 30 & kill $!; echo $mine", 20) == "1\n"
+    assert "exit code 4; it was restarted: directory and" in sandbox.run("cd src; export mine; unset BASHPID; exit 4").output
+    assert output(sandbox, "echo $mine; pwd") == "1\n/testbed/src\n"
+
+
 def test_all_variables_are_exported(sandbox: SessionSandbox) -> None:
     assert output(sandbox, f"set -a; : {'x' * 200_000}; env | grep __swe; /bin/echo $mine") == "1\n"
     assert output(sandbox, "env | grep __swe; set +a; echo $?") == "0\n"

@@ -9,7 +9,7 @@
 # Between commands only `builtin` forms, `exec` and our read-only functions run, without aliases, one level deep (FUNCNEST); a
 # command's own functions `builtin` and `exec` are removed first (posix mode finds `unset` before any function). They run untraced:
 # a command's `set -x` is put back for commands alone. Every line ends so that the script can be joined to one line: error messages then say "line 1".
-# A command's TMOUT would end `read` here.
+# A command's TMOUT would end `read` here. A background job that is killed before it has put aside the worker's EXIT trap runs it, too.
 # No descriptor of the worker is below 190 while a command runs. Both are closed on `exec`, like what bash saves at 10 and 11 for
 # the braces, of which they are duplicates: a program that a command starts has neither. They are compared with those of the
 # parent (the supervisor's subshell that waits for the worker), where one process may look at another one's.
@@ -17,7 +17,7 @@ exec 10<&- 11<&-;
 { exec 190<&10 191>&11; } </dev/null 2>/dev/null;
 exec </dev/null >/dev/null 2>&1;
 __swe_rc=0 __swe_kind= __swe_trace= __swe_options=:expand_aliases:;
-trap '{ builtin printf S >&191; builtin pwd >&191; builtin printf "\0" >&191; builtin export -p >&191; builtin printf ".\0" >&191; } 2>/dev/null' EXIT;
+trap '[[ /proc/self -ef /proc/$$ ]] && { builtin printf S >&191; builtin pwd >&191; builtin printf "\0" >&191; builtin export -p >&191; builtin printf ".\0" >&191; } 2>/dev/null' EXIT;
 unset worker;
 __swe_take() {
   TMOUT= builtin read -r -N 11 -u 190 __swe_message || builtin exit 118;
