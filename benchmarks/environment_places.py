@@ -72,6 +72,27 @@ def docker_exec(image: str, repository: str) -> tuple[Run, Callable[[], Any], st
     return run, lambda: subprocess.run(["docker", "rm", "-f", name], check=True, capture_output=True), name
 
 
+def exec_shell(image: str, repository: str) -> tuple[Run, Callable[[], Any], str]:
+    """The engine's floor: one bash in a container, reached through the socket of one exec, an end mark after the output."""
+    import docker
+
+    containers = docker.from_env().containers
+    container = containers.run(image, "sleep 3600", detach=True, remove=True, labels=[LABEL], network_mode="none")
+    api = container.client.api
+    made = api.exec_create(container.id, ["bash", "--norc"], stdin=True)
+    connection = api.exec_start(made["Id"], socket=True)
+    shell = connection._sock
+
+    def run(command: str) -> bytes:
+        shell.sendall(f"{command}\nprintf 'END-OF-COMMAND'\n".encode())
+        output = bytearray()
+        while not output.endswith(b"END-OF-COMMAND"):
+            output += shell.recv(1 << 18)
+        return bytes(output)
+
+    return run, lambda: (connection.close(), container.remove(force=True)), container.id
+
+
 def mini_swe_agent(image: str, repository: str) -> tuple[Run, Callable[[], Any], str]:
     import logging
 
@@ -132,6 +153,7 @@ PLACES: dict[str, Callable[[str, str], tuple[Run, Callable[[], Any], str]]] = {
     "local": ours("local", of_image=False),
     "local, image": ours("local", of_image=True),
     "docker": ours("docker", of_image=True),
+    "exec shell": exec_shell,
     "docker exec": docker_exec,
     "mini-swe-agent": mini_swe_agent,
     "SWE-ReX": swe_rex,

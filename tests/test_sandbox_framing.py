@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from swe_srl.sandboxes.framing import ControlReader, OutputReader
+from swe_srl.sandboxes.framing import CONTROL_MESSAGES, ControlReader, OutputReader, ShellState
 from swe_srl.sandboxes.output import OutputBuffer
 from swe_srl.sandboxes.transport import TransportClosedError, script
 from swe_srl.testing import FakeSandbox, ScriptedPolicy
@@ -123,6 +123,16 @@ def test_exports_without_a_directory_are_kept_with_the_last_one() -> None:
     reader = ControlReader()
     reader.feed(b"S/here\n\0declare -x A=0\n.\0D" + b"d" * 32 + b" 0\0\0declare -x A=1\n.\0")
     assert (reader.state.directory, reader.state.exports) == (b"/here", b"declare -x A=1\n")
+
+
+def test_a_report_in_many_pieces_is_no_flood() -> None:
+    control = ControlReader()
+    nonce = b"a" * 32
+    exports = [b'declare -x V%d="1"\n' % number for number in range(3 * CONTROL_MESSAGES)]
+    control.expect()
+    pieces = [b"B\0", b"D" + nonce + b" 0\0", b"/testbed\n", b"\0", *exports, b".\0"]
+    assert [said for piece in pieces for said in control.feed(piece)] == [b"B", b"D" + nonce + b" 0"]
+    assert control.state == ShellState(b"/testbed", b"".join(exports))
 
 
 def test_flooded_control_channel() -> None:

@@ -120,15 +120,15 @@ class ControlReader:
         found: list[bytes] = []
         begin = 0
         while (end := self._data.find(b"\0", begin)) >= 0:
-            self._messages += 1
-            if self._messages > CONTROL_MESSAGES:
-                break
             message = self._data[begin:end]
             if not _MESSAGE.match(message):  # bash's own complaints stand before the message
                 message = message.removesuffix(b"\n").rpartition(b"\n")[2]
             kind = message[:1] if _MESSAGE.match(message) else b""
             parts, end = self._following(end, {b"D": 2, b"S": 1}.get(kind, 0))
             if parts is None:
+                break
+            self._messages += 1
+            if self._messages > CONTROL_MESSAGES:
                 break
             if kind == b"S":
                 parts = [message[1:], *parts]
