@@ -22,6 +22,7 @@ class SessionSandbox:
         self.spec = spec
         self._session = session
         self._closed = False
+        self._owner = os.getpid()
         _open_sandboxes(os.getpid()).add(self)
 
     def run(self, command: str, timeout: float | None = None) -> CommandResult:
@@ -45,9 +46,11 @@ class SessionSandbox:
         files.write_file(self._open_session(), path, data)
 
     def close(self) -> None:
-        """Kill every process and free every file, mount and container. Idempotent."""
-        if not self._closed:
-            self._closed = True
+        """Kill every process and free every file, mount and container. Idempotent. In a forked process nothing is done."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._owner == os.getpid():
             _open_sandboxes(os.getpid()).discard(self)
             self._session.close()
             self._release()
@@ -63,6 +66,10 @@ class SessionSandbox:
     def _open_session(self) -> ShellSession:
         if self._closed:
             raise SandboxError("this sandbox is closed: make a new one")
+        if self._owner != os.getpid():
+            raise SandboxError(
+                f"this sandbox belongs to process {self._owner}, which forked this one (process {os.getpid()}): make one here"
+            )
         return self._session
 
     def _release(self) -> None:

@@ -17,6 +17,7 @@ from swe_srl.errors import SandboxError, SandboxUnavailableError
 from swe_srl.sandboxes.cgroups import ControlGroup, make_group
 from swe_srl.sandboxes.descriptors import check_descriptors, descriptor_errors
 from swe_srl.sandboxes.etc import HOME
+from swe_srl.sandboxes.forks import making_connections
 from swe_srl.sandboxes.host_view import IO, bubblewrap, bwrap_options, extra_python, user_ids
 from swe_srl.sandboxes.launch import helper, new_folder, remove_folder
 from swe_srl.sandboxes.local_limits import check_enforceable, disk_is_bounded, rlimits_processes, tmpfs_options
@@ -86,7 +87,7 @@ class LocalTransport:
         if not self._group.folders:
             self._group = make_group(self.folder.name, self._spec.limits)
         check_descriptors()
-        with descriptor_errors(), contextlib.ExitStack() as theirs:
+        with descriptor_errors(), making_connections(self), contextlib.ExitStack() as theirs:
             stdin, self._stdin = os.pipe()
             theirs.callback(os.close, stdin)
             self._control, control = os.pipe()
@@ -163,7 +164,8 @@ class LocalTransport:
         if sink is None:
             return
         self._poll.unregister(sink.reading)
-        os.close(sink.hold)
+        hold, sink.hold = sink.hold, -1
+        os.close(hold)
         if _is_finished(sink.reading):
             self._free_sink = sink
         else:
@@ -227,18 +229,27 @@ class LocalTransport:
         if self._control >= 0:
             self._poll.unregister(self._control)
         for name in ("_inside", "_stdin", "_control"):
-            if getattr(self, name) >= 0:
-                os.close(getattr(self, name))
+            if (descriptor := getattr(self, name)) >= 0:
                 setattr(self, name, -1)
+                os.close(descriptor)
         if self._free_sink is not None:
             self._old_sinks.append(self._free_sink.reading)
             self._free_sink = None
-        for reading in self._old_sinks:
+        old_sinks, self._old_sinks = self._old_sinks, []
+        for reading in old_sinks:
             os.close(reading)
-        self._old_sinks = []
         if self._pid:
             self._helper.ask({"do": "reap", "pid": self._pid})
             self._pid = 0
+
+    def after_fork(self) -> None:
+        """In a forked process: close its copies of the pipes."""
+        pipes = [self._stdin, self._control, self._inside, *self._old_sinks]
+        for sink in filter(None, (self._sink, self._free_sink)):
+            pipes += [sink.reading, sink.hold]
+        for descriptor in pipes:
+            with contextlib.suppress(OSError):  # it was being closed when the process was forked, or is not open (-1)
+                os.close(descriptor)
 
     def close(self) -> None:
         """Kill every process and free every file and mount."""
