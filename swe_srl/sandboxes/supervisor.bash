@@ -5,6 +5,7 @@
 #   E sink command   the same, with escapes in the command
 #   H sink script    run in a clean subshell; the nonce follows, too
 #   F nonce          write the nonce to the sink of the last command
+#   P                say so when the subshell that waits for the worker is gone; the worker is ended then
 #   W                start a new worker
 #   K                kill every other process, then start a new worker
 # In relay mode (containers) the sink is a mark instead: the supervisor writes it to its standard output (descriptor 193), then
@@ -36,6 +37,7 @@ start_worker() {
     LC_ALL=$locale worker=$worker /bin/bash --noprofile --norc -c 'eval "$worker"' bash <&0 2>&191
     printf '\0\0\0X%s\0' "$?" >&191 # the NULs end what it had begun to report
   )
+  waiter=$!
 }
 start_worker # the rest is read while it starts
 
@@ -114,6 +116,17 @@ run_clean() {
   ) &
 }
 
+# Nobody waits for the worker any more: it is the first of those that hold its pipe, the others are jobs of its.
+end_worker() {
+  local process pid worker_pid=
+  for process in /proc/[0-9]*; do
+    pid=${process#/proc/}
+    if [[ $process/fd/190 -ef /proc/$$/fd/194 ]] && ((worker_pid == 0 || pid < worker_pid)); then worker_pid=$pid; fi
+  done
+  [[ -z $worker_pid ]] || kill -9 "$worker_pid"
+  printf '\0\0\0X137\0' >&191
+}
+
 ((relay)) && prepare_relay
 while IFS= read -r -N 11 -u 190 header; do
   IFS= read -r -N "${header:1:2}" -u 190 first
@@ -130,6 +143,7 @@ while IFS= read -r -N 11 -u 190 header; do
       ((relay)) && [[ -z $next_pipe ]] && prepare_relay
       ;;
     F*) printf '%s' "$first" >"$sink" ;;
+    P*) [[ -e /proc/$waiter ]] || end_worker ;;
     W*)
       settled=
       start_worker
