@@ -31,7 +31,12 @@ class SessionSandbox:
 
     def run_clean(self, script: str, timeout: float = 60.0) -> tuple[int | None, bytes]:
         """Run a bash script beside the persistent shell; see `swe_srl.protocols.Sandbox.run_clean`."""
-        return self._open_session().run_clean(script, timeout)
+        code, printed = self._open_session().run_clean(script, timeout, files.READ_BYTES + 1)
+        if len(printed) > files.READ_BYTES:
+            raise SandboxError(
+                f"a script printed more than {files.READ_BYTES} bytes in the sandbox, or somebody did in its stead"
+            )
+        return code, printed
 
     def restart(self) -> None:
         """Kill every process and start a fresh shell; files, directory and exported variables are kept."""
