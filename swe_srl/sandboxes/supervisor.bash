@@ -5,7 +5,7 @@
 #   E sink command   the same, with escapes in the command
 #   H sink script    run in a clean subshell; the nonce follows, too
 #   F nonce          write the nonce to the sink of the last command
-#   P                say so when the subshell that waits for the worker is gone; the worker is ended then
+#   P                say so when both the worker and the subshell that waits for it are gone
 #   W                start a new worker
 #   K                kill every other process, then start a new worker
 # In relay mode (containers) the sink is a mark instead: the supervisor writes it to its standard output (descriptor 193), then
@@ -116,14 +116,13 @@ run_clean() {
   ) &
 }
 
-# Nobody waits for the worker any more: it is the first of those that hold its pipe, the others are jobs of its.
-end_worker() {
-  local process pid worker_pid=
+# Where nobody waits for the worker any more, it may go on; when nobody reads its pipe either, it is gone, too.
+tell_if_lost() {
+  local process
+  [[ ! -e /proc/$waiter ]] || return 0
   for process in /proc/[0-9]*; do
-    pid=${process#/proc/}
-    if [[ $process/fd/190 -ef /proc/$$/fd/194 ]] && ((worker_pid == 0 || pid < worker_pid)); then worker_pid=$pid; fi
+    [[ ! $process/fd/190 -ef /proc/$$/fd/194 ]] || return 0
   done
-  [[ -z $worker_pid ]] || kill -9 "$worker_pid"
   printf '\0\0\0X137\0' >&191
 }
 
@@ -143,7 +142,7 @@ while IFS= read -r -N 11 -u 190 header; do
       ((relay)) && [[ -z $next_pipe ]] && prepare_relay
       ;;
     F*) printf '%s' "$first" >"$sink" ;;
-    P*) [[ -e /proc/$waiter ]] || end_worker ;;
+    P*) tell_if_lost ;;
     W*)
       settled=
       start_worker
