@@ -50,6 +50,9 @@ class Sandbox(Protocol):
 
         Returns:
             The exit code (None when it was killed) and everything it printed.
+
+        Raises:
+            SandboxError: it printed more than can be held (256 MB).
         """
 
     def restart(self) -> None:
@@ -61,6 +64,7 @@ class Sandbox(Protocol):
         Raises:
             FileNotFoundError: no such file.
             PathOutsideWorkspaceError: the path, links resolved, leaves the sandbox.
+            SandboxError: the file is larger than can be held (256 MB).
         """
 
     def write_file(self, path: str, data: bytes) -> None:

@@ -124,6 +124,46 @@ def test_tricks_with_git_change_nothing(fresh: SweEnv, trick: str) -> None:
         fresh.reset()
 
 
+@pytest.mark.parametrize("name", ["big", "README.md"])
+def test_a_large_file_is_left_out_and_told(fresh: SweEnv, name: str, caplog: pytest.LogCaptureFixture) -> None:
+    fresh.step("echo 'VALUE = 2' > src/tool.py; echo new > new.txt")
+    wanted = fresh.patch()
+    assert "+VALUE = 2" in wanted and "+++ b/new.txt" in wanted
+    fresh.step(f"truncate -s 8T {name} 2>/dev/null || truncate -s 900M {name}")
+    assert fresh.patch() == wanted
+    assert f"left out of the patch of /testbed, being larger than 32768 KB: {name}" in caplog.text
+
+
+def test_a_patch_is_bounded(fresh: SweEnv, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("swe_srl.envs.patch.PATCH_BYTES", 10_000)
+    fresh.step("echo new > new.txt; head -c 2000000 /dev/urandom > two-megabytes; head -c 50000 /dev/urandom > fifty")
+    patch = fresh.patch()
+    assert "+++ b/new.txt" in patch and "two-megabytes" not in patch and "fifty" not in patch
+    assert "larger than 16 KB: " in caplog.text
+    fresh.step("head -c 16000 /dev/urandom > sixteen")
+    assert fresh.patch() == "" and "is larger than 10000 bytes, and counts as none" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "trick",
+    [
+        "mv .git /tmp/real; echo 'gitdir: /tmp/real' > .git",
+        "mv .git build; echo 'gitdir: build' > .git",
+        "mv .git /tmp/real; ln -s /tmp/real .git",
+        "mkfifo .git/objects/info/alternates",
+        "mkfifo src/.gitignore src/.gitattributes",
+    ],
+)
+def test_what_git_would_read_elsewhere(env: SweEnv, trick: str) -> None:
+    env.reset()
+    env.step("echo more >> README.md; echo new > new.txt")
+    wanted = env.patch()
+    assert "+more" in wanted and "+++ b/new.txt" in wanted
+    assert env.step(f"rm -rf /tmp/real; {trick}")[4]["exit_code"] == 0
+    assert env.patch() == wanted
+    env.reset()
+
+
 def test_ignored_files_stay_out(fresh: SweEnv) -> None:
     fresh.step("mkdir build; echo x > build/out; echo x > debug.log; echo changed >> .gitignore; echo x > kept.txt")
     patch = fresh.patch()

@@ -82,6 +82,8 @@ CASES = NO_INPUT | {
     "replaced by a shell": Case.lost("exec /bin/bash", 0),
     "exits": Case.lost("echo before; exit 3", 3, "before\n"),
     "kills itself": Case.lost("echo before; kill -9 $$", 137, "before\n"),
+    "kills what waits for it, and exits": Case.lost("echo before; kill -9 $PPID; exit 3", 137, "before\n"),
+    "kills what waits for it, and is replaced": Case.lost("kill -9 $PPID; exec sleep 600", 137),
     "kills every process": Case("kill -9 -1", GONE, ANY, rebuilt=True),
     "kills every shell": Case("pkill -9 bash; true", GONE, ANY, rebuilt=True),
     "open quote": Case("echo 'open", "bash: .*unexpected EOF.*", FAILS),

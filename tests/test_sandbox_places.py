@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from swe_srl.errors import ConfigError, PathOutsideWorkspaceError, SandboxError, SandboxUnavailableError
-from swe_srl.sandboxes import capabilities, cgroups, local_limits, local_transport, make_sandbox, sweep
+from swe_srl.sandboxes import capabilities, cgroups, files, local_limits, local_transport, make_sandbox, sweep
 from swe_srl.sandboxes.base import SessionSandbox
 from swe_srl.sandboxes.cgroups import hierarchies
 from swe_srl.sandboxes.docker_sandbox import DockerSandbox, DockerSnapshot, owner_labels, sweep_containers
@@ -341,6 +341,64 @@ def _wait_for(count: int) -> None:
 
 def _sleeping() -> int:
     return sum(f"sleep\0{NAP}".encode() in _cmdline(pid) for pid in Path("/proc").iterdir() if pid.name.isdigit())
+
+
+def test_large_files_are_not_read(shared: SessionSandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    output(
+        shared,
+        "truncate -s 1T /tmp/sparse 2>/dev/null || truncate -s 900M /tmp/sparse; head -c 1000 /dev/zero >/tmp/fits",
+    )
+    size = output(shared, "stat -c %s /tmp/sparse").strip()
+    with pytest.raises(
+        SandboxError, match=f"/tmp/sparse: it has {size} bytes, and at most {files.READ_BYTES} can be read"
+    ):
+        shared.read_file("/tmp/sparse")
+    monkeypatch.setattr(files, "READ_BYTES", 1000)
+    assert len(shared.read_file("/tmp/fits")) == 1000
+    output(shared, "echo >>/tmp/fits")
+    with pytest.raises(SandboxError, match="it has 1001 bytes, and at most 1000"):
+        shared.read_file("/tmp/fits")
+    with pytest.raises(SandboxError, match="printed more than 1000 bytes"):
+        shared.run_clean("head -c 2000 /dev/zero")
+    output(shared, "rm /tmp/sparse /tmp/fits")
+    assert_well(shared)
+
+
+@pytest.mark.sandbox
+def test_what_background_jobs_hold_is_bounded(repo: Path) -> None:
+    """The latest ones' output goes nowhere; what the oldest ones write fails."""
+    job = "trap '' PIPE; while echo tick; do sleep 0.1; done; touch /tmp/ended."
+    with opened("local", repo, Limits(processes=1000)) as sandbox:
+        before = _descriptors()
+        for number in range(local_transport.OLD_SINKS + 2):
+            sandbox.run(f"{{ {job if number in (1, 9) else 'sleep 600; : '}{number}; }} &")
+        assert _descriptors() <= before + local_transport.OLD_SINKS
+        assert output(sandbox, "until [ -e /tmp/ended.1 ]; do sleep 0.1; done; sleep 0.5; ls /tmp") == "ended.1\n"
+        assert_well(sandbox)
+
+
+def _descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+@pytest.mark.sandbox
+def test_pipes_removed_from_outside(repo: Path) -> None:
+    with opened("local", repo) as sandbox:
+        assert isinstance(sandbox, LocalSandbox)
+        shutil.rmtree(sandbox._transport.folder / "io")
+        for _ in range(2):
+            with pytest.raises(SandboxError, match="was removed from outside: make a new sandbox"):
+                sandbox.run("true")
+
+
+@pytest.mark.sandbox
+def test_pipes_removed_while_a_command_runs(repo: Path) -> None:
+    with opened("local", repo) as sandbox:
+        assert isinstance(sandbox, LocalSandbox)
+        remover = threading.Timer(0.3, shutil.rmtree, [sandbox._transport.folder / "io"])
+        remover.start()
+        with pytest.raises(SandboxError, match="was removed from outside: make a new sandbox"):
+            sandbox.run("sleep 1 & sleep 1")
 
 
 @pytest.mark.sandbox

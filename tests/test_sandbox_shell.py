@@ -226,3 +226,12 @@ def test_no_descriptor_is_left_for_a_command(kind: str, sandbox: SessionSandbox)
         with pytest.raises(SandboxError, match="no file descriptor is left"):
             sandbox.snapshot() if kind == "local" else sandbox.fork(sandbox.snapshot())
     assert output(sandbox, "cat ran; rm -f ran").endswith("once\n" if kind == "docker" else "")
+
+
+def test_a_fork_is_as_compatible_as_its_parent(kind: str, repo: Path) -> None:
+    with new_sandbox(kind, repo) as sandbox:
+        sandbox.run("BASH_COMPAT=4.0")
+        snapshot = sandbox.snapshot()
+        with sandbox.fork(snapshot) as fork:
+            assert output(fork, "echo $BASH_COMPAT; shopt -q compat40 && echo set") == "4.0\nset\n"
+        snapshot.discard()

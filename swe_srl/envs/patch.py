@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import re
 import secrets
 import shlex
@@ -11,17 +13,21 @@ from swe_srl.protocols import Sandbox
 from swe_srl.sandboxes.output import decode
 
 SECONDS = 300.0
+# Files beyond this size are left out: beyond the next one when the patch itself is larger than PATCH_BYTES.
+LARGEST_KB = (32 << 10, 1 << 10, 16)
+PATCH_BYTES = 64 << 20
 KILLED = 128  # exit codes above it: ended by a signal
 PLACE = "/tmp"
 CLEAN = (
     "exec /usr/bin/env -i PATH=/usr/local/bin:/usr/bin:/bin HOME=/nonexistent LC_ALL=C /bin/bash --noprofile --norc -c"
 )
-# A fresh index of the base commit takes the working tree's tracked files as they are, and new files unless the repository's
-# own .gitignore files exclude them or they were there from the start. Nested repositories count as plain files. Of the
-# agent's git directory nothing but the objects is used: no index, configuration, attributes or hooks.
-# Meanwhile all that the agent has left running stands still: it lies below the worker, which is the grandchild of the supervisor
-# (the topmost ancestor of this shell), or below the first process. With `mend`, what cannot be read is made readable, and what is
-# no file (a named pipe in a file's place) counts as unchanged.
+# A fresh index of the base commit takes the working tree's tracked files as they are, and new files unless the repository's own
+# .gitignore files exclude them or they were there from the start. Nested repositories count as plain files. Named pipes that
+# git would read go. Files larger than `largest` (KB) are left out: a new one is none, a tracked one counts as unchanged. Of the
+# agent's git directory nothing but the objects is used (those that a `.git` which is a file points to, too): no index,
+# configuration, attributes or hooks. Meanwhile all that the agent has left running stands still: it lies below the worker,
+# which is the grandchild of the supervisor (the topmost ancestor of this shell), or below the first process. With `mend`, what
+# cannot be read is made readable, and what is no file (a named pipe in a file's place) counts as unchanged.
 _SCRIPT = """
 parent() {{ local stat; {{ read -r stat </proc/$1/stat; }} 2>/dev/null || stat='0 () ? 1'; set -- ${{stat##*)}}; parent=$2; }}
 depth() {{
@@ -57,11 +63,27 @@ base={base}
 if ((${{#base}} > 40)); then format=--object-format=sha256; fi
 git init -q --bare --template= ${{format-}} {folder}/git
 mkdir -p {folder}/git/objects/info {folder}/git/info
-printf '%s\\n' {workdir}/.git/objects >{folder}/git/objects/info/alternates
+dir={workdir}/.git
+if [[ -f $dir ]] && IFS= read -r -n 4096 line <"$dir" && [[ $line == 'gitdir: '* ]]; then dir=${{line#gitdir: }}; fi
+[[ $dir == /* ]] || dir={workdir}/$dir
+[[ ! -p $dir/objects/info/alternates ]] || rm -f "$dir/objects/info/alternates"
+find . -path ./.git -prune -o '(' -name .gitignore -o -name .gitattributes ')' -type p -exec rm -f {{}} + 2>/dev/null || :
+printf '%s\\n' "$dir/objects" >{folder}/git/objects/info/alternates
 export GIT_DIR={folder}/git GIT_WORK_TREE={workdir} GIT_INDEX_FILE={folder}/index
 g() {{ git -c safe.directory='*' -c core.fsmonitor=false -c core.hooksPath=/dev/null -c core.excludesFile=/dev/null \\
   -c core.autocrlf=false -c core.fileMode=true -c core.sparseCheckout=false -c core.quotePath=true "$@"; }}
 g read-tree {base}
+declare -A large
+while IFS= read -r -d '' path; do
+  large[${{path#./}}]=1
+done < <(find . -path ./.git -prune -o -type f -size +{largest}k -print0 2>/dev/null)
+if ((${{#large[@]}})); then
+  g ls-files -z >{folder}/tracked
+  while IFS= read -r -d '' path; do
+    if [[ ${{large[$path]-}} ]]; then printf '%s\\0' "$path"; fi
+  done <{folder}/tracked >{folder}/left
+  g update-index --assume-unchanged -z --stdin <{folder}/left
+else : >{folder}/left; fi
 if [[ $mend ]]; then g add --update --ignore-errors -- . || :; else g add --update -- .; fi
 g ls-files -z --others --exclude-per-directory=.gitignore -- . >{folder}/new
 declare -A known
@@ -69,7 +91,8 @@ if [[ -s {folder}/known ]]; then while IFS= read -r -d '' path; do known[$path]=
 while IFS= read -r -d '' path; do
   if [[ ${{known[$path]-}} ]]; then continue; fi
   if [[ $mend && ! -r $path ]]; then continue; fi
-  if [[ $path == */ ]]; then find "$path" -name .git -prune -o '(' -type f -o -type l ')' -print0
+  if [[ ${{large[$path]-}} ]]; then printf '%s\\0' "$path" >>{folder}/left; continue; fi
+  if [[ $path == */ ]]; then find "$path" -name .git -prune -o '(' -type l -o -type f ! -size +{largest}k ')' -print0
   else printf '%s\\0' "$path"; fi
 done <{folder}/new | g update-index --add -z --stdin
 if [[ -s {folder}/binary ]]; then cp {folder}/binary "$GIT_DIR/info/attributes"; fi
@@ -77,9 +100,12 @@ diff() {{
   g diff-index --cached --no-ext-diff --no-textconv --no-color --no-renames --src-prefix=a/ --dst-prefix=b/ "$@" {base}
 }}
 printf %s {mark}
-diff --binary --full-index -p
+diff --binary --full-index -p | head -c $(({bytes} + 1))
+((PIPESTATUS[0] == 0 || PIPESTATUS[0] == 141))
 printf %s {mark}
 diff --name-only -z
+printf %s {mark}
+head -c 2000 {folder}/left
 printf %s {mark}
 """
 # Whether everything of the base commit is there: writes nothing itself.
@@ -90,6 +116,7 @@ g() {{ git -c safe.directory='*' -c core.fsmonitor=false "$@"; }} &&
 g ls-tree -r {base} | while read -r mode kind object path; do [[ $kind == blob ]] && echo "$object"; done |
   g cat-file --batch-check | {{ ! grep -q missing; }}
 """
+log = logging.getLogger(__name__)
 _SECTION = re.compile(rb"^diff --git ", re.MULTILINE)
 
 
@@ -119,7 +146,8 @@ def take_patch(sandbox: Sandbox, workdir: str, base_commit: str, untracked: byte
         untracked: what `untracked_files` found at the start: those files stay out, whatever became of them.
 
     Files that are not UTF-8 are given as binary, so that the text stands for their very bytes. An agent that destroyed the
-    repository's `.git` has no patch: the result is "".
+    repository's `.git` has no patch: the result is "". Files larger than 32 MB are left out, which a warning tells; smaller ones,
+    too, when the patch would have more than 64 MB. One that has so much of files of 16 KB is "", and a warning.
 
     Raises:
         SandboxError: the sandbox failed, or the patch cannot be taken although the repository is usable (a full disk).
@@ -139,7 +167,7 @@ def _take(sandbox: Sandbox, workdir: str, base_commit: str, untracked: bytes) ->
             _run_clean(sandbox, f"chmod u+rwx {PLACE}")
         folder = _folder()
         try:
-            patch, said = _patch(sandbox, _SCRIPT, {**names, "folder": folder, "mend": mend}, untracked)
+            patch, said = _bounded(sandbox, {**names, "folder": folder, "mend": mend}, untracked)
         except SandboxError as error:
             if mend:
                 raise
@@ -152,6 +180,20 @@ def _take(sandbox: Sandbox, workdir: str, base_commit: str, untracked: bytes) ->
     raise SandboxError(f"the patch cannot be taken: {said[-500:]}")
 
 
+def _bounded(sandbox: Sandbox, names: dict[str, str], untracked: bytes) -> tuple[str | None, str]:
+    """The patch without the largest files, as many as make it small enough; or None and what was said instead."""
+    for largest in LARGEST_KB:
+        names |= {"largest": str(largest), "bytes": str(PATCH_BYTES)}
+        with contextlib.suppress(_TooLargeError):
+            return _patch(sandbox, _SCRIPT, names, untracked)
+    log.warning("the patch of %s is larger than %d bytes, and counts as none", names["workdir"], PATCH_BYTES)
+    return "", ""
+
+
+class _TooLargeError(Exception):
+    """The patch has more than `PATCH_BYTES`."""
+
+
 def _patch(sandbox: Sandbox, script: str, names: dict[str, str], untracked: bytes) -> tuple[str | None, str]:
     """The patch, or None and what was said instead."""
     folder = names["folder"]
@@ -161,9 +203,11 @@ def _patch(sandbox: Sandbox, script: str, names: dict[str, str], untracked: byte
         mark = secrets.token_hex(16)  # what is printed is read as it was printed; a file could be another one by then
         code, printed = _run_clean(sandbox, script.format(**names, mark=mark))
         parts = printed.split(mark.encode())
-        if code != 0 or len(parts) != 4:
+        if code != 0 or len(parts) != 5:
             return None, decode(printed).strip() or f"exit code {code}"
         patch = parts[1]
+        if len(patch) > PATCH_BYTES:
+            raise _TooLargeError
         if last or _is_text(patch):
             break
         starts = [match.start() for match in _SECTION.finditer(patch)]
@@ -171,6 +215,10 @@ def _patch(sandbox: Sandbox, script: str, names: dict[str, str], untracked: byte
         paths = parts[2].rstrip(b"\0").split(b"\0")
         binary = [path for path, section in zip(paths, sections, strict=True) if not _is_text(section)]
         sandbox.write_file(f"{folder}/binary", b"".join(_attribute_line(path) for path in binary))
+    if left := decode(parts[3].rstrip(b"\0").replace(b"\0", b", ")):
+        log.warning(
+            "left out of the patch of %s, being larger than %s KB: %s", names["workdir"], names["largest"], left
+        )
     return patch.decode("utf-8", errors="replace"), ""
 
 

@@ -45,15 +45,16 @@ class PlaceMaker:
         """
         if not self.definition.pool_size:
             return self._make(task)
-        if self._pool is None:
+        if self._own_pool() is None:
             self._pool = join_pool(self.definition, self.kind)
         around = surroundings(task) if task.source else None
         key = PlaceKey(task.image, task.source, task.setup_patch, around)
+        assert self._pool is not None
         return self._pool.take(key, lambda: self._make(task))
 
     def replace(self, place: Place | None, task: Task) -> Place:
         """A fresh place instead of an earlier one, which is closed (by the pool's thread, when there is a pool)."""
-        if place is not None and self._pool is None:
+        if place is not None and self._own_pool() is None:
             place.sandbox.close()
             place = None
         try:
@@ -64,13 +65,18 @@ class PlaceMaker:
 
     def fill_pool(self, seconds: float) -> int:
         """Wait until the pool is full; how many places are ready (0 without a pool)."""
-        return self._pool.wait(seconds) if self._pool else 0
+        pool = self._own_pool()
+        return pool.wait(seconds) if pool else 0
 
     def close(self) -> None:
         """Leave the pool: the last environment of the process that uses it closes it. Idempotent."""
-        pool, self._pool = self._pool, None
+        pool, self._pool = self._own_pool(), None
         if pool is not None:
             leave_pool(self.definition, self.kind)
+
+    def _own_pool(self) -> WarmPool | None:
+        """The pool that was joined, unless that was done by a process that has forked this one."""
+        return self._pool if self._pool is not None and self._pool.is_own() else None
 
     def _make(self, task: Task) -> Place:
         if task.image and not (self.kind == "local" and task.source):

@@ -61,8 +61,13 @@ class WarmPool:
         self._making: Hashable = None  # the key of the place that the thread is making
         self._closing = False  # whether it is closing one
         self._closed = False
+        self._owner = os.getpid()
         self._thread = threading.Thread(target=self._work, name="warm-pool", daemon=True)
         self._thread.start()
+
+    def is_own(self) -> bool:
+        """Whether this process made the pool: one that was forked since has neither its thread nor its places."""
+        return self._owner == os.getpid()
 
     def take(self, key: Hashable, make: Make) -> Place:
         """A place that waits under `key`, or one that `make` makes now; more of them are made from now on."""

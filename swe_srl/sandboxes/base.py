@@ -22,6 +22,7 @@ class SessionSandbox:
         self.spec = spec
         self._session = session
         self._closed = False
+        self._owner = os.getpid()
         _open_sandboxes(os.getpid()).add(self)
 
     def run(self, command: str, timeout: float | None = None) -> CommandResult:
@@ -30,7 +31,12 @@ class SessionSandbox:
 
     def run_clean(self, script: str, timeout: float = 60.0) -> tuple[int | None, bytes]:
         """Run a bash script beside the persistent shell; see `swe_srl.protocols.Sandbox.run_clean`."""
-        return self._open_session().run_clean(script, timeout)
+        code, printed = self._open_session().run_clean(script, timeout, files.READ_BYTES + 1)
+        if len(printed) > files.READ_BYTES:
+            raise SandboxError(
+                f"a script printed more than {files.READ_BYTES} bytes in the sandbox, or somebody did in its stead"
+            )
+        return code, printed
 
     def restart(self) -> None:
         """Kill every process and start a fresh shell; files, directory and exported variables are kept."""
@@ -45,9 +51,11 @@ class SessionSandbox:
         files.write_file(self._open_session(), path, data)
 
     def close(self) -> None:
-        """Kill every process and free every file, mount and container. Idempotent."""
-        if not self._closed:
-            self._closed = True
+        """Kill every process and free every file, mount and container. Idempotent. In a forked process nothing is done."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._owner == os.getpid():
             _open_sandboxes(os.getpid()).discard(self)
             self._session.close()
             self._release()
@@ -63,6 +71,10 @@ class SessionSandbox:
     def _open_session(self) -> ShellSession:
         if self._closed:
             raise SandboxError("this sandbox is closed: make a new one")
+        if self._owner != os.getpid():
+            raise SandboxError(
+                f"this sandbox belongs to process {self._owner}, which forked this one (process {os.getpid()}): make one here"
+            )
         return self._session
 
     def _release(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
 import socket
 import struct
@@ -12,6 +13,7 @@ from typing import Any
 
 from swe_srl.errors import SandboxError, SandboxUnavailableError
 from swe_srl.sandboxes.descriptors import NoDescriptorsError, check_descriptors, wants_descriptors
+from swe_srl.sandboxes.forks import making_connections
 from swe_srl.sandboxes.transport import (
     SHELL_VARIABLES,
     SUPERVISOR,
@@ -90,7 +92,7 @@ class ContainerTransport:
         api = self._container.client.api
         api.timeout = ANSWER_SECONDS
         try:
-            with engine_errors("starting the sandbox's shell"):
+            with engine_errors("starting the sandbox's shell"), making_connections(self):
                 self._sockets.append(self._execute(list(SUPERVISOR)))
         finally:
             api.timeout = ENGINE_SECONDS
@@ -176,6 +178,13 @@ class ContainerTransport:
         for connection in list(self._sockets):
             with contextlib.suppress(OSError):
                 getattr(connection, "_sock", connection).shutdown(socket.SHUT_RDWR)
+
+    def after_fork(self) -> None:
+        """In a forked process: close its copies of the connections, which go on as the owner's."""
+        for connection in self._sockets:
+            with contextlib.suppress(OSError):
+                os.close(getattr(connection, "_sock", connection).detach())
+        self._sockets = []
 
     def close(self) -> None:
         """Drop the connections."""

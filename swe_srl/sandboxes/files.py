@@ -11,6 +11,7 @@ from swe_srl.sandboxes.output import decode
 
 SECONDS = 120.0
 CHUNK_BYTES = 1 << 20
+READ_BYTES = 256 << 20  # of the largest file that is read, which the owner holds in memory
 _RESOLVE = """
 target=$(readlink -f -- "$path") || exit 44
 case $target/ in /proc/*|/sys/*|/dev/*|/run/swe-srl/*) exit 46 ;; esac
@@ -18,7 +19,9 @@ case $target/ in /proc/*|/sys/*|/dev/*|/run/swe-srl/*) exit 46 ;; esac
 _READ = """
 [[ -f $target ]] || { [[ -e $target ]] && exit 45; exit 44; }
 [[ -r $target ]] || exit 47
-exec cat -- "$target"
+size=$(stat -c %%s -- "$target") || exit 44
+((size <= %d)) || { printf %%s "$size"; exit 49; }
+exec head -c %d -- "$target"
 """
 _WRITE = """
 [[ -e $target && ! -f $target ]] && exit 45
@@ -36,7 +39,13 @@ class CleanShell(Protocol):
 
 def read_file(shell: CleanShell, path: str) -> bytes:
     """Content of a regular file; see `swe_srl.protocols.Sandbox.read_file`."""
-    code, data = shell.run_clean(f"path={shlex.quote(path)}{_RESOLVE}{_READ}", SECONDS)
+    read = _READ % (READ_BYTES, READ_BYTES + 1)  # it may grow meanwhile
+    code, data = shell.run_clean(f"path={shlex.quote(path)}{_RESOLVE}{read}", SECONDS, READ_BYTES + 1)
+    if code == 49 or (code == 0 and len(data) > READ_BYTES):
+        size = decode(data[:20]) if code else f"more than {READ_BYTES}"
+        raise SandboxError(
+            f"{path}: it has {size} bytes, and at most {READ_BYTES} can be read: read parts with commands (head, tail)"
+        )
     _check(code, path, data)
     return data
 

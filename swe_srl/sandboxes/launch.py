@@ -21,6 +21,7 @@ from typing import Any
 
 from swe_srl.errors import SandboxError, SandboxUnavailableError
 from swe_srl.sandboxes.etc import Etc
+from swe_srl.sandboxes.forks import making_connections
 
 _lock = threading.Lock()
 _helpers: dict[int, Helper] = {}  # at most one: of the process with this id
@@ -30,12 +31,24 @@ class Helper:
     """A running launcher.py. Safe to share between threads."""
 
     def __init__(self) -> None:
+        with making_connections(self):
+            self._socket, self._process = self._started()
+        self._lock = threading.Lock()
+        self._etc: dict[bool, Etc] = {}
+        self._making_etc = threading.Lock()
+        greeting = json.loads(self._socket.recv(1 << 16) or b"{}")
+        self.shifted = bool(greeting.get("shifted"))
+        self.problem = str(greeting.get("problem", ""))
+
+    @staticmethod
+    def _started() -> tuple[socket.socket, subprocess.Popen[bytes]]:
+        """Our end of the socket, and the process at the other one."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs, contextlib.ExitStack() as failed:
             failed.callback(ours.close)
             command = [sys.executable, "-S", "-m", "swe_srl.sandboxes.launcher", str(theirs.fileno())]
             paths = [str(Path(path).absolute()) for path in sys.path]
-            self._process = subprocess.Popen(
+            process = subprocess.Popen(
                 command,
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
@@ -46,13 +59,11 @@ class Helper:
                 cwd="/",
             )
             failed.pop_all()
-        self._socket = ours
-        self._lock = threading.Lock()
-        self._etc: dict[bool, Etc] = {}
-        self._making_etc = threading.Lock()
-        greeting = json.loads(ours.recv(1 << 16) or b"{}")
-        self.shifted = bool(greeting.get("shifted"))
-        self.problem = str(greeting.get("problem", ""))
+        return ours, process
+
+    def after_fork(self) -> None:
+        """In a forked process: close its copy of the socket."""
+        self._socket.close()
 
     def ask(self, request: dict[str, Any], descriptors: Sequence[int] = ()) -> dict[str, Any]:
         """Send one request and wait for its answer.

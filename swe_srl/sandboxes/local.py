@@ -72,6 +72,7 @@ class LocalSandbox(SessionSandbox):
 
     def keep_layer(self, folder: Path) -> None:
         """Copy what was changed below `spec.root` to `folder`, for the `layers` of other sandboxes over the same root."""
+        self._open_session()
         self._transport.copy_layer(folder, ["root.upper"])
 
     def fork(self, snapshot: Snapshot) -> LocalSandbox:

@@ -10,16 +10,17 @@ import select
 import signal
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from swe_srl.errors import SandboxError, SandboxUnavailableError
 from swe_srl.sandboxes.cgroups import ControlGroup, make_group
 from swe_srl.sandboxes.descriptors import check_descriptors, descriptor_errors
 from swe_srl.sandboxes.etc import HOME
+from swe_srl.sandboxes.forks import making_connections
 from swe_srl.sandboxes.host_view import IO, bubblewrap, bwrap_options, extra_python, user_ids
 from swe_srl.sandboxes.launch import helper, new_folder, remove_folder
 from swe_srl.sandboxes.local_limits import check_enforceable, disk_is_bounded, rlimits_processes, tmpfs_options
+from swe_srl.sandboxes.pipes import Sink, chunk, is_finished, wait_for
 from swe_srl.sandboxes.transport import (
     SHELL_VARIABLES,
     SUPERVISOR,
@@ -31,20 +32,14 @@ from swe_srl.sandboxes.transport import (
 )
 from swe_srl.types import SandboxSpec
 
-READ_BYTES = 1 << 18
 DROP_SECONDS = 0.1  # between two looks at what background jobs of earlier commands print
 KILL_SECONDS = 10.0
+OLD_SINKS = 64  # that background jobs hold: beyond this, the oldest can write no more (SIGPIPE)
+REMOVED = (
+    "the sandbox's folder {folder}, or a part of it, was removed from outside: make a new sandbox, and keep whatever cleans up "
+    "temporary files from it (or set TMPDIR to another folder)"
+)
 PARTS = ("tmp", "shm", "home", "workspace")  # of a layer, beside the upper folders of its overlays
-
-
-@dataclass
-class Sink:
-    """A named pipe for the output of one command at a time. While `hold` is open, reading does not end."""
-
-    name: str
-    path: str
-    reading: int
-    hold: int = -1
 
 
 class LocalTransport:
@@ -83,10 +78,12 @@ class LocalTransport:
         self.stop()
         if self._killed:
             raise SandboxGoneError("the sandbox was closed")
+        if not (self.folder / "io").is_dir():
+            raise SandboxGoneError(REMOVED.format(folder=self.folder))
         if not self._group.folders:
             self._group = make_group(self.folder.name, self._spec.limits)
         check_descriptors()
-        with descriptor_errors(), contextlib.ExitStack() as theirs:
+        with descriptor_errors(), making_connections(self), contextlib.ExitStack() as theirs:
             stdin, self._stdin = os.pipe()
             theirs.callback(os.close, stdin)
             self._control, control = os.pipe()
@@ -140,7 +137,7 @@ class LocalTransport:
         if self._free_sink is None:
             self._free_sink = self._new_sink()
         sink = self._free_sink
-        with descriptor_errors():
+        with descriptor_errors(), self._removal_errors():
             sink.hold = os.open(sink.path, os.O_WRONLY | os.O_NONBLOCK)
         self._sink, self._free_sink = sink, None
         self._poll.register(sink.reading, select.POLLIN)
@@ -149,26 +146,40 @@ class LocalTransport:
     def _new_sink(self) -> Sink:
         name = secrets.token_hex(8)
         path = f"{self.folder}/io/{name}"
-        os.mkfifo(path)
+        with self._removal_errors():
+            os.mkfifo(path)
         try:
-            Path(path).chmod(0o622)
-            with descriptor_errors():
+            with descriptor_errors(), self._removal_errors():
+                Path(path).chmod(0o622)
                 return Sink(name, path, os.open(path, os.O_RDONLY | os.O_NONBLOCK))
         except SandboxError:
-            Path(path).unlink()
+            Path(path).unlink(missing_ok=True)
             raise
+
+    @contextlib.contextmanager
+    def _removal_errors(self) -> Iterator[None]:
+        """The system's errors for what is no longer there as `SandboxGoneError`."""
+        try:
+            yield
+        except FileNotFoundError as error:
+            raise SandboxGoneError(REMOVED.format(folder=self.folder)) from error
 
     def close_sink(self) -> None:
         sink, self._sink = self._sink, None
         if sink is None:
             return
         self._poll.unregister(sink.reading)
-        os.close(sink.hold)
-        if _is_finished(sink.reading):
+        hold, sink.hold = sink.hold, -1
+        os.close(hold)
+        if is_finished(sink.reading):
             self._free_sink = sink
         else:
-            Path(sink.path).unlink()
+            Path(sink.path).unlink(missing_ok=True)
             self._old_sinks.append(sink.reading)
+            if len(self._old_sinks) > OLD_SINKS:
+                self._drop_old_output()
+                while len(self._old_sinks) > OLD_SINKS:
+                    os.close(self._old_sinks.pop(0))
 
     def send(self, data: bytes, seconds: float) -> None:
         deadline = time.monotonic() + seconds
@@ -186,26 +197,25 @@ class LocalTransport:
 
     def receive(self, seconds: float) -> Iterator[Chunk]:
         if self._old_sinks:
-            self._drop_old_output()
+            if time.monotonic() - self._dropped >= DROP_SECONDS:
+                self._drop_old_output()
             seconds = min(seconds, DROP_SECONDS)
         ready = [descriptor for descriptor, _ in self._poll.poll(max(0.0, seconds) * 1000)]
         if self._sink and self._sink.reading in ready:
-            yield from _chunk("output", self._sink.reading)
+            yield from chunk("output", self._sink.reading)
         if self._control not in ready:
             return
-        chunks = list(_chunk("control", self._control))
+        chunks = list(chunk("control", self._control))
         yield from chunks
         if not chunks:
-            while self._sink and (rest := list(_chunk("output", self._sink.reading))):
+            while self._sink and (rest := list(chunk("output", self._sink.reading))):
                 yield from rest
             raise TransportClosedError("the sandbox's processes ended")
 
     def _drop_old_output(self) -> None:
         """Make room for what background jobs of earlier commands print, now and then: one that floods is held up by it."""
-        if time.monotonic() - self._dropped < DROP_SECONDS:
-            return
         self._dropped = time.monotonic()
-        for reading in [old for old in self._old_sinks if _is_finished(old)]:
+        for reading in [old for old in self._old_sinks if is_finished(old)]:
             self._old_sinks.remove(reading)
             os.close(reading)
 
@@ -227,18 +237,27 @@ class LocalTransport:
         if self._control >= 0:
             self._poll.unregister(self._control)
         for name in ("_inside", "_stdin", "_control"):
-            if getattr(self, name) >= 0:
-                os.close(getattr(self, name))
+            if (descriptor := getattr(self, name)) >= 0:
                 setattr(self, name, -1)
+                os.close(descriptor)
         if self._free_sink is not None:
             self._old_sinks.append(self._free_sink.reading)
             self._free_sink = None
-        for reading in self._old_sinks:
+        old_sinks, self._old_sinks = self._old_sinks, []
+        for reading in old_sinks:
             os.close(reading)
-        self._old_sinks = []
         if self._pid:
             self._helper.ask({"do": "reap", "pid": self._pid})
             self._pid = 0
+
+    def after_fork(self) -> None:
+        """In a forked process: close its copies of the pipes."""
+        pipes = [self._stdin, self._control, self._inside, *self._old_sinks]
+        for sink in filter(None, (self._sink, self._free_sink)):
+            pipes += [sink.reading, sink.hold]
+        for descriptor in pipes:
+            with contextlib.suppress(OSError):  # it was being closed when the process was forked, or is not open (-1)
+                os.close(descriptor)
 
     def close(self) -> None:
         """Kill every process and free every file and mount."""
@@ -253,27 +272,3 @@ class LocalTransport:
         parts = parts or [*PARTS, *(f"{name}.upper" for name in self._lowers)]
         layer = str(self.folder / "layer")
         self._helper.ask({"do": "copy", "id": self.folder.name, "layer": layer, "parts": parts, "to": str(target)})
-
-
-def _chunk(stream: str, descriptor: int) -> Iterator[Chunk]:
-    try:
-        data = os.read(descriptor, READ_BYTES)
-    except BlockingIOError:
-        return
-    if data:
-        yield Chunk("output" if stream == "output" else "control", data)
-
-
-def _is_finished(descriptor: int) -> bool:
-    """Drop what waits in a pipe (at most one read of it): whether nobody writes to it any more."""
-    try:
-        return not os.read(descriptor, READ_BYTES) or not os.read(descriptor, READ_BYTES)
-    except BlockingIOError:
-        return False
-
-
-def wait_for(descriptor: int, event: int, seconds: float) -> None:
-    """Wait until a descriptor is ready (of any number, unlike `select.select`)."""
-    poll = select.poll()
-    poll.register(descriptor, event)
-    poll.poll(seconds * 1000)

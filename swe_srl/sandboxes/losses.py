@@ -9,3 +9,13 @@ EARLIER = f"as they were before the command, {KEPT}"
 GONE = "exported variables are kept, the directory cannot be entered any more"
 STATE_LOST = "[the shell was lost over the snapshot's directory, variables and functions: it has none of them]"
 NOT_KEPT = "directory and exported variables could not be kept"
+
+
+def cause(kind: str, seconds: float, silent_seconds: float) -> str:
+    """What happened to a command that ended in one of the ways of `patience.Kind`, with these limits."""
+    return {
+        "timeout": f"the command was killed after {seconds:g} seconds",
+        "silence": f"the command was killed after {silent_seconds:g} seconds without output",
+        "stuck": "the shell did not answer",
+        "unmarked": "the end of the output was lost",
+    }.get(kind, "the shell was lost")

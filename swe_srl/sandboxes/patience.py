@@ -9,6 +9,7 @@ from typing import Literal
 BEGIN_SECONDS = 10.0  # for a shell to take a command up
 BYTES_PER_SECOND = 200_000  # of a command, that a slow shell reads
 MARK_SECONDS = 5.0  # without output, between a command's report and the end mark of its output
+ASK_SECONDS = (0.1, 0.5)  # until it is asked whether the shell is still there: for the first time, and from then on
 LONGEST_WAIT = 3600.0
 
 Kind = Literal["done", "exit", "timeout", "silence", "stuck", "unmarked", "closed"]
@@ -41,6 +42,7 @@ class Patience:
         now = time.monotonic() + starting
         self._seconds = seconds if starting else 0
         self._silent_seconds = 0 if starting else silent_seconds
+        self._ask = now - starting + ASK_SECONDS[0]
         self._ends: dict[Kind, float] = {"timeout": now + seconds, "stuck": now + begin}
         self.said()
 
@@ -62,6 +64,14 @@ class Patience:
         """The command is over: only the end of its output is waited for."""
         self._ends.pop("silence", None)
         self._ends["unmarked"] = time.monotonic() + MARK_SECONDS
+
+    def pause(self) -> float:
+        """The seconds until it is to be asked whether the shell is still there; 0 or less once when it is time to."""
+        now = time.monotonic()
+        pause = self._ask - now
+        if pause <= 0:
+            self._ask = now + ASK_SECONDS[1]
+        return pause
 
     def left(self) -> tuple[Kind, float]:
         """The nearest deadline, and the seconds until then (0 or less when it has passed)."""

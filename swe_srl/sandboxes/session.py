@@ -8,6 +8,7 @@ and puts them back whenever the worker had to be replaced.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import secrets
 import threading
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from swe_srl.errors import SandboxError
 from swe_srl.sandboxes.descriptors import NoDescriptorsError
 from swe_srl.sandboxes.framing import ControlReader, OutputReader, ShellState, command_bytes, escaped, message
-from swe_srl.sandboxes.losses import EARLIER, GONE, KEPT, LOST_ALL, LOST_SHELL, NOT_KEPT, STATE_LOST
+from swe_srl.sandboxes.losses import EARLIER, GONE, KEPT, LOST_ALL, LOST_SHELL, NOT_KEPT, STATE_LOST, cause
 from swe_srl.sandboxes.output import OutputBuffer, decode
 from swe_srl.sandboxes.patience import Ending, Kind, Patience, begin_seconds
 from swe_srl.sandboxes.shell_state import dump_command, reduced_script, restore_script
@@ -171,13 +172,16 @@ class ShellSession:
             reason, wait = patience.left()
             if wait <= 0:
                 return self._out_of(reason, seconds, exit_code if reason == "unmarked" else None)
-            for chunk in self.transport.receive(wait):
+            if (pause := patience.pause()) <= 0:  # the supervisor tells then when nobody is left who would
+                with contextlib.suppress(TimeoutError):  # it is stopped
+                    self.transport.send(message("P"), wait)
+            for chunk in self.transport.receive(min(wait, max(pause, 0))):
                 if chunk.stream == "output":
                     if reader.feed(chunk.data):
                         patience.said()
                     continue
                 for report in self._control.feed(chunk.data):
-                    if report.startswith(b"X"):
+                    if report.startswith(b"X") and lost is None:
                         lost = int(report[1:])
                     if report.startswith(b"D" + nonce.encode()):
                         exit_code = int(report.split(b" ")[-1])
@@ -216,12 +220,7 @@ class ShellSession:
             what = f"the shell ended with exit code {ending.exit_code}"
             return LOST_SHELL.format(what=what, kept=self._restore())
         ready = ending.kind not in ("exit", "closed") and self._new_worker("K")
-        what = {
-            "timeout": f"the command was killed after {limit:g} seconds",
-            "silence": f"the command was killed after {self.limits.silent_seconds:g} seconds without output",
-            "stuck": "the shell did not answer",
-            "unmarked": "the end of the output was lost",
-        }.get(ending.kind, "the shell was lost")
+        what = cause(ending.kind, limit, self.limits.silent_seconds)
         ending.begun = ending.begun or self._control.begun  # late news
         return LOST_ALL.format(what=what, kept=self._restore() if ready else self._start_again())
 

@@ -12,6 +12,9 @@ _OWN_VARIABLE = re.compile(
     rb"SUBSHELL|VERSINFO|VERSION)|DIRSTACK|EPOCH\w+|EUID|FUNCNAME|GROUPS|HISTCMD|LINENO|PIPESTATUS|PPID|S?RANDOM|SECONDS|"
     rb"SHELLOPTS|SHLVL|UID|_|__swe_\w+)(=|$)"
 )
+_COMPATIBLE = re.compile(
+    rb'^declare -\S+ BASH_COMPAT="[\d.]*"$', re.MULTILINE
+)  # options (compat40) spell its value anew
 
 
 def dump_command(mark: str) -> str:
@@ -38,7 +41,7 @@ def restore_script(directory: bytes, dump: bytes, mark: bytes) -> str:
     lines = [line for line in _OWN_FUNCTION.sub(b"", state).split(b"\n") if not _OWN_VARIABLE.match(line)]
     body, _, attributes = function.rstrip(b"\n").rpartition(b"\n")
     lines += [body, b"builtin " + attributes] if attributes.startswith(b"declare -") else [function]
-    lines += [b"builtin " + line for line in options.splitlines()]
+    lines += [b"builtin " + line for line in [*options.splitlines(), *_COMPATIBLE.findall(state)]]
     return _text(_change_directory(directory) + b"{\n" + b"\n".join(lines) + b"\n} 2>/dev/null")
 
 

@@ -5,6 +5,7 @@
 #   E sink command   the same, with escapes in the command
 #   H sink script    run in a clean subshell; the nonce follows, too
 #   F nonce          write the nonce to the sink of the last command
+#   P                say so when both the worker and the subshell that waits for it are gone
 #   W                start a new worker
 #   K                kill every other process, then start a new worker
 # In relay mode (containers) the sink is a mark instead: the supervisor writes it to its standard output (descriptor 193), then
@@ -36,6 +37,7 @@ start_worker() {
     LC_ALL=$locale worker=$worker /bin/bash --noprofile --norc -c 'eval "$worker"' bash <&0 2>&191
     printf '\0\0\0X%s\0' "$?" >&191 # the NULs end what it had begun to report
   )
+  waiter=$!
 }
 start_worker # the rest is read while it starts
 
@@ -114,6 +116,16 @@ run_clean() {
   ) &
 }
 
+# Where nobody waits for the worker any more, it may go on; when nobody reads its pipe either, it is gone, too.
+tell_if_lost() {
+  local process
+  [[ ! -e /proc/$waiter ]] || return 0
+  for process in /proc/[0-9]*; do
+    [[ ! $process/fd/190 -ef /proc/$$/fd/194 ]] || return 0
+  done
+  printf '\0\0\0X137\0' >&191
+}
+
 ((relay)) && prepare_relay
 while IFS= read -r -N 11 -u 190 header; do
   IFS= read -r -N "${header:1:2}" -u 190 first
@@ -130,6 +142,7 @@ while IFS= read -r -N 11 -u 190 header; do
       ((relay)) && [[ -z $next_pipe ]] && prepare_relay
       ;;
     F*) printf '%s' "$first" >"$sink" ;;
+    P*) tell_if_lost ;;
     W*)
       settled=
       start_worker
