@@ -38,6 +38,16 @@ def agent_of(settings: EvalSettings) -> AgentDefinition:
     return replace(agent, sampling=sampling, **{name: value for name, value in limits.items() if value is not None})
 
 
+def alike(settings: EvalSettings) -> str:
+    """A warning when all samples of a task are drawn alike; "" when they are not."""
+    if settings.samples == 1 or settings.policy in SCRIPTED or agent_of(settings).sampling.temperature:
+        return ""
+    return (
+        f"warning: --samples {settings.samples} at temperature 0: all samples of a task are drawn alike, and tell no more than "
+        f"one; give a --temperature above 0, or leave --samples out"
+    )
+
+
 def make_policy(settings: EvalSettings, agent: AgentDefinition, tasks: Sequence[Task]) -> Policy:
     """The policy that acts.
 
