@@ -118,6 +118,33 @@ def test_the_plan_of_training_on_problems(
     assert "40 of the tasks of rlvr belong to" in capsys.readouterr().err
 
 
+def test_problems_without_an_answer_are_left_out_by_name(problems: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    proof = {
+        "id": "proof",
+        "question": "Show that 2 is even.",
+        "solution": "1. **Halve.** It is 1.\n2. **End.** So it is.",
+    }
+    with problems.open("a") as file:
+        file.write(json.dumps(proof) + "\n")
+    (task,) = [task for task in load_tasks(str(problems)) if task.instance_id == "coins-proof"]
+    assert grade(task, "\\boxed{1}").status is VerdictStatus.UNRESOLVED
+    command = [
+        "train",
+        "--method",
+        "rlvr",
+        "--tasks",
+        str(problems),
+        "--output",
+        str(problems.parent / "x"),
+        "--dry-run",
+    ]
+    assert main([*command, "--agent", "math-answer", "--validation-share", "0"]) == 0
+    said = capsys.readouterr().out
+    assert (
+        "40 training tasks, 0 held out" in said and "cannot be run here: coins-proof: its row tells no answer" in said
+    )
+
+
 def test_without_math_verify_the_problems_cannot_be_run(problems: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (task, *_) = load_tasks(str(problems))
     assert obstacle(task, GradingSettings()) == ""

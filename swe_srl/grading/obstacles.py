@@ -12,7 +12,7 @@ from swe_srl.grading.runner import GradingSettings
 from swe_srl.sandboxes import capabilities
 from swe_srl.sandboxes.image_roots import find_root
 from swe_srl.sandboxes.repository import prepare_repository
-from swe_srl.tasks.problems import is_problem
+from swe_srl.tasks.problems import answer_of, is_problem
 from swe_srl.tasks.scripts import scripted
 from swe_srl.tasks.surroundings import surroundings
 from swe_srl.types import Task
@@ -24,7 +24,7 @@ def obstacle(task: Task, settings: GradingSettings, pull: bool = False) -> str:
     A problem with an answer only needs what compares answers.
     """
     if is_problem(task):
-        return _no_comparison()
+        return _no_comparison(task)
     try:
         scripted(task)
         script_lines(task)
@@ -50,7 +50,13 @@ def obstacle(task: Task, settings: GradingSettings, pull: bool = False) -> str:
     )
 
 
-def _no_comparison() -> str:
+def _no_comparison(task: Task) -> str:
+    """Why the answer of a problem cannot be compared, or ""."""
+    if not answer_of(task):
+        return (
+            f"{task.instance_id}: its row tells no answer, neither as `answer` nor in the last \\boxed{{}} of its `solution`: "
+            "there is nothing to compare with"
+        )
     try:
         check_answers()
     except GradingError as error:
