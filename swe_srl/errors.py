@@ -69,6 +69,8 @@ def suggest(name: str, known: Iterable[str], what: str = "name") -> str:
 
     >>> suggest("lit", ["lite", "verified"], "split")
     "unknown split 'lit': did you mean 'lite'? Known: lite, verified"
+    >>> suggest("mine", ["lite", "verified"], "split")
+    "unknown split 'mine'. Known: lite, verified"
     >>> suggest("task-170", [f"task-{number}" for number in range(20, 90)], "task")
     "unknown task 'task-170': did you mean 'task-70'?"
     >>> suggest("mine", [f"task-{number}" for number in range(20, 90)], "task")
@@ -79,5 +81,5 @@ def suggest(name: str, known: Iterable[str], what: str = "name") -> str:
     if len(names) > FEW:
         told = f"did you mean {near[0]!r}?" if near else f"none of {len(names)} is near, such as {names[0]!r}"
         return f"unknown {what} {name!r}: {told}"
-    hint = f" did you mean {near[0]!r}?" if near else ""
-    return f"unknown {what} {name!r}:{hint} Known: {', '.join(names) or 'none'}"
+    hint = f": did you mean {near[0]!r}?" if near else "."
+    return f"unknown {what} {name!r}{hint} Known: {', '.join(names) or 'none'}"

@@ -13,6 +13,7 @@ from swe_srl.cli import main
 from swe_srl.errors import ConfigError, ContaminationError, GenerationError, TaskError
 from swe_srl.evaluation import EvalSettings, collect, compare, evaluate
 from swe_srl.evaluation.collect_settings import CollectSettings
+from swe_srl.evaluation.markdown import report_markdown
 from swe_srl.protocols import PolicyOutput
 from swe_srl.tasks import load_tasks
 from swe_srl.training.data import guard
@@ -72,6 +73,36 @@ def test_a_solution_may_take_several_steps(rows: Path) -> None:
     assert max(context.turn for context in policy.asked) == 2  # the third malformed answer in a row ends an episode
     comparison = compare(rows.parent / "adds", _run(rows, "less", 2))
     assert comparison.difference.value == pytest.approx(-2 / 6)
+
+
+def test_the_report_of_problems_speaks_of_answers(rows: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Avg@k with its interval, or greedy; nothing that only repositories have."""
+    several = settings_for(rows, "several", agent="math", samples=4, temperature=1.0)
+    report = evaluate(several, policy=Adds(until=4))
+    text = report_markdown(report)
+    assert "| Avg@4 | 16 of 24: 66.7% (95% interval " in text and "| pass@4 | 66.7% |" in text
+    assert "| answers | right 16, none 8 |" in text and "| aime24 | 16 of 24 | 66.7% |" in text
+    for word in ("resolved", "hardened", "patch", "edit", "failed checks", "expert", "grading", "repository"):
+        assert word not in text, word
+    assert json.loads((several.folder / "report.json").read_text())["answers"] == "Avg@4"
+    greedy = evaluate(settings_for(rows, "greedy", agent="math"), policy=Adds(until=4))
+    assert "| greedy | 4 of 6: 66.7% (95% interval 30.0% to 90.3%) |" in report_markdown(greedy)
+    command = ["eval", "--split", "aime24", "--tasks", str(rows), "--output", str(rows.parent / "x"), "--samples", "2"]
+    assert main([*command, "--dry-run"]) == 0
+    assert "warning: --samples 2 at temperature 0: all samples of a task are drawn alike" in capsys.readouterr().out
+    assert main([*command, "--temperature", "1", "--dry-run"]) == 0
+    assert "warning" not in capsys.readouterr().out
+
+
+def test_predictions_of_problems_can_be_graded(rows: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = {"rows-1": "So \\boxed{2}.", "rows-2": "\\boxed{5}", "rows-3": ""}
+    predictions = rows.parent / "predictions.jsonl"
+    made = [{"instance_id": name, "model_name_or_path": "m", "model_patch": text} for name, text in said.items()]
+    predictions.write_text("".join(json.dumps(row) + "\n" for row in made))
+    assert main(["grade", str(predictions), "--split", str(rows), "--output", str(rows.parent / "graded")]) == 0
+    text = (rows.parent / "graded" / "report.md").read_text()
+    assert "| right answers | 1 of 3: 33.3% (" in text and "| answers | none 1, right 1, wrong 1 |" in text
+    assert "patch" not in text and "1 of 3: 33.3%" in capsys.readouterr().out
 
 
 def _run(rows: Path, name: str, until: int) -> Path:

@@ -412,6 +412,7 @@ def test_a_run_that_is_ended_goes_on(teacher: Teacher, run_root: Path, how: sign
         ("source.jsonl --policy expert", "expert writes no text"),
         ("source.jsonl --policy http://x/v1", "an endpoint needs the name of the model"),
         ("source.jsonl --policy none/model/here", "no such model folder"),
+        ("source.jsonl --policy x", "unknown name 'x'. Known: quickstart\n"),
         ("none.jsonl --policy quickstart", "none.jsonl: no such file or folder"),
         ("source.jsonl --policy quickstart --tries -1", "tries must be at least 0"),
         ("source.jsonl --policy quickstart --workers 0", "workers must be at least 1"),

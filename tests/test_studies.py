@@ -7,6 +7,7 @@ import json
 import shutil
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,12 +17,12 @@ from swe_srl.errors import ConfigError
 from swe_srl.evaluation.statistics import Estimate, paired_bootstrap
 from swe_srl.progress import SilentProgress
 from swe_srl.runs import RunFolder
-from swe_srl.studies import Arm, ReproduceSettings, Study
+from swe_srl.studies import Arm, ReproduceSettings, Study, reading
 from swe_srl.studies.conclusions import conclusions, summary
 from swe_srl.studies.definition import load_study
 from swe_srl.studies.figures import learning_figure
 from swe_srl.studies.joining import check_joined, joined
-from swe_srl.studies.markdown import results_markdown
+from swe_srl.studies.markdown import results_markdown, row_cells
 from swe_srl.studies.planning import MARGIN, RESERVE, Costs, choose_share
 from swe_srl.studies.records import Record, Records
 from swe_srl.studies.results import ArmResult, Results, lines_of
@@ -30,6 +31,7 @@ from swe_srl.studies.settings import COMPUTE, DATA
 from swe_srl.studies.statistics import Values, difference, includes_zero, mean_of
 from swe_srl.studies.units import MANY, Runs, Unit
 from swe_srl.studies.writing import write_results
+from swe_srl.types import Action, Trajectory, Turn
 
 STUDY = """
 description: a study of two arms
@@ -265,6 +267,40 @@ def results_of(folder: Path, shares: dict[str, float], tokens: float = 20.0) -> 
     machine = {"platform": "Linux", "cpus": 2, "python": "3.11", "versions": {"torch": "2"}, "git": {}}
     left = {"data/srl-2": "it would take about 9.0 minutes, and 2.0 minutes of the budget are left"}
     return Results(runs, {DATA: rows}, left, "swe-srl reproduce mine.yaml", 90.0, machine)
+
+
+def test_the_bases_own_episodes_differ_by_nothing(tmp_path: Path) -> None:
+    """Equal outcomes leave an interval, the same words none: a seed with another word is enough for it."""
+    results = results_of(tmp_path, {"base": 0.1, "srl": 0.6, "sft": 0.1})
+    rows = {row.arm.name: row for row in results.tables[DATA]}
+
+    def told(base: dict[int, str], own: dict[int, str], name: str = "sft") -> tuple[ArmResult, str]:
+        row = reading._against(replace(rows["base"], episodes=base), replace(rows[name], episodes=own))
+        changed = replace(results, tables={DATA: [rows["base"], rows["srl"], row]})
+        return row, " ".join(conclusions(changed, DATA))
+
+    same, said = told({0: "a", 1: "b", 2: "c"}, {0: "a", 1: "b"})
+    assert same.change == same.longer == Estimate(0.0, 0.0, 0.0)
+    assert row_cells(same)[3] == "+0.0, the same episodes"
+    assert f"{same.arm.title} against the base model: the same episodes, word for word." in said
+    for base, own, name in (
+        ({0: "a", 1: "b"}, {0: "a", 1: "x"}, "sft"),
+        ({0: "a"}, {}, "sft"),
+        ({0: "a", 1: "b"}, {0: "a", 1: "b"}, "srl"),
+    ):
+        other, said = told(base, own, name)
+        assert other.change is not None and other.change.low < other.change.high and not other.as_base
+        assert "same episodes" not in said and "same episodes" not in row_cells(other)[3]
+
+
+def test_the_digest_of_episodes_is_of_what_was_written() -> None:
+    turn = Turn(Action("ls"), raw="<think>a</think> ls")
+    episode = Trajectory("t#0", "t", (turn,), patch="p")
+    digest = reading._digest({("t", 0): episode, ("u", 0): episode})
+    assert digest == reading._digest({("u", 0): replace(episode, trajectory_id="other"), ("t", 0): episode})
+    for other in (replace(episode, patch="q"), replace(episode, turns=(replace(turn, raw="<think>b</think> ls"),))):
+        assert reading._digest({("t", 0): other, ("u", 0): episode}) != digest
+    assert reading._digest({("t", 1): episode, ("u", 0): episode}) != digest
 
 
 def test_what_the_figures_do_not_support_is_not_said(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import random
 import subprocess
 from pathlib import Path
@@ -217,11 +218,43 @@ def test_a_package_has_a_version(tmp_path: Path) -> None:
             parse_package(wrong)
 
 
-def test_a_package_that_cannot_be_had_is_an_error_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    with pytest.raises(TaskError, match=r"pip download failed.*toolz"):
-        fetch_package("toolz==1.0.0", tmp_path / "repositories")
+def test_a_package_that_cannot_be_had_is_an_error_in_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An index of one package in a folder, with versions for this Python and for a later one."""
+    for name in [name for name in os.environ if name.startswith("PIP_")]:
+        monkeypatch.delenv(name)
+    index = tmp_path / "index" / "toolz"
+    index.mkdir(parents=True)
+    files = [f"0.{number}.0" for number in range(12)]
+    links = "".join(f'<a href="toolz-{version}.tar.gz">toolz-{version}.tar.gz</a>' for version in files)
+    later = '<a href="toolz-9.0.tar.gz" data-requires-python="&gt;=9">toolz-9.0.tar.gz</a>'
+    (index / "index.html").write_text(f"<!DOCTYPE html><html><body>{links}{later}</body></html>")
+    (tmp_path / "pip.conf").write_text(f"[global]\nindex-url = {(tmp_path / 'index').as_uri()}\n")
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "pip.conf"))
+    told = {
+        "toolz==1.0.0": r"there is no source archive of version 1.0.0. pip finds 0.2.0, .*, 0.11.0 and 2 older ones: as in "
+        r"--package toolz==0.11.0",
+        "toolz==9.0": r"this version needs Python >=9, and this is 3\.",
+        "tolz==1.0.0": r"pip finds no source archive of any version of tolz. .*spelt.*pip config list.*--repo",
+    }
+    for spec, message in told.items():
+        with pytest.raises(TaskError, match=f"--package {spec}: {message}"):
+            fetch_package(spec, tmp_path / "repositories")
     assert not list(tmp_path.glob("repositories/*"))
+    assert main(["tasks", "synthesise", "--package", "tolz==1.0.0", "--output", str(tmp_path / "o")]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "ERROR" not in said
+
+
+def test_an_index_that_cannot_be_reached_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
+    monkeypatch.setenv("PIP_RETRIES", "1")
+    with pytest.raises(
+        TaskError, match=r"--package toolz==1.0.0: pip cannot reach a package index.*NewConnectionError"
+    ):
+        fetch_package("toolz==1.0.0", tmp_path / "repositories")
 
 
 def test_a_repository_has_the_commit(tmp_path: Path) -> None:

@@ -111,7 +111,7 @@ def test_choices_are_checked_in_python_too(values: dict[str, Any], message: str)
 def test_the_runs_own_choices_are_checked_in_python_too() -> None:
     with pytest.raises(ConfigError, match="did you mean 'best'"):
         TrainSettings(final_model="Best")
-    with pytest.raises(ConfigError, match="method: unknown value 'SRL': Known: rlvr, sft, srl"):
+    with pytest.raises(ConfigError, match="method: unknown value 'SRL'\\. Known: rlvr, sft, srl"):
         TrainSettings(method="SRL")
 
 

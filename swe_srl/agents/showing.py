@@ -1,4 +1,4 @@
-"""Environments that show more than the issue at the start: the files to edit, or the list of all files.
+"""The environment of an episode, and environments that show more than the issue at the start: the files to edit, or all names.
 
 The scaffolds of few turns need it: `oracle-edit` shows the files that the gold patch changes (an oracle: no agent would be told),
 `agentless-mini` the names of the repository's files.
@@ -7,6 +7,7 @@ The scaffolds of few turns need it: `oracle-edit` shows the files that the gold 
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable
 from typing import Any
 
 from unidiff.errors import UnidiffParseError
@@ -14,9 +15,11 @@ from unidiff.patch import PatchSet
 
 from swe_srl.agents.definition import GOLD_FILES, AgentDefinition
 from swe_srl.agents.episode import EpisodeEnv
+from swe_srl.envs.answers import AnswerEnv
 from swe_srl.envs.environment import SweEnv
-from swe_srl.errors import SandboxError, TaskError
+from swe_srl.errors import ConfigError, SandboxError, TaskError
 from swe_srl.protocols import Sandbox
+from swe_srl.tasks.problems import is_problem
 from swe_srl.trajectories.prompting import elide
 from swe_srl.types import Task
 
@@ -59,6 +62,37 @@ class ShowingEnv:
     def close(self) -> None:
         """Free the sandbox."""
         self._env.close()
+
+
+def open_environment(task: Task, agent: AgentDefinition, definition: str, sandbox: str) -> EpisodeEnv:
+    """The environment in which an agent works on a task: a sandbox with its repository, or for a problem none.
+
+    Args:
+        task: what it works on.
+        agent: says what is shown at the start, and how many turns there are.
+        definition: name or path of the environment definition; a problem has none.
+        sandbox: "local", "docker" or "auto".
+
+    Raises:
+        ConfigError: as for `SweEnv`.
+    """
+    if is_problem(task):
+        return AnswerEnv(task)
+    return showing(SweEnv([task], definition, sandbox, max_turns=agent.max_turns), agent)
+
+
+def check_agent(agent: AgentDefinition, tasks: Iterable[Task]) -> None:
+    """Look whether an agent can work on all of these tasks.
+
+    Raises:
+        ConfigError: some are problems with an answer, and it writes commands or shows the files of a repository.
+    """
+    problem = next(filter(is_problem, tasks), None)
+    if problem is not None and (agent.prompting.action_format != "plain" or agent.show):
+        raise ConfigError(
+            f"agent: {agent.name} works in a repository, and {problem.instance_id} is a problem with an answer: take one with "
+            f"`action_format: plain`, as math-answer (a whole solution) or math (a step at a time)"
+        )
 
 
 def showing(env: SweEnv, agent: AgentDefinition) -> EpisodeEnv:

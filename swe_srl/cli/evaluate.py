@@ -53,9 +53,12 @@ def plan(settings: EvalSettings, console: Console) -> None:
     if settings.check:
         plan_check(settings, console)
         return
+    from swe_srl.evaluation.policies import alike
     from swe_srl.evaluation.running import check_run
     from swe_srl.generation.source import is_hub_id
 
+    if warning := alike(settings):
+        console.say(warning)
     selection, agent, resumes = check_run(settings, console.progress())
     for reason in selection.unavailable.values():
         console.say(f"cannot be run here: {reason}")

@@ -14,7 +14,7 @@ from swe_srl.types import Task
 class AnswerEnv(gymnasium.Env[str, str]):
     """A problem to be solved in text. Nothing runs: the observation after a step is empty.
 
-    The reward is 0: compare the answer with `swe_srl.grading.answers.grade_answer`.
+    The reward is 0: `swe_srl.grading.grade` compares the answer.
 
     Args:
         task: the problem.
@@ -24,18 +24,21 @@ class AnswerEnv(gymnasium.Env[str, str]):
 
     def __init__(self, task: Task) -> None:
         self.task = task
+        self.steps: list[str] = []
         self.observation_space = TerminalText()
         self.action_space = TerminalText()
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
         """Gives the problem's text."""
         super().reset(seed=seed)
+        self.steps = []
         return self.task.problem_statement, {"task_id": self.task.instance_id}
 
     def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
         """Takes a step of the solution; it ends the episode when it gives an answer."""
+        self.steps.append(action)
         return "", 0.0, bool(last_boxed(action)), False, {"task_id": self.task.instance_id, "exit_code": 0}
 
     def patch(self) -> str:
-        """None: a problem has no repository."""
-        return ""
+        """What is graded: the solution, all its steps."""
+        return "\n\n".join(self.steps)

@@ -8,28 +8,34 @@ from collections.abc import Iterable, Mapping, Sequence
 from swe_srl.evaluation.patches import PatchStatistics
 from swe_srl.evaluation.report import Report
 from swe_srl.evaluation.statistics import Estimate
+from swe_srl.types import VerdictStatus
 
 _LISTED = 50  # entries of one list
+_ANSWERS = {
+    VerdictStatus.RESOLVED.value: "right",
+    VerdictStatus.UNRESOLVED.value: "wrong",
+    VerdictStatus.EMPTY_PATCH.value: "none",
+    VerdictStatus.INFRASTRUCTURE.value: "not compared",
+}
 _ALIKE = 5  # entries with the same reason that have a line each
 
 
 def report_markdown(report: Report) -> str:
     """The report for a person: figures first, then what was left out of them and why."""
     worked = _work(report) if report.turns or set(report.exit_reasons) != {"unknown"} else []
+    resolved = f"{report.resolved} of {report.samples}: {percent(report.resolve_rate)}"
     rows = [
-        ("resolved (official rules)", f"{report.resolved} of {report.samples}: {percent(report.resolve_rate)}"),
-        ("resolved (hardened rules)", _hardened(report)),
+        *_rates(report, resolved),
         *((f"pass@{k}", f"{value:.1%}") for k, value in report.pass_at_k.items() if k > 1),
         ("denominator", denominator(report)),
         *worked,
-        ("patches", _patches(report.patches)),
-        ("verdicts", _counts(report.statuses)),
-        ("seconds per grading", f"{report.grading_seconds:.1f}"),
+        *_verdicts(report),
     ]
     parts = [f"# {report.title}", table(("figure", "value"), rows)]
-    for group, counts in (("repository", report.by_repository), ("difficulty", report.by_difficulty)):
+    sorts, told = ("subject", "right") if report.answers else ("repository", "resolved")
+    for group, counts in ((sorts, report.by_repository), ("difficulty", report.by_difficulty)):
         lines = [(name, f"{a} of {b}", f"{a / b:.1%}") for name, (a, b) in counts.items()]
-        parts += [f"## By {group}", table((group, "resolved", "rate"), lines)] if lines else []
+        parts += [f"## By {group}", table((group, told, "rate"), lines)] if lines else []
     parts += _listing("Official and hardened verdicts differ", report.differing.items())
     parts += _listing("Flagged", ((name, ", ".join(flags)) for name, flags in report.flagged.items()))
     parts += _listing("Flaky: gradings differ", ((name, ", ".join(flags)) for name, flags in report.flaky.items()))
@@ -40,6 +46,23 @@ def report_markdown(report: Report) -> str:
     parts += _listing("Not run here (not counted)", _by_reason(report.unavailable), len(report.unavailable))
     parts += _listing("Excluded by name (not counted)", ((name, "by --exclude") for name in report.excluded))
     return "\n\n".join(parts) + "\n"
+
+
+def _rates(report: Report, resolved: str) -> list[tuple[str, str]]:
+    if report.answers:
+        return [(report.answers, resolved)]
+    return [("resolved (official rules)", resolved), ("resolved (hardened rules)", _hardened(report))]
+
+
+def _verdicts(report: Report) -> list[tuple[str, str]]:
+    """What became of the samples: of problems the answers, else the patches and their gradings."""
+    if report.answers:
+        return [("answers", _counts({_ANSWERS[status]: count for status, count in report.statuses.items()}))]
+    return [
+        ("patches", _patches(report.patches)),
+        ("verdicts", _counts(report.statuses)),
+        ("seconds per grading", f"{report.grading_seconds:.1f}"),
+    ]
 
 
 def _work(report: Report) -> list[tuple[str, str]]:
@@ -54,14 +77,19 @@ def _work(report: Report) -> list[tuple[str, str]]:
             if kind != "cost"
         ),
         *((("cost per episode", f"{report.per_episode['cost']:.4f}"),) if "cost" in report.per_episode else ()),
-        ("edits verified by a run", _share(report.behaviour.verified, report.behaviour.edits, "edits")),
-        (
-            "failed checks that lead to another edit",
-            _share(report.behaviour.revised, report.behaviour.failed_checks, "failed checks"),
-        ),
-        ("similarity to the expert", "unknown" if report.similarity is None else f"{report.similarity:.3f}"),
+        *(() if report.answers else _edits(report)),
         ("exit reasons", _counts(report.exit_reasons)),
         ("seconds per episode", f"{report.seconds:.1f}"),
+    ]
+
+
+def _edits(report: Report) -> list[tuple[str, str]]:
+    """How it worked in the repository."""
+    found = report.behaviour
+    return [
+        ("edits verified by a run", _share(found.verified, found.edits, "edits")),
+        ("failed checks that lead to another edit", _share(found.revised, found.failed_checks, "failed checks")),
+        ("similarity to the expert", "unknown" if report.similarity is None else f"{report.similarity:.3f}"),
     ]
 
 

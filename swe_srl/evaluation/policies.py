@@ -38,6 +38,16 @@ def agent_of(settings: EvalSettings) -> AgentDefinition:
     return replace(agent, sampling=sampling, **{name: value for name, value in limits.items() if value is not None})
 
 
+def alike(settings: EvalSettings) -> str:
+    """A warning when all samples of a task are drawn alike; "" when they are not."""
+    if settings.samples == 1 or settings.policy in SCRIPTED or agent_of(settings).sampling.temperature:
+        return ""
+    return (
+        f"warning: --samples {settings.samples} at temperature 0: all samples of a task are drawn alike, and tell no more than "
+        f"one; give a --temperature above 0, or leave --samples out"
+    )
+
+
 def make_policy(settings: EvalSettings, agent: AgentDefinition, tasks: Sequence[Task]) -> Policy:
     """The policy that acts.
 
@@ -60,8 +70,12 @@ def make_policy(settings: EvalSettings, agent: AgentDefinition, tasks: Sequence[
     return ModelPolicy(make_generator(settings), agent.sampling, agent.prompting.action_format)
 
 
-def check_policy(settings: EvalSettings) -> None:
+def check_policy(settings: EvalSettings, scripted: Sequence[str] = SCRIPTED) -> None:
     """Check what can be checked of a model without loading it.
+
+    Args:
+        settings: name the policy.
+        scripted: the policies without a model that the caller knows.
 
     Raises:
         ConfigError: neither a policy's name, nor a model folder, nor a hub id; or no such device; or an endpoint's key is
@@ -69,21 +83,25 @@ def check_policy(settings: EvalSettings) -> None:
     """
     if settings.is_endpoint:
         key_variable(settings)
-    if settings.is_endpoint or settings.policy in SCRIPTED:
+    if settings.is_endpoint or settings.policy in scripted:
         return
     from swe_srl.generation.loading import pick_device
 
-    check_source(settings)
+    check_source(settings, scripted)
     pick_device(settings.device)
 
 
-def check_source(settings: EvalSettings) -> None:
+def check_source(settings: EvalSettings, scripted: Sequence[str] = SCRIPTED) -> None:
     """Check that a local model's folder is there, as far as that can be told without the hub.
+
+    Args:
+        settings: name the model.
+        scripted: what else could be meant, for the message.
 
     Raises:
         ConfigError: it is not, or the name is neither a folder's nor a hub id.
     """
-    check_model_source(model_path(settings.policy), (QUICKSTART, *SCRIPTED))
+    check_model_source(model_path(settings.policy), (QUICKSTART, *scripted))
 
 
 def make_generator(settings: EvalSettings, concurrency: int = 8) -> Generator:

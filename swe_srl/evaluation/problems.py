@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 
 from swe_srl.agents import EmptyPolicy, EpisodeJob, run_episodes
 from swe_srl.agents.policies import PolicyAnswer
@@ -11,7 +12,8 @@ from swe_srl.envs.answers import AnswerEnv
 from swe_srl.errors import ConfigError, SweSrlError
 from swe_srl.evaluation.pipeline import Failure, Journal, Key
 from swe_srl.evaluation.policies import agent_of, check_policy, make_policy
-from swe_srl.evaluation.settings import EvalSettings
+from swe_srl.evaluation.report import RIGHT
+from swe_srl.evaluation.settings import SCRIPTED, EvalSettings
 from swe_srl.evaluation.tally import tally
 from swe_srl.grading.answers import check_answers, grade_answer
 from swe_srl.progress import Progress, Watch
@@ -60,6 +62,13 @@ def answer_policy(settings: EvalSettings, tasks: Sequence[Task]) -> Policy:
     return EmptyPolicy(agent.submit) if settings.policy == "empty" else make_policy(settings, agent, tasks)
 
 
+def rate_name(settings: EvalSettings) -> str:
+    """What the field calls the rate of right answers: greedy at temperature 0, else Avg@k of k samples each."""
+    if settings.policy in SCRIPTED:
+        return RIGHT
+    return "greedy" if not agent_of(settings).sampling.temperature else f"Avg@{settings.samples}"
+
+
 def work_on_problems(
     settings: EvalSettings,
     run: RunFolder,
@@ -99,7 +108,7 @@ def work_on_problems(
                 journal.keep_failure(Failure(episode.task_id, episode.sample, "episode", episode.error))
                 said = "failed"
             else:
-                journal.keep_episode(episode)
+                journal.keep_episode(replace(episode, patch=""))  # its turns are the solution
                 verdict = grade_answer(known[episode.task_id], text_of(episode.trajectory))
                 journal.keep_verdict(episode.sample, verdict)
                 said = "right" if verdict.official else "wrong"

@@ -17,7 +17,10 @@ from swe_srl.evaluation.statistics import Estimate, bootstrap_mean, pass_at_k, w
 from swe_srl.grading import flaky_flags
 from swe_srl.protocols import Similarity
 from swe_srl.tasks.difficulty import difficulty_of
+from swe_srl.tasks.problems import is_problem
 from swe_srl.types import Action, Task, Trajectory, VerdictStatus
+
+RIGHT = "right answers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,7 @@ class Report:
         flagged: samples whose patch or run was flagged, with the flags.
         failures: samples that the infrastructure kept from a result: they count for nothing.
         unavailable: tasks that cannot be run here, with the reason: they count for nothing.
+        answers: of problems with an answer, what their resolve rate is called, as "Avg@4"; "" for tasks of repositories.
     """
 
     title: str
@@ -86,6 +90,7 @@ class Report:
     flagged: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     failures: tuple[Failure, ...] = ()
     unavailable: Mapping[str, str] = field(default_factory=dict)
+    answers: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values; a rate of nothing is null."""
@@ -105,6 +110,7 @@ def make_report(
     tasks: Mapping[str, Task] | None = None,
     prices: tuple[float, float] = (0.0, 0.0),
     excluded: Sequence[str] = (),
+    answers: str = RIGHT,
 ) -> Report:
     """The figures of a run.
 
@@ -120,8 +126,11 @@ def make_report(
         tasks: by instance: their gold patches and difficulties.
         prices: of a million prompt tokens and of a million completion tokens.
         excluded: instances that were left out by name.
+        answers: what the resolve rate is called where all tasks are problems with an answer. No hardened rules are told of then.
     """
     known = tasks or {}
+    problems = bool(known) and all(map(is_problem, known.values()))
+    hardened = hardened and not problems
     official = _by_task(attempts, lambda attempt: attempt.verdict.official)
     kept = _by_task(attempts, lambda attempt: attempt.verdict.hardened)
     turns = [turn for attempt in attempts for turn in attempt.trajectory.turns]
@@ -159,6 +168,7 @@ def make_report(
         flagged={_name(a): flags for a in attempts if (flags := _telling(a.verdict.flags))},
         failures=tuple(failures),
         unavailable=dict(unavailable),
+        answers=answers if problems else "",
     )
 
 

@@ -127,7 +127,7 @@ def check_rewrite(settings: RewriteSettings) -> tuple[Source, bool]:
         SweSrlError: as `rewrite` would.
     """
     check_answers()
-    check_policy(settings.teacher)
+    check_policy(settings.teacher, scripted=())
     found = sort_records(settings)
     data, usual = _data(settings, found), as_mapping(RewriteSettings())
     return found, RunFolder.check(settings.output, KIND, as_mapping(settings), data, RUNTIME, usual)
@@ -157,7 +157,7 @@ def rewrite(
     """
     check_answers()
     if generator is None:
-        check_policy(settings.teacher)
+        check_policy(settings.teacher, scripted=())
     found = sort_records(settings)
     data, usual = _data(settings, found), as_mapping(RewriteSettings())
     with RunFolder.start(settings.output, KIND, as_mapping(settings), data, RUNTIME, usual) as run:

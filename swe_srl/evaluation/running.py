@@ -15,8 +15,8 @@ from swe_srl.envs.definition import EnvironmentDefinition
 from swe_srl.errors import SweSrlError
 from swe_srl.evaluation.markdown import denominator, report_markdown
 from swe_srl.evaluation.pipeline import Journal, Key, Pipeline, missing, missing_episodes
-from swe_srl.evaluation.policies import agent_of, check_policy, expert_trajectories, make_policy
-from swe_srl.evaluation.problems import check_problems, work_on_problems
+from swe_srl.evaluation.policies import agent_of, alike, check_policy, expert_trajectories, make_policy
+from swe_srl.evaluation.problems import check_problems, rate_name, work_on_problems
 from swe_srl.evaluation.pulling import BackOff
 from swe_srl.evaluation.report import Report, make_report
 from swe_srl.evaluation.selection import (
@@ -74,6 +74,8 @@ def evaluate(
     told, seen = SharedProgress(progress or SilentProgress()), watch or NoWatch()
     tasks = select_tasks(settings)
     check_environment(settings)
+    if warning := alike(settings):
+        told.note(warning)
     if settings.asks_problems:
         return _evaluate_problems(settings, tasks, told, policy, seen)
     if settings.executor == RAY:
@@ -193,10 +195,11 @@ def report_of(settings: EvalSettings, journal: Journal, selection: Selection, ke
         asked=len(keys),
         experts={} if settings.asks_problems else expert_trajectories(settings, selection.tasks),
         similarity=get_similarity("sequence", shell=is_shell(form)),
-        hardened=settings.hardened and not settings.asks_problems,
+        hardened=settings.hardened,
         tasks={task.instance_id: task for task in selection.tasks},
         prices=(settings.price_prompt, settings.price_completion),
         excluded=excluded_ids(settings),
+        answers=rate_name(settings),
     )
 
 

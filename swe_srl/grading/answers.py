@@ -6,6 +6,7 @@ import re
 import threading
 
 from swe_srl.errors import GradingError
+from swe_srl.grading.comparing import agree_elsewhere
 from swe_srl.tasks import ValidationResult
 from swe_srl.tasks.problems import answer_of, last_boxed
 from swe_srl.types import Task, Verdict, VerdictStatus
@@ -35,28 +36,29 @@ def check_answers() -> None:
 
 
 def grade_answer(task: Task, text: str) -> Verdict:
-    """The verdict on an answer. To be called in the main thread: math-verify bounds its own time by a signal.
+    """The verdict on an answer. Outside the main thread, answers are compared by a process of its own.
 
     Args:
         task: a problem (see `load_problems`).
         text: what the policy wrote; the answer is in its last `\\boxed{}` that is not empty, and a text without one has none.
 
     Raises:
-        GradingError: math-verify is not installed, or this is not the main thread.
+        GradingError: math-verify is not installed, or the process that compares was lost.
     """
     check_answers()
-    from math_verify import parse, verify
-
-    if threading.current_thread() is not threading.main_thread():
-        raise GradingError("answers can only be compared in the main thread")
     given, answer = last_boxed(text), answer_of(task)
-    right = bool(given) and (
-        given == answer
-        or any(verify(parse(_boxed(one)), parse(_boxed(other))) for one, other in _readings(answer, given))
-    )
+    main = threading.current_thread() is threading.main_thread()
+    right = bool(given) and (given == answer or (agree(answer, given) if main else agree_elsewhere(answer, given)))
     status = VerdictStatus.RESOLVED if right else VerdictStatus.UNRESOLVED if given else VerdictStatus.EMPTY_PATCH
     reason = "" if right else f"the answer is {answer}, not {given}" if given else "no answer in \\boxed{}"
     return Verdict(task.instance_id, status, right, right, reason)
+
+
+def agree(answer: str, given: str) -> bool:
+    """Whether two answers are the same mathematics. To be called in the main thread: math-verify bounds its time by a signal."""
+    from math_verify import parse, verify
+
+    return any(verify(parse(_boxed(one)), parse(_boxed(other))) for one, other in _readings(answer, given))
 
 
 def validate_answer(task: Task) -> ValidationResult:

@@ -6,11 +6,13 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
+from swe_srl.grading.answers import grade_answer
 from swe_srl.grading.cache import VerdictCache
 from swe_srl.grading.flaky import combine
 from swe_srl.grading.judge import judge
 from swe_srl.grading.runner import GradingSettings, run_tests
 from swe_srl.grading.workshop import HardenedReport
+from swe_srl.tasks.problems import is_problem
 from swe_srl.types import Task, TestRun, Verdict, VerdictStatus
 
 
@@ -25,8 +27,9 @@ def grade(
     """The verdict on one patch; with `settings.times` above 1 that of several gradings.
 
     Args:
-        task: a row with `eval_script`, `log_parser`, and an image or a source.
-        patch: a diff against the base commit; an empty one is not run.
+        task: a row with `eval_script`, `log_parser`, and an image or a source; or a problem with an answer.
+        patch: a diff against the base commit; an empty one is not run. Of a problem, the solution's text: settings, cache and
+            `keep` do not count then.
         settings: sandbox and limits.
         cache: verdicts known already, by patch, row, image and settings; None grades anew.
         keep: is handed what the tests left behind, to save the log; called for each grading, and not for an empty or
@@ -38,7 +41,10 @@ def grade(
 
     Raises:
         TaskError: the row lacks what grading needs.
+        GradingError: the answer of a problem cannot be compared here.
     """
+    if is_problem(task):
+        return grade_answer(task, patch)
     chosen = settings or GradingSettings()
     if not patch.strip():
         return judge(task, patch, TestRun("", None, applied=True))

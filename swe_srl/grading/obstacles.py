@@ -4,20 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from swe_srl.errors import SandboxUnavailableError, TaskError
+from swe_srl.errors import GradingError, SandboxUnavailableError, TaskError
+from swe_srl.grading.answers import check_answers
 from swe_srl.grading.cache import image_id
 from swe_srl.grading.harness import log_parser, script_lines
 from swe_srl.grading.runner import GradingSettings
 from swe_srl.sandboxes import capabilities
 from swe_srl.sandboxes.image_roots import find_root
 from swe_srl.sandboxes.repository import prepare_repository
+from swe_srl.tasks.problems import answer_of, is_problem
 from swe_srl.tasks.scripts import scripted
 from swe_srl.tasks.surroundings import surroundings
 from swe_srl.types import Task
 
 
 def obstacle(task: Task, settings: GradingSettings, pull: bool = False) -> str:
-    """Why a task cannot be run here, or "". An image that is built here is no obstacle, nor, with `pull`, a missing one."""
+    """Why a task cannot be run here, or "". An image that is built here is no obstacle, nor, with `pull`, a missing one.
+
+    A problem with an answer only needs what compares answers.
+    """
+    if is_problem(task):
+        return _no_comparison(task)
     try:
         scripted(task)
         script_lines(task)
@@ -43,6 +50,20 @@ def obstacle(task: Task, settings: GradingSettings, pull: bool = False) -> str:
     )
 
 
+def _no_comparison(task: Task) -> str:
+    """Why the answer of a problem cannot be compared, or ""."""
+    if not answer_of(task):
+        return (
+            f"{task.instance_id}: its row tells no answer, neither as `answer` nor in the last \\boxed{{}} of its `solution`: "
+            "there is nothing to compare with"
+        )
+    try:
+        check_answers()
+    except GradingError as error:
+        return str(error)
+    return ""
+
+
 def _unshown(task: Task, sandbox: str) -> str:
     """Why what stands beside the repository cannot be shown in this sandbox, or "".
 
@@ -58,7 +79,7 @@ def _unshown(task: Task, sandbox: str) -> str:
 
 
 def check_sandboxes(tasks: Iterable[Task], sandbox: str) -> None:
-    """Check that this machine has the sandboxes that these tasks run in.
+    """Check that this machine has the sandboxes that these tasks run in; problems with an answer run in none.
 
     Args:
         sandbox: "local", "docker" or "auto".
@@ -66,7 +87,8 @@ def check_sandboxes(tasks: Iterable[Task], sandbox: str) -> None:
     Raises:
         SandboxUnavailableError: it has not; the message says what to do.
     """
-    docker = {sandbox == "docker" or (sandbox == "auto" and bool(task.image)) for task in tasks}
+    asked = [task for task in tasks if not is_problem(task)]
+    docker = {sandbox == "docker" or (sandbox == "auto" and bool(task.image)) for task in asked}
     wanted = {"docker engine" if container else "local sandbox" for container in docker}
     for capability in capabilities() if wanted else ():
         if capability.name in wanted and not capability.available:

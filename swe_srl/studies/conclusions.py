@@ -16,7 +16,7 @@ def conclusions(results: Results, table: str) -> list[str]:
     base, main = (results.row(table, name) for name in (results.runs.study.base, results.runs.study.main))
     if base is None:
         return ["The base model was not evaluated: nothing can be compared."]
-    said = [_compared(row.arm.title, "the base model", row.change) for row in rows if row.change is not None]
+    said = [_against_base(row) for row in rows if row.change is not None]
     if main is not None and main is not base:
         others = [row for row in rows if row not in (base, main)]
         said += [
@@ -26,6 +26,12 @@ def conclusions(results: Results, table: str) -> list[str]:
         said.append(_longer(main))
         said += _controls(results, table, base, rows)
     return said + _caveats(results, rows)
+
+
+def _against_base(row: ArmResult) -> str:
+    if row.as_base:
+        return f"{row.arm.title} against the base model: the same episodes, word for word."
+    return _compared(row.arm.title, "the base model", row.change)
 
 
 def _compared(name: str, other: str, change: Estimate | None, against: bool = False) -> str:
@@ -41,6 +47,8 @@ def _compared(name: str, other: str, change: Estimate | None, against: bool = Fa
 
 def _longer(row: ArmResult) -> str:
     """The paper's claim: the answers of SRL are no longer than the base model's."""
+    if row.as_base:
+        return f"Answers of {row.arm.title} are the base model's."
     if row.longer is None:
         return f"{row.arm.title} and the base model have no seed in common: their answers' lengths are not compared."
     change = f"{row.longer.value:+.1f} tokens a turn (95% interval {row.longer.low:+.1f} to {row.longer.high:+.1f})"
@@ -92,7 +100,7 @@ def summary(results: Results) -> str:
     main = results.row(DATA, results.runs.study.main)
     if main is None or main.change is None:
         return "The main arm is not finished: there is nothing to conclude."
-    return _compared(main.arm.title, "the base model", main.change)
+    return _against_base(main)
 
 
 def _points(value: float) -> str:

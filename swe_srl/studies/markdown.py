@@ -101,9 +101,7 @@ def row_cells(row: ArmResult) -> list[str]:
         row.arm.title,
         str(len(row.seeds)),
         _percent(row.rate),
-        ""
-        if row.change is None
-        else f"{100 * row.change.value:+.1f} ({100 * row.change.low:+.1f} to {100 * row.change.high:+.1f})",
+        _change(row),
         f"{row.hardened_rate.value:.1%}",
         "unknown" if row.similarity is None else f"{row.similarity:.3f}",
         f"{row.format_errors:.1%}",
@@ -115,6 +113,15 @@ def row_cells(row: ArmResult) -> list[str]:
         f"{tokens_text(row.forward)} / {tokens_text(row.backward)}" if trained else "",
         f"{row.minutes:.1f}" if trained else "",
     ]
+
+
+def _change(row: ArmResult) -> str:
+    """Points above the base."""
+    if row.change is None:
+        return ""
+    if row.as_base:
+        return f"{100 * row.change.value:+.1f}, the same episodes"
+    return f"{100 * row.change.value:+.1f} ({100 * row.change.low:+.1f} to {100 * row.change.high:+.1f})"
 
 
 def _grouped(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any
 
 from swe_srl.evaluation.comparison import outcomes
 from swe_srl.evaluation.recorded import RecordedRun
+from swe_srl.evaluation.statistics import Estimate
 from swe_srl.files import read_jsonl
 from swe_srl.provenance import environment
 from swe_srl.runs import RunFolder
@@ -51,6 +53,12 @@ def read_results(runs: Runs, records: Records, left: Mapping[str, str], command:
 def _against(base: ArmResult, row: ArmResult) -> ArmResult:
     lengths = [tokens for one in (base, row) for tasks in one.turn_tokens.values() for tokens in tasks.values()]
     longest = max(lengths, default=0.0)
+    common = base.episodes.keys() & row.episodes.keys()
+    if common and all(
+        base.episodes[seed] == row.episodes[seed] and base.resolved[seed] == row.resolved[seed] for seed in common
+    ):
+        nothing = Estimate(0.0, 0.0, 0.0)  # other tasks and seeds would give the same episodes too
+        return dataclasses.replace(row, change=nothing, longer=nothing, as_base=True)
     return dataclasses.replace(
         row,
         change=difference(base.resolved, row.resolved),
@@ -67,6 +75,7 @@ class _Read:
     turn_tokens: Mapping[str, float]
     trajectories: Sequence[Trajectory]
     resolved_trajectories: Sequence[Trajectory]
+    digest: str  # of what was written in every turn of every episode
     similarity: float | None
     lost: int
     by_difficulty: Mapping[str, tuple[int, int]]
@@ -115,6 +124,7 @@ def _arm(runs: Runs, records: Records, table: str, arm: Arm, read: dict[str, _Re
         turns_resolved=_mean(len(one.turns) for one in ended) if ended else None,
         samples=count,
         lost=sum(one.lost for one in found.values()),
+        episodes={seed: one.digest for seed, one in found.items()},
         by_difficulty=_added([one.by_difficulty for one in found.values()]),
         by_kind=_added([one.by_kind for one in found.values()]),
         trajectories=_trajectories(runs, places[0]) if arm.recipe else None,
@@ -139,11 +149,21 @@ def _evaluation(runs: Runs, name: str) -> _Read:
         {task: fmean(values) for task, values in tokens.items()},
         list(graded.values()),
         [graded[key] for key, verdict in recorded.verdicts.items() if verdict.official and key in graded],
+        _digest(graded),
         report["similarity"],
         len(recorded.failures),
         _by(recorded, difficulty_of),
         _by(recorded, lambda task: str(json.loads(task.extra).get("kind") or "")),
     )
+
+
+def _digest(episodes: Mapping[tuple[str, int], Trajectory]) -> str:
+    """The same for the same tasks, samples and completions, each as the policy wrote it."""
+    written = [
+        (*key, [turn.raw or str(turn.action) for turn in episodes[key].turns], episodes[key].patch)
+        for key in sorted(episodes)
+    ]
+    return hashlib.sha256(json.dumps(written).encode()).hexdigest()
 
 
 def _by(recorded: RecordedRun, group: Callable[[Task], str]) -> dict[str, tuple[int, int]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
 
@@ -39,6 +39,8 @@ class ArmResult:
         skipped: share of the sampled groups whose rewards were too much alike to learn from; None when nothing was sampled.
         records: of the runs.
         settings: of the first run's training, as far as they are not the defaults; its stages likewise.
+        episodes: by seed, a digest of what was written in all episodes.
+        as_base: whether these are the base's own, word for word: then the differences to it are 0, without a spread.
     """
 
     arm: Arm
@@ -64,6 +66,8 @@ class ArmResult:
     skipped: float | None
     records: tuple[Record, ...]
     settings: Mapping[str, Any]
+    episodes: Mapping[int, str] = field(default_factory=dict)
+    as_base: bool = False
 
     @property
     def forward(self) -> float:

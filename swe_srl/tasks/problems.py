@@ -73,7 +73,7 @@ def is_problem(task: Task) -> bool:
 
 
 def answer_of(task: Task) -> str:
-    """The answer of a problem."""
+    """The answer of a problem; "" where its row tells none."""
     return str(json.loads(task.extra)["answer"])
 
 
@@ -133,7 +133,7 @@ def _bare(text: str, begin: int) -> str:
     return said if said.count("{") == said.count("}") == len(_closing_braces(said)) else ""
 
 
-def problem_from_row(name: str, number: int, row: Mapping[str, Any], where: str) -> Task:
+def problem_from_row(name: str, number: int, row: Mapping[str, Any], where: str, answered: bool = True) -> Task:
     """The problem of a row.
 
     Args:
@@ -141,13 +141,14 @@ def problem_from_row(name: str, number: int, row: Mapping[str, Any], where: str)
         number: of the row; its name where it has none of its own.
         row: of one of the published sets, or with the same columns.
         where: the row's place, for messages.
+        answered: whether it must tell an answer. Among training problems some do not, such as proofs: their answer is "".
 
     Raises:
         TaskError: it has no problem or answer.
     """
     statement = next((row[key] for key in _STATEMENTS if isinstance(row.get(key), str)), "")
     answer = known_answer(row)
-    if not statement.strip() or not answer:
+    if not statement.strip() or (answered and not answer):
         raise TaskError(
             f"{where}: a problem needs `problem` and `answer` (or a `solution` with the answer in \\boxed{{}})"
         )

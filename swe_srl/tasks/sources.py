@@ -63,7 +63,8 @@ def load_tasks(name_or_path: str, revision: str = "", split: str = "") -> list[T
     Args:
         name_or_path: one of `split_names()`; a .json, .jsonl or .parquet file, or a folder of such files; or a hub id
             such as `SWE-bench/SWE-bench_Lite`. A path that exists wins over a hub id. Rows of a file may be problems with an
-            answer (see `swe_srl.tasks.problems`): they are named after the file.
+            answer (see `swe_srl.tasks.problems`): they are named after the file. One that tells no answer is a task that
+            cannot be graded.
         revision: commit, branch or tag of a hub data set; "" for the commit that a named set is pinned to, or the newest
             of another hub id.
         split: split of a hub data set ("" for the set's own); of a folder, only the files whose names end in it.
@@ -147,7 +148,7 @@ def _tasks(files: Iterable[Path]) -> list[Task]:
         dockerfiles = Dockerfiles(file.parent)
         for number, (where, row) in enumerate(read_rows(file), 1):
             if is_problem_row(row):
-                task = problem_from_row(file.stem, number, row, where)
+                task = problem_from_row(file.stem, number, row, where, answered=False)
             else:
                 task = with_script(dockerfiles.with_image(_task(located(row, file.parent), where)))
             if task.instance_id in tasks:

@@ -11,6 +11,7 @@ import torch
 from transformers import PreTrainedModel
 
 from swe_srl.agents import AgentDefinition
+from swe_srl.agents.showing import check_agent
 from swe_srl.envs.definition import EnvironmentDefinition
 from swe_srl.errors import ConfigError, SweSrlError
 from swe_srl.files import write_atomic
@@ -216,7 +217,7 @@ def check_start(
             require_experts(expert_commands(settings), names, settings.trajectories)
         check_states(tasks.states, settings, data)
         if settings.needs_tasks:
-            AgentDefinition.load(settings.agent_name)
+            check_agent(AgentDefinition.load(settings.agent_name), (*tasks.training, *tasks.validation))
         if settings.environment and (settings.needs_tasks or tasks.states.tasks):
             EnvironmentDefinition.load(settings.environment)
     return recorded, fingerprints, resumes

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from swe_srl.agents import AgentDefinition, Episode, EpisodeJob, ModelPolicy, run_episodes
-from swe_srl.agents.showing import showing
+from swe_srl.agents.showing import open_environment
 from swe_srl.definitions import environment_for
 from swe_srl.errors import GradingError, TaskError
 from swe_srl.generation import TransformersGenerator
@@ -152,11 +152,9 @@ class EpisodeRunner:
         return encode_chat(self.work.tokenizer, messages)
 
     def _environment(self, task: Task) -> Any:
-        from swe_srl.envs import SweEnv
-
         settings = self.work.settings
         name = settings.environment or environment_for(task, settings.sandbox, settings.bundled_tasks)
-        return showing(SweEnv([task], name, settings.sandbox, max_turns=self.agent.max_turns), self.agent)
+        return open_environment(task, self.agent, name, settings.sandbox)
 
     def _graded(self, episode: SampledEpisode, grading: GradingSettings) -> SampledEpisode:
         task = self.tasks[episode.task_id]

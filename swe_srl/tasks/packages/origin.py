@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,18 @@ from swe_srl.sandboxes.repository import checked_out, git
 _SPEC = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)==(?P<version>[A-Za-z0-9][A-Za-z0-9.!+_-]*)\Z")
 _PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "--quiet")
 PIP_SECONDS = 600
+SHOWN = 10  # versions named in a message
+_UNREACHED = re.compile(
+    r"\b(?:NewConnectionError|ConnectTimeoutError|ReadTimeoutError|ProxyError|SSLError|NameResolutionError)\b"
+)
+
+
+class PipError(TaskError):
+    """pip failed. `said` has the lines of its standard error."""
+
+    def __init__(self, command: str, said: Sequence[str]) -> None:
+        super().__init__(f"pip {command} failed: {' '.join(said[-6:])[-1500:]}")
+        self.said = tuple(said)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +77,17 @@ def fetch_package(spec: str, folder: Path) -> Origin:
 
     Raises:
         ConfigError: the specification names no version.
-        TaskError: pip finds no source archive.
+        TaskError: pip finds no source archive of it, or cannot fetch it; the message says which versions there are.
     """
     name, version = parse_package(spec)
     label = f"{name}-{version}"
     known = sorted(folder.glob(f"{label}.sdist.*"))
     if not known:
         with tempfile.TemporaryDirectory() as place:
-            run_pip("download", "--no-deps", "--no-binary", name, "--dest", place, spec)
+            try:
+                run_pip("download", "--no-deps", "--no-binary", name, "--dest", place, spec)
+            except PipError as error:
+                raise TaskError(f"--package {spec}: {_not_fetched(name, version, error)}") from error
             found = sorted(Path(place).iterdir())
             if len(found) != 1:
                 raise TaskError(f"--package {spec}: pip downloaded {len(found)} files, one source archive was expected")
@@ -120,7 +136,8 @@ def run_pip(*arguments: str, unversioned: bool = False) -> None:
         unversioned: the project has no history to count its version from: it is 0.
 
     Raises:
-        TaskError: it failed, or is not installed.
+        PipError: it failed, or is not installed.
+        TaskError: it took too long.
     """
     version = {"SETUPTOOLS_SCM_PRETEND_VERSION": "0"} if unversioned else {}
     try:
@@ -136,7 +153,34 @@ def run_pip(*arguments: str, unversioned: bool = False) -> None:
         raise TaskError(f"pip {arguments[0]} took more than {PIP_SECONDS} seconds") from error
     if done.returncode:
         said = [line for line in done.stderr.splitlines() if line.strip()]
-        raise TaskError(f"pip {arguments[0]} failed: {' '.join(said[-6:])[-1500:]}")
+        raise PipError(arguments[0], said)
+
+
+def _not_fetched(name: str, version: str, error: PipError) -> str:
+    """Why pip has no source archive of this version, in words, and what to do."""
+    text = "\n".join(error.said)
+    if _UNREACHED.search(text):
+        reached = next(line for line in error.said if _UNREACHED.search(line))
+        return f"pip cannot reach a package index (`pip config list` tells which it asks): {reached.strip()[:300]}"
+    if needs := re.search(rf"(?<![\w.]){re.escape(version)} Requires-Python ([^;\s]+)", text):
+        own = ".".join(map(str, sys.version_info[:3]))
+        return f"this version needs Python {needs[1]}, and this is {own}: take another version"
+    found = re.search(r"\(from versions: ([^)]*)\)", text)
+    if found is None:
+        return str(error)
+    known = [one.strip() for one in found[1].split(",") if one.strip() not in ("", "none")]
+    if not known:
+        return (
+            f"pip finds no source archive of any version of {name}. Is it spelt as on its index, does it have source archives "
+            "and not wheels alone, and is there an index (`pip config list`)? A clone of its repository is taken with --repo"
+        )
+    return f"there is no source archive of version {version}. pip finds {_some(known)}: as in --package {name}=={known[-1]}"
+
+
+def _some(versions: Sequence[str]) -> str:
+    """The newest versions; pip lists them last."""
+    more = f" and {len(versions) - SHOWN} older ones" if len(versions) > SHOWN else ""
+    return f"{', '.join(versions[-SHOWN:])}{more}"
 
 
 def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo:
