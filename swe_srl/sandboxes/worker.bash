@@ -17,7 +17,7 @@ exec 10<&- 11<&-;
 { exec 190<&10 191>&11; } </dev/null 2>/dev/null;
 exec </dev/null >/dev/null 2>&1;
 __swe_rc=0 __swe_kind= __swe_trace= __swe_options=:expand_aliases:;
-trap '[[ /proc/self -ef /proc/$$ ]] && { builtin printf S >&191; builtin pwd >&191; builtin printf "\0" >&191; builtin export -p >&191; builtin printf ".\0" >&191; } 2>/dev/null' EXIT;
+trap '{ if [[ /proc/self -ef /proc/$$ ]]; then builtin printf S >&191; builtin pwd >&191; builtin printf "\0" >&191; builtin export -p >&191; builtin printf ".\0" >&191; fi; } 2>/dev/null' EXIT;
 unset worker;
 __swe_take() {
   TMOUT= builtin read -r -N 11 -u 190 __swe_message || builtin exit 118;
