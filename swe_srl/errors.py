@@ -41,6 +41,10 @@ class PathOutsideWorkspaceError(SandboxError, PermissionError):
     """`read_file` or `write_file` was pointed outside the sandbox's workspace."""
 
 
+class FileTooLargeError(SandboxError):
+    """`read_file` was pointed at a file that is larger than its caller can hold."""
+
+
 class GradingError(SweSrlError, RuntimeError):
     """Grading could not be carried out: infrastructure, never the patch's fault."""
 

@@ -64,7 +64,7 @@ class Sandbox(Protocol):
         Raises:
             FileNotFoundError: no such file.
             PathOutsideWorkspaceError: the path, links resolved, leaves the sandbox.
-            SandboxError: the file is larger than can be held (256 MB).
+            FileTooLargeError: the file is larger than can be held (256 MB).
         """
 
     def write_file(self, path: str, data: bytes) -> None:

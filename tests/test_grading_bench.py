@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from grading_support import GOLD, calc_prepend, new_file, tiny_task
 
-from swe_srl.errors import GradingError
+from swe_srl.errors import FileTooLargeError, GradingError
 from swe_srl.grading import GradingSettings, grade, run_tests
 from swe_srl.grading import runner as runner_module
 from swe_srl.grading.bench import Bench, BrokenRunError
@@ -73,8 +73,8 @@ def test_a_lost_shell_and_a_full_disk_are_told_apart_from_an_end() -> None:
         late.run("true", 5.0)
 
 
-@pytest.mark.parametrize("error", [IsADirectoryError, PermissionError, FileNotFoundError])
-def test_a_result_that_is_no_file_is_left_out(error: type[OSError]) -> None:
+@pytest.mark.parametrize("error", [IsADirectoryError, PermissionError, FileNotFoundError, FileTooLargeError])
+def test_a_result_that_is_no_file_is_left_out(error: type[Exception]) -> None:
     class Odd(Scripted):
         def read_file(self, path: str) -> bytes:
             raise error(path)

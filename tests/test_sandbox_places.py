@@ -16,7 +16,13 @@ from pathlib import Path
 
 import pytest
 
-from swe_srl.errors import ConfigError, PathOutsideWorkspaceError, SandboxError, SandboxUnavailableError
+from swe_srl.errors import (
+    ConfigError,
+    FileTooLargeError,
+    PathOutsideWorkspaceError,
+    SandboxError,
+    SandboxUnavailableError,
+)
 from swe_srl.sandboxes import capabilities, cgroups, files, local_limits, local_transport, make_sandbox, sweep
 from swe_srl.sandboxes.base import SessionSandbox
 from swe_srl.sandboxes.cgroups import hierarchies
@@ -350,7 +356,7 @@ def test_large_files_are_not_read(shared: SessionSandbox, monkeypatch: pytest.Mo
     )
     size = output(shared, "stat -c %s /tmp/sparse").strip()
     with pytest.raises(
-        SandboxError, match=f"/tmp/sparse: it has {size} bytes, and at most {files.READ_BYTES} can be read"
+        FileTooLargeError, match=f"/tmp/sparse: it has {size} bytes, and at most {files.READ_BYTES} can be read"
     ):
         shared.read_file("/tmp/sparse")
     monkeypatch.setattr(files, "READ_BYTES", 1000)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 
-from swe_srl.errors import GradingError, SandboxError
+from swe_srl.errors import FileTooLargeError, GradingError, SandboxError
 from swe_srl.protocols import Sandbox
 
 _PUT_SECONDS = 300.0
@@ -108,7 +108,12 @@ class Bench:
         for name in names:
             try:
                 found[name] = self._sandbox.read_file(f"{self.here}/{name}").decode(errors="replace")
-            except (FileNotFoundError, IsADirectoryError, PermissionError):  # unreadable, or a link that leads out, too
+            except (
+                FileNotFoundError,
+                IsADirectoryError,
+                PermissionError,
+                FileTooLargeError,
+            ):  # unreadable, or a link that leads out, too
                 continue
         return found
 

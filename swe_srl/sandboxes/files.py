@@ -6,7 +6,7 @@ import base64
 import shlex
 from typing import Protocol
 
-from swe_srl.errors import PathOutsideWorkspaceError, SandboxError
+from swe_srl.errors import FileTooLargeError, PathOutsideWorkspaceError, SandboxError
 from swe_srl.sandboxes.output import decode
 
 SECONDS = 120.0
@@ -43,7 +43,7 @@ def read_file(shell: CleanShell, path: str) -> bytes:
     code, data = shell.run_clean(f"path={shlex.quote(path)}{_RESOLVE}{read}", SECONDS, READ_BYTES + 1)
     if code == 49 or (code == 0 and len(data) > READ_BYTES):
         size = decode(data[:20]) if code else f"more than {READ_BYTES}"
-        raise SandboxError(
+        raise FileTooLargeError(
             f"{path}: it has {size} bytes, and at most {READ_BYTES} can be read: read parts with commands (head, tail)"
         )
     _check(code, path, data)
