@@ -228,6 +228,21 @@ def test_no_descriptor_is_left_for_a_command(kind: str, sandbox: SessionSandbox)
     assert output(sandbox, "cat ran; rm -f ran").endswith("once\n" if kind == "docker" else "")
 
 
+def test_a_fork_tells_that_its_directory_cannot_be_entered(kind: str, repo: Path) -> None:
+    with new_sandbox(kind, repo) as sandbox:
+        sandbox.run("mkdir gone; cd gone; rmdir ../gone; mine=1")
+        snapshot = sandbox.snapshot()
+        with sandbox.fork(snapshot) as fork:
+            told = fork.run("echo $mine; pwd")
+            assert told.output.startswith(
+                "[the snapshot's directory cannot be entered, and the shell is in the working directory: "
+            )
+            assert told.output.endswith("No such file or directory]\n1\n/testbed\n")
+            assert told.rebuilt
+            assert_well(fork)
+        snapshot.discard()
+
+
 def test_a_fork_is_as_compatible_as_its_parent(kind: str, repo: Path) -> None:
     with new_sandbox(kind, repo) as sandbox:
         sandbox.run("BASH_COMPAT=4.0")

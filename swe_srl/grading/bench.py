@@ -14,6 +14,12 @@ from swe_srl.protocols import Sandbox
 
 _PUT_SECONDS = 300.0
 _PROBE = "head -c 65536 /dev/zero >{here}/room && rm {here}/room"  # what is left behind takes no room
+_NO_RESULT = (
+    FileNotFoundError,
+    IsADirectoryError,
+    PermissionError,
+    FileTooLargeError,
+)  # unreadable or leading out, too
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +114,7 @@ class Bench:
         for name in names:
             try:
                 found[name] = self._sandbox.read_file(f"{self.here}/{name}").decode(errors="replace")
-            except (
-                FileNotFoundError,
-                IsADirectoryError,
-                PermissionError,
-                FileTooLargeError,
-            ):  # unreadable, or a link that leads out, too
+            except _NO_RESULT:
                 continue
         return found
 

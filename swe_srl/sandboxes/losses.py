@@ -8,6 +8,7 @@ KEPT = "directory and exported variables are kept"
 EARLIER = f"as they were before the command, {KEPT}"
 GONE = "exported variables are kept, the directory cannot be entered any more"
 STATE_LOST = "[the shell was lost over the snapshot's directory, variables and functions: it has none of them]"
+NOT_ENTERED = "[the snapshot's directory cannot be entered, and the shell is in the working directory: {said}]"
 NOT_KEPT = "directory and exported variables could not be kept"
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from swe_srl.errors import SandboxError
 from swe_srl.sandboxes.descriptors import NoDescriptorsError
 from swe_srl.sandboxes.framing import ControlReader, OutputReader, ShellState, command_bytes, escaped, message
-from swe_srl.sandboxes.losses import EARLIER, GONE, KEPT, LOST_ALL, LOST_SHELL, NOT_KEPT, STATE_LOST, cause
+from swe_srl.sandboxes.losses import EARLIER, GONE, KEPT, LOST_ALL, LOST_SHELL, NOT_ENTERED, NOT_KEPT, STATE_LOST, cause
 from swe_srl.sandboxes.output import OutputBuffer, decode
 from swe_srl.sandboxes.patience import Ending, Kind, Patience, begin_seconds
 from swe_srl.sandboxes.shell_state import dump_command, reduced_script, restore_script
@@ -239,14 +239,18 @@ class ShellSession:
         if not script:
             self._await_worker(START_SECONDS)
             return
-        ending = self._run("C", script, KILL_SECONDS * 4, OutputBuffer(4096), START_SECONDS)  # it waits for the worker
+        output = OutputBuffer(4096)
+        ending = self._run("C", script, KILL_SECONDS * 4, output, START_SECONDS)  # it waits for the worker
         if not ending.begun:
             if ending.kind == "closed":
                 self._await_worker(KILL_SECONDS)  # which tells what was said
-            said = decode(self._control.incomplete).strip()
-            raise SandboxError(f"the sandbox's shell did not start ({ending.kind}): {said}")
+            raise SandboxError(
+                f"the sandbox's shell did not start ({ending.kind}): {decode(self._control.incomplete).strip()}"
+            )
         if self._recover(ending, KILL_SECONDS * 4):
             self._unsaid.append(STATE_LOST)
+        elif said := output.text().strip():  # by `cd`: nothing else of the script is heard
+            self._unsaid.append(NOT_ENTERED.format(said=said))
 
     def _start_again(self) -> str:
         """A new supervisor over the same files; what was kept, in words. What is still dying gets a moment."""
@@ -280,8 +284,9 @@ class ShellSession:
             except TransportClosedError as error:
                 said = decode(self._control.incomplete).strip() or str(error)
                 raise SandboxError(f"the sandbox's shell did not start: {said}") from error
-        said = decode(self._control.incomplete).strip()
-        raise SandboxError(f"the sandbox's shell did not start within {seconds:g} seconds: {said}")
+        raise SandboxError(
+            f"the sandbox's shell did not start within {seconds:g} seconds: {decode(self._control.incomplete)}"
+        )
 
     def _restore(self) -> str:
         """Put directory and exported variables back; when that breaks the new shell, begin with a fresh state. What was kept,
