@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from swe_srl.sandboxes.output import OutputBuffer
+from swe_srl.sandboxes.output import OutputBuffer, decode
 from swe_srl.sandboxes.transport import TransportClosedError
 
 CONTROL_BYTES = 16 << 20  # a control channel that says more than this of one command is being abused
@@ -154,9 +154,9 @@ class ControlReader:
         return parts, end
 
     @property
-    def incomplete(self) -> bytes:
-        """What no NUL has ended yet: all that came where no shell has spoken."""
-        return self._data
+    def incomplete(self) -> str:
+        """What no NUL has ended yet, without the space around it: all that came where no shell has spoken."""
+        return decode(self._data).strip()
 
     def forget(self) -> None:
         """Drop what is incomplete: its sender is gone."""

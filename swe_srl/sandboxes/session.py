@@ -19,7 +19,7 @@ from swe_srl.errors import SandboxError
 from swe_srl.sandboxes.descriptors import NoDescriptorsError
 from swe_srl.sandboxes.framing import ControlReader, OutputReader, ShellState, command_bytes, escaped, message
 from swe_srl.sandboxes.losses import EARLIER, GONE, KEPT, LOST_ALL, LOST_SHELL, NOT_ENTERED, NOT_KEPT, STATE_LOST, cause
-from swe_srl.sandboxes.output import OutputBuffer, decode
+from swe_srl.sandboxes.output import OutputBuffer
 from swe_srl.sandboxes.patience import Ending, Kind, Patience, begin_seconds
 from swe_srl.sandboxes.shell_state import dump_command, reduced_script, restore_script
 from swe_srl.sandboxes.transport import SandboxGoneError, Transport, TransportClosedError
@@ -244,9 +244,7 @@ class ShellSession:
         if not ending.begun:
             if ending.kind == "closed":
                 self._await_worker(KILL_SECONDS)  # which tells what was said
-            raise SandboxError(
-                f"the sandbox's shell did not start ({ending.kind}): {decode(self._control.incomplete).strip()}"
-            )
+            raise SandboxError(f"the sandbox's shell did not start ({ending.kind}): {self._control.incomplete}")
         if self._recover(ending, KILL_SECONDS * 4):
             self._unsaid.append(STATE_LOST)
         elif said := output.text().strip():  # by `cd`: nothing else of the script is heard
@@ -282,11 +280,9 @@ class ShellSession:
                     if chunk.stream == "control" and b"R" in self._control.feed(chunk.data):
                         return
             except TransportClosedError as error:
-                said = decode(self._control.incomplete).strip() or str(error)
+                said = self._control.incomplete or str(error)
                 raise SandboxError(f"the sandbox's shell did not start: {said}") from error
-        raise SandboxError(
-            f"the sandbox's shell did not start within {seconds:g} seconds: {decode(self._control.incomplete)}"
-        )
+        raise SandboxError(f"the sandbox's shell did not start within {seconds:g} seconds: {self._control.incomplete}")
 
     def _restore(self) -> str:
         """Put directory and exported variables back; when that breaks the new shell, begin with a fresh state. What was kept,
