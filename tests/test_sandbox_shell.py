@@ -138,7 +138,10 @@ def test_a_job_that_is_killed_at_once_says_nothing_for_the_shell(sandbox: Sessio
     sandbox.run("mine=1")
     for _ in range(100):
         assert output(sandbox, "sleep 30 & kill $!; echo $mine", 20) == "1\n"
-    assert "exit code 4; it was restarted: directory and" in sandbox.run("cd src; export mine; unset BASHPID; exit 4").output
+    assert (
+        "exit code 4; it was restarted: directory and"
+        in sandbox.run("cd src; export mine; unset BASHPID; exit 4").output
+    )
     assert output(sandbox, "echo $mine; pwd") == "1\n/testbed/src\n"
 
 
