@@ -226,7 +226,7 @@ class SftMethod(StepMethod):
             totals = self.updater.likelihood(chosen, number)
         row: dict[str, Any] = {"epoch": self.stream.epoch, "too_long_steps": tried - len(chosen)}
         row |= self.guarded(totals, number) | self.tokens(0, totals)
-        if shown:
+        if shown and self.updater.optimiser.finite():  # a model that is broken cannot sample; the stage says so
             with clock.phase("samples"):
                 self._show(steps[0], chosen[0], before[0][0], number)
         return row
