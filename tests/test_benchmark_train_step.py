@@ -48,6 +48,7 @@ def test_peaks_are_found_by_the_name_of_the_device(counted: Any) -> None:
     assert counted.peak_of("NVIDIA H100 PCIe", "bfloat16") < 989e12 and counted.peak_of("x86_64 CPU", "float32") == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_a_small_shape_is_measured(dtype: str) -> None:
     command = [sys.executable, str(BENCHMARKS / "train_step.py"), "--sides", "forest,plain", "--shape", "tiny"]
