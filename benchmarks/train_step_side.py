@@ -6,27 +6,52 @@
 from __future__ import annotations
 
 import json
+import platform
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen2Config
 
-Loss = Callable[[], Iterator[tuple[Any, int]]]  # of every pass: the loss, and how many tokens it computed
+COMPARED = 10_000_000  # numbers of the gradient that are written down
+POSITIONS = 65_536
+
+
+@dataclass
+class Work:
+    """What passes computed: tokens, pairs of a token and one that it attends to, tokens with logits."""
+
+    tokens: int = 0
+    pairs: int = 0
+    logits: int = 0
+
+
+Loss = Callable[[], Iterator[tuple[Any, Work]]]  # of every pass
 
 
 def ours(model: Any, groups: list[dict[str, Any]], budget: int, plain: bool) -> Loss:
     """Forward passes of swe_srl: packs of at most `budget` tokens, or `budget` sequences at a time."""
     from swe_srl.generation.attention import use_grouped
+    from swe_srl.training.forest import Forest
     from swe_srl.training.forward import TokenGroup, passes, score
     from swe_srl.training.objective import completion_weights, policy_loss
 
     use_grouped(model)
 
-    def losses() -> Iterator[tuple[Any, int]]:
+    def computed(chosen: list[Any]) -> Work:
+        if plain:
+            losses = sum(len(one.losses) for one in chosen)
+            return Work(sum(one.inputs for one in chosen), sum(_causal(one.inputs) for one in chosen), losses)
+        forest = Forest.of(chosen)
+        logits = len({int(source) for sources in forest.sources for source in sources})
+        return Work(len(forest.tokens), int(forest.positions.sum()) + len(forest.tokens), logits)
+
+    def losses() -> Iterator[tuple[Any, Work]]:
         packed = [TokenGroup(tuple(g["context"]), tuple(map(tuple, g["completions"]))) for g in groups]
         sequences = [one for group in packed for one in group.sequences]
         advantage_N = torch.tensor([one for g in groups for one in g["advantages"]], device=model.device)
@@ -38,10 +63,11 @@ def ours(model: Any, groups: list[dict[str, Any]], budget: int, plain: bool) -> 
             order = sorted(range(len(sequences)), key=lambda i: sequences[i].inputs)
             batches = [order[i : i + budget] for i in range(0, len(order), budget)]
         for rows in batches:
-            scored = score(model, [sequences[row] for row in rows], plain=plain)
+            chosen = [sequences[row] for row in rows]
+            scored = score(model, chosen, plain=plain)
             new, mask = scored.logprob_NT, scored.mask_NT
             loss = policy_loss(new, new.detach(), advantage_N[rows], mask, weight_N[rows], 0.2, 0.2).loss
-            yield loss, scored.computed
+            yield loss, computed(chosen)
 
     return losses
 
@@ -78,7 +104,7 @@ def trl(model: Any, groups: list[dict[str, Any]], batch: int, folder: Path) -> L
     trainer.current_gradient_accumulation_steps = len(rows) / batch
     model.train()
 
-    def losses() -> Iterator[tuple[Any, int]]:
+    def losses() -> Iterator[tuple[Any, Work]]:
         for start in range(0, len(rows), batch):
             some = rows[start : start + batch]
             prompt, completion = max(len(row[0]) for row in some), max(len(row[1]) for row in some)
@@ -90,46 +116,80 @@ def trl(model: Any, groups: list[dict[str, Any]], batch: int, folder: Path) -> L
                 "advantages": [advantage for _, _, advantage in some],
             }
             tensors = {name: torch.tensor(value, device=model.device) for name, value in inputs.items()}
-            yield trainer._compute_loss(model, tensors), sum(len(c) + len(o) for c, o, _ in some)
+            inputs_of = [len(c) + len(o) for c, o, _ in some]
+            work = Work(sum(inputs_of), sum(map(_causal, inputs_of)), sum(len(o) for _, o, _ in some))
+            yield trainer._compute_loss(model, tensors), work
 
     return losses
 
 
+def _causal(tokens: int) -> int:
+    return tokens * (tokens + 1) // 2
+
+
+def model_of(work: dict[str, Any], device: str, seed: int) -> Any:
+    """The model of a folder, or one of a shape with random weights: the same ones in every process on the same device."""
+    if "shape" not in work:
+        return AutoModelForCausalLM.from_pretrained(work["model"], dtype=torch.float32).to(device)
+    torch.manual_seed(seed)
+    config = Qwen2Config(**work["shape"], max_position_embeddings=POSITIONS)
+    with torch.device(device):
+        return AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+
+
+def written(gradients: list[Any], path: Path) -> None:
+    """Write down the gradient, of a large one every so many numbers."""
+    each = max(1, sum(one.numel() for one in gradients) // COMPARED)
+    torch.save(torch.cat([one.flatten()[::each].cpu() for one in gradients]), path)
+
+
 def main() -> None:
-    side, name, device, threads, budget, batch = sys.argv[1:7]
+    side, name, device, threads, budget, batch, dtype, seed, *more = sys.argv[1:]
     folder = Path(name)
     torch.set_num_threads(int(threads))
     work = json.loads((folder / "work.json").read_text())
-    model = AutoModelForCausalLM.from_pretrained(work["model"], dtype=torch.float32).to(device)
+    model = model_of(work, device, int(seed))
+    if more == ["checkpointing"]:
+        model.gradient_checkpointing_enable()
+        model.train()
 
     def losses_of(groups: list[dict[str, Any]]) -> Loss:
         if side == "trl":
             return trl(model, groups, int(batch), folder)
         return ours(model, groups, int(budget) if side == "forest" else int(batch), plain=side == "plain")
 
-    def synchronise() -> None:
-        if device != "cpu":
-            torch.cuda.synchronize()
+    def computed(losses: Loss) -> Work:
+        """Gradients of all passes."""
+        half = torch.autocast(torch.device(device).type, dtype=torch.bfloat16)
+        total = Work()
+        with half if dtype == "bfloat16" else nullcontext():
+            for loss, one in losses():
+                loss.backward()
+                total.tokens, total.pairs = total.tokens + one.tokens, total.pairs + one.pairs
+                total.logits += one.logits
+        return total
 
+    on_gpu = torch.device(device).type == "cuda"
     short = [{**g, "context": g["context"][:64]} for g in work["groups"][:1]]
-    for loss, _ in losses_of(short)():  # what is done once: allocations, compilation
-        loss.backward()
+    computed(
+        losses_of(work["groups"] if on_gpu else short)
+    )  # what is done once: allocations, compilation for these sizes
     losses = losses_of(work["groups"])
     model.zero_grad(set_to_none=True)
-    synchronise()
-    wall, cpu, tokens = time.perf_counter(), time.process_time(), 0
-    for loss, count in losses():
-        loss.backward()
-        tokens += count
-    synchronise()
+    if on_gpu:
+        torch.cuda.reset_peak_memory_stats()
+        torch.cuda.synchronize()
+    wall, cpu = time.perf_counter(), time.process_time()
+    total = computed(losses)
+    if on_gpu:
+        torch.cuda.synchronize()
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    torch.save(
-        torch.cat([p.grad.flatten().cpu() for p in model.parameters() if p.grad is not None]), folder / f"{side}.pt"
-    )
+    written([p.grad for p in model.parameters() if p.grad is not None], folder / f"{side}.pt")
     status = Path("/proc/self/status").read_text()  # `ru_maxrss` would have the parent's peak in it
     on_cpu = int(status.partition("VmHWM:")[2].split()[0]) / 1024
-    peak = on_cpu if device == "cpu" else torch.cuda.max_memory_allocated() / 2**20
-    print(json.dumps({"wall": wall, "cpu": cpu, "tokens": tokens, "peak_mb": peak}))
+    peak = torch.cuda.max_memory_allocated() / 2**20 if on_gpu else on_cpu
+    where = torch.cuda.get_device_name() if on_gpu else f"{platform.machine()} CPU"
+    print(json.dumps({"wall": wall, "cpu": cpu, "peak_mb": peak, "device": where, **vars(total)}))
 
 
 if __name__ == "__main__":

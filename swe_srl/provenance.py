@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 VERSIONED = ("swe-srl", "torch", "transformers", "tokenizers", "numpy", "gymnasium", "swebench", "cydifflib", "docker")
+PACKAGE = Path(__file__).resolve().parent
 _CHUNK = 1 << 20
 
 
@@ -34,7 +35,7 @@ def fingerprint(path: str | Path) -> str:
 
 
 def environment() -> dict[str, Any]:
-    """What the program runs on: versions, git state of the working directory, machine."""
+    """What the program runs on: versions, git states of the working directory and of the package's own checkout, machine."""
     return {
         "command": sys.argv,
         "python": platform.python_version(),
@@ -42,6 +43,7 @@ def environment() -> dict[str, Any]:
         "cpus": os.cpu_count(),
         "versions": {name: version for name in VERSIONED if (version := _version(name))},
         "git": git_state(Path.cwd()),
+        "package_git": package_state(),
     }
 
 
@@ -51,6 +53,12 @@ def git_state(folder: Path) -> dict[str, Any]:
     if commit is None:
         return {}
     return {"commit": commit, "dirty": bool(_git(folder, "status", "--porcelain", "--untracked-files=no"))}
+
+
+def package_state(package: Path = PACKAGE) -> dict[str, Any]:
+    """The git state of the checkout that the package is run from; empty when it is installed, in whosever repository."""
+    tracked = _git(package, "ls-files", "--error-unmatch", "__init__.py")
+    return {} if tracked is None else git_state(package)
 
 
 def _git(folder: Path, *arguments: str) -> str | None:

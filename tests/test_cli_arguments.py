@@ -85,6 +85,7 @@ def test_a_negative_number_is_a_value() -> None:
         (["--seed"], ["--seed", "expected one argument"]),
         (["--method", "slr"], ["--method", "did you mean 'srl'"]),
         (["--draw-temperature", "hot"], ["--draw-temperature", "'hot'", "a number"]),
+        (["--rate", "1"], ["unknown flag '--rate'", "a setting of each of stages: give stages.0.rate=VALUE"]),
         (["seeed=1"], ["seeed=1", "did you mean 'seed'"]),
         (["stages.2.rate=1"], ["stages.2.rate=1", "stages has 2 elements"]),
         (["spare"], ["unexpected argument 'spare'", "KEY=VALUE"]),

@@ -30,7 +30,7 @@ from swe_srl.training.checkpoints import save_model
 from swe_srl.training.data import quickstart_file
 from swe_srl.training.forward import TokenGroup, score
 from swe_srl.training.processes import ALONE
-from swe_srl.training.served import Served
+from swe_srl.training.served import Served, weights_version
 from swe_srl.types import Message, Sampling, StopReason
 
 CHATS = [(Message("user", "Fix the tests."),), (Message("user", "`add` returns the wrong result."),)]
@@ -324,6 +324,20 @@ def test_a_server_with_too_few_positions_is_told(shaped: Shaped, tmp_path: Path)
     model = make_model(vocab=len(tokenizer), max_position_embeddings=4096)
     with pytest.raises(ConfigError, match=r"takes 512 tokens .* start it with --max-model-len 616"):
         Served(settings, model, tokenizer, tmp_path, ALONE)
+
+
+def test_changes_that_torch_does_not_count_are_noticed() -> None:
+    """Those of a fused optimiser, whose kernel leaves the version counters alone, and those through `.data`."""
+    model = make_model()
+    found = [weights_version(model)]
+    assert weights_version(model) == found[0]
+    fused = torch.optim.AdamW(model.parameters(), lr=1e-6, fused=True)
+    model(torch.arange(5)[None]).logits.logsumexp(-1).sum().backward()
+    fused.step()
+    found.append(weights_version(model))
+    next(model.parameters()).data[0, 0] += 1e-3
+    found.append(weights_version(model))
+    assert len(set(found)) == 3
 
 
 def test_a_server_with_another_model_stops_the_run(shaped: Shaped, tmp_path: Path) -> None:

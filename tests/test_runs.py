@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from swe_srl.errors import ConfigError, SweSrlError
-from swe_srl.provenance import fingerprint, git_state
+from swe_srl.provenance import environment, fingerprint, git_state, package_state
 from swe_srl.runs import RunFolder
 
 SETTINGS = {"model": "m", "stages": [{"method": "srl", "learning_rate": 1e-4}], "progress": "a"}
@@ -100,6 +100,22 @@ def test_fingerprints_see_names_and_bytes(tmp_path: Path) -> None:
 
 def test_git_state_is_empty_outside_a_repository(tmp_path: Path) -> None:
     assert git_state(tmp_path) == {}
+
+
+def test_the_package_has_a_git_state_where_it_is_tracked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A package that is installed into an environment within somebody's repository is not part of it."""
+    package = tmp_path / "package"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b"]
+    subprocess.run([*git, "init", "-q"], check=True)
+    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "first"], check=True)
+    assert git_state(package) and package_state(package) == {}
+    subprocess.run([*git, "add", "."], check=True)
+    subprocess.run([*git, "commit", "-q", "-m", "second"], check=True)
+    assert package_state(package) == git_state(tmp_path) != {}
+    monkeypatch.chdir(tmp_path / "package")
+    assert environment()["git"] == git_state(tmp_path) and environment()["package_git"] == package_state()
 
 
 def test_a_folder_from_before_a_nested_setting_goes_on(tmp_path: Path) -> None:

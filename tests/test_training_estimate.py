@@ -42,6 +42,19 @@ def test_the_probing_pass_is_scaled_and_decides_the_updates(tmp_path: Path) -> N
     assert found.seconds == pytest.approx(64.0 + 20 * 1.0)
 
 
+def test_what_is_told_names_no_file_that_is_removed(tmp_path: Path) -> None:
+    said: list[str] = []
+
+    class Notes(SilentProgress):
+        def note(self, text: str) -> None:
+            said.append(text)
+
+    stage = {**SFT, "updates": 1, "batch_steps": 1, "eval_every": 0}
+    estimate(train_settings(tmp_path, stage), Notes())
+    assert any("reasons in the run folder's steps.json" in text for text in said)
+    assert not any("estimate-" in text for text in said)
+
+
 def test_a_probe_without_a_pivot_is_said_and_goes_on(tmp_path: Path) -> None:
     stage = {**SRL, "updates": 0, "epochs": 2, "eval_every": 0, "max_new_tokens": 4, "max_resampling": 1}
     settings = train_settings(tmp_path, stage, pivot_samples=2, pivot_below=-2.0)

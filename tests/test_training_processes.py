@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from training_data import SFT, train_settings
 from two_processes import CASES, settings_of
 
+from swe_srl.cli import main
 from swe_srl.errors import ConfigError
 from swe_srl.files import read_jsonl
 from swe_srl.launched import Launched, check_launcher, launched
@@ -187,6 +188,32 @@ def test_one_process_has_nobody_to_share_with(tmp_path: Path) -> None:
         train(train_settings(tmp_path, SFT, shard=True))
     with pytest.raises(ConfigError, match="processes: from Python"):
         train(train_settings(tmp_path, SFT, processes=2))
+
+
+@pytest.mark.parametrize("stop", ["--dry-run", "--estimate"])
+def test_a_plan_says_so_too(stop: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--config", "quickstart", "--shard", stop]) == 2
+    assert "shard: one process has nobody to share with" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_parameter_that_is_not_finite_is_found_in_every_share(tmp_path: Path) -> None:
+    """The second of two processes that share the model out spoils a number of its own share: both stop, nothing is saved."""
+    environment = {
+        **os.environ,
+        "PYTHONPATH": f"{HERE}:{HERE.parent}",
+        "CUDA_VISIBLE_DEVICES": "",
+        "OMP_NUM_THREADS": "1",
+    }
+    launch = ["torch.distributed.run", "--nproc-per-node", "2", "--master-port", str(free_port())]
+    command = [sys.executable, "-m", *launch, str(HERE / "two_poisoned.py"), str(tmp_path)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    first, second = (json.loads((tmp_path / f"{index}.json").read_text()) for index in range(2))
+    assert "parameters are not finite after update 2" in first["error"] and second["error"]
+    assert (first["spoilt"], second["spoilt"]) == (0, 1)
+    kept = sorted(path.name for path in (tmp_path / "run/checkpoints").glob("s0-u*"))
+    assert kept == ["s0-u000000", "s0-u000001"]
 
 
 def test_shares_are_fair_and_lose_nothing() -> None:

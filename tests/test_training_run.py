@@ -123,10 +123,11 @@ def test_a_step_that_was_not_recorded_is_sampled_again(reference: Path, warm: Pa
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"step": "5"}, r"no recorded step of update 5; recorded updates .* 4 \("),
+        ({"step": "5"}, r"nothing recorded of update 5; recorded updates .* 4 \("),
         ({"step": "t1/o"}, "STEP: .*did you mean"),
         ({"step": "4", "resample": True, "after": 5}, "no checkpoint of update 5; there are: "),
-        ({"stage": 1}, "no srl stage"),
+        ({"step": "5"}, "set samples_every to 1"),
+        ({"stage": 1}, r"--stage 1: this run has no such stage; it has 0 \(srl\)"),
     ],
 )
 def test_what_cannot_be_explained_is_said(wrong: dict[str, Any], message: str, reference: Path) -> None:

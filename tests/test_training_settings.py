@@ -95,6 +95,9 @@ def test_a_setting_of_the_run_goes_to_the_stages_that_read_it() -> None:
     ("values", "message"),
     [
         ({"method": "SRL"}, "method: unknown value 'SRL'"),
+        ({"learning_rate": 1e39}, "learning_rate must be within the range of float32"),
+        ({"learning_rate": 1e38}, r"learning_rate 1e\+38 makes steps beyond float32: it must be at most 3.1e\+37"),
+        ({"learning_rate": 1e37, "weight_decay": 100.0}, "learning_rate 1e.37 times weight_decay makes steps beyond"),
         ({"schedule": "cosin"}, "schedule: .*did you mean 'cosine'"),
         ({"average": "tokens"}, "average: .*did you mean 'token'"),
         ({"sft_target": "thought"}, "sft_target: "),

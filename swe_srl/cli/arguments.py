@@ -107,11 +107,22 @@ def _fill_from_file(draft: Draft[Any], command: Command, name: str) -> None:
 def _apply_override(draft: Draft[Any], argument: str, parser: argparse.ArgumentParser) -> None:
     key, equals, value = argument.partition("=")
     if argument.startswith("-"):
+        if inside := _list_with(draft.kind, key.lstrip("-").replace("-", "_")):
+            name = key.lstrip("-").replace("-", "_")
+            raise ConfigError(
+                f"unknown flag {key!r}: it is a setting of each of {inside}: give {inside}.0.{name}=VALUE"
+            )
         known = [name for action in parser._actions for name in action.option_strings if name.startswith("--")]
         raise ConfigError(suggest(key, known, "flag"))
     if not equals:
         raise ConfigError(f"unexpected argument {argument!r}: {OVERRIDES}")
     draft.set(key, value, argument)
+
+
+def _list_with(kind: type[Any], name: str) -> str:
+    """The list setting whose elements have this setting, or ""."""
+    elements = {key: element_of(item.annotation) for key, item in settings_of(kind).items()}
+    return next((key for key, one in elements.items() if one and is_settings(one) and name in settings_of(one)), "")
 
 
 def _flags(kind: type[Any], key: str = "", prefix: str = "--") -> list[_Flag]:

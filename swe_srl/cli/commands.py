@@ -56,7 +56,7 @@ COMMANDS = (
     ),
     Command(
         "explain",
-        "the samples of one training step: rewards, advantages, and what the update did to them",
+        "a training step (srl, sft) or a task's episodes (rlvr): what was sampled, rewards, and what the update did to it",
         "swe_srl.training.explain:ExplainSettings",
         "swe_srl.cli.explain:run",
         positionals=("run", "step"),

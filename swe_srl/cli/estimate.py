@@ -12,11 +12,12 @@ from swe_srl.training.settings import TrainSettings
 def run(settings: TrainSettings, console: Console) -> None:
     """Probe the run in a folder that is removed again, and say what all of it would take."""
     from swe_srl.training.data import load_steps
-    from swe_srl.training.run import check_start
+    from swe_srl.training.run import check_processes, check_start
     from swe_srl.training.tasks import load_task_data
 
     if launched().count > 1:
         raise ConfigError("--estimate probes one process: start it without a launcher")
+    check_processes(settings, settings.processes)
     check_start(settings, load_steps(settings), load_task_data(settings))
     found = estimate(settings, console.progress())
     columns = ["stage", ">updates", ">per update", ">validation", ">whole stage", ">skipped", ">sharing", "by phase"]

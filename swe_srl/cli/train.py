@@ -35,11 +35,12 @@ def plan(settings: TrainSettings, console: Console) -> None:
     """Make the steps and say what would be trained; the model is not loaded."""
     from swe_srl.generation.source import is_hub_id
     from swe_srl.training.data import load_steps
-    from swe_srl.training.run import check_start
+    from swe_srl.training.run import check_processes, check_start
     from swe_srl.training.tasks import load_task_data, runnable
 
     if not launched().main:
         return
+    check_processes(settings, max(launched().count, settings.processes))
     data, tasks = load_steps(settings), load_task_data(settings)
     resumes = check_start(settings, data, tasks)[2]
     if settings.needs_steps:

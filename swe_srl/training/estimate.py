@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shutil
 import statistics
 import tempfile
@@ -117,7 +118,7 @@ def estimate(settings: TrainSettings, progress: Progress) -> Estimate:
             processes=1,
             shard=False,
         )
-        run, without = _probe(probe, progress)
+        run, without = _probe(probe, _Told(progress, Path(folder)))
         rows = list(read_jsonl(run / "metrics.jsonl"))
         stages = tuple(
             _stage(
@@ -143,6 +144,30 @@ def estimate(settings: TrainSettings, progress: Progress) -> Estimate:
         str(pick_device(settings.device)),
         _paper_hours(*srl[-1]) if srl else None,
     )
+
+
+class _Told(Progress):
+    """The progress of a probe: notes name no file of its folder, which is removed.
+
+    Args:
+        progress: that is shown.
+        folder: of the probe.
+    """
+
+    def __init__(self, progress: Progress, folder: Path) -> None:
+        self._progress, self._place = progress, re.compile(rf"{re.escape(str(folder))}/run(-\d+)?/")
+
+    def track(self, name: str, total: int | None = None, done: int = 0) -> None:
+        """See `Progress.track`."""
+        self._progress.track(name, total, done)
+
+    def advance(self, name: str, amount: int = 1, info: str = "") -> None:
+        """See `Progress.advance`."""
+        self._progress.advance(name, amount, info)
+
+    def note(self, text: str) -> None:
+        """See `Progress.note`."""
+        self._progress.note(self._place.sub("the run folder's ", text))
 
 
 def _probe(probe: TrainSettings, progress: Progress) -> tuple[Path, dict[int, Path]]:

@@ -20,6 +20,7 @@ from swe_srl.types import Step
 
 JOURNALS = ("metrics", "samples")
 PLACE = ("stage", "update")  # no metrics
+CONTEXT = 2000  # characters of a context's last message that are written down
 
 
 class Clock:
@@ -97,43 +98,60 @@ class Journal:
         """
         advantages = group_advantages(torch.tensor([group.rewards]), std_scaling)[0].tolist()
         completions = [
-            {
-                "text": one.text,
-                "reward": reward,
-                "advantage": advantage,
-                "malformed": reason,
-                "parts": parts,
-                "tokens": len(one.token_ids),
-                "token_ids": list(one.token_ids),
-                "logprobs": _rounded(before),
-                "logprobs_after": _rounded(later),
-            }
-            for one, reward, advantage, reason, parts, before, later in zip(
-                group.completions,
-                group.rewards,
-                advantages,
-                group.reasons,
-                group.parts,
-                group.old,
-                after,
-                strict=True,
-            )
+            {**shown, "advantage": advantage, "logprobs": _rounded(before), "logprobs_after": _rounded(later)}
+            for shown, advantage, before, later in zip(_completions(group), advantages, group.old, after, strict=True)
         ]
         self._append("samples", {**place, "step_id": step.step_id, "target": step.target, "completions": completions})
 
-    def episodes(self, place: dict[str, int], group: EpisodeGroup) -> None:
-        """One row of samples.jsonl: the episodes of a task."""
+    def answer(
+        self,
+        place: dict[str, int],
+        step: Step,
+        answer: dict[str, Any],
+        own: Rollouts,
+        held: tuple[Step, Rollouts] | None,
+    ) -> None:
+        """One row of samples.jsonl: an expert's answer that was learnt, and what the model writes after the update.
+
+        Args:
+            answer: of the step, by token: `pieces` (their texts), `token_ids`, `logprobs` and `logprobs_after` the update.
+            own: sampled at the step.
+            held: a held-out step, and what was sampled there.
+        """
+        numbers = {name: _rounded(answer[name]) for name in ("logprobs", "logprobs_after")}
+        row = {**place, "step_id": step.step_id, "target": step.target, "context": step.context[-1].content[-CONTEXT:]}
+        row |= {"answer": {**answer, **numbers}, "completions": _completions(own)}
+        if held is not None:
+            other, sampled = held
+            shown = {"step_id": other.step_id, "target": other.target, "completions": _completions(sampled)}
+            row |= {"held_out": shown}
+        self._append("samples", row)
+
+    def episodes(self, place: dict[str, int], group: EpisodeGroup, std_scaling: bool, after: Logprobs) -> None:
+        """One row of samples.jsonl: the episodes of a task.
+
+        Args:
+            after: of every turn in order, the log-probabilities after the update, as those of the group were before it.
+        """
+        advantages = group_advantages(torch.tensor([group.rewards]), std_scaling)[0].tolist()
+        later = iter(after)
         shown = [
             {
                 "sample": one.sample,
                 "reward": one.reward,
+                "advantage": advantage,
+                "similarity": one.similarity,
                 "verdict": one.status,
                 "official": one.official,
                 "stop": one.stop,
                 "patch": one.patch,
                 "completions": [turn.text for turn in one.turns],
+                "malformed": [turn.malformed for turn in one.turns],
+                "tokens": [len(turn.token_ids) for turn in one.turns],
+                "logprobs": _rounded([sum(turn.logprobs) for turn in one.turns]),
+                "logprobs_after": _rounded([sum(next(later)) for _ in one.turns]),
             }
-            for one in group.episodes
+            for one, advantage in zip(group.episodes, advantages, strict=True)
         ]
         self._append("samples", {**place, "task_id": group.task_id, "episodes": shown})
 
@@ -147,6 +165,21 @@ class Journal:
         self._trackers.close()
         if self._writer is not None:
             self._writer.close()
+
+
+def _completions(group: Rollouts) -> list[dict[str, Any]]:
+    """The completions of a group with what they earned."""
+    return [
+        {
+            "text": one.text,
+            "reward": reward,
+            "malformed": reason,
+            "parts": parts,
+            "tokens": len(one.token_ids),
+            "token_ids": list(one.token_ids),
+        }
+        for one, reward, reason, parts in zip(group.completions, group.rewards, group.reasons, group.parts, strict=True)
+    ]
 
 
 def _rounded(values: Sequence[float]) -> list[float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TypeVar, cast
 
 import torch
@@ -29,6 +30,13 @@ def learning_rate(stage: StageSettings, step: int, total: int) -> float:
     if stage.schedule == "cosine":
         return stage.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
     return stage.learning_rate
+
+
+@torch.no_grad()
+def all_finite(tensors: Sequence[Tensor]) -> bool:
+    """Whether all numbers of these tensors are finite: one pass over them."""
+    held = [one.detach() for one in tensors if one.numel()]
+    return not held or math.isfinite(float(torch.nn.utils.get_total_norm(held, math.inf)))
 
 
 class Optimiser:
@@ -70,9 +78,11 @@ class Optimiser:
 
     def finite(self) -> bool:
         """Whether all parameters are finite: one pass over them, as cheap as a part of a step. All processes must ask."""
-        with torch.no_grad():
-            largest = torch.nn.utils.get_total_norm([one.detach() for one in self.parameters], math.inf)
-            return math.isfinite(float(self._whole(largest)))
+        if self.sharded:
+            from swe_srl.training.sharding import finite_everywhere
+
+            return finite_everywhere(self.parameters)
+        return all_finite(self.parameters)
 
     def state(self) -> dict[str, Tensor | int | dict[str, object]]:
         """What resuming needs."""

@@ -17,6 +17,7 @@ from swe_srl.training.forward import TokenGroup
 from swe_srl.training.journal import Clock
 from swe_srl.training.method import BaseMethod
 from swe_srl.training.objective import group_advantages
+from swe_srl.training.rollouts import Logprobs
 from swe_srl.training.runner import EpisodeRunner
 from swe_srl.training.sampled import EpisodeStore, Keep, Key, SampledEpisode
 from swe_srl.training.update import PolicyGroup
@@ -79,11 +80,13 @@ class RlvrMethod(BaseMethod):
             self._rescore(batch)
         rescored = self.updater.scored - scored
         units = [unit_of(group, self.stage.std_scaling) for group in batch.kept]
-        if number % self.work.settings.samples_every == 0:
-            self._show(batch.kept, number)
         with clock.phase("update"):
             totals = self.updater.policy(units, derive_seed(self.seed, "minibatches", number - 1), number)
-        return row | self.guarded(totals, number) | self.tokens(batch.forward_tokens, totals, rescored)
+        row |= self.guarded(totals, number) | self.tokens(batch.forward_tokens, totals, rescored)
+        if number % self.work.settings.samples_every == 0:
+            with clock.phase("samples"):
+                self._show(batch.kept, number)
+        return row
 
     def validate(self, clock: Clock) -> dict[str, Any]:
         """The share of held-out tasks that are resolved, one episode each, and what else is known of these episodes.
@@ -150,15 +153,21 @@ class RlvrMethod(BaseMethod):
         groups = batch.kept + self.sampler.waiting
         for index, group in enumerate(groups):
             if not group.rescored:
-                turns = [turn for episode in group.episodes for turn in episode.turns]
-                found = self.updater.logprobs([TokenGroup(turn.context, (turn.token_ids,)) for turn in turns])
-                groups[index] = with_logprobs(group, [rows[0] for rows in found])
+                groups[index] = with_logprobs(group, self._logprobs(group))
         count = len(batch.kept)
         batch.kept, self.sampler.waiting = groups[:count], groups[count:]
 
+    def _logprobs(self, group: EpisodeGroup) -> Logprobs:
+        """Of the model as it is now, by turn."""
+        turns = [turn for episode in group.episodes for turn in episode.turns]
+        found = self.updater.logprobs([TokenGroup(turn.context, (turn.token_ids,)) for turn in turns])
+        return tuple(rows[0] for rows in found)
+
     def _show(self, groups: Sequence[EpisodeGroup], number: int) -> None:
+        """Write down one group of the update, with what the update did to it."""
         group = max(groups, key=lambda one: one.spread)
-        self.work.journal.episodes({"stage": self.index, "update": number}, group)
+        place = {"stage": self.index, "update": number}
+        self.work.journal.episodes(place, group, self.stage.std_scaling, self._logprobs(group))
 
 
 def unit_of(group: EpisodeGroup, std_scaling: bool) -> list[PolicyGroup]:

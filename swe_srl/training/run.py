@@ -76,7 +76,7 @@ def train(settings: TrainSettings, progress: Progress | None = None) -> Path:
 
 
 def _train(settings: TrainSettings, progress: Progress, processes: Processes) -> Path:
-    _check_processes(settings, processes)
+    check_processes(settings, processes.count)
     data, tasks = processes.together(lambda: (load_steps(settings), load_task_data(settings)))
     recorded, fingerprints, _ = processes.together(lambda: check_start(settings, data, tasks))
     _same_data(processes.each(lambda: fingerprints))
@@ -112,8 +112,13 @@ def _train(settings: TrainSettings, progress: Progress, processes: Processes) ->
     return run.path
 
 
-def _check_processes(settings: TrainSettings, processes: Processes) -> None:
-    if processes.count > 1:
+def check_processes(settings: TrainSettings, count: int) -> None:
+    """Check that what is asked for several processes has several.
+
+    Raises:
+        ConfigError: there is one alone.
+    """
+    if count > 1:
         return
     if settings.processes > 1:
         raise ConfigError("processes: from Python, a launcher has to start them (torchrun, or accelerate launch)")

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from swe_srl.errors import ConfigError, TrainingError
@@ -27,6 +28,7 @@ from swe_srl.training.settings import TrainSettings
 COMPARED = 8  # groups of an update whose log-probabilities are compared
 ALLOWED = 0.3  # mean difference: rounding to bfloat16 makes about a tenth of it, other weights several times as much
 
+Version = tuple[float, ...]
 Score = Callable[[Sequence[TokenGroup]], list[Logprobs]]
 
 
@@ -55,7 +57,7 @@ class Served:
         self.model, self.tokenizer, self.folder, self.processes = model, tokenizer, folder, processes
         self.server = VllmServer(settings.vllm.url)
         self.generator = VllmGenerator(self.server, tokenizer, end_tokens(model, tokenizer))
-        self._handed: int | None = None
+        self._handed: Version | None = None
         if processes.main and not settings.vllm.folder:
             shutil.rmtree(folder, ignore_errors=True)  # left by a run that was killed
         self._name, self._count = uuid.uuid4().hex[:12], 0
@@ -78,8 +80,8 @@ class Served:
             to_save: gives the whole model; every process must ask.
             sharded: the model is shared out among processes: then its weights always count as changed.
         """
-        version = weights_version(self.model)
-        if version == self._handed and not sharded:
+        version = None if sharded else weights_version(self.model)
+        if version is not None and version == self._handed:
             return
         whole = to_save()
         self.generator.expected = self.processes.from_main(lambda: self._hand_over(whole))
@@ -137,9 +139,18 @@ def check_server(settings: TrainSettings) -> None:
     VllmServer(settings.vllm.url)
 
 
-def weights_version(model: PreTrainedModel) -> int:
-    """A number that grows with every change of a parameter in place, by an optimiser or by loading a checkpoint."""
-    return sum(parameter._version for parameter in model.parameters())
+@torch.no_grad()
+def weights_version(model: PreTrainedModel) -> Version:
+    """What tells weights from those before a change: by an optimiser, by loading a checkpoint, or in any other way.
+
+    PyTorch counts changes in place, but not those through `.data` or by some fused kernels. So the sum and the norm of every
+    trained parameter, in float64, are in it too: one pass over them, cheap beside sampling.
+    """
+    trained = [parameter.detach() for parameter in model.parameters() if parameter.requires_grad]
+    sums = [one.sum(dtype=torch.float64) for one in trained]
+    norms = [torch.linalg.vector_norm(one, dtype=torch.float64) for one in trained]
+    counted = sum(parameter._version for parameter in model.parameters())
+    return counted, *(torch.stack([*sums, *norms]).tolist() if trained else ())
 
 
 def _trains_tied(model: PreTrainedModel) -> bool:

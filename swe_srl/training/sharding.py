@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
@@ -23,6 +24,7 @@ from swe_srl.training.adapters import add_adapter, has_adapter
 from swe_srl.training.checkpoints import load_weights
 from swe_srl.training.forest import TokenSequence
 from swe_srl.training.forward import IDLE, Scored, score
+from swe_srl.training.optimiser import all_finite
 
 
 class _Passes(nn.Module):
@@ -126,6 +128,18 @@ class Sharded:
                 add_adapter(found, self.lora, str(base), 0)
         found.generation_config = self.model.generation_config
         return found
+
+
+def finite_everywhere(parameters: Sequence[nn.Parameter]) -> bool:
+    """Whether all numbers are finite in the shares of all processes, which must all ask.
+
+    Each looks at its own share and the broken ones are counted: the largest of all numbers would not tell, since what is not a
+    number can be lost where processes compare it with another one.
+    """
+    own = [one.to_local() if isinstance(one, DTensor) else one for one in parameters]
+    broken = torch.tensor([not all_finite(own)], dtype=torch.int32, device=own[0].device)
+    dist.all_reduce(broken)
+    return not broken.item()
 
 
 def whole(value: Any) -> Any:

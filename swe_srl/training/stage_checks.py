@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from swe_srl.errors import ConfigError
-from swe_srl.settings import check_at_least
+from swe_srl.settings import check_at_least, settings_of
 
 if TYPE_CHECKING:
     from swe_srl.training.settings import StageSettings
+
+FLOAT32 = 3.4028234663852886e38  # the largest
+FIRST_STEP = 0.09  # AdamW's first step divides the learning rate by 1 - 0.9, so by a tenth
 
 
 def check_bounds(stage: StageSettings) -> None:
@@ -22,6 +25,15 @@ def check_bounds(stage: StageSettings) -> None:
     at_least |= {"group_size": 1 if stage.method == "sft" else 2, "max_resampling": 1}
     at_least |= {"learning_rate": 0, "weight_decay": 0, "grad_norm": 0, "kl": 0, "epsilon": 0, "clip_high": 0}
     check_at_least(stage, pivot_samples=0, pivot_steps=0, step_weight=0, compute_tokens=0, **at_least)
+    for name in settings_of(type(stage)):
+        value = getattr(stage, name)
+        if isinstance(value, float) and abs(value) > FLOAT32:
+            raise ConfigError(f"{name} must be within the range of float32 (up to 3.4e38), not {value:g}")
+    if stage.learning_rate * max(1.0, stage.weight_decay) > FIRST_STEP * FLOAT32:
+        raise ConfigError(
+            f"learning_rate {stage.learning_rate:g}{' times weight_decay' if stage.weight_decay > 1 else ''} makes steps beyond "
+            f"float32: it must be at most {FIRST_STEP * FLOAT32:.1e} (a usual one is 1e-6 to 1e-3)"
+        )
     if stage.pivot_samples == 1:
         raise ConfigError("pivot_samples must be 0 or at least 2, not 1: one reward is never mixed")
     if stage.sharpness <= 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import torch
 
 from swe_srl.errors import TrainingError
+from swe_srl.rewards.registry import EFFECT
 from swe_srl.seeds import derive_seed
 from swe_srl.training.data import StepStream, stage_steps
 from swe_srl.training.forward import TokenGroup
@@ -17,7 +19,7 @@ from swe_srl.training.journal import Clock, sampled
 from swe_srl.training.method import BaseMethod
 from swe_srl.training.objective import group_advantages
 from swe_srl.training.pivots import select_pivots
-from swe_srl.training.rollouts import Rollouts, Sampler, mean_similarity
+from swe_srl.training.rollouts import Logprobs, Rollouts, Sampler, mean_similarity
 from swe_srl.training.targets import target_tokens
 from swe_srl.training.update import PolicyGroup
 from swe_srl.training.workplace import Workplace
@@ -203,18 +205,52 @@ class SftMethod(StepMethod):
 
     def update(self, number: int, clock: Clock) -> dict[str, Any]:
         """Draw steps that fit, then update."""
-        chosen: list[TokenGroup] = []
+        steps: list[Step] = []
         tried = 0
-        while len(chosen) < self.stage.batch_steps and tried < 4 * self.stage.batch_steps:
-            taken = [self.steps[index] for _, index in self.stream.take(self.stage.batch_steps - len(chosen))]
+        while len(steps) < self.stage.batch_steps and tried < 4 * self.stage.batch_steps:
+            taken = [self.steps[index] for _, index in self.stream.take(self.stage.batch_steps - len(steps))]
             tried += len(taken)
-            chosen += [self.target(step) for step in taken if self.fits(step, target=True)]
-        if not chosen:
+            steps += [step for step in taken if self.fits(step, target=True)]
+        if not steps:
             raise TrainingError(
                 "every step that was drawn has a context too long for the model: see max_context_tokens"
             )
+        chosen = [self.target(step) for step in steps]
         self.check(chosen, clock)
+        shown = number % self.work.settings.samples_every == 0
+        before: list[Logprobs] = []
+        if shown:
+            with clock.phase("samples"):
+                before = self.updater.logprobs(chosen[:1], 1.0)
         with clock.phase("update"):
             totals = self.updater.likelihood(chosen, number)
-        row = {"epoch": self.stream.epoch, "too_long_steps": tried - len(chosen)}
-        return row | self.guarded(totals, number) | self.tokens(0, totals)
+        row: dict[str, Any] = {"epoch": self.stream.epoch, "too_long_steps": tried - len(chosen)}
+        row |= self.guarded(totals, number) | self.tokens(0, totals)
+        if shown and self.updater.optimiser.finite():  # a model that is broken cannot sample; the stage says so
+            with clock.phase("samples"):
+                self._show(steps[0], chosen[0], before[0][0], number)
+        return row
+
+    def _show(self, step: Step, target: TokenGroup, before: tuple[float, ...], number: int) -> None:
+        """Write down a step of the update: what the update did to its target, and what the model writes there now.
+
+        The same of a held-out step, when there are validations: what is better on the trained step alone was learnt by heart.
+        """
+        ((after,),) = self.updater.logprobs([target], 1.0)
+        ids = list(target.completions[0])
+        pieces = [str(self.work.tokenizer.decode([one])) for one in ids]
+        answer = {"pieces": pieces, "token_ids": ids, "logprobs": before, "logprobs_after": after}
+        held = self.held_out if self.stage.eval_every else []
+        other = held[number // self.work.settings.samples_every % len(held)] if held else None
+        own, *rest = self._samples([step] if other is None else [step, other])
+        place = {"stage": self.index, "update": number}
+        self.work.journal.answer(place, step, answer, own, (other, rest[0]) if other is not None else None)
+
+    def _samples(self, steps: list[Step]) -> list[Rollouts]:
+        """One completion of each step. Commands are not tried for it: instead of `effect`, `shell` compares them."""
+        by_words = self.stage.similarity == EFFECT
+        stage = replace(self.stage, similarity="shell") if by_words else self.stage
+        seed, form = derive_seed(self.seed, "shown"), self.work.action_format
+        judge = Sampler(self.work.generator, steps, stage, seed, form=form, processes=self.work.processes)
+        with self.work.whole(), self.updater.context():
+            return judge.sample([(0, index) for index in range(len(steps))], 1)

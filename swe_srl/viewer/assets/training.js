@@ -81,7 +81,7 @@ function completionsView(sample) {
     else groups.set(one.text, { ...one, times: 1 });
   }
   const rows = [...groups.values()].sort((a, b) => b.reward - a.reward).map((one) => el("article", { class: one.reward < 0 ? "completion malformed" : "completion" },
-    el("div", { class: "earned" }, el("b", {}, decimal(one.reward)), el("span", { class: one.advantage > 0 ? "plus" : one.advantage < 0 ? "minus" : null, title: "advantage" }, `${one.advantage > 0 ? "+" : ""}${decimal(one.advantage, 2)}`),
+    el("div", { class: "earned" }, el("b", {}, decimal(one.reward)), one.advantage === undefined ? null : el("span", { class: one.advantage > 0 ? "plus" : one.advantage < 0 ? "minus" : null, title: "advantage" }, `${one.advantage > 0 ? "+" : ""}${decimal(one.advantage, 2)}`),
       one.times > 1 ? el("span", { class: "muted" }, `× ${one.times}`) : null, el("span", { class: "muted" }, `${one.tokens} tokens`)),
     el("div", {}, one.malformed ? el("p", { class: "warning" }, visible(one.malformed)) : null, outputBlock(one.text, "command"))));
   return [el("div", { class: "target" }, el("p", { class: "label" }, "target"), el("pre", { class: "command" }, terminal(sample.target))), rows];
