@@ -73,8 +73,8 @@ def suggest(name: str, known: Iterable[str], what: str = "name") -> str:
 
     >>> suggest("lit", ["lite", "verified"], "split")
     "unknown split 'lit': did you mean 'lite'? Known: lite, verified"
-    >>> suggest("mine", ["lite", "verified"], "split")
-    "unknown split 'mine'. Known: lite, verified"
+    >>> suggest("full", ["lite", "verified"], "split")
+    "unknown split 'full'. Known: lite, verified"
     >>> suggest("task-170", [f"task-{number}" for number in range(20, 90)], "task")
     "unknown task 'task-170': did you mean 'task-70'?"
     >>> suggest("mine", [f"task-{number}" for number in range(20, 90)], "task")

@@ -143,6 +143,14 @@ def test_every_recipe_loads(name: str) -> None:
     assert settings.seed == 7 and settings.stages
 
 
+def test_the_papers_values_for_mathematics() -> None:
+    recipe = load_recipe("math-srl-rlvr")
+    assert [(stage.method, stage.batch_steps) for stage in recipe.stages] == [("srl", 512), ("rlvr", 128)]
+    for stage in recipe.stages:
+        assert (stage.learning_rate, stage.group_size, stage.temperature, stage.kl) == (5e-7, 8, 1.0, 0.0)
+        assert (stage.grad_norm, stage.warmup, stage.schedule, stage.epochs) == (1.0, 0.0, "constant", 30)
+
+
 def test_the_papers_values() -> None:
     """arXiv 2510.25992, table of hyper-parameters: batch 512, learning rate 5e-7, G = 8, temperature 1, KL 0, norm 1."""
     (stage,) = load_recipe("srl-7b").stages
