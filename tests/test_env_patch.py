@@ -155,7 +155,7 @@ def test_a_patch_is_bounded(fresh: SweEnv, caplog: pytest.LogCaptureFixture, mon
         "cd .git/objects && mkdir -p info/commit-graphs && mkfifo pack/multi-pack-index info/commit-graphs/commit-graph-chain",
         "ln -s /tmp/real .git/objects/info/commit-graph; mkfifo /tmp/real",
         "mkdir -p /tmp/real/info; mkfifo /tmp/real/info/alternates; echo /tmp/real >.git/objects/info/alternates",
-        "git init -q /tmp/real; mkfifo -m 600 /tmp/real/.git/x; mv /tmp/real/.git/x /tmp/real/.git/HEAD; ln -s /tmp/real/.git src",
+        "git init -q /tmp/real; rm /tmp/real/.git/HEAD; mkfifo /tmp/real/.git/HEAD; ln -s /tmp/real/.git src",
     ],
 )
 def test_what_git_would_read_elsewhere(env: SweEnv, trick: str) -> None:
