@@ -152,6 +152,10 @@ def test_a_patch_is_bounded(fresh: SweEnv, caplog: pytest.LogCaptureFixture, mon
         "mv .git /tmp/real; ln -s /tmp/real .git",
         "mkfifo .git/objects/info/alternates",
         "mkfifo src/.gitignore src/.gitattributes",
+        "cd .git/objects && mkdir -p info/commit-graphs && mkfifo pack/multi-pack-index info/commit-graphs/commit-graph-chain",
+        "ln -s /tmp/real .git/objects/info/commit-graph; mkfifo /tmp/real",
+        "mkdir -p /tmp/real/info; mkfifo /tmp/real/info/alternates; echo /tmp/real >.git/objects/info/alternates",
+        "git init -q /tmp/real; rm /tmp/real/.git/HEAD; mkfifo /tmp/real/.git/HEAD; ln -s /tmp/real/.git src",
     ],
 )
 def test_what_git_would_read_elsewhere(env: SweEnv, trick: str) -> None:
@@ -197,7 +201,7 @@ def test_destroyed_git_is_an_empty_patch(tasks: list[Task], env: SweEnv) -> None
 
 def test_a_repository_without_its_objects_is_an_empty_patch(env: SweEnv) -> None:
     env.reset()
-    env.step("echo more >> README.md; rm -rf .git/objects/*")
+    env.step("echo more >> README.md; rm -rf .git/objects/* .git/config; mkfifo .git/config")
     assert env.patch() == ""
     env.reset()
 

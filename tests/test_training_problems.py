@@ -6,7 +6,9 @@ import dataclasses
 import json
 import os
 import random
+import resource
 import sys
+import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -193,3 +195,39 @@ def test_answers_are_compared_from_any_thread(problems: Path, monkeypatch: pytes
     with pytest.raises(GradingError, match=r"was silent for 0 seconds, twice: over '\\\\frac\{8\}\{2\}' against '4'"):
         in_a_thread(asked)
     assert not comparing._comparers
+
+
+def test_a_forked_process_compares_answers_with_its_own(problems: Path) -> None:
+    """Whatever a thread of its parent was asking; the parent's process ends with the parent alone."""
+    asked = [(load_tasks(str(problems))[0], "\\boxed{0.5}")]
+    in_a_thread(asked)
+    comparer = comparing._comparers[os.getpid()]
+    with comparing._lock:
+        child = os.fork()
+        if child == 0:
+            worker = threading.Thread(target=in_a_thread, args=(asked,), daemon=True)
+            worker.start()
+            worker.join(60)
+            closed = comparer._process.stdin is not None and comparer._process.stdin.closed
+            os._exit(0 if closed and not worker.is_alive() and os.getpid() in comparing._comparers else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert in_a_thread(asked) == [grade(*asked[0]).status]
+    assert comparing._comparers[os.getpid()] is comparer
+
+
+def test_answers_are_compared_where_many_descriptors_are_open(problems: Path) -> None:
+    """As where there are hundreds of sandboxes: `select` knows 1024 alone."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 2048:
+        pytest.skip("no 2048 descriptors may be open here")
+    asked = [(load_tasks(str(problems))[0], "\\boxed{0.5}")]
+    if comparer := comparing._comparers.pop(os.getpid(), None):
+        comparer.end()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2048), hard))
+    held = [os.open(os.devnull, os.O_RDONLY) for _ in range(1024)]
+    try:
+        assert in_a_thread(asked) == [grade(*asked[0]).status]
+    finally:
+        for descriptor in held:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -23,11 +23,12 @@ CLEAN = (
 )
 # A fresh index of the base commit takes the working tree's tracked files as they are, and new files unless the repository's own
 # .gitignore files exclude them or they were there from the start. Nested repositories count as plain files. Named pipes that
-# git would read go. Files larger than `largest` (KB) are left out: a new one is none, a tracked one counts as unchanged. Of the
-# agent's git directory nothing but the objects is used (those that a `.git` which is a file points to, too): no index,
-# configuration, attributes or hooks. Meanwhile all that the agent has left running stands still: it lies below the worker,
-# which is the grandchild of the supervisor (the topmost ancestor of this shell), or below the first process. With `mend`, what
-# cannot be read is made readable, and what is no file (a named pipe in a file's place) counts as unchanged.
+# git would read go: in the git directory, in those of nested repositories, and in all that `alternates` lead to. Files larger
+# than `largest` (KB) are left out: a new one is none, a tracked one counts as unchanged. Of the agent's git directory nothing
+# but the objects is used (those that a `.git` which is a file points to, too): no index, configuration, attributes or hooks.
+# Meanwhile all that the agent has left running stands still: it lies below the worker, which is the grandchild of the
+# supervisor (the topmost ancestor of this shell), or below the first process. With `mend`, what cannot be read is made readable,
+# and what is no file (a named pipe in a file's place) counts as unchanged.
 _SCRIPT = """
 parent() {{ local stat; {{ read -r stat </proc/$1/stat; }} 2>/dev/null || stat='0 () ? 1'; set -- ${{stat##*)}}; parent=$2; }}
 depth() {{
@@ -63,10 +64,27 @@ base={base}
 if ((${{#base}} > 40)); then format=--object-format=sha256; fi
 git init -q --bare --template= ${{format-}} {folder}/git
 mkdir -p {folder}/git/objects/info {folder}/git/info
-dir={workdir}/.git
-if [[ -f $dir ]] && IFS= read -r -n 4096 line <"$dir" && [[ $line == 'gitdir: '* ]]; then dir=${{line#gitdir: }}; fi
-[[ $dir == /* ]] || dir={workdir}/$dir
-[[ ! -p $dir/objects/info/alternates ]] || rm -f "$dir/objects/info/alternates"
+git_dir() {{
+  local line
+  dir=$1
+  if [[ -f $dir ]] && IFS= read -r -n 4096 line <"$dir" && [[ $line == 'gitdir: '* ]]; then dir=${{line#gitdir: }}; fi
+  [[ $dir == /* ]] || dir=${{1%/*}}/$dir
+}}
+places=()
+while IFS= read -r -d '' path; do
+  git_dir "$path"
+  places+=("$dir/")
+done < <(find {workdir}/ -mindepth 2 -name .git -prune -print0 2>/dev/null)
+git_dir {workdir}/.git
+places+=("$dir/" "$dir/objects/")
+for ((place = 0; place < ${{#places[@]}}; place++)); do
+  find -L "${{places[place]}}" -maxdepth 4 -type p -exec rm -f {{}} + 2>/dev/null || :
+  [[ -f ${{places[place]}}info/alternates ]] || continue
+  while ((${{#places[@]}} < 1000)) && {{ IFS= read -r -n 4096 path || [[ $path ]]; }}; do
+    [[ $path == /* ]] || path=${{places[place]}}$path
+    places+=("$path/")
+  done <"${{places[place]}}info/alternates"
+done
 find . -path ./.git -prune -o '(' -name .gitignore -o -name .gitattributes ')' -type p -exec rm -f {{}} + 2>/dev/null || :
 printf '%s\\n' "$dir/objects" >{folder}/git/objects/info/alternates
 export GIT_DIR={folder}/git GIT_WORK_TREE={workdir} GIT_INDEX_FILE={folder}/index

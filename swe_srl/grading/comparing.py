@@ -2,10 +2,12 @@
 
 The process is started when a thread asks first, serves all threads of its owner one after the other, and ends with it: its
 standard input closes then. Run as a program, this module is that process: a line of JSON for each question and each answer.
+A process that the owner forks has none of it, and starts its own.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import select
@@ -15,6 +17,7 @@ import threading
 from pathlib import Path
 
 from swe_srl.errors import GradingError
+from swe_srl.sandboxes.forks import making_connections
 
 SECONDS = 120.0  # for one comparison; math-verify's own limits end it long before, unless they do not hold
 _lock = threading.Lock()
@@ -26,28 +29,37 @@ class Comparer:
 
     def __init__(self) -> None:
         paths = os.pathsep.join(str(Path(path).absolute()) for path in sys.path)
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "swe_srl.grading.comparing"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,  # an interruption of the owner is the owner's
-            env={**os.environ, "PYTHONPATH": paths},
-            text=True,
-        )
+        with making_connections(self):
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "swe_srl.grading.comparing"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,  # an interruption of the owner is the owner's
+                env={**os.environ, "PYTHONPATH": paths},
+                bufsize=0,  # a forked process has no half of a question to send
+            )
 
     def ask(self, answer: str, given: str) -> bool | None:
         """Whether they agree; None when the process has ended, or does not answer in time."""
         process = self._process
         assert process.stdin is not None and process.stdout is not None
+        question = memoryview(json.dumps([answer, given]).encode() + b"\n")
         try:
-            process.stdin.write(json.dumps([answer, given]) + "\n")
-            process.stdin.flush()
+            while question:
+                question = question[os.write(process.stdin.fileno(), question) :]
         except OSError:
             return None
-        ready, _, _ = select.select([process.stdout], [], [], SECONDS)
-        line = process.stdout.readline() if ready else ""
-        return bool(json.loads(line)) if line.endswith("\n") else None
+        ready = select.poll()  # of a descriptor of any number, unlike `select.select`
+        ready.register(process.stdout, select.POLLIN)
+        line = process.stdout.readline() if ready.poll(SECONDS * 1000) else b""
+        return bool(json.loads(line)) if line.endswith(b"\n") else None
+
+    def after_fork(self) -> None:
+        """In a forked process: close its copies of the pipes."""
+        for pipe in (self._process.stdin, self._process.stdout):
+            assert pipe is not None
+            pipe.close()
 
     def end(self) -> None:
         """End the process."""
@@ -61,11 +73,11 @@ def agree_elsewhere(answer: str, given: str) -> bool:
     Raises:
         GradingError: the process that compares was lost twice over this question.
     """
+    _watch_forks()
     with _lock:
         for _ in range(2):
             comparer = _comparers.get(os.getpid())
             if comparer is None:
-                _comparers.clear()  # that of the process which this one was forked from is not this one's
                 comparer = _comparers[os.getpid()] = Comparer()
             agreed = comparer.ask(answer, given)
             if agreed is not None:
@@ -75,6 +87,18 @@ def agree_elsewhere(answer: str, given: str) -> bool:
         f"the process that compares answers ended, or was silent for {SECONDS:.0f} seconds, twice: over {given[:200]!r} "
         f"against {answer[:200]!r}; if memory is short, lower grading_workers or workers"
     )
+
+
+@functools.cache
+def _watch_forks() -> None:
+    os.register_at_fork(after_in_child=_forget_parent)
+
+
+def _forget_parent() -> None:
+    """A thread that had the lock, and the process that compares, are the parent's."""
+    global _lock
+    _lock = threading.Lock()
+    _comparers.clear()
 
 
 def serve() -> None:
