@@ -126,7 +126,7 @@ def test_a_step_that_was_not_recorded_is_sampled_again(reference: Path, warm: Pa
         ({"step": "5"}, r"nothing recorded of update 5; recorded updates .* 4 \("),
         ({"step": "t1/o"}, "STEP: .*did you mean"),
         ({"step": "4", "resample": True, "after": 5}, "no checkpoint of update 5; there are: "),
-        ({"step": "5"}, "set samples_every to 1"),
+        ({"step": "5"}, "every samples_every before it"),
         ({"stage": 1}, r"--stage 1: this run has no such stage; it has 0 \(srl\)"),
     ],
 )

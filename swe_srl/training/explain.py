@@ -77,8 +77,9 @@ def explain(settings: ExplainSettings) -> AnyExplanation:
         return _recorded(found[-1], AgentDefinition.load(trained.agent_name).prompting.action_format)
     if not found and (settings.step == LAST or settings.step.isdigit()):
         raise ConfigError(
-            f"{settings.run} has nothing recorded of update {settings.step}; {_listed(rows)}. A run records every "
-            f"samples_every updates (here {trained.samples_every}): set samples_every to 1 to have them all"
+            f"{settings.run} has nothing recorded of update {settings.step}; {_listed(rows)}. A run records its last update "
+            f"and every samples_every before it (here {trained.samples_every}; another run can set it to 1). A step of srl "
+            f"or sft by its id, which is its trajectory's, a colon and the turn (as TASK#expert:3), is sampled again"
         )
     stage = found[-1]["stage"] if found else _stage(trained, settings.stage, rows)
     if trained.stages[stage].method not in STEPS:

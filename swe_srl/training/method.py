@@ -96,6 +96,10 @@ class BaseMethod(ABC):
     def prepare(self) -> int:
         """Get what the stage trains on; returns how many steps, or tasks, an epoch passes over."""
 
+    def recorded(self, number: int) -> bool:
+        """Whether samples.jsonl tells of this update: every `samples_every`, and the stage's last."""
+        return number % self.work.settings.samples_every == 0 or number == self.updates
+
     @property
     def name(self) -> str:
         """Of the stage, for people."""

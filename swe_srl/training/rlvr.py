@@ -83,7 +83,7 @@ class RlvrMethod(BaseMethod):
         with clock.phase("update"):
             totals = self.updater.policy(units, derive_seed(self.seed, "minibatches", number - 1), number)
         row |= self.guarded(totals, number) | self.tokens(batch.forward_tokens, totals, rescored)
-        if number % self.work.settings.samples_every == 0:
+        if self.recorded(number):
             with clock.phase("samples"):
                 self._show(batch.kept, number)
         return row

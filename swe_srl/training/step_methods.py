@@ -165,7 +165,7 @@ class SrlMethod(StepMethod):
         with clock.phase("update"):
             totals = self.updater.policy(units, derive_seed(self.seed, "minibatches", number - 1), number)
         row |= self.guarded(totals, number) | self.tokens(batch.forward_tokens, totals, rescored)
-        if number % self.work.settings.samples_every == 0:
+        if self.recorded(number):
             with clock.phase("samples"):
                 self._show(batch.kept, number)
         return row
@@ -217,7 +217,7 @@ class SftMethod(StepMethod):
             )
         chosen = [self.target(step) for step in steps]
         self.check(chosen, clock)
-        shown = number % self.work.settings.samples_every == 0
+        shown = self.recorded(number)
         before: list[Logprobs] = []
         if shown:
             with clock.phase("samples"):
