@@ -85,7 +85,8 @@ def test_an_answer_that_was_not_recorded_is_computed(learnt: Path) -> None:
     assert [piece.after for piece in again.pieces] == pytest.approx(recorded["answer"]["logprobs_after"], abs=1e-4)
     assert again.context == recorded["context"] and again.target == recorded["target"]
     with pytest.raises(
-        ConfigError, match=r"nothing recorded of update 3; .*4 \(.*every samples_every before it \(here 2; another run can"
+        ConfigError,
+        match=r"nothing recorded of update 3; .*4 \(.*every samples_every before it \(here 2; another run can",
     ):
         explain(ExplainSettings(run=str(learnt), step="3"))
 

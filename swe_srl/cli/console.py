@@ -6,13 +6,14 @@ import io
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from swe_srl.cli.bars import PlainProgress, RichProgress
 from swe_srl.progress import Watch
 
 PIPE_WIDTH = 200
+REASONS = 10  # told one by one
 
 
 class Console:
@@ -31,6 +32,13 @@ class Console:
         """One text on standard output, as it is."""
         self.pause()
         print(text)
+
+    def tell_unavailable(self, reasons: Mapping[str, str]) -> None:
+        """Why tasks (by instance) cannot be run here: the first ones, and how many there are."""
+        for reason in list(reasons.values())[:REASONS]:
+            self.say(f"cannot be run here: {reason}")
+        if len(reasons) > REASONS:
+            self.say(f"and {len(reasons) - REASONS} more: {len(reasons)} tasks in all cannot be run here")
 
     def json(self, value: Any) -> None:
         """A value as JSON on standard output."""

@@ -36,8 +36,7 @@ def run_check(settings: EvalSettings, console: Console) -> int:
     for one in report.checked:
         for text in (*one.problems, *(f"(only a warning) {warning}" for warning in one.warnings)):
             console.say(f"{one.task_id}: {text}")
-    for reason in report.unavailable.values():
-        console.say(f"cannot be run here: {reason}")
+    console.tell_unavailable(report.unavailable)
     sound = len(report.checked) - len(report.broken) - len(report.lost)
     console.say(
         f"{sound} of {len(report.checked)} checked tasks are sound, {len(report.broken)} are broken, nothing is known of "
@@ -60,8 +59,7 @@ def plan(settings: EvalSettings, console: Console) -> None:
     if warning := alike(settings):
         console.say(warning)
     selection, agent, resumes = check_run(settings, console.progress())
-    for reason in selection.unavailable.values():
-        console.say(f"cannot be run here: {reason}")
+    console.tell_unavailable(selection.unavailable)
     episodes = len(selection.tasks) * settings.samples
     console.say(f"would run {episodes} episodes: {len(selection.tasks)} tasks, {settings.samples} samples of each")
     unchecked = " (not looked for on the hub)" if not settings.is_endpoint and is_hub_id(settings.policy) else ""
@@ -77,8 +75,7 @@ def plan_check(settings: EvalSettings, console: Console) -> None:
 
     selection, count = sampled(settings, settings.check_sample)
     resumes = check_resumes(settings, settings.check_sample)
-    for reason in selection.unavailable.values():
-        console.say(f"cannot be run here: {reason}")
+    console.tell_unavailable(selection.unavailable)
     console.say(
         f"would grade the gold and the empty patch on {len(selection.tasks)} of {count} tasks; no episode is run"
     )

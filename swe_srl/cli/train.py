@@ -49,8 +49,7 @@ def plan(settings: TrainSettings, console: Console) -> None:
     if settings.needs_tasks:
         tasks, unavailable = runnable(tasks, settings)
         console.say(f"{len(tasks.training)} training tasks, {len(tasks.validation)} held out")
-        for reason in unavailable.values():
-            console.say(f"cannot be run here: {reason}")
+        console.tell_unavailable(unavailable)
     for number, stage in enumerate(settings.stages):
         console.say(f"stage {number}: {stage_summary(stage)}")
     exists = " (exists: would go on)" if resumes else ""

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from swe_srl.agents import EmptyPolicy, EpisodeJob, run_episodes
 from swe_srl.agents.policies import PolicyAnswer
+from swe_srl.agents.showing import check_agent
 from swe_srl.envs.answers import AnswerEnv
 from swe_srl.errors import ConfigError, SweSrlError
 from swe_srl.evaluation.pipeline import Failure, Journal, Key
@@ -34,11 +35,11 @@ class AnswerKey:
         return [PolicyAnswer(Action(f"\\boxed{{{self._answers[context.task_id]}}}")) for context in contexts]
 
 
-def check_problems(settings: EvalSettings) -> None:
+def check_problems(settings: EvalSettings, tasks: Sequence[Task]) -> None:
     """Look at what a run on problems needs.
 
     Raises:
-        ConfigError: a policy or setting that problems know nothing of, or no such model.
+        ConfigError: a policy, agent or setting that problems know nothing of, or no such model.
         GradingError: answers cannot be compared here.
     """
     check_answers()
@@ -47,6 +48,8 @@ def check_problems(settings: EvalSettings) -> None:
             f"{settings.split}: problems have no expert here: policy is a model, an endpoint, gold or empty"
         )
     check_policy(settings)
+    if settings.policy not in SCRIPTED:
+        check_agent(agent_of(settings), tasks)
 
 
 def answer_policy(settings: EvalSettings, tasks: Sequence[Task]) -> Policy:

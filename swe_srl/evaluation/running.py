@@ -134,7 +134,7 @@ def _evaluate_problems(
     settings: EvalSettings, tasks: Sequence[Task], progress: Progress, policy: Policy | None, watch: Watch
 ) -> Report:
     if policy is None:
-        check_problems(settings)
+        check_problems(settings, tasks)
     with RunFolder.start(settings.folder, "eval", as_mapping(settings), data_of(settings), RUNTIME, usual()) as run:
         journal, keys = work_on_problems(settings, run, tasks, policy, progress, watch)
         report = report_of(settings, journal, Selection(tuple(tasks), {}), keys)
@@ -220,7 +220,7 @@ def check_run(settings: EvalSettings, progress: Progress | None = None) -> tuple
     check_environment(settings)
     resumes = _resumes(settings)
     if settings.asks_problems:
-        check_problems(settings)
+        check_problems(settings, tasks)
         return Selection(tuple(tasks), {}), agent, resumes
     if settings.executor == RAY:
         from swe_srl.evaluation.cluster.work import cluster_for

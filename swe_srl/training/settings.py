@@ -190,7 +190,9 @@ class TrainSettings:
         4_096,
         "Tokens of one forward and backward pass, or a quarter more than a longer sequence's: lower it when memory runs out.",
     )
-    samples_every: int = setting(10, "Updates between rows of samples.jsonl (completions beside their targets); the last one has one, too.")
+    samples_every: int = setting(
+        10, "Updates between rows of samples.jsonl (completions beside their targets); the last one has one, too."
+    )
     keep: int = setting(2, "Newest checkpoints kept, besides the best one.")
     final_model: str = setting("best", "The model a stage ends with: best by validation, or last.", ("best", "last"))
     pivot_cache: str = setting(

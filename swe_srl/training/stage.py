@@ -147,9 +147,11 @@ class StageTrainer:
         due = self.stage.save_every and self.update % self.stage.save_every == 0
         if due or improved or self._over:
             self._checkpoint(self.method.state(), self.work.journal.lengths)
-        info = " · ".join(f"{name} {row[name]:.3f}" for name in ("reward_mean", "loss") if name in row)
-        best = f" · best {self.best['value']:.3f}" if self.best else ""
-        self.work.progress.advance(self.name, 1, info + best)
+        told = "reward_mean" if "reward_mean" in row else "loss"  # a policy's loss is about 0 whatever it learns
+        info = [f"{told} {row[told]:.3f}"] if told in row else []
+        if self.best:
+            info.append(f"best {self.best['criterion'].replace('_', ' ')} {self.best['value']:.3f}")
+        self.work.progress.advance(self.name, 1, " · ".join(info))
 
     def _choose(self, row: dict[str, Any]) -> bool:
         """Note the update as the best one when it is; returns whether it is."""

@@ -107,13 +107,18 @@ def _guard(tasks: Sequence[Task], settings: TrainSettings) -> list[Contamination
     index = ContaminationIndex(load_tasks(settings.evaluation_split))
     found = [match for match in map(index.match_task, tasks) if match is not None]
     if found and not settings.allow_contamination:
-        named = ", ".join(f"{match.task_id} (by {match.by})" for match in found[:SHOWN])
+        named = ", ".join(map(_told, found[:SHOWN]))
         more = f", and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
         raise ContaminationError(
-            f"{len(found)} of the tasks of rlvr belong to {settings.evaluation_split!r}: {named}{more}. Leave them out, or "
-            "set allow_contamination"
+            f"{len(found)} of the tasks of rlvr belong to {settings.evaluation_split!r}: {named}{more}. Leave them out "
+            "(--instances takes a file of the ids to train on), or set allow_contamination"
         )
     return found
+
+
+def _told(match: Contamination) -> str:
+    """A task of rlvr, and the evaluation task that it is."""
+    return f"{match.step_id} ({'' if match.step_id == match.task_id else f'{match.task_id} '}by {match.by})"
 
 
 def _fingerprint(tasks: Sequence[Task]) -> str:
