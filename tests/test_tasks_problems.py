@@ -64,6 +64,22 @@ def test_rows_that_are_no_problems_are_named(tmp_path: Path, rows: list[dict[str
         problems(tmp_path, *rows)
 
 
+@pytest.mark.parametrize(
+    ("file", "count", "said"),
+    [
+        ("aime24.jsonl", 30, "its own name says aime24"),
+        ("rows.jsonl", 2, "it has 2 problems, and aime25 has 30"),
+        ("rows.jsonl", 30, ""),
+    ],
+)
+def test_a_file_that_can_hardly_be_the_set_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, file: str, count: int, said: str
+) -> None:
+    (tmp_path / file).write_text("".join(json.dumps({"problem": "A?", "answer": str(n)}) + "\n" for n in range(count)))
+    assert len(load_problems("aime25", str(tmp_path / file))) == count
+    assert (said in caplog.text and "stands in for aime25" in caplog.text) if said else not caplog.text
+
+
 def test_a_file_of_problems_is_a_task_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "aime24.jsonl"
     path.write_text(

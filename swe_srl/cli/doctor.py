@@ -22,7 +22,7 @@ from swe_srl.settings import setting
 HUB_SECONDS = 5.0
 GIGABYTE = 1 << 30
 ENOUGH_DISK = 20  # GiB: a dozen SWE-bench images
-EXTRAS = ("peft", "ray", "tensorboard", "wandb", "trackio", "matplotlib")
+EXTRAS = ("peft", "ray", "tensorboard", "wandb", "trackio", "matplotlib", "math-verify")
 GPU_PROBE = "import torch; print(torch.cuda.is_available() and torch.cuda.get_device_name(0) or '')"
 
 
@@ -158,5 +158,5 @@ def _hub() -> Finding:
 
 def _extras() -> Iterator[Finding]:
     for name in EXTRAS:
-        found = find_spec(name) is not None
+        found = find_spec(name.replace("-", "_")) is not None
         yield Finding("optional", name, found, _version(name) if found else "not installed", f"pip install {name}")

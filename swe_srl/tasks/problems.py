@@ -6,6 +6,7 @@ A row has `problem` (or `question`) and `answer`, or a `solution` whose last `\\
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +17,8 @@ from swe_srl.tasks.files import read_rows
 from swe_srl.tasks.sources import HubSet, hub_rows, no_revision
 from swe_srl.types import Task
 
+log = logging.getLogger(__name__)
+
 PROBLEM_SETS: Mapping[str, HubSet] = {
     "aime24": HubSet("HuggingFaceH4/aime_2024", "", split="train"),
     "aime25": HubSet("math-ai/aime25", ""),
@@ -23,6 +26,7 @@ PROBLEM_SETS: Mapping[str, HubSet] = {
     "minerva": HubSet("math-ai/minervamath", ""),
     "math500": HubSet("HuggingFaceH4/MATH-500", ""),
 }
+_SIZES = {"aime24": 30, "aime25": 30, "amc23": 40, "minerva": 272, "math500": 500}
 _BOX = re.compile(r"\\(?:boxed|fbox)(?![a-zA-Z])[ \t]*")
 # what stands behind a box without braces
 _BARE = re.compile(r"(?:[-+]?\.?[0-9]|\\(?:[dt]?frac|sqrt|text|pi)(?![a-zA-Z]))[^\n$]{0,200}")
@@ -55,7 +59,17 @@ def load_problems(name: str, path: str = "", revision: str = "") -> list[Task]:
         problems[problem.instance_id] = problem
     if not problems:
         raise TaskError(f"{path or name}: no problem in it")
+    if path and (doubt := _doubt(name, Path(path).name, len(problems))):
+        log.warning("%s stands in for %s, but %s: do not call its figures those of %s", path, name, doubt, name)
     return list(problems.values())
+
+
+def _doubt(name: str, file: str, count: int) -> str:
+    """Why a file can hardly be the set of that name, or ""."""
+    other = next((one for one in PROBLEM_SETS if one != name and one in file.lower()), "")
+    if other:
+        return f"its own name says {other}"
+    return f"it has {count} problems, and {name} has {_SIZES[name]}" if count != _SIZES[name] else ""
 
 
 def is_problem_row(row: Mapping[str, Any]) -> bool:
