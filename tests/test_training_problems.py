@@ -57,6 +57,10 @@ def agent(tmp_path: Path) -> str:
     return str(tmp_path / "solver.yaml")
 
 
+def plan_of(problems: Path) -> list[str]:
+    return ["train", "--method", "rlvr", "--tasks", str(problems), "--output", str(problems.parent / "x"), "--dry-run"]
+
+
 @pytest.mark.slow
 def test_the_curriculum_on_problems(problems: Path, agent: str) -> None:
     """The recipe on one file, shortened, by a model that has learnt the form: each reward is the verdict on what was written."""
@@ -100,16 +104,7 @@ def test_the_plan_of_training_on_problems(
         raise AssertionError("sandboxes were looked for")
 
     monkeypatch.setattr("swe_srl.grading.obstacles.capabilities", none)
-    command = [
-        "train",
-        "--method",
-        "rlvr",
-        "--tasks",
-        str(problems),
-        "--output",
-        str(problems.parent / "x"),
-        "--dry-run",
-    ]
+    command = plan_of(problems)
     assert main([*command, "--agent", "math-answer"]) == 0
     said = capsys.readouterr().out
     assert "38 training tasks, 2 held out" in said and "rlvr" in said and "agent math-answer" in said
@@ -130,16 +125,7 @@ def test_problems_without_an_answer_are_left_out_by_name(problems: Path, capsys:
         file.write(json.dumps(proof) + "\n")
     (task,) = [task for task in load_tasks(str(problems)) if task.instance_id == "coins-proof"]
     assert grade(task, "\\boxed{1}").status is VerdictStatus.UNRESOLVED
-    command = [
-        "train",
-        "--method",
-        "rlvr",
-        "--tasks",
-        str(problems),
-        "--output",
-        str(problems.parent / "x"),
-        "--dry-run",
-    ]
+    command = plan_of(problems)
     assert main([*command, "--agent", "math-answer", "--validation-share", "0"]) == 0
     said = capsys.readouterr().out
     assert (

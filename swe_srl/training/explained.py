@@ -41,11 +41,11 @@ class Explained:
 
 
 @dataclass(frozen=True)
-class Explanation:
-    """The samples of one step (srl).
+class _Step:
+    """A step, and the two models that are compared at it.
 
     Args:
-        sampled: "recorded" when the trainer used them, "again" when they were sampled for this.
+        sampled: "recorded" when the trainer used what is told, "again" when it was sampled or computed for this.
         before: the model that sampled, in words.
         after: the model that is compared with it.
     """
@@ -57,6 +57,12 @@ class Explanation:
     sampled: str
     before: str
     after: str
+
+
+@dataclass(frozen=True)
+class Explanation(_Step):
+    """The samples of one step (srl)."""
+
     completions: tuple[Explained, ...]
 
     @property
@@ -102,24 +108,16 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class AnswerExplanation:
+class AnswerExplanation(_Step):
     """An expert's answer as sft learnt it.
 
     Args:
-        sampled, before, after: as those of `Explanation`.
         context: the end of the last message before the answer.
         pieces: the tokens that were learnt.
         own: what the model then writes at this step.
         held_out: what it writes at a held-out step; None when the stage has no validations.
     """
 
-    stage: int
-    update: int | None
-    step_id: str
-    target: str
-    sampled: str
-    before: str
-    after: str
     context: str
     pieces: tuple[Piece, ...]
     own: Sample
