@@ -1,4 +1,5 @@
-"""How fast the sandboxes are, beside the peers, `docker exec` and bare persistent shells (host, exec), in one sitting.
+"""How fast the sandboxes are, in one sitting with the peers, `docker exec`, bare persistent shells (host, exec), and the local
+sandbox's own session on the host, without a sandbox.
 
     python benchmarks/environment.py --repeats 200 --peers-python PEERS/bin/python
 
@@ -30,7 +31,7 @@ COMMANDS = {"true": "true", "pwd && ls": "pwd && ls", "1 MB of output": "head -c
 FLOOD = "head -c {}000000 /dev/zero | tr '\\0' x"
 OURS = ("local", "local, image", "docker")
 PEERS = ("mini-swe-agent", "SWE-ReX")
-FLOORS = ("host shell", "exec shell")  # shells without what brings a broken one back
+FLOORS = ("host shell", "host session", "exec shell")  # nothing is confined, or nothing brings a broken shell back
 ROUNDS = 5
 
 
@@ -157,7 +158,7 @@ def measure(places: dict[str, Place], arguments: argparse.Namespace, found: Foun
 def check(found: Found, arguments: argparse.Namespace) -> None:
     print("\nTargets:")
     found.target("trivial command, Docker, 1/50 of the peers'", "true, ms", "docker", 1 / 50, PEERS)
-    found.target("trivial command, local, twice the host shell's", "true, ms", "local", 2, ("host shell",))
+    found.target("trivial command, local, twice the host's", "true, ms", "local", 2, FLOORS[:2])
     for place in ("local", "docker"):
         found.target(f"1 MB of output, {place}, 1/8 of the peers'", "1 MB of output, ms", place, 1 / 8, PEERS)
         much = f"{arguments.flood} MB"

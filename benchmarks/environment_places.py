@@ -47,6 +47,13 @@ def host_shell(image: str, repository: str) -> tuple[Run, Callable[[], Any], str
     return run, lambda: (shell.kill(), shell.wait()), ""
 
 
+def host_session(image: str, repository: str) -> tuple[Run, Callable[[], Any], str]:
+    from environment_host import host_session
+
+    session = host_session(repository)
+    return session.run, session.close, ""
+
+
 def ours(kind: str, of_image: bool) -> Callable[[str, str], tuple[Run, Callable[[], Any], str]]:
     def make(image: str, repository: str) -> tuple[Run, Callable[[], Any], str]:
         sandbox = our_sandbox(kind, of_image, image, repository)
@@ -150,6 +157,7 @@ def swe_rex(image: str, repository: str) -> tuple[Run, Callable[[], Any], str]:
 
 PLACES: dict[str, Callable[[str, str], tuple[Run, Callable[[], Any], str]]] = {
     "host shell": host_shell,
+    "host session": host_session,
     "local": ours("local", of_image=False),
     "local, image": ours("local", of_image=True),
     "docker": ours("docker", of_image=True),
