@@ -41,6 +41,7 @@ class StepMethod(BaseMethod):
         steps = self.held_out
         if not steps:
             return {}
+        self.work.progress.track("validation", total=len(steps))
         with clock.phase("validate"), self.updater.context():
             seed = derive_seed(self.seed, "validation")
             form, processes = self.work.action_format, self.work.processes
@@ -50,8 +51,10 @@ class StepMethod(BaseMethod):
                 groups = judge.sample([(0, index) for index in range(len(steps))], 1)
             loss = self.updater.loss([self.target(step) for step in steps])
         malformed = sum(bool(reason) for group in groups for reason in group.reasons)
+        similarity = mean_similarity(groups)
+        self.work.progress.advance("validation", len(steps), f"similarity {similarity:.3f}")
         return {
-            "validation_similarity": mean_similarity(groups),
+            "validation_similarity": similarity,
             "validation_reward": sum(group.rewards[0] for group in groups) / len(groups),
             "validation_format_errors": malformed / len(groups),
             "validation_loss": loss,
