@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import select
 import shutil
 import signal
@@ -136,6 +137,49 @@ def test_nothing_of_the_host(kind: str, repo: Path, monkeypatch: pytest.MonkeyPa
             assert sandbox.run(f"ls -d {path}").exit_code != 0, path
         pids = output(sandbox, "ls /proc | grep -c '^[0-9]'")
         assert int(pids) < 15
+
+
+KEYS = """
+import ctypes
+import platform
+
+ADD, REQUEST, CONTROL = {"x86_64": (248, 249, 250), "aarch64": (217, 218, 219)}[platform.machine()]
+JOIN, READ, SESSION = 1, 11, -3
+call = ctypes.CDLL(None).syscall
+
+def leave(name, value):
+    return call(ADD, b"user", name, value, len(value), SESSION)
+
+def found(name):
+    key, value = call(REQUEST, b"user", name, None, 0), ctypes.create_string_buffer(100)
+    return value.value.decode() if key > 0 and call(CONTROL, READ, key, value, 100) > 0 else "nothing"
+"""
+OWNER_OF_KEYS = """
+import sys
+from tests.sandbox_support import new_sandbox
+
+if call(CONTROL, JOIN, None) < 0 or leave(b"owners", b"hunter2") < 0 or found(b"owners") != "hunter2":
+    sys.exit("no kernel keys here")
+look = "\\nprint(found(b'owners'), found(b'note'), leave(b'note', b'a note'))"
+for _ in range(2):
+    with new_sandbox(sys.argv[1], sys.argv[2]) as sandbox:
+        sandbox.write_file("/tmp/look.py", (sys.argv[3] + look).encode())
+        print(sandbox.run("python3 /tmp/look.py").output.rpartition(" ")[0])
+"""
+
+
+@pytest.mark.skipif(
+    platform.machine() not in ("x86_64", "aarch64"), reason="the numbers of the system calls are not known"
+)
+def test_the_owners_keys(kind: str, repo: Path) -> None:
+    """No namespace keeps the keyring of a session apart: what the owner has in it, and what an earlier episode leaves."""
+    root = str(Path(__file__).resolve().parent.parent)
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([root, *sys.path])}
+    command = [sys.executable, "-c", KEYS + OWNER_OF_KEYS, kind, str(repo), KEYS]
+    done = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
+    if "no kernel keys here" in done.stderr:
+        pytest.skip("no kernel keys here")
+    assert done.stdout == "nothing nothing\n" * 2, done.stderr
 
 
 @pytest.mark.sandbox
