@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import socket
 import tarfile
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
@@ -109,6 +111,52 @@ def test_sources_agree(tmp_path: Path) -> None:
     made = {prepare(source, tmp_path) for source in sources}
     assert len(made) == 1
     assert "FIX" not in "".join(path.read_text() for path in made.pop().path.rglob("*.py"))
+
+
+@pytest.mark.parametrize("missing", [False, True])
+def test_nothing_that_a_repositorys_configuration_names_is_run(tmp_path: Path, missing: bool) -> None:
+    """Hooks, filters, the file system monitor, and a remote that would be asked for missing objects."""
+    upstream = write_tree(tmp_path / "upstream")
+    (upstream / ".gitattributes").write_text("*.py filter=evil\n")
+    git("init", "--quiet", cwd=upstream)
+    git("add", ".", cwd=upstream)
+    git("commit", "--quiet", "--message=first", cwd=upstream)
+    sha = git("rev-parse", "HEAD:README.md", cwd=upstream).strip()
+    hooks = tmp_path / "hooks"
+    hooks.mkdir()
+    for name in ("post-index-change", "post-checkout", "reference-transaction"):
+        (hooks / name).write_text(f"#!/bin/sh\ntouch {tmp_path}/ran-hook\n")
+        (hooks / name).chmod(0o755)
+    settings = {
+        "filter.evil.smudge": f"touch {tmp_path}/ran-filter; cat",
+        "core.fsmonitor": f"touch {tmp_path}/ran-monitor; true",
+        "core.hooksPath": str(hooks),
+        "core.repositoryFormatVersion": "1",
+        "extensions.partialClone": "evil",
+        "remote.evil.url": f"ext::touch {tmp_path}/ran-remote",
+        "remote.evil.promisor": "true",
+        "protocol.ext.allow": "always",
+    }
+    for name, value in settings.items():
+        git("config", name, value, cwd=upstream)
+    if missing:
+        (upstream / ".git/objects" / sha[:2] / sha[2:]).unlink()
+        with pytest.raises(TaskError, match=r"README\.md"):
+            prepare(f"git:{upstream}@HEAD", tmp_path)
+        with pytest.raises(TaskError, match="rev-parse failed"):
+            prepare(f"git:{upstream}@{'1' * 40}", tmp_path)
+    else:
+        assert (prepare(f"git:{upstream}@HEAD", tmp_path).path / "README.md").read_text() == FILES["README.md"]
+    assert not list(tmp_path.glob("ran-*"))
+
+
+def test_pipes_and_sockets_are_no_files(tmp_path: Path) -> None:
+    first = prepare(f"dir:{write_tree(tmp_path / 'one')}", tmp_path)
+    tree = write_tree(tmp_path / "two")
+    os.mkfifo(tree / "pipe")
+    with socket.socket(socket.AF_UNIX) as server, contextlib.chdir(tree):
+        server.bind("socket")
+    assert prepare(f"dir:{tree}", tmp_path) == first
 
 
 def test_packaged_source(tmp_path: Path) -> None:
