@@ -252,6 +252,39 @@ def test_history_is_stripped(tmp_path: Path) -> None:
     assert sorted((path, path.stat().st_mtime_ns) for path in (folder / ".git").rglob("*")) == before
 
 
+@pytest.mark.parametrize("bare", [False, True])
+def test_a_linked_working_tree_is_stripped(tmp_path: Path, bare: bool) -> None:
+    main, folder = tmp_path / "main", tmp_path / "linked"
+    main.mkdir()
+    head = make_history(main)
+    git("worktree", "add", "--quiet", "--detach", str(folder), head, cwd=main)
+    git("checkout", "--quiet", "--force", "--detach", "tag-of-the-fix", cwd=main)
+    if bare:
+        git("config", "core.bare", "true", cwd=main)
+    assert strip_history(folder) == strip_history(folder) == head
+    assert git("rev-list", "--all", "HEAD", "--count", cwd=folder) == "1\n"
+    assert objects(folder) == reachable(folder)
+    everything = "".join(git("cat-file", "-p", sha, cwd=folder) for sha in objects(folder))
+    assert "THE FIX" not in everything and git("status", "--porcelain", cwd=folder) == ""
+    assert not [path for path in (main / ".git").rglob("*") if path.is_file() and b"THE FIX" in path.read_bytes()]
+
+
+@pytest.mark.parametrize("stripped", [False, True])
+def test_what_merges_and_rebases_leave_is_stripped(tmp_path: Path, stripped: bool) -> None:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    make_history(folder)
+    if stripped:
+        strip_history(folder)
+    names = "MERGE_MSG SQUASH_MSG COMMIT_EDITMSG AUTO_MERGE gitk.cache rebase-apply/patch rebase-merge/x sequencer/x BISECT_LOG"
+    for path in (folder / ".git" / name for name in names.split()):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("THE FIX\n")
+    strip_history(folder)
+    assert not [path for path in (folder / ".git").rglob("*") if path.is_file() and b"THE FIX" in path.read_bytes()]
+    assert git("status", "--porcelain", cwd=folder) == "?? untracked\n"
+
+
 def test_one_empty_commit_below_head_is_left(tmp_path: Path) -> None:
     write_tree(tmp_path)
     git("init", "--quiet", cwd=tmp_path)
