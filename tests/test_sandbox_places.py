@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import platform
 import select
@@ -39,6 +40,7 @@ from swe_srl.sandboxes.launch import (
 )
 from swe_srl.sandboxes.local import LocalSandbox
 from swe_srl.sandboxes.local_transport import LocalTransport
+from swe_srl.sandboxes.session import ShellSession
 from swe_srl.types import Limits, SandboxSpec
 from tests.sandbox_support import (
     KINDS,
@@ -748,6 +750,42 @@ def test_closed_while_a_command_runs(kind: str, repo: Path) -> None:
     thread.join(timeout=20)
     assert not thread.is_alive() and time.monotonic() - begin < 15
     assert seen == ["the sandbox was closed"]
+
+
+def test_an_interrupted_close_can_be_repeated(kind: str, repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(session: ShellSession) -> None:
+        raise KeyboardInterrupt
+
+    sandbox = new_sandbox(kind, repo)
+    sandbox.run(f"sleep {NAP} & true")
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(ShellSession, "close", interrupted)
+        sandbox.close()
+    with pytest.raises(SandboxError, match="closed"):
+        sandbox.run("true")
+    sandbox.close()
+    _wait_for(0)
+    if isinstance(sandbox, LocalSandbox):
+        assert not sandbox._transport.folder.exists()
+    if isinstance(sandbox, DockerSandbox):
+        assert sandbox._container.short_id not in _containers_of(kind, os.getpid()).decode()
+
+
+@pytest.mark.sandbox
+@pytest.mark.parametrize("call", ["tempfile.mkdtemp", "pathlib.Path.mkdir", "os.mkfifo"])
+def test_no_space_for_the_folders_of_sandboxes(repo: Path, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+    """It is broken infrastructure, said in words, and nothing is left half-made."""
+
+    def full(*arguments: object, **options: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    before, place = _folders(), runtime_folder()
+    with monkeypatch.context() as patched, pytest.raises(SandboxError, match="no space is left for a sandbox's folder"):
+        patched.setattr("swe_srl.sandboxes.launch.runtime_folder", lambda: place)
+        patched.setattr(call, full)
+        with new_sandbox("local", repo) as sandbox:
+            sandbox.run("true")
+    assert _folders() == before
 
 
 def test_open_sandboxes_are_closed_at_exit(kind: str, repo: Path) -> None:
