@@ -124,6 +124,25 @@ def test_tricks_with_git_change_nothing(fresh: SweEnv, trick: str) -> None:
         fresh.reset()
 
 
+def test_a_file_that_becomes_a_link_beside_one_that_is_not_text(
+    fresh: SweEnv, tasks: list[Task], tmp_path: Path
+) -> None:
+    fresh.step("rm README.md; ln -s latin.txt README.md; printf 'caf\\xe9\\n' > latin.txt; echo new > new.txt")
+    copy = applied(fresh.patch(), tasks, tmp_path)
+    assert (copy / "README.md").readlink() == Path("latin.txt")
+    assert (copy / "latin.txt").read_bytes() == b"caf\xe9\n" and (copy / "new.txt").read_text() == "new\n"
+
+
+def test_a_claimed_encoding_makes_no_patch_impossible(fresh: SweEnv) -> None:
+    fresh.step("echo more >> README.md; printf abc > new.txt")
+    wanted = fresh.patch()
+    fresh.step(
+        "echo '*.txt working-tree-encoding=UTF-16' > src/.gitattributes; printf abc > src/new.txt; echo 1 > src/x.py"
+    )
+    patch = fresh.patch()
+    assert wanted in patch and "+++ b/src/new.txt" in patch and "+++ b/src/x.py" in patch
+
+
 @pytest.mark.parametrize("name", ["big", "README.md"])
 def test_a_large_file_is_left_out_and_told(fresh: SweEnv, name: str, caplog: pytest.LogCaptureFixture) -> None:
     fresh.step("echo 'VALUE = 2' > src/tool.py; echo new > new.txt")
@@ -150,11 +169,13 @@ def test_a_patch_is_bounded(fresh: SweEnv, caplog: pytest.LogCaptureFixture, mon
         "mv .git /tmp/real; echo 'gitdir: /tmp/real' > .git",
         "mv .git build; echo 'gitdir: build' > .git",
         "mv .git /tmp/real; ln -s /tmp/real .git",
+        "git worktree add -q /tmp/other; mv .git /tmp/real; sed s,/testbed/.git,/tmp/real, /tmp/other/.git > .git",
         "mkfifo .git/objects/info/alternates",
         "mkfifo src/.gitignore src/.gitattributes",
         "cd .git/objects && mkdir -p info/commit-graphs && mkfifo pack/multi-pack-index info/commit-graphs/commit-graph-chain",
         "ln -s /tmp/real .git/objects/info/commit-graph; mkfifo /tmp/real",
         "mkdir -p /tmp/real/info; mkfifo /tmp/real/info/alternates; echo /tmp/real >.git/objects/info/alternates",
+        "mkdir src/.git; mkfifo src/.git/HEAD; echo $PWD/.git >src/.git/commondir",
         "git init -q /tmp/real; rm /tmp/real/.git/HEAD; mkfifo /tmp/real/.git/HEAD; ln -s /tmp/real/.git src",
     ],
 )

@@ -46,7 +46,7 @@ def test_equal_effects_by_other_means_are_worth_one(sandbox: SessionSandbox) -> 
             ("cd /testbed/src/gone", "cd .."): False,
             ("git add new.txt", "git add -A"): True,
             ("git add tool.py", "git add -A"): False,
-            ("rm -rf /testbed/.git /tmp/.swe-srl-probe", "cat tool.py"): False,
+            ("rm -rf /testbed/.git /tmp/.swe-srl-probe*", "cat tool.py"): False,
         }
         if isinstance(sandbox, DockerSandbox):  # seconds a fork
             pairs = dict(list(pairs.items())[1:3])
@@ -58,6 +58,14 @@ def test_equal_effects_by_other_means_are_worth_one(sandbox: SessionSandbox) -> 
     assert output(sandbox, "pwd; cat new.txt tool.py; git status --short; ls -A /tmp") == (
         "/testbed/src\nwork\nVALUE = 1\n?? new.txt\n"
     )
+
+
+def test_an_earlier_command_cannot_hide_effects(sandbox: SessionSandbox) -> None:
+    prepare = "for place in /tmp/.swe-srl-probe{,-}; do git init -q --bare $place/git; echo '*' >$place/git/info/exclude; done"
+    output(sandbox, prepare)
+    with SandboxProbe(sandbox) as probe:
+        score = get_similarity("effect", probe, reserved="submit")("rm README.md", SED_EDIT)
+    assert score.parts["method"] == "effect" and score.value < 0.7
 
 
 @pytest.mark.sandbox

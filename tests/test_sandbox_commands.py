@@ -12,6 +12,7 @@ import pytest
 from swe_srl.sandboxes import session as session_module
 from swe_srl.sandboxes.base import SessionSandbox
 from swe_srl.sandboxes.losses import EARLIER, KEPT
+from swe_srl.sandboxes.session import ShellSession
 from tests.sandbox_support import KINDS, LIMITS, assert_well, new_sandbox, output, processes, repository
 
 pytestmark = pytest.mark.timeout(120)
@@ -413,6 +414,23 @@ def test_an_interrupt_is_not_followed_by_another_commands_output(sandbox: Sessio
     assert calls and result.rebuilt and result.exit_code == 7
     assert result.output.endswith("kept]\nthird\n") and "first" not in result.output and "second" not in result.output
     assert sandbox.run("echo $MINE").output == "1\n"
+
+
+@pytest.mark.parametrize("command", ["sleep 60", "exit 3"])
+def test_an_interrupt_while_the_shell_comes_back_loses_no_state_unsaid(
+    sandbox: SessionSandbox, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    sandbox.run("cd /tmp; export MINE=1")
+
+    def interrupted(session: ShellSession, seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(ShellSession, "_await_worker", interrupted)
+        sandbox.run(command, timeout=1)
+    result = sandbox.run("pwd; echo $MINE")
+    assert result.rebuilt and result.output.endswith("directory and exported variables are kept]\n/tmp\n1\n")
+    assert_well(sandbox)
 
 
 def test_a_snapshot_of_a_shell_that_stops_at_errors(sandbox: SessionSandbox) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import platform
 import select
 import shutil
 import signal
@@ -38,6 +40,7 @@ from swe_srl.sandboxes.launch import (
 )
 from swe_srl.sandboxes.local import LocalSandbox
 from swe_srl.sandboxes.local_transport import LocalTransport
+from swe_srl.sandboxes.session import ShellSession
 from swe_srl.types import Limits, SandboxSpec
 from tests.sandbox_support import (
     KINDS,
@@ -136,6 +139,49 @@ def test_nothing_of_the_host(kind: str, repo: Path, monkeypatch: pytest.MonkeyPa
             assert sandbox.run(f"ls -d {path}").exit_code != 0, path
         pids = output(sandbox, "ls /proc | grep -c '^[0-9]'")
         assert int(pids) < 15
+
+
+KEYS = """
+import ctypes
+import platform
+
+ADD, REQUEST, CONTROL = {"x86_64": (248, 249, 250), "aarch64": (217, 218, 219)}[platform.machine()]
+JOIN, READ, SESSION = 1, 11, -3
+call = ctypes.CDLL(None).syscall
+
+def leave(name, value):
+    return call(ADD, b"user", name, value, len(value), SESSION)
+
+def found(name):
+    key, value = call(REQUEST, b"user", name, None, 0), ctypes.create_string_buffer(100)
+    return value.value.decode() if key > 0 and call(CONTROL, READ, key, value, 100) > 0 else "nothing"
+"""
+OWNER_OF_KEYS = """
+import sys
+from tests.sandbox_support import new_sandbox
+
+if call(CONTROL, JOIN, None) < 0 or leave(b"owners", b"hunter2") < 0 or found(b"owners") != "hunter2":
+    sys.exit("no kernel keys here")
+look = "\\nprint(found(b'owners'), found(b'note'), leave(b'note', b'a note'))"
+for _ in range(2):
+    with new_sandbox(sys.argv[1], sys.argv[2]) as sandbox:
+        sandbox.write_file("/tmp/look.py", (sys.argv[3] + look).encode())
+        print(sandbox.run("python3 /tmp/look.py").output.rpartition(" ")[0])
+"""
+
+
+@pytest.mark.skipif(
+    platform.machine() not in ("x86_64", "aarch64"), reason="the numbers of the system calls are not known"
+)
+def test_the_owners_keys(kind: str, repo: Path) -> None:
+    """No namespace keeps the keyring of a session apart: what the owner has in it, and what an earlier episode leaves."""
+    root = str(Path(__file__).resolve().parent.parent)
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([root, *sys.path])}
+    command = [sys.executable, "-c", KEYS + OWNER_OF_KEYS, kind, str(repo), KEYS]
+    done = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
+    if "no kernel keys here" in done.stderr:
+        pytest.skip("no kernel keys here")
+    assert done.stdout == "nothing nothing\n" * 2, done.stderr
 
 
 @pytest.mark.sandbox
@@ -704,6 +750,42 @@ def test_closed_while_a_command_runs(kind: str, repo: Path) -> None:
     thread.join(timeout=20)
     assert not thread.is_alive() and time.monotonic() - begin < 15
     assert seen == ["the sandbox was closed"]
+
+
+def test_an_interrupted_close_can_be_repeated(kind: str, repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(session: ShellSession) -> None:
+        raise KeyboardInterrupt
+
+    sandbox = new_sandbox(kind, repo)
+    sandbox.run(f"sleep {NAP} & true")
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(ShellSession, "close", interrupted)
+        sandbox.close()
+    with pytest.raises(SandboxError, match="closed"):
+        sandbox.run("true")
+    sandbox.close()
+    _wait_for(0)
+    if isinstance(sandbox, LocalSandbox):
+        assert not sandbox._transport.folder.exists()
+    if isinstance(sandbox, DockerSandbox):
+        assert sandbox._container.short_id not in _containers_of(kind, os.getpid()).decode()
+
+
+@pytest.mark.sandbox
+@pytest.mark.parametrize("call", ["tempfile.mkdtemp", "pathlib.Path.mkdir", "os.mkfifo"])
+def test_no_space_for_the_folders_of_sandboxes(repo: Path, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+    """It is broken infrastructure, said in words, and nothing is left half-made."""
+
+    def full(*arguments: object, **options: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    before, place = _folders(), runtime_folder()
+    with monkeypatch.context() as patched, pytest.raises(SandboxError, match="no space is left for a sandbox's folder"):
+        patched.setattr("swe_srl.sandboxes.launch.runtime_folder", lambda: place)
+        patched.setattr(call, full)
+        with new_sandbox("local", repo) as sandbox:
+            sandbox.run("true")
+    assert _folders() == before
 
 
 def test_open_sandboxes_are_closed_at_exit(kind: str, repo: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import socket
 import tarfile
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
@@ -111,6 +113,52 @@ def test_sources_agree(tmp_path: Path) -> None:
     assert "FIX" not in "".join(path.read_text() for path in made.pop().path.rglob("*.py"))
 
 
+@pytest.mark.parametrize("missing", [False, True])
+def test_nothing_that_a_repositorys_configuration_names_is_run(tmp_path: Path, missing: bool) -> None:
+    """Hooks, filters, the file system monitor, and a remote that would be asked for missing objects."""
+    upstream = write_tree(tmp_path / "upstream")
+    (upstream / ".gitattributes").write_text("*.py filter=evil\n")
+    git("init", "--quiet", cwd=upstream)
+    git("add", ".", cwd=upstream)
+    git("commit", "--quiet", "--message=first", cwd=upstream)
+    sha = git("rev-parse", "HEAD:README.md", cwd=upstream).strip()
+    hooks = tmp_path / "hooks"
+    hooks.mkdir()
+    for name in ("post-index-change", "post-checkout", "reference-transaction"):
+        (hooks / name).write_text(f"#!/bin/sh\ntouch {tmp_path}/ran-hook\n")
+        (hooks / name).chmod(0o755)
+    settings = {
+        "filter.evil.smudge": f"touch {tmp_path}/ran-filter; cat",
+        "core.fsmonitor": f"touch {tmp_path}/ran-monitor; true",
+        "core.hooksPath": str(hooks),
+        "core.repositoryFormatVersion": "1",
+        "extensions.partialClone": "evil",
+        "remote.evil.url": f"ext::touch {tmp_path}/ran-remote",
+        "remote.evil.promisor": "true",
+        "protocol.ext.allow": "always",
+    }
+    for name, value in settings.items():
+        git("config", name, value, cwd=upstream)
+    if missing:
+        (upstream / ".git/objects" / sha[:2] / sha[2:]).unlink()
+        with pytest.raises(TaskError, match=r"README\.md"):
+            prepare(f"git:{upstream}@HEAD", tmp_path)
+        with pytest.raises(TaskError, match="rev-parse failed"):
+            prepare(f"git:{upstream}@{'1' * 40}", tmp_path)
+    else:
+        assert (prepare(f"git:{upstream}@HEAD", tmp_path).path / "README.md").read_text() == FILES["README.md"]
+    assert not list(tmp_path.glob("ran-*"))
+
+
+def test_pipes_and_sockets_are_no_files(tmp_path: Path) -> None:
+    first = prepare(f"dir:{write_tree(tmp_path / 'one')}", tmp_path)
+    tree = write_tree(tmp_path / "two")
+    os.mkfifo(tree / "pipe")
+    with socket.socket(socket.AF_UNIX) as server, contextlib.chdir(tree):
+        server.bind("socket")
+    assert prepare(f"dir:{tree}", tmp_path) == first
+
+
 def test_packaged_source(tmp_path: Path) -> None:
     from importlib import resources
 
@@ -202,6 +250,39 @@ def test_history_is_stripped(tmp_path: Path) -> None:
     before = sorted((path, path.stat().st_mtime_ns) for path in (folder / ".git").rglob("*"))
     assert strip_history(folder) == head  # nothing more to do
     assert sorted((path, path.stat().st_mtime_ns) for path in (folder / ".git").rglob("*")) == before
+
+
+@pytest.mark.parametrize("bare", [False, True])
+def test_a_linked_working_tree_is_stripped(tmp_path: Path, bare: bool) -> None:
+    main, folder = tmp_path / "main", tmp_path / "linked"
+    main.mkdir()
+    head = make_history(main)
+    git("worktree", "add", "--quiet", "--detach", str(folder), head, cwd=main)
+    git("checkout", "--quiet", "--force", "--detach", "tag-of-the-fix", cwd=main)
+    if bare:
+        git("config", "core.bare", "true", cwd=main)
+    assert strip_history(folder) == strip_history(folder) == head
+    assert git("rev-list", "--all", "HEAD", "--count", cwd=folder) == "1\n"
+    assert objects(folder) == reachable(folder)
+    everything = "".join(git("cat-file", "-p", sha, cwd=folder) for sha in objects(folder))
+    assert "THE FIX" not in everything and git("status", "--porcelain", cwd=folder) == ""
+    assert not [path for path in (main / ".git").rglob("*") if path.is_file() and b"THE FIX" in path.read_bytes()]
+
+
+@pytest.mark.parametrize("stripped", [False, True])
+def test_what_merges_and_rebases_leave_is_stripped(tmp_path: Path, stripped: bool) -> None:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    make_history(folder)
+    if stripped:
+        strip_history(folder)
+    names = "MERGE_MSG SQUASH_MSG COMMIT_EDITMSG AUTO_MERGE gitk.cache rebase-apply/patch rebase-merge/x sequencer/x BISECT_LOG"
+    for path in (folder / ".git" / name for name in names.split()):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("THE FIX\n")
+    strip_history(folder)
+    assert not [path for path in (folder / ".git").rglob("*") if path.is_file() and b"THE FIX" in path.read_bytes()]
+    assert git("status", "--porcelain", cwd=folder) == "?? untracked\n"
 
 
 def test_one_empty_commit_below_head_is_left(tmp_path: Path) -> None:

@@ -243,6 +243,17 @@ def test_a_fork_tells_that_its_directory_cannot_be_entered(kind: str, repo: Path
         snapshot.discard()
 
 
+@pytest.mark.parametrize("how", ["set -o posix", "export POSIXLY_CORRECT=yes"])
+def test_a_fork_in_posix_mode_has_functions_of_any_name(kind: str, repo: Path, how: str) -> None:
+    with new_sandbox(kind, repo) as sandbox:
+        output(sandbox, f"cd src; a-b() {{ echo called; }}; v=1; {how}")
+        look = "a-b; echo $v $PWD; declare -p POSIXLY_CORRECT; set +o | grep posix"
+        wanted, snapshot = output(sandbox, look), sandbox.snapshot()
+        with sandbox.fork(snapshot) as fork:
+            assert output(fork, look) == wanted and wanted.startswith("called\n1 /testbed/src\n")
+        snapshot.discard()
+
+
 def test_a_fork_is_as_compatible_as_its_parent(kind: str, repo: Path) -> None:
     with new_sandbox(kind, repo) as sandbox:
         sandbox.run("BASH_COMPAT=4.0")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import pytest
 from swe_srl.errors import SandboxError
 from swe_srl.sandboxes import etc
 from swe_srl.sandboxes.copying import MOST_BYTES, MOST_ENTRIES, copy_files, plain_entries
-from swe_srl.sandboxes.launch import helper, runtime_folder
+from swe_srl.sandboxes.launch import Helper, helper, runtime_folder
 from swe_srl.sandboxes.local import LocalSandbox
 from swe_srl.sandboxes.losses import STATE_LOST
 from swe_srl.types import SandboxSpec
@@ -144,6 +145,37 @@ def test_the_child_that_waits_holds_nothing_and_may_be_killed(repo: Path, number
             assert_well(other)
         sandbox.run("exec sleep 600", timeout=0.1)
         assert_well(sandbox)
+
+
+class _Interrupted:
+    """A socket whose next answer is not read: an interrupt comes first."""
+
+    def __init__(self, whole: socket.socket, asked: Helper) -> None:
+        self._whole, self._asked = whole, asked
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._whole, name)
+
+    def recv(self, size: int) -> bytes:
+        self._asked._socket = self._whole
+        raise KeyboardInterrupt
+
+
+@pytest.mark.sandbox
+def test_an_interrupt_keeps_no_later_sandbox_from_starting(repo: Path) -> None:
+    """The answer that was not read is nobody else's, and what it told of is ended."""
+    asked = helper()
+    with opened("local", repo) as sandbox:
+        asked._socket = _Interrupted(asked._socket, asked)  # type: ignore[assignment]
+        with pytest.raises(KeyboardInterrupt):
+            LocalSandbox(SandboxSpec())
+        with opened("local", repo) as later:
+            assert_well(later)
+            later.restart()
+            assert_well(later)
+        assert_well(sandbox)
+    below = subprocess.run(["ps", "-o", "comm=", "--ppid", str(asked._process.pid)], capture_output=True, text=True)
+    assert "bwrap" not in below.stdout
 
 
 @pytest.mark.sandbox

@@ -28,7 +28,7 @@ CLEAN = (
 # but the objects is used (those that a `.git` which is a file points to, too): no index, configuration, attributes or hooks.
 # Meanwhile all that the agent has left running stands still: it lies below the worker, which is the grandchild of the
 # supervisor (the topmost ancestor of this shell), or below the first process. With `mend`, what cannot be read is made readable,
-# and what is no file (a named pipe in a file's place) counts as unchanged.
+# what is no file (a named pipe in a file's place) counts as unchanged, and no file is read in the encoding that attributes claim.
 _SCRIPT = """
 parent() {{ local stat; {{ read -r stat </proc/$1/stat; }} 2>/dev/null || stat='0 () ? 1'; set -- ${{stat##*)}}; parent=$2; }}
 depth() {{
@@ -69,6 +69,10 @@ git_dir() {{
   dir=$1
   if [[ -f $dir ]] && IFS= read -r -n 4096 line <"$dir" && [[ $line == 'gitdir: '* ]]; then dir=${{line#gitdir: }}; fi
   [[ $dir == /* ]] || dir=${{1%/*}}/$dir
+  if [[ -f $dir/commondir ]] && IFS= read -r -n 4096 line <"$dir/commondir"; then # of a linked working tree
+    places+=("$dir/")
+    if [[ $line == /* ]]; then dir=$line; else dir+=/$line; fi
+  fi
 }}
 places=()
 while IFS= read -r -d '' path; do
@@ -87,6 +91,7 @@ for ((place = 0; place < ${{#places[@]}}; place++)); do
 done
 find . -path ./.git -prune -o '(' -name .gitignore -o -name .gitattributes ')' -type p -exec rm -f {{}} + 2>/dev/null || :
 printf '%s\\n' "$dir/objects" >{folder}/git/objects/info/alternates
+[[ ! $mend ]] || echo '* !working-tree-encoding' >{folder}/git/info/attributes
 export GIT_DIR={folder}/git GIT_WORK_TREE={workdir} GIT_INDEX_FILE={folder}/index
 g() {{ git -c safe.directory='*' -c core.fsmonitor=false -c core.hooksPath=/dev/null -c core.excludesFile=/dev/null \\
   -c core.autocrlf=false -c core.fileMode=true -c core.sparseCheckout=false -c core.quotePath=true "$@"; }}
@@ -113,7 +118,7 @@ while IFS= read -r -d '' path; do
   if [[ $path == */ ]]; then find "$path" -name .git -prune -o '(' -type l -o -type f ! -size +{largest}k ')' -print0
   else printf '%s\\0' "$path"; fi
 done <{folder}/new | g update-index --add -z --stdin
-if [[ -s {folder}/binary ]]; then cp {folder}/binary "$GIT_DIR/info/attributes"; fi
+if [[ -s {folder}/binary ]]; then cat {folder}/binary >>"$GIT_DIR/info/attributes"; fi
 diff() {{
   g diff-index --cached --no-ext-diff --no-textconv --no-color --no-renames --src-prefix=a/ --dst-prefix=b/ "$@" {base}
 }}
@@ -121,7 +126,7 @@ printf %s {mark}
 diff --binary --full-index -p | head -c $(({bytes} + 1))
 ((PIPESTATUS[0] == 0 || PIPESTATUS[0] == 141))
 printf %s {mark}
-diff --name-only -z
+diff --name-status -z
 printf %s {mark}
 head -c 2000 {folder}/left
 printf %s {mark}
@@ -230,14 +235,21 @@ def _patch(sandbox: Sandbox, script: str, names: dict[str, str], untracked: byte
             break
         starts = [match.start() for match in _SECTION.finditer(patch)]
         sections = [patch[start:end] for start, end in zip(starts, [*starts[1:], None], strict=True)]
-        paths = parts[2].rstrip(b"\0").split(b"\0")
-        binary = [path for path, section in zip(paths, sections, strict=True) if not _is_text(section)]
-        sandbox.write_file(f"{folder}/binary", b"".join(_attribute_line(path) for path in binary))
+        binary = [
+            path for path, section in zip(_section_paths(parts[2]), sections, strict=True) if not _is_text(section)
+        ]
+        sandbox.write_file(f"{folder}/binary", b"".join(_attribute_line(path) for path in dict.fromkeys(binary)))
     if left := decode(parts[3].rstrip(b"\0").replace(b"\0", b", ")):
         log.warning(
             "left out of the patch of %s, being larger than %s KB: %s", names["workdir"], names["largest"], left
         )
     return patch.decode("utf-8", errors="replace"), ""
+
+
+def _section_paths(listing: bytes) -> list[bytes]:
+    """The path of each section: a file that has become a link, or the reverse (`T`), has two."""
+    fields = listing.split(b"\0")
+    return [path for status, path in zip(fields[::2], fields[1::2], strict=False) for _ in range(1 + (status == b"T"))]
 
 
 def _folder() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 import shlex
 from contextlib import AbstractContextManager
 from types import TracebackType
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from swe_srl.grading import OpenSandboxes
 
 SECONDS = 120.0
-FOLDER = "/tmp/.swe-srl-probe"
 _MARK = "\n--- swe-srl: what the repository is at ---\n"
 # A git directory of its own sees the files of the working directory as they are; the repository's is only read. The index
 # is made once and travels with the snapshot: forks have other inodes and times of change, so those are not looked at.
@@ -82,6 +82,7 @@ class SandboxProbe:
         self._sandbox, self._workdir, self._timeout, self._open = sandbox, workdir, timeout, open
         self._start: Snapshot | None = None
         self._state = ""
+        self._folder = f"/tmp/.swe-srl-probe-{secrets.token_hex(16)}"  # no command before can have made anything there
         self._known: dict[str, Effect] = {}
 
     def effect(self, command: str) -> Effect:
@@ -143,7 +144,7 @@ class SandboxProbe:
         return Effect(output, result.exit_code, _changes(diff), state, state != self._state)
 
     def _script(self, fork: Sandbox, script: str) -> tuple[int | None, str]:
-        names = {"workdir": shlex.quote(self._workdir), "folder": FOLDER, "mark": shlex.quote(_MARK)}
+        names = {"workdir": shlex.quote(self._workdir), "folder": self._folder, "mark": shlex.quote(_MARK)}
         code, said = fork.run_clean(f"{CLEAN} {shlex.quote((_GIT + script).format(**names))}", SECONDS)
         return code, decode(said)
 

@@ -6,6 +6,7 @@ import atexit
 import contextlib
 import functools
 import os
+import threading
 from types import TracebackType
 from typing import Self
 
@@ -22,6 +23,7 @@ class SessionSandbox:
         self.spec = spec
         self._session = session
         self._closed = False
+        self._closing = threading.RLock()
         self._owner = os.getpid()
         _open_sandboxes(os.getpid()).add(self)
 
@@ -51,14 +53,22 @@ class SessionSandbox:
         files.write_file(self._open_session(), path, data)
 
     def close(self) -> None:
-        """Kill every process and free every file, mount and container. Idempotent. In a forked process nothing is done."""
-        if self._closed:
-            return
+        """Kill every process and free every file, mount and container. Idempotent; one that was interrupted may be repeated, and
+        is at the end of the process. In a forked process nothing is done."""
         self._closed = True
-        if self._owner == os.getpid():
-            _open_sandboxes(os.getpid()).discard(self)
-            self._session.close()
-            self._release()
+        if self._owner != os.getpid():
+            return
+        with self._closing:
+            opened = _open_sandboxes(os.getpid())
+            if self not in opened:
+                return
+            try:
+                self._session.close()
+                self._release()
+            except Exception:
+                opened.discard(self)
+                raise
+            opened.discard(self)
 
     def __enter__(self) -> Self:
         return self

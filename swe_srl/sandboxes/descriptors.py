@@ -25,10 +25,14 @@ class NoDescriptorsError(SandboxError):
 
 @contextlib.contextmanager
 def descriptor_errors() -> Iterator[None]:
-    """The system's errors for want of file descriptors as `NoDescriptorsError`."""
+    """The system's errors for want of file descriptors as `NoDescriptorsError`, for want of space as `SandboxError`."""
     try:
         yield
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise SandboxError(
+                f"no space is left for a sandbox's folder ({error}): free some, or set TMPDIR to another folder"
+            ) from error
         if error.errno not in (errno.EMFILE, errno.ENFILE):
             raise
         raise NoDescriptorsError(error.strerror) from error

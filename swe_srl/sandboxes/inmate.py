@@ -15,6 +15,7 @@ from swe_srl.sandboxes.kernel import (
     CLONE_NEWNS,
     CLONE_NEWUSER,
     SHIFT,
+    leave_keyring,
     make_layer,
     make_mounts_private,
     set_namespace,
@@ -91,7 +92,7 @@ def reset_signals() -> None:
 
 
 def become_inmate(request: dict[str, Any], connection: socket.socket, place: list[int], namespace: int) -> None:
-    """In a child: leave the host's namespaces, make the layer, and be the first user of a new user namespace.
+    """In a child: leave the host's keyring and namespaces, make the layer, and be the first user of a new user namespace.
 
     Args:
         request: of the launch.
@@ -101,6 +102,7 @@ def become_inmate(request: dict[str, Any], connection: socket.socket, place: lis
     """
     for group in request["cgroups"]:
         enter_group(group)
+    leave_keyring()
     shifted = namespace >= 0
     if place:
         enter_namespaces(place)

@@ -7,7 +7,9 @@ of the repository): a host's root, even without capabilities in its namespace, c
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
+import platform
 import signal
 import struct
 import subprocess
@@ -19,6 +21,8 @@ from swe_srl.sandboxes.copying import copy_files
 CLONE_NEWNS, CLONE_NEWUSER = 0x00020000, 0x10000000
 MS_NOSUID, MS_NODEV, MS_BIND, MS_REC, MS_PRIVATE = 0x2, 0x4, 0x1000, 0x4000, 0x40000
 SYS_OPEN_TREE, SYS_MOVE_MOUNT, SYS_MOUNT_SETATTR = 428, 429, 442  # the same on every architecture
+SYS_KEYCTL = {"x86_64": 250, "aarch64": 219, "riscv64": 219, "ppc64le": 271, "s390x": 280, "i686": 288, "armv7l": 311}
+KEYCTL_JOIN_SESSION_KEYRING = 1
 OPEN_TREE_CLONE, AT_EMPTY_PATH, AT_RECURSIVE, MOVE_MOUNT_F_EMPTY_PATH = 0x1, 0x1000, 0x8000, 0x4
 MOUNT_ATTR_IDMAP = 0x00100000
 AT_FDCWD = -100
@@ -39,6 +43,20 @@ def checked(result: int, what: str) -> int:
 def unshare(flags: int) -> None:
     """Leave the present namespaces of these kinds for new ones."""
     checked(libc.unshare(flags), "unshare (new namespaces)")
+
+
+def leave_keyring() -> None:
+    """Leave the session's keyring, which no namespace keeps apart, for an empty one: its keys are the owner's.
+
+    Where keyrings do not exist, or may not be used (a filter of system calls, which holds for all that is started), there is
+    nothing to leave.
+    """
+    machine = platform.machine()
+    if machine not in SYS_KEYCTL:
+        raise OSError(errno.ENOSYS, f"the session's keyring cannot be left: keyctl is not known on {machine}")
+    result = libc.syscall(SYS_KEYCTL[machine], KEYCTL_JOIN_SESSION_KEYRING, None)
+    if result < 0 and ctypes.get_errno() not in (errno.ENOSYS, errno.EPERM):
+        checked(result, "keyctl (a new session keyring)")
 
 
 def mount(source: str, target: str, kind: str | None, flags: int, options: str = "") -> None:

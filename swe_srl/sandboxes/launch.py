@@ -34,6 +34,7 @@ class Helper:
         with making_connections(self):
             self._socket, self._process = self._started()
         self._lock = threading.Lock()
+        self._asked = 0
         self._etc: dict[bool, Etc] = {}
         self._making_etc = threading.Lock()
         greeting = json.loads(self._socket.recv(1 << 16) or b"{}")
@@ -73,16 +74,28 @@ class Helper:
         """
         try:
             with self._lock:
-                socket.send_fds(self._socket, [json.dumps(request).encode()], list(descriptors))
-                answer = self._socket.recv(1 << 16)
+                self._asked += 1
+                socket.send_fds(
+                    self._socket, [json.dumps({**request, "number": self._asked}).encode()], list(descriptors)
+                )
+                result, lost = self._answer(self._asked)
         except OSError as error:
             raise SandboxError(f"the sandbox launcher is gone: {error}") from error
-        if not answer:
-            raise SandboxError("the sandbox launcher is gone: it was killed")
-        result: dict[str, Any] = json.loads(answer)
+        for pid in lost:
+            self.ask({"do": "end", "pid": pid})
         if "error" in result:
             raise SandboxError(f"the sandbox could not be started: {result['error']}")
         return result
+
+    def _answer(self, number: int) -> tuple[dict[str, Any], list[int]]:
+        """The answer to a request; and the processes of launches before it whose answer an interrupt kept from being read."""
+        lost: list[int] = []
+        while answer := self._socket.recv(1 << 16):
+            result: dict[str, Any] = json.loads(answer)
+            if result["number"] == number:
+                return result, lost
+            lost += [result["pid"]] if "pid" in result else []
+        raise SandboxError("the sandbox launcher is gone: it was killed")
 
     def etc(self, network: bool) -> Path:
         """The /etc that the sandboxes of this process show, with or without network. The helper removes it when it ends.

@@ -129,15 +129,28 @@ class Launcher:
             os.waitpid(request["pid"], 0)
         return {}
 
+    def end(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Kill a bubblewrap whose owner has lost sight of it."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(request["pid"], signal.SIGKILL)
+        return self.reap(request)
+
     def answer(self, message: bytes, descriptors: list[int]) -> dict[str, Any]:
         request = json.loads(message)
+        numbered = {"number": request["number"]}
         try:
             if request["do"] == "launch":
-                return self.launch(request, message, descriptors)
-            others = {"copy": self.copy, "release": self.release, "reap": self.reap, "adopt": self.adopt}
-            return others[request["do"]](request)
+                return numbered | self.launch(request, message, descriptors)
+            others = {
+                "copy": self.copy,
+                "release": self.release,
+                "reap": self.reap,
+                "end": self.end,
+                "adopt": self.adopt,
+            }
+            return numbered | others[request["do"]](request)
         except OSError as error:
-            return {"error": str(error)}
+            return numbered | {"error": str(error)}
 
 
 def serve(launcher: Launcher, connection: socket.socket) -> None:

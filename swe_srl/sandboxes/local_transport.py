@@ -57,7 +57,8 @@ class LocalTransport:
                 f"a sandbox started by root must run as another user, and user ids cannot be mapped here "
                 f"({self._helper.problem}): run as an ordinary user, or give this container CAP_SYS_ADMIN and CAP_SETUID"
             )
-        self.folder = new_folder("sandbox")
+        with descriptor_errors():
+            self.folder = self._new_folder()
         self._lowers = {"root": spec.root, "repository": spec.repository}
         self._lowers = {name: str(Path(path).resolve()) for name, path in self._lowers.items() if path}
         self._pid = 0
@@ -70,9 +71,18 @@ class LocalTransport:
         self._dropped = 0.0
         self._group = ControlGroup()
         self._killed = False
-        for name in ("layer", "io"):
-            (self.folder / name).mkdir()
-            (self.folder / name).chmod(0o711)
+
+    @staticmethod
+    def _new_folder() -> Path:
+        folder = new_folder("sandbox")
+        try:
+            for name in ("layer", "io"):
+                (folder / name).mkdir()
+                (folder / name).chmod(0o711)
+        except OSError:
+            remove_folder(folder)
+            raise
+        return folder
 
     def start(self) -> None:
         self.stop()
@@ -146,7 +156,7 @@ class LocalTransport:
     def _new_sink(self) -> Sink:
         name = secrets.token_hex(8)
         path = f"{self.folder}/io/{name}"
-        with self._removal_errors():
+        with descriptor_errors(), self._removal_errors():
             os.mkfifo(path)
         try:
             with descriptor_errors(), self._removal_errors():

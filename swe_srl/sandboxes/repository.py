@@ -37,6 +37,14 @@ _GIT = {
     "GIT_TERMINAL_PROMPT": "0",
     "LC_ALL": "C",
 }
+# Somebody else's repository may be read; nothing is fetched for it, by whatever program its configuration names.
+_FOREIGN = {
+    "GIT_CONFIG_COUNT": "1",
+    "GIT_CONFIG_KEY_0": "safe.directory",
+    "GIT_CONFIG_VALUE_0": "*",
+    "GIT_ALLOW_PROTOCOL": "none",
+    "GIT_NO_LAZY_FETCH": "1",
+}
 # The stat data that an overlay or a copy keeps is enough to tell whether a file changed: no slow first `git status`.
 _CONFIG = {"core.checkStat": "minimal", "core.trustctime": "false", "core.logAllRefUpdates": "false", "gc.auto": "0"}
 KINDS = ("archive", "dir", "git", "packaged")
@@ -128,6 +136,9 @@ def _unpacked(kind: str, rest: str, folder: Path) -> Path:
 def checked_out(rest: str, tree: Path) -> Path:
     """The files of `<folder>@<commit>` in the new folder `tree`, whatever attributes say of exports.
 
+    Of the repository nothing but its objects is used: no hooks, filters or other programs that its configuration names, and
+    no remote that it would fetch missing objects from.
+
     Raises:
         TaskError: no such repository or commit.
     """
@@ -137,27 +148,38 @@ def checked_out(rest: str, tree: Path) -> Path:
     repository = Path(place).expanduser()
     if not repository.is_dir():
         raise TaskError(f"source git:{rest}: there is no folder {repository}")
+    sha = commit_of(repository, commit)
+    objects = repository / git("rev-parse", "--git-path", "objects", cwd=repository, env=_FOREIGN).rstrip("\n")
     tree.mkdir()
-    env = {
-        "GIT_INDEX_FILE": str(tree.parent / "index"),
-        "GIT_CONFIG_COUNT": "1",
-        "GIT_CONFIG_KEY_0": "safe.directory",
-        "GIT_CONFIG_VALUE_0": "*",
-    }
-    git("read-tree", f"{commit}^{{commit}}", cwd=repository, env=env)
-    git("checkout-index", "--all", "--force", f"--prefix={tree}/", cwd=repository, env=env)
+    own = tree.parent / "own.git"
+    kind = ["--object-format=sha256"] if len(sha) == 64 else []
+    git("init", "--quiet", "--bare", "--template=", *kind, str(own), cwd=tree)
+    (own / "objects" / "info" / "alternates").write_text(f"{objects.resolve()}\n")
+    env = {"GIT_DIR": str(own), "GIT_WORK_TREE": str(tree)}
+    git("read-tree", sha, cwd=tree, env=env)
+    git("checkout-index", "--all", "--force", cwd=tree, env=env)
     return tree
 
 
+def commit_of(repository: Path, name: str) -> str:
+    """The full sha of a commit by any name that git understands.
+
+    Raises:
+        TaskError: not a git repository, or no such commit.
+    """
+    return git("rev-parse", "--verify", f"{name}^{{commit}}", cwd=repository, env=_FOREIGN).strip()
+
+
 def _files(tree: Path) -> Iterator[Path]:
-    """Every file and link below, in order, without any `.git` and without byte code."""
+    """Every file and link below, in order, without any `.git` and without byte code. As for git, pipes and sockets are none."""
     for folder, folders, files in os.walk(tree):
         folders[:] = sorted(name for name in folders if name not in (".git", "__pycache__"))
         links = [name for name in folders if Path(folder, name).is_symlink()]
         folders[:] = [name for name in folders if name not in links]
         for name in sorted([*links, *files]):
-            if name != ".git":
-                yield Path(folder, name)
+            path = Path(folder, name)
+            if name != ".git" and (path.is_symlink() or path.is_file()):
+                yield path
 
 
 def _mode(path: Path, plain_modes: bool) -> int:

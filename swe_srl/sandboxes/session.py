@@ -45,7 +45,7 @@ class ShellSession:
         self._lock = threading.RLock()
         self._control = ControlReader()
         self._unsaid: list[str] = []  # losses that no observation has told yet
-        self._lost = False  # the last try to bring the shell back failed
+        self._lost = False  # the last try to bring the shell back failed, or was interrupted
 
     def start(self, script: str = "") -> None:
         """Start the supervisor and its worker, which first runs a script that `shell_state` of a session made."""
@@ -109,10 +109,8 @@ class ShellSession:
     def restart(self) -> None:
         """Kill every process and start a new worker, with the directory and the exported variables."""
         with self._lock:
-            if self._new_worker("K"):
-                self._restore()
-            else:
-                self._start_again()
+            self._lost = True
+            self._restore() if self._new_worker("K") else self._start_again()
 
     def shell_state(self) -> str:
         """A script that sets the worker's directory, variables, functions, options and aliases again.
@@ -215,6 +213,7 @@ class ShellSession:
         """Bring the session back after a command that did not end well; what is to be told about it."""
         if ending.kind == "done":
             return ""
+        self._lost = True  # until it is back, which an interrupt may prevent
         if ending.kind == "exit" and self._new_worker("W"):
             ending.begun = ending.begun or self._control.begun
             what = f"the shell ended with exit code {ending.exit_code}"
@@ -264,7 +263,6 @@ class ShellSession:
                 if time.monotonic() >= until:
                     raise
                 time.sleep(pause)
-        self._lost = False
         return self._restore()
 
     def _revive(self) -> None:
@@ -287,6 +285,7 @@ class ShellSession:
     def _restore(self) -> str:
         """Put directory and exported variables back; when that breaks the new shell, begin with a fresh state. What was kept,
         in words."""
+        self._lost = False  # there is a new shell
         state, reported = self._control.state, self._control.reported
         if not state.directory:
             return KEPT

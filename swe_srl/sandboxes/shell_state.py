@@ -16,6 +16,10 @@ _COMPATIBLE = re.compile(
     rb'^declare -\S+ BASH_COMPAT="[\d.]*"$', re.MULTILINE
 )  # options (compat40) spell its value anew
 
+_POSIX = re.compile(
+    rb"^declare -\S+ POSIXLY_CORRECT(?:=.*)?$", re.MULTILINE
+)  # turns that mode on, in which fewer names are functions'
+
 
 def dump_command(mark: str) -> str:
     """A command that prints, each after a `mark`: a script of variables, aliases, the file mask and functions; a function named
@@ -38,10 +42,13 @@ def restore_script(directory: bytes, dump: bytes, mark: bytes) -> str:
     """
     rest, _, options = dump.partition(mark)[2].rpartition(mark)  # the command, and so its marks, is in variables too
     state, _, function = rest.rpartition(mark)
-    lines = [line for line in _OWN_FUNCTION.sub(b"", state).split(b"\n") if not _OWN_VARIABLE.match(line)]
+    others = _POSIX.sub(b"", _OWN_FUNCTION.sub(b"", state))
+    lines = [line for line in others.split(b"\n") if not _OWN_VARIABLE.match(line)]
     body, _, attributes = function.rstrip(b"\n").rpartition(b"\n")
     lines += [body, b"builtin " + attributes] if attributes.startswith(b"declare -") else [function]
-    lines += [b"builtin " + line for line in [*options.splitlines(), *_COMPATIBLE.findall(state)]]
+    lines += [
+        b"builtin " + line for line in [*options.splitlines(), *_COMPATIBLE.findall(state), *_POSIX.findall(state)]
+    ]
     return _text(_change_directory(directory) + b"{\n" + b"\n".join(lines) + b"\n} 2>/dev/null")
 
 

@@ -1,9 +1,20 @@
 # Leaves a git repository with one commit: HEAD, under its own sha, without parents, other refs, remotes, reflogs, stashes or
-# unreachable objects. Does nothing when that is so already (a single empty commit below HEAD is allowed). Prints HEAD's sha.
+# unreachable objects, and without what merges, rebases and tools leave in a git directory. Does nothing when that is so already
+# (a single empty commit below HEAD is allowed). A linked working tree becomes the main one. Prints HEAD's sha.
 set -eu
 cd -- "$repository"
 head=$(git rev-parse --verify HEAD)
-git_dir=$(git rev-parse --git-dir)
+own=$(git rev-parse --git-dir)
+git_dir=$(git rev-parse --git-common-dir)
+if [[ ! $own -ef $git_dir ]]; then
+  git_dir=$(cd -- "$git_dir" && pwd)
+  cp -- "$own/index" "$git_dir/index"
+  printf '%s\n' "$head" >"$git_dir/HEAD"
+  printf 'gitdir: %s\n' "$git_dir" >"$(git rev-parse --show-toplevel)/.git"
+  rm -rf -- "$git_dir/worktrees"
+  git --git-dir="$git_dir" config core.bare false
+  git --git-dir="$git_dir" config --unset-all core.worktree || :
+fi
 
 empty_tree=4b825dc642cb6eb9a060e54bf8d69288fbee4904
 is_stripped() {
@@ -25,10 +36,16 @@ if ! is_stripped; then
   git symbolic-ref HEAD refs/heads/main
   printf '%s\n' "$head" >"$git_dir/shallow"
   rm -rf -- "$git_dir"/{logs,worktrees,rr-cache,lost-found,FETCH_HEAD,ORIG_HEAD,MERGE_HEAD,CHERRY_PICK_HEAD,REVERT_HEAD} \
-    "$git_dir"/objects/info/{commit-graph,commit-graphs} "$git_dir"/objects/pack/*.{keep,promisor,bitmap} "$git_dir/info/refs"
+    "$git_dir"/objects/info/{commit-graph,commit-graphs} "$git_dir"/objects/pack/*.{keep,promisor,bitmap} "$git_dir"/info/{refs,grafts}
   git config core.logAllRefUpdates false
   git repack -a -d -q
   rm -f -- "$git_dir/objects/info/alternates"
   git prune --expire=now
 fi
+others=()
+for name in HEAD config config.worktree description index sharedindex.'*' info objects refs packed-refs shallow hooks branches \
+  modules lfs annex; do
+  others+=(! -name "$name")
+done
+find "$git_dir" -mindepth 1 -maxdepth 1 "${others[@]}" -exec rm -rf -- {} +
 printf '%s\n' "$head"

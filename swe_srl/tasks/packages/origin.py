@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from swe_srl.errors import ConfigError, TaskError
-from swe_srl.sandboxes.repository import checked_out, git
+from swe_srl.sandboxes.repository import checked_out, commit_of
 
 _SPEC = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)==(?P<version>[A-Za-z0-9][A-Za-z0-9.!+_-]*)\Z")
 _PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "--quiet")
@@ -109,11 +109,10 @@ def export_commit(repository: str, commit: str, name: str, folder: Path) -> Orig
         ConfigError: no git repository, or no such commit.
     """
     place = Path(repository).expanduser()
-    trust = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": "*"}
     if not place.is_dir():
         raise ConfigError(f"--repo {repository}: no such folder")
     try:
-        sha = git("rev-parse", "--verify", f"{commit}^{{commit}}", cwd=place, env=trust).strip()
+        sha = commit_of(place, commit)
     except TaskError as error:
         raise ConfigError(f"--repo {repository}: not a git repository with a commit {commit!r}: {error}") from error
     label = f"{place.resolve().name}-{sha[:12]}"
