@@ -26,6 +26,12 @@ def run(run_root: Path, capsys: pytest.CaptureFixture[str]) -> Run:
     (run_root / "twice.yaml").write_text("model: random\nseed: 1\nmodel: quickstart\n")
     (run_root / "empty.jsonl").write_text("")
     (run_root / "bad.jsonl").write_text("not json\n")
+    (run_root / "cut.jsonl").write_text(
+        '{"instance_id": "quickstart__access-1", "model_patch": ""}\n{"instance_id": "quick'
+    )
+    (run_root / "mine.py").write_text("def mine(predicted, target):\n    return 1.0\n")
+    (run_root / "finished" / "model").mkdir(parents=True)
+    (run_root / "finished" / "model" / "config.json").write_text("{}")
     (run_root / "file").write_text("")
     (run_root / "folder").mkdir()
     write_trajectories(run_root / "good.jsonl", [Trajectory("t", "quick__no-1", (Turn(Action("ls")),))])
@@ -68,12 +74,17 @@ def run(run_root: Path, capsys: pytest.CaptureFixture[str]) -> Run:
         ("trajectories steps bad.jsonl", 1, "bad.jsonl"),
         ("trajectories steps empty.jsonl", 1, "empty"),
         ("trajectories inspect quickstrat", 2, "did you mean 'quickstart'"),
+        ("trajectories inspect bad.jsonl", 1, "bad.jsonl: no trajectory in 1 files"),
+        ("trajectories inspect file", 1, "empty file"),
+        ("trajectories inspect bad.jsonl --json", 1, '"trajectories": 0'),
+        ("trajectories inspect good.jsonl", 0, "1 files, 1 trajectories"),
         ("trajectories replay quickstart --limit -1", 2, "limit must be at least 0, not -1"),
         ("trajectories replay bad.jsonl", 2, "bad.jsonl: no trajectory to replay"),
         ("trajectories replay good.jsonl --instances other", 2, "none of the tasks asked for"),
         ("trajectories steps good.jsonl --output file/steps.jsonl", 1, "file: File exists"),
         ("grade empty.jsonl", 2, "empty.jsonl: there is no prediction in it"),
-        ("grade bad.jsonl", 2, "bad.jsonl: the predictions cannot be read"),
+        ("grade bad.jsonl", 2, "bad.jsonl, line 1: the predictions cannot be read"),
+        ("grade cut.jsonl", 2, "cut.jsonl, line 2: the predictions cannot be read"),
         ("grade broken", 2, "run.json is damaged"),
         ("compare broken list", 2, "run.json is damaged"),
         ("compare list broken", 2, "run.json is damaged"),
@@ -84,6 +95,11 @@ def run(run_root: Path, capsys: pytest.CaptureFixture[str]) -> Run:
         ("eval --policy gold --environment nope", 2, "unknown environment definition 'nope'"),
         ("eval --policy gold --environment nope --dry-run", 2, "unknown environment definition 'nope'"),
         ("eval --policy nopefolder", 2, "no such model folder"),
+        (
+            "eval --policy finished",
+            2,
+            "finished: no model in this folder (no config.json): its model is finished/model",
+        ),
         ("eval --policy folder", 2, "no config.json"),
         ("eval --policy file", 2, "this is a file"),
         ("eval --policy gold --output file", 2, "is not a folder"),
@@ -102,6 +118,7 @@ def test_refused_with_a_reason(run: Run, command: str, code: int, message: str) 
         ("--model nopefolder", "no such model folder"),
         ("--model quikstart", "did you mean 'quickstart'"),
         ("--model folder", "no config.json"),
+        ("--similarity mine.py", "name the function in it, too, as mine.py:FUNCTION"),
         ("--device gpu", "device 'gpu'"),
         ("--output file/x", "file/x"),
         ("--output file", "is not a folder"),

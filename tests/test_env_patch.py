@@ -53,6 +53,17 @@ def fresh(env: SweEnv) -> SweEnv:
     return env
 
 
+def test_the_patch_of_a_fork_is_the_forks(fresh: SweEnv) -> None:
+    fresh.step("echo ours > ours.txt")
+    assert fresh.sandbox is not None
+    snapshot = fresh.sandbox.snapshot()
+    with fresh.sandbox.fork(snapshot) as fork:
+        fork.run("rm ours.txt; echo theirs > theirs.txt")
+        assert "+theirs" in fresh.patch(fork) and "ours.txt" not in fresh.patch(fork)
+    snapshot.discard()
+    assert "+ours" in fresh.patch() and "theirs.txt" not in fresh.patch()
+
+
 def applied(patch: str, tasks: list[Task], folder: Path) -> Path:
     """A fresh copy of the base with the patch applied, as grading would."""
     prepared = prepare_repository(tasks[0].source)

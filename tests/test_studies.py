@@ -82,8 +82,8 @@ def test_the_packaged_study_has_the_papers_rows_and_both_controls() -> None:
     [
         (("name: srl,", "name: sft,"), "two have the name 'sft'"),
         (("after: sft", "after: sfd"), "did you mean 'sft'"),
-        (("recipe: quickstart-sft", "recipe: quickstart-sfd"), "did you mean 'quickstart-sft'"),
-        (("learning_rate=1e-4", "learning_rat=1e-4"), "did you mean 'learning_rate'"),
+        (("recipe: quickstart-sft", "recipe: quickstart-sfd"), r"mine\.yaml: arm sft: .*did you mean 'quickstart-sft'"),
+        (("learning_rate=1e-4", "learning_rat=1e-4"), r"mine\.yaml: arm sft: .*did you mean 'learning_rate'"),
         (("learning_rate=1e-4", "model=other"), "arm sft has model other, others have quickstart"),
         (("title: the base", "title: the base, recipe: quickstart"), "so it is not the base model"),
         (("samples: 1", "sample: 1"), "did you mean 'samples'"),

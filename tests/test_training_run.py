@@ -370,12 +370,15 @@ def test_another_failure_is_not_called_memory(warm: Path, tmp_path: Path, monkey
 
 def test_contexts_that_are_all_too_long_are_named(warm: Path, tmp_path: Path) -> None:
     for stage in (SRL, SFT):
-        with pytest.raises(TrainingError, match="max_context_tokens"):
+        with pytest.raises(
+            TrainingError, match=r"shortest context of a step has \d+ tokens, and max_context_tokens is 5"
+        ):
             train(
                 train_settings(
                     tmp_path, stage, model=str(warm), max_context_tokens=5, output=str(tmp_path / stage["method"])
                 )
             )
+        assert not (tmp_path / stage["method"] / "metrics.jsonl").exists()  # it is said before anything is validated
 
 
 def test_tensorboard_events(warm: Path, tmp_path: Path) -> None:

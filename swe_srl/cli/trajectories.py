@@ -52,22 +52,28 @@ class StepsSettings(StepSettings):
         check_at_least(self, limit=1)
 
 
-def inspect(settings: InspectSettings, console: Console) -> None:
-    """Every turn of a file is counted as a step, or under the reason why it is none."""
+def inspect(settings: InspectSettings, console: Console) -> int:
+    """Every turn of a file is counted as a step, or under the reason why it is none; exit code 1 when nothing is a trajectory."""
     from swe_srl.tasks import load_tasks
     from swe_srl.trajectories import inspect_trajectories
 
     tasks = load_tasks(settings.against) if settings.against else ()
     found = inspect_trajectories(settings.path, settings=settings, evaluation=tasks, format=settings.format)
-    if settings.json:
-        console.json(found.as_dict())
-        return
     data = found.as_dict()
+    empty = not data["trajectories"]
+    if settings.json:
+        console.json(data)
+        return int(empty)
+    if empty:
+        console.say(f"{settings.path}: no trajectory in {data['files']} files; the formats are in docs/trajectories.md")
+        tell_report(found.report, console)
+        return 1
     formats = ", ".join(f"{count} {name}" for name, count in data["formats"].items())
     console.say(f"{data['files']} files, {data['trajectories']} trajectories ({formats or 'none'})")
     console.say(f"turns per trajectory: {_spread(data['turns_per_trajectory'])}")
     console.say(f"target characters: {_spread(data['target_characters'])}")
     tell_report(found.report, console)
+    return 0
 
 
 def steps(settings: StepsSettings, console: Console) -> int:

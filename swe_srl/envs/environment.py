@@ -177,8 +177,11 @@ class SweEnv(gymnasium.Env[str, str], EzPickle):
         ended_by_limit = stop is not None and stop is not StopReason.SUBMITTED
         return observation, 0.0, stop is StopReason.SUBMITTED, ended_by_limit, self._info(result, stop)
 
-    def patch(self) -> str:
+    def patch(self, sandbox: Sandbox | None = None) -> str:
         """The agent's changes as a git diff against the base commit, new files included.
+
+        Args:
+            sandbox: a fork of this episode's sandbox, whose changes are taken instead; None: the episode's own.
 
         Raises:
             gymnasium.error.ResetNeeded: there is no running episode.
@@ -187,7 +190,7 @@ class SweEnv(gymnasium.Env[str, str], EzPickle):
         if self._place is None:
             raise gymnasium.error.ResetNeeded("call reset() first: there is no episode to take a patch of")
         place = self._place
-        return take_patch(place.sandbox, self.definition.workdir, place.base_commit, place.untracked)
+        return take_patch(sandbox or place.sandbox, self.definition.workdir, place.base_commit, place.untracked)
 
     def render(self) -> str | None:
         """The transcript of the episode ("ansi"); None in the other modes."""

@@ -45,7 +45,9 @@ def read_predictions(path: str | Path) -> list[Prediction]:
     try:
         text = file.read_text(encoding="utf-8")
         if file.suffix == ".jsonl":
-            rows = [json.loads(line) for line in text.split("\n") if line.strip()]
+            rows = [
+                _parsed(file, number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()
+            ]
         else:
             content = json.loads(text)
             rows = list(content.values()) if isinstance(content, Mapping) else content
@@ -148,6 +150,13 @@ def _episodes(jobs: Sequence[EpisodeJob], rows: Mapping[str, Prediction]) -> Gen
         task, patch = job.task, rows[job.task.instance_id].patch
         trajectory = Trajectory(f"{task.instance_id}#0", task.instance_id, (), repo=task.repo, patch=patch)
         yield Episode(task.instance_id, 0, trajectory, patch)
+
+
+def _parsed(file: Path, number: int, line: str) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError as error:
+        raise ConfigError(f"{file}, line {number}: the predictions cannot be read: not JSON ({error})") from error
 
 
 def _prediction(row: Any, where: str) -> Prediction:

@@ -24,7 +24,9 @@ def check_model_source(source: str | Path, names: Iterable[str] = ()) -> None:
     path, text = Path(source), str(source)
     if path.is_dir():
         if not any((path / name).is_file() for name in ("config.json", "adapter_config.json")):
-            raise ConfigError(f"{text}: no model in this folder (no config.json)")
+            trained = path / "model"
+            hint = f": its model is {trained}" if (trained / "config.json").is_file() else ""
+            raise ConfigError(f"{text}: no model in this folder (no config.json){hint}")
         return
     if path.exists():
         raise ConfigError(f"{text}: a model is a folder (with config.json), this is a file")

@@ -50,6 +50,8 @@ def get_similarity(name: str, probe: Probe | None = None, reserved: str = "", sh
         return OwnSimilarity(name)
     if name == EFFECT:
         return Guarded(EffectSimilarity(probe, reserved=reserved))
+    if name.endswith(".py"):
+        raise ConfigError(f"similarity {name!r} names a file: name the function in it, too, as {name}:FUNCTION")
     if name not in _SIMILARITIES:
         raise ConfigError(suggest(name, similarity_names(), "similarity"))
     similarity = _SIMILARITIES[name]

@@ -114,7 +114,10 @@ def load_study(name: str) -> Study:
     for arm in study.arms:
         if not arm.recipe:
             continue
-        settings = recipe_of(arm)
+        try:
+            settings = recipe_of(arm)
+        except ConfigError as error:
+            raise ConfigError(f"{where}: {error}") from error
         for key in ("model", "trajectories", "agent_name", "validation", "steps"):
             value = getattr(settings, key)
             if seen.setdefault(key, value) != value:
@@ -126,5 +129,12 @@ def load_study(name: str) -> Study:
 
 @lru_cache(maxsize=256)
 def recipe_of(arm: Arm) -> TrainSettings:
-    """The training settings of an arm with a recipe."""
-    return load_recipe(arm.recipe, **dict(text.split("=", 1) for text in arm.settings))
+    """The training settings of an arm with a recipe.
+
+    Raises:
+        ConfigError: no such recipe, or one of the arm's settings is unknown or does not fit; the message names the arm.
+    """
+    try:
+        return load_recipe(arm.recipe, **dict(text.split("=", 1) for text in arm.settings))
+    except ConfigError as error:
+        raise ConfigError(f"arm {arm.name}: {error}") from error

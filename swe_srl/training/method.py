@@ -111,10 +111,15 @@ class BaseMethod(ABC):
     def has_room(self, context: int, tokens: int) -> bool:
         """Whether so many tokens have room after a context of so many."""
         limit = self.work.settings.max_context_tokens
-        positions = getattr(self.work.model.config.get_text_config(decoder=True), "max_position_embeddings", None)
         if limit and context > limit:
             return False
-        return positions is None or context + tokens <= int(positions)
+        return self.positions is None or context + tokens <= self.positions
+
+    @property
+    def positions(self) -> int | None:
+        """Tokens that the model has positions for; None when its configuration tells no bound."""
+        found = getattr(self.work.model.config.get_text_config(decoder=True), "max_position_embeddings", None)
+        return None if found is None else int(found)
 
     def unfilled(self, kept: int, number: int) -> dict[str, int]:
         """How many groups the batch lacks: the bound on resampling was reached before it was full, which is told once."""

@@ -34,6 +34,9 @@ class StepMethod(BaseMethod):
     def prepare(self) -> int:
         """The training steps."""
         self.steps = stage_steps(self.work.training, self.work.settings, self.index)
+        target = self.stage.method == "sft"
+        if self.steps and not any(self.fits(step, target) for step in self.steps):
+            raise self.too_long("every training step")
         return len(self.steps)
 
     def validate(self, clock: Clock) -> dict[str, Any]:
@@ -92,6 +95,21 @@ class StepMethod(BaseMethod):
             tokens = max(tokens, len(self.target(step).completions[0]))
         return self.has_room(len(self.work.encode(step.context)), tokens)
 
+    def too_long(self, which: str) -> TrainingError:
+        """That these steps do not fit: what the shortest of them takes, what has room, and what to do."""
+        shortest = min(len(self.work.encode(step.context)) for step in self.steps)
+        limit, positions = self.work.settings.max_context_tokens, self.positions
+        room = [f"max_context_tokens is {limit}"] if limit else []
+        if positions is not None:
+            room.append(
+                f"the model has {positions} positions for context and answer (max_new_tokens {self.stage.max_new_tokens})"
+            )
+        return TrainingError(
+            f"{which} is too long for the model: the shortest context of a step has {shortest} tokens, and "
+            f"{', and '.join(room)}. Choose another model, an agent definition with a shorter context (context: last_k, "
+            "observation_chars), or other steps (steps.last_turn)"
+        )
+
 
 class SrlMethod(StepMethod):
     """Sampled completions of expert steps, rewarded by their commands' similarity."""
@@ -134,10 +152,7 @@ class SrlMethod(StepMethod):
         clock.add("generate", batch.generate_seconds)
         clock.add("reward", batch.reward_seconds)
         if not batch.drawn and not batch.kept:
-            raise TrainingError(
-                "every step that was drawn has a context too long for the model: raise max_context_tokens, or use an "
-                "agent definition with a shorter context"
-            )
+            raise self.too_long("every step that was drawn")
         if said := self.watch.see(batch.kept, batch.drawn):
             self.work.progress.note(f"{self.name}: {said}")
         self.work.release()
@@ -215,9 +230,7 @@ class SftMethod(StepMethod):
             tried += len(taken)
             steps += [step for step in taken if self.fits(step, target=True)]
         if not steps:
-            raise TrainingError(
-                "every step that was drawn has a context too long for the model: see max_context_tokens"
-            )
+            raise self.too_long("every step that was drawn")
         chosen = [self.target(step) for step in steps]
         self.check(chosen, clock)
         shown = self.recorded(number)
