@@ -58,7 +58,7 @@ def test_a_longer_run_is_the_one_made_at_once(method: str, warm: Path, tmp_path:
     more: dict[str, Any] = {"model": str(warm), "final_model": "last"}
 
     def settings(updates: int, folder: str) -> TrainSettings:
-        return train_settings(tmp_path, {**stage, "updates": updates}, output=str(tmp_path / folder), **more)
+        return train_settings(tmp_path, stage, output=str(tmp_path / folder), updates=updates, **more)
 
     short = train(settings(2, "grown"))
     assert "validation_similarity" in rows(short)[2], "the last update is validated"

@@ -36,7 +36,8 @@ def lengths_of(was: Mapping[str, Any], now: Mapping[str, Any]) -> Lengths:
     if not changed:
         return Lengths(here, before)
     refused = _obstacle(old, new, changed)
-    return Lengths(here, before, () if refused else tuple(names[name] for name in changed), refused)
+    every = (name for name in ENDS if was.get(name) != now.get(name))  # the run's own, which its stages have as theirs
+    return Lengths(here, before, () if refused else (*(names[name] for name in changed), *every), refused)
 
 
 def _obstacle(old: Mapping[str, Any], new: Mapping[str, Any], changed: list[str]) -> str:
