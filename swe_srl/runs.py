@@ -5,6 +5,7 @@ Layout of every run folder (training and evaluation add their own files):
     run.json          kind of run, when it began, fingerprints of its data
     settings.yaml     the resolved settings
     sessions.jsonl    one row per start of the program: time, versions, git state, machine, settings that may change
+    lengthening.json  only while a run is made longer: the length that its results are of until it ends again
     <name>.jsonl      journals (metrics, samples, episodes, …)
 """
 
@@ -26,10 +27,13 @@ import yaml
 from swe_srl.errors import ConfigError, SweSrlError
 from swe_srl.files import append_jsonl, read_jsonl, write_atomic, write_jsonl
 from swe_srl.provenance import environment
+from swe_srl.settings.comparing import differences, filled, plain
+from swe_srl.settings.lengths import Lengths, LengthsOf
 
 _STARTED = ("run.json", "settings.yaml", "sessions.jsonl", "steps.json", "tasks.json", "budgets.json", ".lock")
 _MADE = ("random-model", "tensorboard", "wandb")  # folders that a start makes
 _LATER = ("rows",)  # fingerprints that folders of older versions do not have, and cannot be checked by
+LENGTHENING = "lengthening.json"
 _OWN = (".lock", "settings.yaml", ".settings.yaml", ".run.json")  # left by a start that was killed at once
 
 
@@ -56,6 +60,7 @@ class RunFolder:
         data: Mapping[str, str] | None = None,
         free: Sequence[str] = (),
         defaults: Mapping[str, Any] | None = None,
+        lengths_of: LengthsOf | None = None,
     ) -> RunFolder:
         """Begin a run in a new or empty folder, or resume the same run.
 
@@ -67,12 +72,13 @@ class RunFolder:
             free: top-level settings that may change when the run is resumed (they do not alter its results).
             defaults: of the settings: those that a folder does not know, because it was begun before there were such
                 settings, count as these.
+            lengths_of: whether a longer run may go on in a shorter one's folder, which then is `lengthening`; None: no.
 
         Raises:
             ConfigError: the folder holds something else, or the same kind of run with other settings or other data.
             SweSrlError: another process is writing this run.
         """
-        folder = cls(Path(path), kind, _plain(settings), dict(data or {}))
+        folder = cls(Path(path), kind, plain(settings), dict(data or {}))
         if not folder._claimed():
             folder._refuse_foreign()
         try:
@@ -83,12 +89,15 @@ class RunFolder:
         try:
             folder.resumed = folder._claimed()
             if folder.resumed:
-                folder._check_same(free, _plain(defaults or {}))
+                lengths = folder._check_same(free, plain(defaults or {}), lengths_of)
+                folder._lengthen(lengths)
             else:
+                lengths = lengths_of(folder.settings, folder.settings) if lengths_of else Lengths()
                 write_atomic(folder.path / "settings.yaml", yaml.safe_dump(folder.settings, sort_keys=False))
                 record = {"kind": kind, "created": _now(), "data": folder.data}
                 write_atomic(folder.path / "run.json", json.dumps(record, indent=2) + "\n")
-            folder.append("sessions", {"started": _now(), **environment(), "settings": folder._of(free)})
+            settled = {**folder._of(free), **lengths.now}
+            folder.append("sessions", {"started": _now(), **environment(), "settings": settled})
         except BaseException:
             folder.close()
             raise
@@ -103,15 +112,16 @@ class RunFolder:
         data: Mapping[str, str] | None = None,
         free: Sequence[str] = (),
         defaults: Mapping[str, Any] | None = None,
+        lengths_of: LengthsOf | None = None,
     ) -> bool:
         """Whether `start` would resume a run; the arguments are the same. Nothing is written.
 
         Raises:
             ConfigError: `start` would refuse the folder, or cannot make it.
         """
-        folder = cls(Path(path), kind, _plain(settings), dict(data or {}))
+        folder = cls(Path(path), kind, plain(settings), dict(data or {}))
         if folder._claimed():
-            folder._check_same(free, _plain(defaults or {}))
+            folder._check_same(free, plain(defaults or {}), lengths_of)
             return True
         folder._refuse_foreign()
         there = next(place for place in (folder.path, *folder.path.absolute().parents) if place.exists())
@@ -182,6 +192,15 @@ class RunFolder:
         if len(rows) > keep:
             write_jsonl(self.path / f"{journal}.jsonl", rows[:keep])
 
+    @property
+    def lengthening(self) -> bool:
+        """Whether the folder's results are those of a shorter run than its settings say: the longer one has not ended."""
+        return (self.path / LENGTHENING).is_file()
+
+    def lengthened(self) -> None:
+        """The longer run has ended: the results are of the folder's settings. Nothing, where no run was made longer."""
+        (self.path / LENGTHENING).unlink(missing_ok=True)
+
     def close(self) -> None:
         """Let go of the lock. Idempotent."""
         if self._lock is not None:
@@ -232,21 +251,38 @@ class RunFolder:
                 "choose another output folder"
             )
 
-    def _check_same(self, free: Sequence[str], defaults: Mapping[str, Any]) -> None:
+    def _lengthen(self, lengths: Lengths) -> None:
+        """Record the longer run's settings. Killed in between, the folder holds the shorter run still, to be ended once more."""
+        if not lengths.grown:
+            return
+        if not self.lengthening:
+            mark = {"results_of": dict(lengths.was), "begun": _now()}
+            write_atomic(self.path / LENGTHENING, json.dumps(mark, indent=2) + "\n")
+        record = self._record()
+        data = record["data"] | {name: of for name, of in self.data.items() if name in record["data"]}
+        if data != record["data"]:
+            write_atomic(self.path / "run.json", json.dumps({**record, "data": data}, indent=2) + "\n")
+        write_atomic(self.path / "settings.yaml", yaml.safe_dump(self.settings, sort_keys=False))
+
+    def _check_same(self, free: Sequence[str], defaults: Mapping[str, Any], lengths_of: LengthsOf | None) -> Lengths:
         record = self._record()
         if record["kind"] != self.kind:
             raise ConfigError(
                 f"{self.path} holds a run of kind {record['kind']!r}, not {self.kind!r}: choose another output folder"
             )
-        changed = differences(_filled(self._recorded_settings(), defaults), _filled(self.settings, defaults))
+        was, now = filled(self._recorded_settings(), defaults), filled(self.settings, defaults)
+        lengths = lengths_of(was, now) if lengths_of else Lengths()
+        changed = [line for line in differences(was, now) if line.split(":")[0] not in lengths.grown]
         changed = [line for line in changed if line.split(":")[0].split(".")[0] not in free]
         data = {name: of for name, of in self.data.items() if name in record["data"] or name not in _LATER}
-        changed += differences(record["data"], data, "data")
+        as_shorter = differences(record["data"], {**data, **lengths.data}, "data")
+        changed += as_shorter and differences(record["data"], data, "data")  # these are recorded before the settings
         if changed:
             raise ConfigError(
                 f"{self.path} holds a run with other settings; resume it with the same ones, or choose another output "
-                f"folder. Differing: {'; '.join(changed)}"
+                f"folder. Differing: {'; '.join(changed)}{f'. {lengths.refused}' if lengths.refused else ''}"
             )
+        return lengths
 
     def _acquire(self) -> None:
         handle = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -256,44 +292,6 @@ class RunFolder:
             os.close(handle)
             raise SweSrlError(f"{self.path} is being written by another process: wait for it, or end it") from error
         self._lock = handle
-
-
-def differences(old: Any, new: Any, name: str = "") -> list[str]:
-    """One line per leaf that differs between two plain values.
-
-    >>> differences({"a": 1, "b": {"c": 2}}, {"a": 1, "b": {"c": 3}})
-    ['b.c: was 2, is 3']
-    """
-    if isinstance(old, Mapping) and isinstance(new, Mapping):
-        keys = list(dict.fromkeys([*old, *new]))
-        return [
-            line
-            for key in keys
-            for line in differences(old.get(key), new.get(key), f"{name}.{key}" if name else str(key))
-        ]
-    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
-        return [
-            line for i, pair in enumerate(zip(old, new, strict=True)) for line in differences(*pair, name=f"{name}.{i}")
-        ]
-    return [] if old == new else [f"{name}: was {old!r}, is {new!r}"]
-
-
-def _filled(settings: Any, defaults: Any) -> Any:
-    """Settings with the defaults of those that are missing, nested ones too; a list's items have its default's first one.
-
-    >>> _filled({"stages": [{"a": 2}]}, {"seed": 0, "stages": [{"a": 1, "b": 3}]})
-    {'seed': 0, 'stages': [{'a': 2, 'b': 3}]}
-    """
-    if isinstance(settings, Mapping) and isinstance(defaults, Mapping):
-        return {**defaults, **{key: _filled(value, defaults.get(key)) for key, value in settings.items()}}
-    if isinstance(settings, list) and isinstance(defaults, list) and defaults:
-        return [_filled(item, defaults[0]) for item in settings]
-    return settings
-
-
-def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
-    content: dict[str, Any] = yaml.safe_load(yaml.safe_dump(json.loads(json.dumps(settings, default=str))))
-    return content
 
 
 def _now() -> str:

@@ -291,8 +291,8 @@ def test_a_torn_journal_and_a_missing_prediction_are_mended(world: World, rows: 
 
 def test_other_settings_or_other_rows_are_refused(world: World, rows: Path) -> None:
     evaluate(settings_for(rows))
-    with pytest.raises(ConfigError, match="samples: was 1, is 2"):
-        evaluate(settings_for(rows, samples=2))
+    with pytest.raises(ConfigError, match="seed: was 0, is 1"):
+        evaluate(settings_for(rows, seed=1))
     write_jsonl(rows, list(read_jsonl(rows))[:2])
     with pytest.raises(ConfigError, match=r"data\.tasks"):
         evaluate(settings_for(rows))

@@ -15,8 +15,9 @@ from swe_srl.evaluation.running import data_of, report_of, usual, write_report
 from swe_srl.evaluation.selection import Selection, select_tasks
 from swe_srl.evaluation.settings import RUNTIME, EvalSettings, parse_shard
 from swe_srl.files import read_jsonl, write_jsonl
-from swe_srl.runs import RunFolder, differences
+from swe_srl.runs import RunFolder
 from swe_srl.settings import from_mapping
+from swe_srl.settings.comparing import differences
 
 _APART = ("shard", *RUNTIME)  # what parts of one run may differ in
 
@@ -98,6 +99,8 @@ def _check_whole(runs: Sequence[RunFolder]) -> None:
 def _report(part: RunFolder) -> Mapping[str, Any]:
     """The report of a part that has come to its end."""
     file = part.file("report.json")
+    if part.lengthening:
+        raise ConfigError(f"{part.path} is being made longer and has not come to its end: go on with it before merging")
     try:
         report: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         return {"unavailable": dict(report["unavailable"])}

@@ -13,6 +13,7 @@ from swe_srl.agents import AgentDefinition, Episode, EpisodeJob
 from swe_srl.agents.definition import GOLD_FILES
 from swe_srl.envs.definition import EnvironmentDefinition
 from swe_srl.errors import SweSrlError
+from swe_srl.evaluation.lengthening import lengths_of
 from swe_srl.evaluation.markdown import denominator, report_markdown
 from swe_srl.evaluation.pipeline import Journal, Key, Pipeline, missing, missing_episodes
 from swe_srl.evaluation.policies import agent_of, alike, check_policy, expert_trajectories, make_policy
@@ -103,7 +104,7 @@ def _evaluate(
     agent = agent_of(settings)
     jobs = [EpisodeJob(task, sample) for sample in range(settings.samples) for task in selection.tasks]
     keys = [(job.task.instance_id, job.sample) for job in jobs]
-    with RunFolder.start(settings.folder, "eval", as_mapping(settings), data_of(settings), RUNTIME, usual()) as run:
+    with started(settings) as run:
         journal = Journal(run, settings.policy)
         journal.load(keys)
         left = missing(jobs, journal)
@@ -125,6 +126,7 @@ def _evaluate(
         Pipeline(settings, journal, grading_settings(settings), told, store, seen, cluster).work(jobs, episodes)
         report = report_of(settings, journal, selection, keys)
         write_report(run.path, report)
+        run.lengthened()
     seen.counted(Tally())
     told.note(denominator(report))
     return report
@@ -135,10 +137,11 @@ def _evaluate_problems(
 ) -> Report:
     if policy is None:
         check_problems(settings, tasks)
-    with RunFolder.start(settings.folder, "eval", as_mapping(settings), data_of(settings), RUNTIME, usual()) as run:
+    with started(settings) as run:
         journal, keys = work_on_problems(settings, run, tasks, policy, progress, watch)
         report = report_of(settings, journal, Selection(tuple(tasks), {}), keys)
         write_report(run.path, report)
+        run.lengthened()
     watch.counted(Tally())
     progress.note(denominator(report))
     return report
@@ -254,7 +257,17 @@ def check_environment(settings: EvalSettings) -> None:
 
 def _resumes(settings: EvalSettings) -> bool:
     """Whether the folder holds this run already; a ConfigError when it holds something else."""
-    return RunFolder.check(settings.folder, "eval", as_mapping(settings), data_of(settings), RUNTIME, usual())
+    return RunFolder.check(settings.folder, "eval", *_identity(settings))
+
+
+def started(settings: EvalSettings) -> RunFolder:
+    """The run's folder; a ConfigError when it holds something else."""
+    return RunFolder.start(settings.folder, "eval", *_identity(settings))
+
+
+def _identity(settings: EvalSettings) -> tuple[Any, ...]:
+    """What makes a folder this run's: arguments of `RunFolder.start`."""
+    return as_mapping(settings), data_of(settings), RUNTIME, usual(), lengths_of(settings)
 
 
 def usual() -> dict[str, Any]:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from swe_srl.errors import ConfigError
-from swe_srl.runs import RunFolder, differences
+from swe_srl.runs import RunFolder
+from swe_srl.settings.comparing import differences
 from swe_srl.studies.records import Record, kept_share, read_records
 from swe_srl.studies.settings import ReproduceSettings
 

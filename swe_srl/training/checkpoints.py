@@ -189,7 +189,10 @@ def load_weights(model: PreTrainedModel, folder: Path) -> None:
 
 
 def write_folder(target: Path, fill: Callable[[Path], None]) -> None:
-    """Make a folder whole or not at all: filled under a hidden name, synced, then renamed to `target`."""
+    """Make a folder whole or not at all: filled under a hidden name, synced, then renamed to `target`.
+
+    A folder that is there is replaced: it is renamed first, to be removed when the new one is in its place.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
     hidden = target.parent / f".{target.name}"
     if hidden.exists():
@@ -200,4 +203,11 @@ def write_folder(target: Path, fill: Callable[[Path], None]) -> None:
         handle = os.open(file, os.O_RDONLY)
         os.fsync(handle)
         os.close(handle)
+    before = target.parent / f".{target.name}.before"
+    if target.exists():
+        if before.exists():
+            shutil.rmtree(before)
+        target.rename(before)
     hidden.rename(target)
+    if before.exists():
+        shutil.rmtree(before)

@@ -33,6 +33,7 @@ from swe_srl.training.data import (
 from swe_srl.training.describing import describe_steps, describe_tasks
 from swe_srl.training.expert_states import check_states
 from swe_srl.training.experts import expert_commands, experts_fingerprint, require_experts
+from swe_srl.training.lengthening import check_lengthening, is_lengthening, lengths_of
 from swe_srl.training.memory import memory_named
 from swe_srl.training.processes import Processes, joined
 from swe_srl.training.served import check_server
@@ -135,7 +136,7 @@ def _folder(
         ConfigError: another process does not see it.
     """
     defaults, path = as_mapping(TrainSettings()), settings.output
-    begin = partial(RunFolder.start, path, "train", recorded, fingerprints, FREE_SETTINGS, defaults)
+    begin = partial(RunFolder.start, path, "train", recorded, fingerprints, FREE_SETTINGS, defaults, lengths_of)
     own = processes.together(lambda: begin() if processes.main else RunFolder(path, "train", recorded, fingerprints))
     try:
         processes.together(lambda: _require_seen(path))
@@ -159,13 +160,20 @@ def _same_data(found: list[dict[str, str]]) -> None:
 
 
 def _stages(work: Workplace, run: RunFolder, start: Path | str) -> None:
-    """Run the stages that are left. A finished one has its row in stages/ and its model folder."""
-    settings = work.settings
+    """Run the stages that are left. A finished one has its row in stages/ and its model folder.
+
+    Where a run is made longer, those of the last stage are the shorter run's, and stay until they are replaced; only then is the
+    run no longer marked, so that a start after a kill replaces them again, from the last checkpoint.
+    """
+    settings, lengthening = work.settings, work.processes.from_main(lambda: run.lengthening)
+    if lengthening:
+        work.progress.note(f"{run.path} is made longer: until it ends, a result in it is the shorter run's")
     ends: list[dict[str, Any]] = []
     for index in range(len(settings.stages)):
-        result = run.file("model") if index == len(settings.stages) - 1 else run.file("stages") / str(index)
+        last = index == len(settings.stages) - 1
+        result = run.file("model") if last else run.file("stages") / str(index)
         row_file = run.file("stages") / f"{index}.json"
-        if work.processes.from_main(result.exists):
+        if work.processes.from_main(result.exists) and not (last and lengthening):
             work.load(result)
             ends.append(json.loads(row_file.read_text(encoding="utf-8")))
             work.journal.lengths = dict(ends[-1]["journals"])
@@ -182,6 +190,7 @@ def _stages(work: Workplace, run: RunFolder, start: Path | str) -> None:
         start = result
     text = json.dumps({"stages": ends}, indent=2) + "\n"
     work.processes.from_main(lambda: write_atomic(run.file("result.json"), text))
+    work.processes.from_main(run.lengthened)
 
 
 def _write_result(work: Workplace, model: PreTrainedModel, row_file: Path, row: dict[str, Any], result: Path) -> None:
@@ -210,7 +219,8 @@ def check_start(
     if (form := action_format(settings)) != "bash":
         fingerprints["action_format"] = form
     defaults = as_mapping(TrainSettings())
-    resumes = RunFolder.check(settings.output, "train", recorded, fingerprints, FREE_SETTINGS, defaults)
+    resumes = RunFolder.check(settings.output, "train", recorded, fingerprints, FREE_SETTINGS, defaults, lengths_of)
+    check_lengthening(settings)
     if not _finished(settings):  # of a finished run, nothing is needed any more
         if settings.model not in (QUICKSTART, RANDOM):
             check_model_source(settings.model, (QUICKSTART, RANDOM))
@@ -229,7 +239,7 @@ def check_start(
 
 
 def _finished(settings: TrainSettings) -> bool:
-    return (settings.output / "result.json").exists()
+    return (settings.output / "result.json").exists() and not is_lengthening(settings)
 
 
 def _model_fingerprint(settings: TrainSettings) -> dict[str, str]:

@@ -62,7 +62,7 @@ def write_evaluation(
     write_script(data, f"{name}/search", texts)
     return {
         "title": _title(run),
-        "finished": run.file("report.json").is_file(),
+        "finished": run.file("report.json").is_file() and not run.lengthening,
         "report": _report(run),
         "rates": _rates(recorded, run),
         "rows": rows,

@@ -39,7 +39,7 @@ def write_training(data: Path, name: str, run: RunFolder) -> dict[str, Any]:
     brief = {key: curves[key] for key in ("reward_mean", "validation_reward", "validation_similarity") if key in curves}
     return {
         "title": title,
-        "finished": run.file("result.json").is_file(),
+        "finished": run.file("result.json").is_file() and not run.lengthening,
         "updates": sum(stage["updates"] for stage in stages),
         "brief": brief or {key: curves[key] for key in list(curves)[:1]},
         "data": script,
