@@ -83,7 +83,14 @@ def load_definition(kind: str, name: str) -> dict[str, Any]:
         said = str(error).replace('"<unicode string>"', str(path))
         raise ConfigError(f"{path}: not valid YAML: {said}") from error
     if not isinstance(content, dict):
-        raise ConfigError(f"{path}: a definition is a mapping of keys to values, this is {type(content).__name__}")
+        what = (
+            "the file is empty"
+            if content is None
+            else "this is a list"
+            if isinstance(content, list)
+            else "this is a value"
+        )
+        raise ConfigError(f"{path}: a definition is a mapping of keys to values, and {what}")
     return content
 
 

@@ -73,6 +73,8 @@ def suggest(name: str, known: Iterable[str], what: str = "name") -> str:
 
     >>> suggest("lit", ["lite", "verified"], "split")
     "unknown split 'lit': did you mean 'lite'? Known: lite, verified"
+    >>> suggest("lr", ["kl", "learning_rate"], "setting")
+    "unknown setting 'lr': did you mean 'learning_rate'? Known: kl, learning_rate"
     >>> suggest("full", ["lite", "verified"], "split")
     "unknown split 'full'. Known: lite, verified"
     >>> suggest("task-170", [f"task-{number}" for number in range(20, 90)], "task")
@@ -81,7 +83,8 @@ def suggest(name: str, known: Iterable[str], what: str = "name") -> str:
     "unknown task 'mine': none of 70 is near, such as 'task-20'"
     """
     names = sorted(set(known))
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    near = [one for one in names if "_" in one and name == "".join(word[:1] for word in one.split("_"))]
+    near = near or difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     if len(names) > FEW:
         told = f"did you mean {near[0]!r}?" if near else f"none of {len(names)} is near, such as {names[0]!r}"
         return f"unknown {what} {name!r}: {told}"

@@ -30,6 +30,11 @@ def run(run_root: Path, capsys: pytest.CaptureFixture[str]) -> Run:
         '{"instance_id": "quickstart__access-1", "model_patch": ""}\n{"instance_id": "quick'
     )
     (run_root / "mine.py").write_text("def mine(predicted, target):\n    return 1.0\n")
+    (run_root / "own.py").write_text(
+        "def broken(predicted, target):\n    return 1 / 0\n\n\ndef percent(predicted, target):\n    return 100\n"
+    )
+    (run_root / "void.yaml").write_text("")
+    (run_root / "typo.jsonl").write_text('{"problem": "1 + 1?", "anser": "2"}\n')
     (run_root / "finished" / "model").mkdir(parents=True)
     (run_root / "finished" / "model" / "config.json").write_text("{}")
     (run_root / "file").write_text("")
@@ -65,6 +70,17 @@ def run(run_root: Path, capsys: pytest.CaptureFixture[str]) -> Run:
         ("eval --policy runs/none/model", 2, "no such model folder (a model is a folder with config.json"),
         ("tasks validate quickstart --limit -1", 2, "limit must be at least 0, not -1"),
         ("tasks validate quickstart --workers 0", 2, "workers must be at least 1, not 0"),
+        (
+            "train --config void.yaml",
+            2,
+            "void.yaml: a definition is a mapping of keys to values, and the file is empty",
+        ),
+        ("train stages.0.lr=1", 2, "did you mean 'learning_rate'"),
+        (
+            "tasks list typo.jsonl",
+            2,
+            "or a problem with its answer (columns problem and answer); this row has problem, anser",
+        ),
         ("train --config latin.yaml", 2, "latin.yaml: not UTF-8 text"),
         ("train --config twice.yaml", 2, "the key 'model' occurs twice"),
         ("train --threads -1", 2, "threads must be at least 0, not -1"),
@@ -119,6 +135,8 @@ def test_refused_with_a_reason(run: Run, command: str, code: int, message: str) 
         ("--model quikstart", "did you mean 'quickstart'"),
         ("--model folder", "no config.json"),
         ("--similarity mine.py", "name the function in it, too, as mine.py:FUNCTION"),
+        ("--similarity own.py:broken", "similarity own.py:broken failed with ZeroDivisionError"),
+        ("--similarity own.py:percent", "similarity own.py:percent returned 100"),
         ("--device gpu", "device 'gpu'"),
         ("--output file/x", "file/x"),
         ("--output file", "is not a folder"),

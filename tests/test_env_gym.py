@@ -165,6 +165,8 @@ def test_arguments_that_cannot_be(tmp_path: Path) -> None:
         gymnasium.make("swe_srl/Repo-v0", taks="quickstart")
     with pytest.raises(ConfigError, match="unknown argument of the environment 'max_turn'"):
         make_vec(2, tasks=[task(tmp_path)], max_turn=3)
+    with pytest.raises(ConfigError, match=r"wrap: expected a function .*not 'Resolved'"):
+        make_vec(2, wrap="Resolved", tasks=[task(tmp_path)])  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="options of reset: a dict"):
         SweEnv([task(tmp_path)]).reset(options="tiny-1")  # type: ignore[arg-type]
     with pytest.raises(

@@ -143,12 +143,16 @@ def make_vec(
         arguments: of each `SweEnv`.
 
     Raises:
-        ConfigError: no such mode, or `n` below 1.
+        ConfigError: no such mode, `n` below 1, or a `wrap` that is no function.
     """
     if mode not in MODES:
         raise ConfigError(suggest(mode, MODES, "mode"))
     if n < 1:
         raise ConfigError(f"a vector environment needs at least one environment, not {n}")
+    if wrap is not None and not callable(wrap):
+        raise ConfigError(
+            f"wrap: expected a function that makes a wrapper around an environment, such as Resolved, not {wrap!r}"
+        )
 
     def make(index: int) -> gymnasium.Env[str, str]:
         env = SweEnv(**arguments)

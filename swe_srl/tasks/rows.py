@@ -43,7 +43,10 @@ def task_from_row(row: Mapping[str, Any]) -> Task:
     where = str(row.get("instance_id") or "a row without instance_id")
     missing = [name for name in _REQUIRED if not row.get(name)]
     if missing:
-        raise TaskError(f"{where}: no {' and no '.join(missing)}: a task is a row of the SWE-bench schema")
+        raise TaskError(
+            f"{where}: no {' and no '.join(missing)}: a task is a row of the SWE-bench schema, or a problem with its answer "
+            f"(columns problem and answer); this row has {', '.join(map(str, list(row)[:12])) or 'nothing'}"
+        )
     if "/" in where or "\0" in where or where in (".", ".."):  # files are named after tasks
         raise TaskError(f"{where!r}: an instance_id cannot be a path")
     fields: dict[str, Any] = {name: _text(row, column, where) for column, name in _TEXT_FIELDS.items()}

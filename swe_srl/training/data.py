@@ -13,6 +13,7 @@ from pathlib import Path
 from swe_srl.agents.definition import AgentDefinition
 from swe_srl.errors import ConfigError, ContaminationError, TrajectoryError
 from swe_srl.provenance import fingerprint
+from swe_srl.rewards import get_similarity
 from swe_srl.rewards.own import source_of
 from swe_srl.seeds import derive_seed
 from swe_srl.training.settings import QUICKSTART, TrainSettings
@@ -219,6 +220,17 @@ def similarity_fingerprints(settings: TrainSettings) -> dict[str, str]:
     own = {stage.similarity for stage in settings.stages if ":" in stage.similarity}
     sources = {name: source_of(name) for name in sorted(own)}
     return {f"similarity {name}": fingerprint(file) for name, file in sources.items() if file is not None}
+
+
+def try_similarities(settings: TrainSettings, steps: Sequence[Step]) -> None:
+    """Call every similarity of the user's own once, on an expert's answer beside itself: a broken one is told before the run.
+
+    Raises:
+        ConfigError: it raised something, or returned no number from 0 to 1.
+    """
+    for name in sorted({stage.similarity for stage in settings.stages if ":" in stage.similarity}):
+        for step in steps[:1]:
+            get_similarity(name)(step.target, step.target)
 
 
 def order_fingerprint(steps: Iterable[Step]) -> str:

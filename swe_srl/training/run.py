@@ -29,6 +29,7 @@ from swe_srl.training.data import (
     order_fingerprint,
     quickstart_file,
     similarity_fingerprints,
+    try_similarities,
 )
 from swe_srl.training.describing import describe_steps, describe_tasks
 from swe_srl.training.expert_states import check_states
@@ -224,6 +225,7 @@ def check_start(
     if not _finished(settings):  # of a finished run, nothing is needed any more
         if settings.model not in (QUICKSTART, RANDOM):
             check_model_source(settings.model, (QUICKSTART, RANDOM))
+        try_similarities(settings, data.training)
         pick_device(settings.device)
         if settings.vllm.url:
             check_server(settings)
