@@ -6,6 +6,7 @@ import pytest
 from grading_support import GOLD, calc_prepend, tiny_task
 
 from swe_srl.grading import GradingSettings, grade
+from swe_srl.sandboxes import session
 from swe_srl.types import Task, VerdictStatus
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
@@ -27,6 +28,16 @@ for folder in ("/testbed/tests", "/testbed"):
 if os.getuid() == 65534 and reached:
     print("REACHED", reached)
     os._exit(7)"""
+
+KILLS = """import os, time
+if os.fork() == 0:
+    os.setsid()
+    while True:
+        try:
+            os.kill(-1, 9)
+        except OSError:
+            pass
+time.sleep(5)"""
 
 
 @pytest.fixture(scope="module")
@@ -50,3 +61,11 @@ def test_an_endless_hardened_run_is_ended(task: Task) -> None:
     verdict = grade(task, calc_prepend(only_hardened, fixed=True), GradingSettings(sandbox="docker", timeout=20.0))
     assert verdict.status is VerdictStatus.RESOLVED and not verdict.hardened
     assert verdict.reason == "not hardened: the tests outran their limit"
+
+
+def test_tests_that_kill_every_shell_are_unresolved(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No shell can be started any more in the container, twice: that is what the patch does, and no broken infrastructure."""
+    monkeypatch.setattr(session, "RESTART_SECONDS", 3.0)
+    verdict = grade(task, calc_prepend(KILLS, fixed=True), DOCKER)
+    assert verdict.status is VerdictStatus.UNRESOLVED, verdict.reason
+    assert verdict.reason.startswith("the sandbox was lost while the patch was graded:")
