@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import gymnasium
@@ -267,6 +268,42 @@ def test_issue_with_lone_surrogates(tmp_path: Path, faked: list[FakeSandbox]) ->
     assert env.reset()[0] == "a\ufffdb"
     env.step("echo \udcff")
     env.close()
+
+
+@pytest.mark.parametrize("pool_size", [0, 1])
+def test_closed_by_another_thread_in_mid_reset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pool_size: int) -> None:
+    """The sandbox that was being made does not stay, nor the earlier one; a later reset works."""
+    made: list[FakeSandbox] = []
+    starting, go_on = threading.Event(), threading.Event()
+    go_on.set()
+
+    def make(kind: str, spec: SandboxSpec) -> FakeSandbox:
+        if not threading.current_thread().name.startswith("warm-pool"):
+            starting.set()
+            assert go_on.wait(60)
+        made.append(FakeSandbox({":": ""}))
+        return made[-1]
+
+    monkeypatch.setattr(places_module, "make_sandbox", make)
+    monkeypatch.setattr("swe_srl.envs.pool.WarmPool._pop", lambda pool, key: None)
+    definition = tmp_path / "own.yaml"
+    definition.write_text(f"pool_size: {pool_size}\n")
+    env = SweEnv([task(tmp_path)], definition=str(definition))
+    env.reset()
+    go_on.clear()
+    starting.clear()
+    with ThreadPoolExecutor(1) as threads:
+        resetting = threads.submit(env.reset)
+        assert starting.wait(60)
+        env.close()
+        go_on.set()
+        with pytest.raises(gymnasium.error.ClosedEnvironmentError, match="closed while it was reset"):
+            resetting.result(60)
+    assert env.sandbox is None and made and all(sandbox.closed for sandbox in made)
+    env.reset()
+    assert env.step("ls")[4]["turn"] == 1
+    env.close()
+    assert all(sandbox.closed for sandbox in made)
 
 
 def test_human_rendering(tmp_path: Path, faked: list[FakeSandbox], capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,13 +8,14 @@ from dataclasses import replace
 import pytest
 from grading_support import GOLD, calc_prepend, new_file, tiny_task
 
-from swe_srl.errors import FileTooLargeError, GradingError
+from swe_srl.errors import FileTooLargeError, GradingError, SandboxError
 from swe_srl.grading import GradingSettings, grade, run_tests
 from swe_srl.grading import runner as runner_module
 from swe_srl.grading.bench import Bench, BrokenRunError
 from swe_srl.grading.protection import names_internals
 from swe_srl.protocols import Sandbox
 from swe_srl.sandboxes import make_sandbox
+from swe_srl.sandboxes.descriptors import NoDescriptorsError
 from swe_srl.testing import FakeSandbox
 from swe_srl.types import CommandResult, Limits, SandboxSpec, Task, TestRun, VerdictStatus
 
@@ -71,6 +72,34 @@ def test_a_lost_shell_and_a_full_disk_are_told_apart_from_an_end() -> None:
     full.answer = lambda command: CommandResult("", 2, 0.0) if command.startswith("tar") else None
     with pytest.raises(BrokenRunError, match="nothing can be written"):
         late.run("true", 5.0)
+
+
+def test_a_sandbox_that_is_not_to_be_brought_back_after_the_patch_was_run_is_lost() -> None:
+    """Neither by the command that runs it nor by reading what it left. A want of this process's own is no loss."""
+
+    def dead(command: str) -> None:
+        if "/script" in command:
+            raise SandboxError("the container's shell ended")
+
+    with pytest.raises(BrokenRunError, match="lost while the patch was graded: the container's shell ended"):
+        Bench(Scripted(dead), "/testbed").run("true", 5.0)
+
+    class Dying(Scripted):
+        def read_file(self, path: str) -> bytes:
+            if path.endswith("status"):
+                raise SandboxError("the container's shell ended")
+            return b"half a l"
+
+    with pytest.raises(BrokenRunError, match="the container's shell ended") as caught:
+        Bench(Dying(lambda command: None), "/testbed").run("true", 5.0, keep=("log", "status"))
+    assert caught.value.log == "half a l"
+
+    def starved(command: str) -> None:
+        if "/script" in command:
+            raise NoDescriptorsError("Too many open files")
+
+    with pytest.raises(NoDescriptorsError):
+        Bench(Scripted(starved), "/testbed").run("true", 5.0)
 
 
 @pytest.mark.parametrize("error", [IsADirectoryError, PermissionError, FileNotFoundError, FileTooLargeError])

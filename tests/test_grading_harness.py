@@ -11,6 +11,7 @@ import pytest
 from grading_support import tiny_task
 
 from swe_srl.errors import TaskError
+from swe_srl.grading import reading
 from swe_srl.grading.harness import (
     UnreadableLogError,
     command_of,
@@ -19,6 +20,7 @@ from swe_srl.grading.harness import (
     official_script,
     parsed_statuses,
     spec_of,
+    unbounded_report,
 )
 
 LOG = """+ : '>>>>> Start Test Output'
@@ -125,3 +127,37 @@ def test_a_log_on_which_the_parser_fails_is_unresolved(task, line: str) -> None:
     assert log_parser_statuses(task, log) == {}
     with pytest.raises(UnreadableLogError, match="the log parser fails on the log"):
         parsed_statuses(task, log)
+
+
+SLOW = {  # logs over which regular expressions of swebench's take days
+    "parse_log_django": "x ... Testing against Django installed in \n" * 50_000,
+    "parse_log_sympy": "_" * 1_000_000,
+}
+
+
+@pytest.mark.parametrize("parser", SLOW)
+def test_a_log_made_to_keep_the_parser_busy_is_unresolved(task, parser: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "SECONDS", 5)
+    task = replace(task, log_parser=parser)
+    log = LOG.format(add=f"ok\n{SLOW[parser]}", code=0)
+    report = official_report(task, log)
+    assert not report.resolved and not report.parsed
+    assert report.problem == "the log parser fails on the log: it takes longer than 5 seconds"
+    assert log_parser_statuses(task, log) == {}
+
+
+def test_a_long_log_is_read_as_a_short_one(task) -> None:
+    """Also one on which the parser fails."""
+    for said in ("ok", "FAIL", "ok\nERROR:"):
+        log = LOG.format(add=said + "\nnothing" * reading.LONG_CHARACTERS, code=0)
+        assert official_report(task, log) == unbounded_report(task, log)
+    with pytest.raises(UnreadableLogError, match="IndexError"):
+        parsed_statuses(task, log)
+    assert len(parsed_statuses(task, LOG.format(add="ok" + "\nnothing" * reading.LONG_CHARACTERS, code=0))) == 4
+
+
+def test_a_process_that_reads_and_is_lost_twice_is_told(task, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    report = official_report(task, LOG.format(add="ok" + "\nnothing" * reading.LONG_CHARACTERS, code=0))
+    assert not report.resolved
+    assert report.problem.endswith("the process that reads it ended with status 1, twice")

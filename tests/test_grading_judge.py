@@ -76,6 +76,10 @@ def test_an_unresolved_run_counts_the_tests(task: Task) -> None:
         ),
         (replace(HONEST, exit_code=0), "exit status is 0"),
         (replace(HONEST, log=results(closing=False)), "closing summary of unittest is missing"),
+        (
+            replace(HONEST, log=results(closing=False) + f"Ran {'9' * 5000} tests in 1s\n"),
+            "closing summary of unittest is missing",
+        ),
         (replace(HONEST, log=results(ran=5)), "more than the closing summary allows"),
         (replace(HONEST, log=results(add="FAIL")), "graded tests do not all pass"),
     ],

@@ -7,10 +7,12 @@ import threading
 from dataclasses import replace
 
 import pytest
-from grading_support import GOLD, calc_prepend, new_file, tiny_task
+from grading_support import GOLD, TESTS, calc_prepend, edit, new_file, tiny_task
 
 from swe_srl.grading import GradingSettings, OpenSandboxes, grade, judge, log_parser_statuses, run_tests
-from swe_srl.grading.runner import seconds_for_tests
+from swe_srl.grading.runner import sandbox_spec, seconds_for_tests
+from swe_srl.grading.workshop import HardenedReport, Workshop
+from swe_srl.sandboxes import make_sandbox
 from swe_srl.types import Task, TestRun, VerdictStatus
 
 pytestmark = pytest.mark.sandbox
@@ -122,3 +124,46 @@ def test_saved_runs_are_judged_without_a_sandbox(task: Task) -> None:
     assert verdict.official and verdict.hardened
     unhardened = run_tests(task, GOLD, GradingSettings(hardened=False))
     assert unhardened.report == "" and not judge(task, GOLD, unhardened).hardened
+
+
+def hardened(task: Task, patch: str, before: str) -> HardenedReport:
+    """The hardened run of a patch on the repository as the script `before` has left it."""
+    with make_sandbox("local", sandbox_spec(task, GradingSettings())) as sandbox:
+        assert sandbox.run(f"(set -e; cd /testbed; {before})").exit_code == 0
+        return Workshop(sandbox, task, "/testbed").hardened(patch, 60.0)
+
+
+def test_an_edit_that_attributes_hide_from_git_is_put_back(task: Task) -> None:
+    """Read in the encoding that the patch claims, the test file is as it was; its name is written so that git alone reads it."""
+    noted = "# noted\nimport calc\n"
+    edited = edit("tests/test_noted.py", noted, noted.replace("noted\n", "noted+AAo-"))
+    edited = edited.replace("--- a/tests/test_noted.py", '--- "a/tests/test_no\\164ed.py"')
+    edited = edited.replace("+++ b/tests/test_noted.py", '+++ "b/tests/test_no\\164ed.py"')
+    assert edited.count("\\164ed") == 2
+    claims = new_file(".gitattributes", "tests/test_noted.py working-tree-encoding=UTF-7")
+    commit = "printf '# noted\\nimport calc\\n' >tests/test_noted.py; git add .; git -c user.name=a -c user.email=b commit -qam m"
+    report = hardened(task, GOLD + claims + edited, commit)
+    assert report.problem == ""
+    assert report.dropped == {".gitattributes": "test-configuration", "tests/test_noted.py": "graded-test"}
+
+
+def test_an_edit_of_a_protected_file_that_git_does_not_know_speaks_against_the_patch(task: Task) -> None:
+    """What an image's installation left in the repository: it is in no commit from which it could be put back."""
+    before = "mkdir p.egg-info; echo '[x]' >p.egg-info/entry_points.txt; echo p.egg-info >>.git/info/exclude"
+    report = hardened(task, GOLD + edit("p.egg-info/entry_points.txt", "[x]\n", "[pytest11]\nevil = evil\n"), before)
+    assert report.problem.endswith("so that they cannot be put back: p.egg-info/entry_points.txt")
+    assert hardened(task, GOLD, before).problem == ""
+
+
+def test_a_folder_of_tests_turned_into_a_link_is_put_back(task: Task) -> None:
+    emptied = "".join(
+        f"diff --git a/tests/{name} b/tests/{name}\ndeleted file mode 100644\n"
+        + edit(f"tests/{name}", text, "").replace(f"+++ b/tests/{name}", "+++ /dev/null")
+        for name, text in (("__init__.py", ""), ("test_calc.py", TESTS))
+    )
+    link = "diff --git a/tests b/tests\nnew file mode 120000\n--- /dev/null\n+++ b/tests\n@@ -0,0 +1 @@\n+other\n"
+    link += "\\ No newline at end of file\n"
+    passing = new_file("other/test_calc.py", TESTS.replace("double(4), 8", "1, 1"))
+    report = hardened(task, GOLD + emptied + passing + link, "true")
+    assert report.problem == "" and report.dropped["tests/test_calc.py"] == "graded-test"
+    assert "test_double (tests.test_calc.TestCalc.test_double)" in report.log

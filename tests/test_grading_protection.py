@@ -38,6 +38,8 @@ def task(tmp_path: Path) -> Task:
         ("tests/helpers.py", True, "graded-test"),
         ("unittest/__init__.py", True, "shadows-module"),
         ("pytest.py", True, "shadows-module"),
+        ("json", True, "shadows-module"),
+        ("json.txt", True, ""),
         ("random.py", False, ""),
         (".git/hooks/post-checkout", True, "repository-internals"),
         ("../outside.py", True, "repository-internals"),

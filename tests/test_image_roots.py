@@ -19,6 +19,7 @@ from swe_srl.envs import SweEnv
 from swe_srl.errors import ConfigError, SandboxError, SandboxUnavailableError
 from swe_srl.files import write_jsonl
 from swe_srl.sandboxes import image_roots, make_sandbox
+from swe_srl.sandboxes.launch import owner_name
 from swe_srl.tasks import load_tasks
 from swe_srl.types import SandboxSpec, Task
 
@@ -178,6 +179,19 @@ def test_an_episode_in_an_image_without_an_engine(system: Path, tmp_path: Path) 
         cwd=image_roots.image_root(NAME).path / "testbed", capture_output=True, text=True, check=True,
     ).stdout, "the unpacked image itself is as it was"  # fmt: skip
     env.close()
+
+
+@pytest.mark.sandbox
+def test_what_a_process_left_half_made_when_it_was_killed_goes(system: Path, tmp_path: Path) -> None:
+    """In the cache and among an image's places; what a living process is making stays."""
+    here = "-".join(owner_name().split("-")[2:])
+    places = image_roots.unpack(NAME, saved(tmp_path / "image.tar", [tar_of({}, system)])[0]).folder / "places"
+    for owner in (f"4000000-123-{here}", owner_name()):
+        (places / f".making-{owner}-0123" / "root.upper").mkdir(parents=True)
+    env = SweEnv([image_task()], sandbox="local")
+    env.reset()
+    env.close()
+    assert [path.name for path in places.glob(".making-*")] == [f".making-{owner_name()}-0123"]
 
 
 @pytest.mark.sandbox

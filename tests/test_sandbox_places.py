@@ -627,6 +627,14 @@ def test_whose_end_can_be_told() -> None:
     assert not any(map(is_gone, (ELSEWHERE, f"{pid}-1-{namespace}-00000000-other", "", "0-", f"{pid}-1{started}")))
 
 
+def test_a_process_of_which_nothing_is_told_is_not_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another user's, where `/proc` is mounted with `hidepid`: its sandboxes are not swept."""
+    alive = owner_name()
+    monkeypatch.setattr("swe_srl.sandboxes.launch.start_time", lambda pid: "")
+    assert not is_gone(alive)
+    assert is_gone(DEAD)
+
+
 def test_processes_of_a_gone_owner_are_ended() -> None:
     if not hierarchies():
         pytest.skip("control groups cannot be made here")

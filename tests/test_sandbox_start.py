@@ -8,6 +8,7 @@ import socket
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -248,6 +249,38 @@ def test_a_function_named_declare_is_restored_after_all_others(repo: Path) -> No
                 assert (
                     output(second, "bash -c zero; builtin declare -F declare; text") == "zero\n}\ndeclare -fx other\n"
                 )
+
+
+@pytest.mark.sandbox
+@pytest.mark.parametrize("name", ["if", "builtin", "declare", "{", "then", "shopt"])
+@pytest.mark.parametrize("expands", [True, False])
+def test_aliases_named_like_what_takes_the_state_cost_a_fork_nothing(repo: Path, name: str, expands: bool) -> None:
+    """Whether they are expanded is kept, too, in the fork and in the sandbox that was forked."""
+    with opened("local", repo) as sandbox:
+        off = "" if expands else "; shopt -u expand_aliases"
+        sandbox.run(f"cd /tmp; x=1; hey() {{ echo hey; }}; alias {name}=nonsense hi='echo HI'{off}")
+        with sandbox.fork(sandbox.snapshot()) as fork:
+            for one in (fork, sandbox):
+                told = one.run(f"pwd; echo $x; hey; alias {name}\nhi")
+                assert not told.rebuilt and told.output.startswith(f"/tmp\n1\nhey\nalias {name}='nonsense'\n"), told
+                assert told.output.endswith("\nHI\n") == expands, told
+
+
+@pytest.mark.sandbox
+@pytest.mark.parametrize("name", ["colon:", "comma,", "back\\slash", "blank ", "new\nline"])
+def test_a_folder_for_temporary_files_of_any_name(repo: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as above:
+        place = Path(above, name)
+        place.mkdir()
+        for folder in (place.parent, place):
+            folder.chmod(0o711)
+        monkeypatch.setattr(tempfile, "tempdir", str(place))
+        with opened("local", repo) as sandbox:
+            assert list(place.glob("*/sandbox-*"))
+            assert_well(sandbox)
+            sandbox.run("echo mine >/testbed/mine")
+            with sandbox.fork(sandbox.snapshot()) as fork:
+                assert output(fork, "cat /testbed/mine") == "mine\n"
 
 
 @pytest.mark.sandbox

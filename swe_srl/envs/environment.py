@@ -97,6 +97,7 @@ class SweEnv(gymnasium.Env[str, str], EzPickle):
         self.turns: list[Turn] = []
         self._maker = PlaceMaker(self.definition, sandbox)
         self._place: Place | None = None
+        self._closings = 0
         self._task: Task | None = None
         self._started = 0.0
         self._ended: StopReason | None = None
@@ -131,6 +132,7 @@ class SweEnv(gymnasium.Env[str, str], EzPickle):
             ConfigError: options that are no dict, or another option than `task`.
             TaskError: no such task, or it has nothing to work in.
             SandboxError: the sandbox did not start.
+            gymnasium.error.ClosedEnvironmentError: another thread closed the environment meanwhile.
         """
         super().reset(seed=seed)
         if not isinstance(options, dict | None):
@@ -140,8 +142,13 @@ class SweEnv(gymnasium.Env[str, str], EzPickle):
                 raise ConfigError(suggest(str(name), ["task"], "option of reset"))
         task = self._choose((options or {}).get("task"))
         begun = time.monotonic()
-        place, self._place = self._place, None
-        self._place = self._maker.replace(place, task)
+        closings, place, self._place = self._closings, self._place, None
+        self._place = made = self._maker.replace(place, task)
+        if self._closings != closings:  # `close` counts before it looks for a place: one of the two sees the other
+            self._place = None
+            made.sandbox.close()
+            self._maker.close()  # the pool, which may have been joined since
+            raise gymnasium.error.ClosedEnvironmentError("the environment was closed while it was reset")
         self._task, self.turns, self._started, self._ended = task, [], time.monotonic(), None
         observation = clean_text(task.problem_statement)
         if self.render_mode == "human":
@@ -200,7 +207,11 @@ class SweEnv(gymnasium.Env[str, str], EzPickle):
         return head + "".join(_transcript(turn) for turn in self.turns)
 
     def close(self) -> None:
-        """Free the sandbox, and the pool when no other environment uses it. Idempotent; `reset` may follow."""
+        """Free the sandbox, and the pool when no other environment uses it, from any thread: what runs in another one fails.
+
+        Idempotent; `reset` may follow.
+        """
+        self._closings += 1
         place, self._place = self._place, None
         try:
             if place is not None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from swe_srl.files import write_atomic
 from swe_srl.protocols import Sandbox
 from swe_srl.sandboxes import make_sandbox
-from swe_srl.sandboxes.image_roots import image_root
+from swe_srl.sandboxes.image_roots import MAKING, image_root, sweep_half_made
 from swe_srl.sandboxes.launch import owner_name, remove_folder
 from swe_srl.sandboxes.local import LocalSandbox
 from swe_srl.types import SandboxSpec
@@ -66,7 +66,8 @@ def unpacked_place(spec: SandboxSpec, strip: bool, prepare: Callable[[Sandbox], 
 
 def _keep(place: Place, sandbox: LocalSandbox, kept: Path) -> None:
     """Keep a prepared place whole or not at all; another process may be faster."""
-    making = kept.with_name(f".making-{owner_name()}-{secrets.token_hex(4)}")
+    sweep_half_made(kept.parent)
+    making = kept.with_name(f"{MAKING}-{owner_name()}-{secrets.token_hex(4)}")
     try:
         making.mkdir(parents=True)
         sandbox.keep_layer(making)

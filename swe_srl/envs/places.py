@@ -45,23 +45,23 @@ class PlaceMaker:
         """
         if not self.definition.pool_size:
             return self._make(task)
-        if self._own_pool() is None:
-            self._pool = join_pool(self.definition, self.kind)
+        pool = self._own_pool()
+        if pool is None:
+            pool = self._pool = join_pool(self.definition, self.kind)
         around = surroundings(task) if task.source else None
         key = PlaceKey(task.image, task.source, task.setup_patch, around)
-        assert self._pool is not None
-        return self._pool.take(key, lambda: self._make(task))
+        return pool.take(key, lambda: self._make(task))
 
     def replace(self, place: Place | None, task: Task) -> Place:
         """A fresh place instead of an earlier one, which is closed (by the pool's thread, when there is a pool)."""
-        if place is not None and self._own_pool() is None:
+        pool = self._own_pool()
+        if place is not None and pool is None:
             place.sandbox.close()
-            place = None
         try:
             return self.make(task)
         finally:  # also when none could be made
-            if place is not None and self._pool is not None:
-                self._pool.dispose(place)
+            if place is not None and pool is not None:
+                pool.dispose(place)
 
     def fill_pool(self, seconds: float) -> int:
         """Wait until the pool is full; how many places are ready (0 without a pool)."""

@@ -82,10 +82,14 @@ class WarmPool:
         return make()
 
     def dispose(self, place: Place) -> None:
-        """Close a place soon, in the pool's thread."""
+        """Close a place soon, in the pool's thread; now, when the pool is closed."""
         with self._changed:
-            self._old.append(place)
-            self._changed.notify_all()
+            closed = self._closed
+            if not closed:
+                self._old.append(place)
+                self._changed.notify_all()
+        if closed:
+            _close(place)
 
     def let_go(self, unwanted: Callable[[Hashable], bool]) -> None:
         """Close the places that wait under such keys, and make no more of them until one is taken again."""

@@ -11,9 +11,11 @@ from importlib import resources
 
 from swe_srl.errors import FileTooLargeError, GradingError, SandboxError
 from swe_srl.protocols import Sandbox
+from swe_srl.sandboxes.descriptors import NoDescriptorsError
 
 _PUT_SECONDS = 300.0
 _PROBE = "head -c 65536 /dev/zero >{here}/room && rm {here}/room"  # what is left behind takes no room
+_LOST = "the sandbox was lost while the patch was graded: {said}"
 _NO_RESULT = (
     FileNotFoundError,
     IsADirectoryError,
@@ -77,21 +79,29 @@ class Bench:
             keep: files of the folder to bring back, also after a time-out.
 
         Raises:
-            SandboxError: the sandbox failed.
+            NoDescriptorsError: this process has no file descriptor left.
             GradingError: the files cannot be put into the sandbox, so the script was not run.
-            BrokenRunError: the script was lost with the sandbox's shell, or left the disk full; or there is no room for the
+            BrokenRunError: the script was lost with the sandbox or its shell, or left the disk full; or there is no room for the
                 files after an earlier script.
         """
         library = resources.files("swe_srl.grading").joinpath("collect.bash").read_text(encoding="utf-8")
         script = f"here={self.here}\ncd {self._workdir}\n{library}\n{body}\n"
         self._put({**(files or {}), "script": script})
         self._used = True
-        result = self._sandbox.run(f"bash {self.here}/script", timeout)
-        found = self._bring(keep)
+        found: dict[str, str] = {}
+        try:
+            result = self._sandbox.run(f"bash {self.here}/script", timeout)
+            self._bring(keep, found)
+            full = (
+                not result.timed_out and self._sandbox.run(_PROBE.format(here=self.here), _PUT_SECONDS).exit_code == 1
+            )
+        except NoDescriptorsError:  # this process's own want
+            raise
+        except SandboxError as error:  # what the script left running may kill every shell that is started
+            raise BrokenRunError(_LOST.format(said=error), found.get("log", "")) from error
         if result.exit_code is None and not result.timed_out:
-            said = result.output.strip()[-300:]
-            raise BrokenRunError(f"the sandbox was lost while the patch was graded: {said}", found.get("log", ""))
-        if not result.timed_out and self._sandbox.run(_PROBE.format(here=self.here), _PUT_SECONDS).exit_code == 1:
+            raise BrokenRunError(_LOST.format(said=result.output.strip()[-300:]), found.get("log", ""))
+        if full:
             raise BrokenRunError("the sandbox's disk is full", found.get("log", ""))
         return Ran(result.output, result.exit_code, result.timed_out, found)
 
@@ -108,15 +118,13 @@ class Bench:
             kind = BrokenRunError if self._used else GradingError
             raise kind(f"nothing can be written in the grading sandbox: {problem}")
 
-    def _bring(self, names: Sequence[str]) -> dict[str, str]:
-        """The files, as far as they are regular ones: what the patch put in their places is nobody's result."""
-        found: dict[str, str] = {}
+    def _bring(self, names: Sequence[str], found: dict[str, str]) -> None:
+        """Read the files, as far as they are regular ones: what the patch put in their places is nobody's result."""
         for name in names:
             try:
                 found[name] = self._sandbox.read_file(f"{self.here}/{name}").decode(errors="replace")
             except _NO_RESULT:
                 continue
-        return found
 
 
 def _pack(files: Mapping[str, str]) -> bytes:

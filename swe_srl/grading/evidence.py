@@ -11,10 +11,10 @@ from swe_srl.grading.workshop import HardenedReport
 from swe_srl.types import Task
 
 _SUMMARY_HEAD = re.compile(r"^=+ short test summary info =+$", re.MULTILINE)
-_PYTEST_CLOSING = re.compile(r"^=* ?((?:\d+ [a-z ]+(?:, )?)+) in [\d.:]+ ?s(?:econds)?\b.*$", re.MULTILINE)
-_PYTEST_COUNT = re.compile(r"(\d+) (passed|failed)")
-_UNITTEST_CLOSING = re.compile(r"^Ran (\d+) tests? in [\d.]+s\s*$", re.MULTILINE)
-_SYMPY_CLOSING = re.compile(r"tests finished: (\d+) passed")
+_PYTEST_CLOSING = re.compile(r"^=* ?((?:\d{1,9} [a-z ]+(?:, )?)+) in [\d.:]+ ?s(?:econds)?\b.*$", re.MULTILINE)
+_PYTEST_COUNT = re.compile(r"(\d{1,9}) (passed|failed)")
+_UNITTEST_CLOSING = re.compile(r"^Ran (\d{1,9}) tests? in [\d.]+s\s*$", re.MULTILINE)
+_SYMPY_CLOSING = re.compile(r"tests finished: (\d{1,9}) passed")
 
 
 def objection_to(task: Task, report: HardenedReport) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
@@ -19,6 +19,7 @@ from types import ModuleType
 from typing import Any
 
 from swe_srl.errors import GradingError, SweSrlError, TaskError, suggest
+from swe_srl.grading.reading import LONG_CHARACTERS, UnfinishedLogError, read_elsewhere
 from swe_srl.types import Task
 
 _PACKAGE = "swebench.harness"
@@ -114,9 +115,26 @@ def parsed_statuses(task: Task, text: str) -> dict[str, str]:
     """What the task's log parser reads in a text, all of it.
 
     Raises:
-        UnreadableLogError: the parser fails on the text.
+        UnreadableLogError: the parser fails on the text, or takes too long over it (see `swe_srl.grading.reading`).
         TaskError: the row names no log parser that swebench has.
     """
+    log_parser(task)
+    statuses: dict[str, str] = _bounded(unbounded_statuses, task, text)
+    return statuses
+
+
+def _bounded(read: Callable[[Task, str], Any], task: Task, log: str) -> Any:
+    """What a function of this module reads in a log: a long one is read by a process of its own, for a bounded time."""
+    if len(log) <= LONG_CHARACTERS:
+        return read(task, log)
+    try:
+        return read_elsewhere(read.__name__, task, log)
+    except UnfinishedLogError as error:
+        raise UnreadableLogError(f"the log parser fails on the log: {error}") from error
+
+
+def unbounded_statuses(task: Task, text: str) -> dict[str, str]:
+    """`parsed_statuses`, however long it takes."""
     parse, spec = log_parser(task), spec_of(task)
     try:
         statuses: dict[str, str] = parse(text, spec)
@@ -140,12 +158,22 @@ def resolves(task: Task, statuses: Mapping[str, str]) -> bool:
 def official_report(task: Task, log: str) -> OfficialReport:
     """Grade a log by the harness's rules (`swebench.harness.grading.get_eval_report`).
 
-    A log on which a parser fails is not resolved: the harness lists the instance as an error and goes on.
+    A log on which a parser fails, or takes too long (see `swe_srl.grading.reading`), is not resolved: the harness lists the
+    instance as an error and goes on.
 
     Raises:
         TaskError: the row names no log parser that swebench has.
     """
     log_parser(task)
+    try:
+        report: OfficialReport = _bounded(unbounded_report, task, log)
+    except UnreadableLogError as error:
+        return OfficialReport(resolved=False, parsed=False, problem=str(error))
+    return report
+
+
+def unbounded_report(task: Task, log: str) -> OfficialReport:
+    """`official_report`, however long it takes."""
     module, spec = grading_module(), spec_of(task)
     prediction = {"instance_id": task.instance_id, "model_patch": "given", "model_name_or_path": "swe-srl"}
     with tempfile.NamedTemporaryFile("w", suffix=".log", encoding="utf-8") as file:

@@ -107,7 +107,7 @@ def _test_folder(path: str) -> str:
 def _shadows(parts: tuple[str, ...]) -> bool:
     """Whether a new file at the repository's top would be imported instead of the interpreter's or the runner's module."""
     module = parts[0].split(".")[0]
-    importable = len(parts) > 1 or parts[0].endswith((".py", ".so", ".pyc"))
+    importable = len(parts) > 1 or parts[0].endswith((".py", ".so", ".pyc")) or parts[0] == module  # a link to a folder
     return importable and (module in sys.stdlib_module_names or module in _RUNNERS)
 
 

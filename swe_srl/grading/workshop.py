@@ -21,6 +21,7 @@ from swe_srl.tasks.planting import PLANT, is_planted, withheld_list
 from swe_srl.types import Task
 
 _STEP_SECONDS = 300.0  # for the steps around the tests
+_LASTING = "the patch edits protected files that git does not know, so that they cannot be put back: {paths}"
 _NOT_APPLIED = 97
 _NOT_RESTORED = 98
 _GIT_TOUCHED = 99
@@ -30,7 +31,9 @@ _SAFE = (  # and runs nothing that the repository's configuration names
     "GIT_CONFIG_VALUE_1=/dev/null GIT_CONFIG_KEY_2=core.fsmonitor GIT_CONFIG_VALUE_2=false"
 )
 _APPLY = '(export {trust}; apply_patch "$here/patch.diff") >"$here/apply.log" 2>&1'
-_LISTS = ("before", "tracked", "after", "base")  # untracked before, changed, untracked after, files of the base commit
+# Untracked before, changed as git says, untracked after, files of the base commit, changed in any byte (attributes of the patch
+# make git read files otherwise).
+_LISTS = ("before", "tracked", "after", "base", "changed")
 _PLANTING = f"""{PLANT}
 plant "$here/setup.diff" "$here/withheld" >"$here/plant.log" 2>&1 && exit 0
 cat "$here/plant.log"
@@ -42,10 +45,18 @@ mygit() {{ {_SAFE} git -c core.fileMode=false "$@"; }}
 internals() {{
   find .git -path .git/objects -prune -o ! -path .git ! -path .git/index -printf '%p %y %m %s %C@ %l\\0' | sort -z
 }}
+sums() {{
+  {{
+    find . -path ./.git -prune -o -type f -print0 | xargs -0 -r sha256sum -z
+    find . -path ./.git -prune -o -type l -printf '%i-%C@  ./%P\0'
+  }} | sort -z
+}}
 mygit ls-files --others -z >"$here/before"
+sums >"$here/contents"
 internals >"$here/internals"
 {_APPLY.format(trust=_SAFE)} || exit {_NOT_APPLIED}
 internals | cmp -s - "$here/internals" || exit {_GIT_TOUCHED}
+sums | sort -z - "$here/contents" | uniq -z -u | sed -z 's,^[^ ]*  [.]/,,' >"$here/changed"
 mygit diff --name-only --no-renames -z HEAD -- >"$here/tracked"
 mygit ls-files --others -z >"$here/after"
 mygit ls-tree -r --name-only -z HEAD >"$here/base"
@@ -170,6 +181,10 @@ class Workshop:
         if applied.exit_code != 0:
             raise GradingError(f"{self._task.instance_id}: git failed in the sandbox: {applied.output.strip()[-500:]}")
         dropped = self._dropped(Protection(self._task, command), patch, applied)
+        if lasting := sorted(
+            dropped.keys() & applied.paths("changed") & applied.paths("before") - applied.paths("base")
+        ):
+            return HardenedReport(dropped=dropped, problem=_LASTING.format(paths=", ".join(lasting[:3])))
         canaries = make_canaries(self._task, command, random.SystemRandom())
         files = {f"canaries/{path}": source for path, source in canaries.files.items()} | self._restoring(
             dropped, applied
@@ -246,7 +261,7 @@ class Workshop:
     def _dropped(self, protection: Protection, patch: str, applied: Ran) -> dict[str, str]:
         """The patch's edits to protected files, by path, each with the reason."""
         added = applied.paths("after") - applied.paths("before")
-        touched = applied.paths("tracked") | added | set(patch_paths(patch))
+        touched = applied.paths("tracked") | applied.paths("changed") | added | set(patch_paths(patch))
         return protection.reasons(touched, frozenset(touched - applied.paths("base")))
 
     def _restoring(self, dropped: Mapping[str, str], applied: Ran) -> dict[str, str]:

@@ -26,8 +26,19 @@ REMOVAL_PAUSES = (0.1, 0.3, 1.0, 3.0, None)  # seconds after failed tries
 AGENT = 1000  # user and group in containers that get a repository copied in
 LABEL = "swe-srl"
 # The first process waits with builtins alone, so that killing every other process does not end the container. bash takes in
-# the dead processes that it inherits whenever its `read` returns.
-WAIT = f'trap "exit 0" TERM; exec 3<> <(:); wait $!; while ((SECONDS < {LIFE_SECONDS})); do read -r -t 0.5 -u 3; done'
+# the dead processes that it inherits whenever its `read` returns. Every second it looks for a process that was stopped (by one
+# that stops all others) while the engine was making it: the engine would wait for that for ever, and neither show nor remove the
+# container meanwhile. Then it ends, and with it the container, which is started again.
+WAIT = f"""trap "exit 0" TERM; exec 3<> <(:); wait $!
+while ((SECONDS < {LIFE_SECONDS})); do
+  read -r -t 0.5 -u 3
+  ((SECONDS != seen)) || continue
+  seen=$SECONDS
+  for process in /proc/[0-9]*/stat; do
+    {{ read -r stat <"$process"; }} 2>/dev/null || continue
+    [[ $stat != *"(runc:["*") T "* ]] || exit 0
+  done
+done"""
 
 
 class DockerSnapshot:
@@ -197,8 +208,8 @@ def sweep_containers() -> int:
     count = 0
     with engine_errors("sweeping containers"):
         filters = {"label": [f"{LABEL}=sandbox", f"{LABEL}.host={platform.node()}"]}
-        for container in client.containers.list(all=True, filters=filters, ignore_removed=True):
-            if is_gone(container.labels.get(f"{LABEL}.owner", "")):
+        for container in client.containers.list(all=True, filters=filters, sparse=True):  # one may not answer
+            if is_gone((container.attrs.get("Labels") or {}).get(f"{LABEL}.owner", "")):
                 remove_container(container)
                 count += 1
         for image in client.images.list(

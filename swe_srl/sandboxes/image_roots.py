@@ -145,7 +145,7 @@ def _keep(name: str, image_id: str, unpack_into: Callable[[Path], Unpacked]) -> 
         with _locked(cache / f".lock-{quote(image_id or name, safe='')}"):
             root = _entry(image_id) if image_id else None
             if root is None:
-                _sweep(cache)
+                sweep_half_made(cache)
                 root = _unpacked(unpack_into)
             write_atomic(_index(name), f"{root.id}\n")
     except OSError as error:
@@ -218,9 +218,9 @@ def _making() -> Path:
     return image_cache() / f"{MAKING}-{owner_name()}-{secrets.token_hex(4)}"
 
 
-def _sweep(cache: Path) -> None:
-    """Remove what killed processes left half-made."""
-    for folder in cache.glob(f"{MAKING}-*"):
+def sweep_half_made(within: Path) -> None:
+    """Remove what killed processes left half-made in a folder, under names of MAKING and their `owner_name`."""
+    for folder in within.glob(f"{MAKING}-*"):
         if is_gone(folder.name.removeprefix(f"{MAKING}-").rpartition("-")[0]):
             remove_folder(folder)
 

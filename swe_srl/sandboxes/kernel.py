@@ -140,21 +140,23 @@ def make_layer(request: dict[str, Any], owner: int, namespace: int) -> None:
             show_shifted(lower, folders["lower"], namespace if request["idmap"] else 0, owner)
         else:
             mount(lower, folders["lower"], None, MS_BIND | MS_REC)
-        below = (
-            [*_kept_layers(layer, request["layers"], owner), folders["lower"]] if name == "root" else [folders["lower"]]
-        )
+        below = [*(_kept_layers(layer, request["layers"], owner) if name == "root" else []), f"{name}.lower"]
         xattr = "" if namespace >= 0 else "userxattr,"
-        options = f"{xattr}lowerdir={':'.join(below)},upperdir={folders['upper']},workdir={folders['work']}"
+        options = f"{xattr}lowerdir={':'.join(below)},upperdir={name}.upper,workdir={name}.work"
+        os.chdir(
+            layer
+        )  # the options have signs of their own for colons, commas and backslashes: none may be in their paths
         mount("overlay", folders["merged"], "overlay", MS_NOSUID | MS_NODEV, options)
+        os.chdir("/")
 
 
 def _kept_layers(layer: str, kept: list[str], owner: int) -> list[str]:
-    """Show layers that another sandbox wrote (their owners are moved up already) at places without a colon in their path."""
+    """Show layers that another sandbox wrote (their owners are moved up already) in `layer`; their names there."""
     shown = []
     for number, path in enumerate(kept):
-        shown.append(f"{layer}/root.layer{number}")
-        make_folder(shown[-1], owner, 0o755)
-        mount(path, shown[-1], None, MS_BIND)
+        shown.append(f"root.layer{number}")
+        make_folder(f"{layer}/{shown[-1]}", owner, 0o755)
+        mount(path, f"{layer}/{shown[-1]}", None, MS_BIND)
     return shown
 
 

@@ -161,7 +161,20 @@ def is_gone(owner: str) -> bool:
     own_namespace, own_boot, own_machine = _place()
     if (machine, boot) != (own_machine, own_boot):
         return machine == own_machine  # it was before the machine started
-    return namespace == own_namespace and start_time(int(pid)) != started
+    return namespace == own_namespace and start_time(int(pid)) != started and not _is_hidden(int(pid))
+
+
+def _is_hidden(pid: int) -> bool:
+    """Whether there is a process of that id of which `/proc` tells nothing: another user's, where it is mounted so."""
+    if start_time(pid):
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _place() -> tuple[str, str, str]:

@@ -25,14 +25,21 @@ def dump_command(mark: str) -> str:
     """A command that prints, each after a `mark`: a script of variables, aliases, the file mask and functions; a function named
     `declare`; and a script of options.
 
-    The functions' own script says `declare`, so one of that name comes after all others.
+    The functions' own script says `declare`, so one of that name comes after all others. Aliases may have the name of
+    anything: they are turned off by a first line, before the next one is read, and how that was is told last.
     """
+    off = (
+        "\\builtin shopt -q expand_aliases && __swe_aliases=-s || __swe_aliases=-u\n\\builtin shopt -u expand_aliases\n"
+    )
+    on = '\nbuiltin shopt "$__swe_aliases" expand_aliases; builtin unset -v __swe_aliases'
     begin = f"builtin printf {mark};"
     state = "builtin declare -p; builtin alias -p; builtin umask -p;"
     others = "(builtin unset -f declare; builtin declare -fp)"
     functions = f"if builtin declare -F declare >/dev/null; then {others}; else builtin declare -fp; fi;"
-    last = f"{begin} builtin declare -fp declare; {begin} builtin shopt -p; builtin set +o;"
-    return f"if {{ {begin} {state} {functions} {last} }} 2>/dev/null; then builtin :; fi"  # `set -e` and traps do not see it fail
+    options = 'builtin shopt -p; builtin set +o; builtin echo "shopt $__swe_aliases expand_aliases";'
+    # In a condition, `set -e` and traps do not see it fail.
+    last = f"{begin} builtin declare -fp declare; {begin} {options}"
+    return f"{off}if {{ {begin} {state} {functions} {last} }} 2>/dev/null; then builtin :; fi{on}"
 
 
 def restore_script(directory: bytes, dump: bytes, mark: bytes) -> str:
