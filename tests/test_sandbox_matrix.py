@@ -236,19 +236,40 @@ def test_a_shell_that_may_not_write_its_output_is_replaced(sandbox: SessionSandb
     assert_goes_on(sandbox)
 
 
-def test_a_forged_end_fools_its_own_transcript(sandbox: SessionSandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("after", ["echo false; sleep 600", "while :; do echo false; done"])
+def test_a_forged_end_fools_its_own_transcript(
+    sandbox: SessionSandbox, monkeypatch: pytest.MonkeyPatch, after: str
+) -> None:
     """The shell and the command are one process, so this can be done. Other shells are not fooled, and the session goes on."""
     monkeypatch.setattr(patience, "BEGIN_SECONDS", 3.0)
     sandbox.write_file("real", b"real")
     nonce = "builtin read -r -N 32 -u 190 nonce; printf %s $nonce"
-    forged = sandbox.run(
-        f"{nonce}; printf 'D%s 0\\0%s\\0%s\\0' $nonce $PWD \"$(export -p)\" >&191; echo false; sleep 600"
-    )
+    forged = sandbox.run(f"{nonce}; printf 'D%s 0\\0%s\\0%s\\0' $nonce $PWD \"$(export -p)\" >&191; {after}")
     assert (forged.output, forged.exit_code) == ("", 0)
     assert sandbox.read_file("real") == b"real"
     result = sandbox.run("echo works")
     assert result.output.startswith("[the shell did not answer; every process was ended") and result.rebuilt
     assert result.output.endswith("kept]\nworks\n") and result.exit_code == 0
+    assert_goes_on(sandbox)
+
+
+FORGER = """
+mine=$(readlink /proc/$$/fd/1)
+for process in /proc/[0-9]*; do
+  [[ $(tr -d '\\0' <$process/cmdline) == cat && $(readlink $process/fd/0) != "$mine" ]] && kill -9 ${process#/proc/}
+done
+python3 -c "while True: print('false', flush=True)" & disown
+sleep 0.3
+"""
+
+
+@pytest.mark.parametrize("kind", [KINDS[1]], scope="module")
+def test_one_who_takes_the_place_of_a_relay_has_none(sandbox: SessionSandbox) -> None:
+    """A job that goes on writing, in a container with as many processes as there are when nothing was left behind."""
+    sandbox.write_file("real", b"real")
+    assert "false" in sandbox.run(FORGER).output
+    assert sandbox.read_file("real") == b"real"
+    assert sandbox.run("echo works; pkill python3").output == "works\n"
     assert_goes_on(sandbox)
 
 

@@ -82,12 +82,25 @@ retire_relay() {
   exec {old}<&-
 }
 
-# A relay serves on when the last command ended well and left no process behind: then nobody else writes to its pipe. Here are
-# the container's first process, this shell, the worker and the subshell that waits for it, the relay and the next one.
+# A relay serves on when the last command ended well and left nobody behind who writes to its pipe: there are the container's first
+# process, this shell, the subshell that waits for the worker, the relay and the next one, all alive, and one more: the worker,
+# which has let go of the pipe, unless it forged the command's end.
 relay_is_free() {
-  [[ -n $settled && -e /proc/$relay_pid/fd/0 ]] || return 1
-  local processes=(/proc/[0-9]*)
-  ((${#processes[@]} == 6))
+  local process descriptor processes=(/proc/[0-9]*)
+  [[ -n $settled && ${#processes[@]} == 6 ]] || return 1
+  for process in "$waiter" "$relay_pid" "$next_relay"; do
+    [[ -e /proc/$process/fd/0 ]] || return 1
+  done
+  for process in "${processes[@]##*/}"; do
+    case $process in
+      1 | "$$" | "$waiter" | "$relay_pid" | "$next_relay") ;;
+      *)
+        for descriptor in "/proc/$process/fd"/*; do
+          [[ ! $descriptor -ef /proc/$$/fd/$pipe ]] || return 1
+        done
+        ;;
+    esac
+  done
 }
 
 next_sink() {
