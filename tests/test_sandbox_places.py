@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import platform
+import secrets
 import select
 import shutil
 import signal
@@ -605,8 +606,9 @@ def test_unpacked_image_as_root_file_system(repo: Path, tmp_path: Path) -> None:
 
 def test_sweep_leaves_the_living_alone() -> None:
     mine = new_folder("sandbox")
-    dead = runtime_folder() / f"sandbox-{DEAD}-abc"
-    elsewhere = [runtime_folder() / f"sandbox-{owner}-abc" for owner in (ELSEWHERE, "4000000-123")]
+    name = secrets.token_hex(4)  # what a broken-off run of this test has left does not count
+    dead = runtime_folder() / f"sandbox-{DEAD}-{name}"
+    elsewhere = [runtime_folder() / f"sandbox-{owner}-{name}" for owner in (ELSEWHERE, "4000000-123")]
     for folder in (dead, *elsewhere):
         folder.mkdir()
     sweep()

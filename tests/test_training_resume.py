@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 from tiny_models import make_model, make_tokenizer, save_model
-from training_data import SFT, SRL, train_settings, write_trajectory_file
+from training_data import SFT, SRL, make_trajectory, train_settings, write_trajectory_file
 
 from swe_srl.errors import ConfigError, TrainingError
 from swe_srl.files import read_jsonl
@@ -20,6 +21,7 @@ from swe_srl.training.checkpoints import Checkpoints, Place
 from swe_srl.training.settings import StageSettings
 from swe_srl.training.stage import StageTrainer
 from swe_srl.training.step_methods import SrlMethod
+from swe_srl.trajectories import write_trajectories
 from swe_srl.types import Step
 
 pytestmark = pytest.mark.timeout(900)
@@ -106,7 +108,10 @@ def test_validation_trajectories_are_reported(tmp_path: Path) -> None:
 
 def test_named_validation_steps_that_are_all_too_long_are_an_error(tmp_path: Path) -> None:
     write_trajectory_file(tmp_path)
-    extra: dict[str, Any] = {"validation": str(tmp_path / "trajectories.jsonl"), "max_context_tokens": 5}
+    held = tmp_path / "held.jsonl"
+    long = {"problem_statement": "The function is wrong. " * 200}
+    write_trajectories(held, [replace(make_trajectory(number), **long) for number in range(12)])
+    extra: dict[str, Any] = {"validation": str(held), "max_context_tokens": 400}
     with pytest.raises(TrainingError, match="48 of 48 validation steps are too long"):
         train(train_settings(tmp_path, {**TINY, "eval_every": 1}, **extra))
 
