@@ -9,7 +9,7 @@ import pytest
 from grading_support import GOLD, calc_prepend, new_file, tiny_task
 
 from swe_srl.errors import FileTooLargeError, GradingError, SandboxError
-from swe_srl.grading import GradingSettings, grade, run_tests
+from swe_srl.grading import GradingSettings, OpenSandboxes, grade, run_tests
 from swe_srl.grading import runner as runner_module
 from swe_srl.grading.bench import Bench, BrokenRunError
 from swe_srl.grading.protection import names_internals
@@ -149,6 +149,24 @@ def test_a_lost_sandbox_is_not_the_patchs_fault_unless_a_fresh_one_is_lost_too(t
     assert verdict.reason == (
         "the sandbox was lost while the patch was graded: [the shell was lost] (in each of two fresh sandboxes)"
     )
+
+
+def test_an_interrupted_grading_blames_nobody(task: Task) -> None:
+    """Ending the sandboxes of gradings looks to them like a loss; one that is lost in its second try, too, has no verdict."""
+    opened, made = OpenSandboxes(), list[Sandbox]()
+
+    def lost(command: str) -> None:
+        if "/script" in command:
+            if len(made) == 2:
+                opened.end()
+            raise SandboxError("the sandbox is closed")
+
+    def make(kind: str, spec: SandboxSpec) -> Sandbox:
+        made.append(Scripted(lost))
+        return made[-1]
+
+    run = run_tests(task, GOLD, GradingSettings(make_sandbox=make, open=opened))
+    assert len(made) == 2 and run.error == "grading was interrupted" and not run.applied
 
 
 @pytest.mark.sandbox

@@ -20,6 +20,7 @@ WORKDIR = "/testbed"
 PATCH_BYTES = 64 << 20
 GRADING_LIMITS = Limits(memory_mb=4096, processes=512, open_files=4096)
 _T = TypeVar("_T")
+INTERRUPTED = "grading was interrupted"
 MakeSandbox = Callable[[str, SandboxSpec], Sandbox]
 
 
@@ -43,7 +44,7 @@ class OpenSandboxes:
                 self._open.append(sandbox)
             try:
                 if self.ended:
-                    raise SandboxError("grading was interrupted")
+                    raise SandboxError(INTERRUPTED)
                 yield sandbox
             finally:
                 with self._lock:
@@ -155,7 +156,7 @@ def _official_run(task: Task, patch: str, settings: GradingSettings) -> TestRun:
     try:
         return _twice(once)
     except BrokenRunError as error:
-        return TestRun(f"{error.log}\n\n{ERRORED_MARKER}: {_again(error)}", None, applied=True)
+        return TestRun(f"{error.log}\n\n{ERRORED_MARKER}: {_again(error, settings)}", None, applied=True)
 
 
 def _hardened_run(task: Task, patch: str, settings: GradingSettings) -> str:
@@ -166,7 +167,7 @@ def _hardened_run(task: Task, patch: str, settings: GradingSettings) -> str:
     try:
         return _twice(once).as_text()
     except BrokenRunError as error:
-        return HardenedReport(error.log, problem=_again(error)).as_text()
+        return HardenedReport(error.log, problem=_again(error, settings)).as_text()
 
 
 def _twice(run: Callable[[], _T]) -> _T:
@@ -177,7 +178,14 @@ def _twice(run: Callable[[], _T]) -> _T:
         return run()
 
 
-def _again(error: BrokenRunError) -> str:
+def _again(error: BrokenRunError, settings: GradingSettings) -> str:
+    """What the patch is blamed for.
+
+    Raises:
+        SandboxError: the sandboxes were ended meanwhile, so that nobody knows.
+    """
+    if settings.open and settings.open.ended:
+        raise SandboxError(INTERRUPTED) from error
     return f"{' '.join(str(error).split())} (in each of two fresh sandboxes)"
 
 

@@ -110,7 +110,8 @@ class ShellSession:
         """Kill every process and start a new worker, with the directory and the exported variables."""
         with self._lock:
             self._lost = True
-            self._restore() if self._new_worker("K") else self._start_again()
+            bring_back = self._restore if self._new_worker("K") else self._start_again
+            bring_back()
 
     def shell_state(self) -> str:
         """A script that sets the worker's directory, variables, functions, options and aliases again.
