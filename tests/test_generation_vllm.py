@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -171,6 +173,28 @@ def test_a_run_with_vllm(real_url: str, tmp_path: Path) -> None:
     assert not list((settings.output / "served").iterdir())
     with pytest.raises(ConfigError, match="generator"):
         train(train_settings(tmp_path, stage, **extra))
+
+
+@real
+@pytest.mark.parametrize("shard", [False, True])
+def test_a_run_of_two_processes_with_vllm(real_url: str, tmp_path: Path, shard: bool) -> None:
+    pytest.importorskip("peft")
+    flags = (
+        "--config quickstart --updates 2 --batch-steps 2 --max-new-tokens 48 --eval-every 2 --save-every 1 --threads 1"
+    )
+    flags += " --no-dynamic-sampling --learning-rate 3e-4 --processes 2 lora.rank=4 stages.0.validation_steps=2"
+    command = [sys.executable, "-m", "swe_srl", "train", *flags.split(), "--vllm-url", real_url]
+    command += ["--output", str(tmp_path / "run"), *(["--shard"] if shard else [])]
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stderr
+    assert "2 processes share the work" in done.stderr
+    rows = list(read_jsonl(tmp_path / "run" / "metrics.jsonl"))
+    assert [row["update"] for row in rows] == [0, 1, 2]
+    for row in rows[1:]:
+        assert 0 < row["server_gap"] <= row["server_gap_max"] < 1e-3  # both sampled from the weights of every update
+        assert row["grad_norm"] > 0 and row["sampled_tokens"] > 0
+    assert not list((tmp_path / "run" / "served").iterdir())
 
 
 @real
