@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -176,3 +178,27 @@ def test_a_replay_names_what_it_cannot_read(run: Run, run_root: Path) -> None:
     (run_root / "mixed.jsonl").write_text((run_root / "good.jsonl").read_text() + "not json\n")
     code, text = run("trajectories", "replay", "mixed.jsonl")
     assert code == 2 and "its task quick__no-1 is not in quickstart-train" in text
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("train --model none/at/all", "none/at/all: no such model folder"),
+        ("train --agent none", "unknown agent definition 'none'"),
+        ("train --environment none", "unknown environment definition 'none'"),
+        ("train --trajectories none.jsonl", "none.jsonl: no such file or folder"),
+        ("train --trajectories quickstart --logs none", "none: no such file or folder"),
+        ("train --dry-run --validation none.jsonl", "none.jsonl: no such file or folder"),
+        ("eval --policy none/at/all --split math500 --tasks {tasks}", "none/at/all: no such model folder"),
+        ("eval --policy none/at/all --limit 1 --dry-run", "none/at/all: no such model folder"),
+    ],
+)
+def test_a_wrong_name_is_told_before_torch_is_loaded(tmp_path: Path, command: str, message: str) -> None:
+    write_jsonl(tmp_path / "problems.jsonl", [{"problem": "1 + 1?", "answer": "2"}])
+    probe = "import sys; from swe_srl.cli import main; code = main(sys.argv[1:]); sys.exit(9 if 'torch' in sys.modules else code)"
+    arguments = command.format(tasks=tmp_path / "problems.jsonl").split()
+    done = subprocess.run(
+        [sys.executable, "-c", probe, *arguments], capture_output=True, text=True, timeout=60, cwd=tmp_path
+    )
+    assert done.returncode == 2 and message in done.stderr, done.stderr
+    assert not (tmp_path / "runs").exists()

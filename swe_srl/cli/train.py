@@ -18,6 +18,7 @@ def run(settings: TrainSettings, console: Console) -> int:
     """Train, or go on with the run in the folder."""
     place = launched()
     console.resumable(settings.output)
+    _check_names(settings)
     if settings.processes > 1 and place.count == 1:
         return run_many(shlex.split(console.typed)[1:], settings.processes)
     from swe_srl.training import train
@@ -31,8 +32,16 @@ def run(settings: TrainSettings, console: Console) -> int:
     return 0
 
 
+def _check_names(settings: TrainSettings) -> None:
+    """Before anything that takes seconds to load."""
+    from swe_srl.training.names import check_names
+
+    check_names(settings)
+
+
 def plan(settings: TrainSettings, console: Console) -> None:
     """Make the steps and say what would be trained; the model is not loaded."""
+    _check_names(settings)
     from swe_srl.generation.source import is_hub_id
     from swe_srl.training.data import load_steps
     from swe_srl.training.run import check_processes, check_start

@@ -85,10 +85,11 @@ def check_policy(settings: EvalSettings, scripted: Sequence[str] = SCRIPTED) -> 
         key_variable(settings)
     if settings.is_endpoint or settings.policy in scripted:
         return
-    from swe_srl.generation.loading import pick_device
-
     check_source(settings, scripted)
-    pick_device(settings.device)
+    if settings.device != "auto":
+        from swe_srl.generation.loading import pick_device
+
+        pick_device(settings.device)
 
 
 def check_source(settings: EvalSettings, scripted: Sequence[str] = SCRIPTED) -> None:
@@ -120,9 +121,9 @@ def make_generator(settings: EvalSettings, concurrency: int = 8) -> Generator:
 
         key = key_variable(settings)
         return EndpointGenerator(settings.policy, settings.endpoint_model, api_key_env=key, concurrency=concurrency)
+    check_policy(settings)
     from swe_srl.generation import TransformersGenerator
 
-    check_policy(settings)
     generator = TransformersGenerator(model_path(settings.policy), device=settings.device, dtype=settings.dtype)
     return generator.for_episodes()
 
