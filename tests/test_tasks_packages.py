@@ -14,9 +14,11 @@ import pytest
 
 from swe_srl.cli import main
 from swe_srl.errors import ConfigError, TaskError
+from swe_srl.progress import SilentProgress
 from swe_srl.tasks.packages.example import example_script, failing_statement, find_test
 from swe_srl.tasks.packages.expert import Edit, edit_command, edit_of
 from swe_srl.tasks.packages.origin import export_commit, fetch_package, parse_package
+from swe_srl.tasks.packages.origins import JOURNALS, origins
 from swe_srl.tasks.packages.pipeline import Referee, synthesise_packages
 from swe_srl.tasks.packages.statement import names_the_fix, shortened, write_statement
 from swe_srl.tasks.packages.suite import Suite, own_names
@@ -25,6 +27,7 @@ from swe_srl.tasks.synthesis.rewrites import KINDS
 from swe_srl.tasks.synthesis.settings import SynthesiseSettings
 from swe_srl.tasks.synthesis.withholding import file_diff
 from swe_srl.types import Task
+from tests.package_support import make_repository
 
 BRANCHES = """def f(a):
     if a < 0:
@@ -244,7 +247,7 @@ def test_a_package_that_cannot_be_had_is_an_error_in_words(
     assert not list(tmp_path.glob("repositories/*"))
     assert main(["tasks", "synthesise", "--package", "tolz==1.0.0", "--output", str(tmp_path / "o")]) == 2
     said = capsys.readouterr().err
-    assert said.count("\n") == 1 and "ERROR" not in said
+    assert said.count("\n") == 2 and said.startswith("tolz==1.0.0: fetching") and "ERROR" not in said
 
 
 def test_an_index_that_cannot_be_reached_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -262,6 +265,44 @@ def test_a_repository_has_the_commit(tmp_path: Path) -> None:
         export_commit(str(tmp_path / "none"), "HEAD", "", tmp_path)
     with pytest.raises(ConfigError, match="not a git repository with a commit 'HEAD'"):
         export_commit(str(tmp_path), "HEAD", "", tmp_path)
+
+
+def test_a_repository_whose_commit_moves_and_whose_files_change(tmp_path: Path) -> None:
+    """A folder with tasks goes on with their commit; files that are not committed are named."""
+    repository = tmp_path / "shop"
+    make_repository(repository)
+    (repository / "uncommitted.py").unlink()
+    settings = SynthesiseSettings(repo=str(repository), output=str(tmp_path / "out"))
+    told = Told()
+    (first,) = origins(settings, told)
+    assert told.notes == []
+    (repository / "src" / "ranges" / "numbers.py").write_text("changed = 1\n")
+    (repository / "new file.py").write_text("")
+    assert list(origins(settings, told)) == [first]
+    (note,) = told.notes
+    assert "new file.py" in note and "src/ranges/numbers.py" in note and f"not as in commit {first.version}" in note
+    run = ["git", "-c", "user.name=a", "-c", "user.email=a@b"]
+    subprocess.run([*run, "add", "-A"], cwd=repository, check=True)
+    subprocess.run([*run, "commit", "-qm", "more"], cwd=repository, check=True)
+    (moved,) = origins(settings, Told())  # nothing has come of the former commit
+    assert moved.version != first.version
+    journals = settings.folder / JOURNALS
+    journals.mkdir()
+    (journals / f"{first.label}.jsonl").write_text("{}\n")
+    again = Told()
+    assert list(origins(settings, again)) == [first]
+    (note,) = again.notes
+    assert f"HEAD is commit {moved.version} now" in note and f"has tasks of {first.version}: going on" in note
+
+
+class Told(SilentProgress):
+    """Keeps the notes."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
 
 
 def test_settings_name_one_origin(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

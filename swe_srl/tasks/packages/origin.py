@@ -108,23 +108,37 @@ def export_commit(repository: str, commit: str, name: str, folder: Path) -> Orig
     Raises:
         ConfigError: no git repository, or no such commit.
     """
-    place = Path(repository).expanduser()
-    if not place.is_dir():
-        raise ConfigError(f"--repo {repository}: no such folder")
-    try:
-        sha = commit_of(place, commit)
-    except TaskError as error:
-        raise ConfigError(f"--repo {repository}: not a git repository with a commit {commit!r}: {error}") from error
-    label = f"{place.resolve().name}-{sha[:12]}"
-    archive = folder / f"{label}.tar"
+    place, sha = repository_commit(repository, commit)
+    archive = folder / f"{place.name}-{sha[:12]}.tar"
     if not archive.exists():
         with tempfile.TemporaryDirectory() as made:
             tree = checked_out(f"{place}@{sha}", Path(made) / "tree")
             output = Path(made) / "made.tar"
             with tarfile.open(output, "w") as tar:
-                tar.add(tree, label, filter=_plain)
+                tar.add(tree, archive.stem, filter=_plain)
             _keep(output, archive)
-    return Origin(name or f"local/{place.resolve().name}", sha[:12], label, archive.resolve())
+    return commit_origin(archive, name, place)
+
+
+def commit_origin(archive: Path, name: str, place: Path) -> Origin:
+    """What `export_commit` kept in `archive` of the repository at `place`."""
+    label = archive.stem
+    return Origin(name or f"local/{place.name}", label.rpartition("-")[2], label, archive.resolve())
+
+
+def repository_commit(repository: str, commit: str) -> tuple[Path, str]:
+    """A repository's folder, resolved, and the hash of one of its commits.
+
+    Raises:
+        ConfigError: no git repository, or no such commit.
+    """
+    place = Path(repository).expanduser()
+    if not place.is_dir():
+        raise ConfigError(f"--repo {repository}: no such folder")
+    try:
+        return place.resolve(), commit_of(place, commit)
+    except TaskError as error:
+        raise ConfigError(f"--repo {repository}: not a git repository with a commit {commit!r}: {error}") from error
 
 
 def run_pip(*arguments: str, unversioned: bool = False) -> None:

@@ -7,7 +7,7 @@ import json
 import shutil
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
@@ -20,7 +20,8 @@ from swe_srl.progress import Progress, SilentProgress
 from swe_srl.runs import RunFolder
 from swe_srl.tasks.difficulty import LEVELS, difficulty_of
 from swe_srl.tasks.packages.candidates import candidates
-from swe_srl.tasks.packages.origin import Origin, export_commit, fetch_package, parse_package
+from swe_srl.tasks.packages.origin import Origin, parse_package
+from swe_srl.tasks.packages.origins import JOURNALS, origins
 from swe_srl.tasks.packages.outcomes import KEPT, Count, Journal, Outcome, count
 from swe_srl.tasks.packages.project import known_suite, make_project, open_bench
 from swe_srl.tasks.packages.row import Project, package_task
@@ -43,7 +44,6 @@ from swe_srl.types import Task, Trajectory
 KIND = "synthesis"
 FREE = ("workers", "count", "output")  # settings that may change when a run goes on
 TASKS, TRAJECTORIES, REPORT = "tasks.jsonl", "trajectories.jsonl", "report.json"
-JOURNALS = "journals"
 _AHEAD = 2  # mutations tried ahead of the one that is decided next, for each worker
 Demonstrate = Callable[[Task], "Trajectory | str"]  # the expert's resolved trajectory, or why there is none
 
@@ -95,7 +95,7 @@ def synthesise_packages(
         settings.folder, KIND, asdict(settings), free=FREE, defaults=asdict(SynthesiseSettings())
     ) as run:
         try:
-            for origin in _origins(settings, run.file("repositories")):
+            for origin in origins(settings, progress):
                 outcomes = _of_origin(origin, settings, referee, progress)
                 kept += [outcome for outcome in outcomes if outcome.reason == KEPT]
                 counts.append(count(origin.name, outcomes))
@@ -107,13 +107,6 @@ def synthesise_packages(
                 run.abandon()
             raise
     return counts
-
-
-def _origins(settings: SynthesiseSettings, folder: Path) -> Iterator[Origin]:
-    if settings.repo:
-        yield export_commit(settings.repo, settings.commit, settings.name, folder)
-    for spec in settings.package:
-        yield fetch_package(spec, folder)
 
 
 def _write(folder: Path, kept: Sequence[Outcome], counts: Sequence[Count]) -> None:
