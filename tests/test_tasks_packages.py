@@ -20,6 +20,7 @@ from swe_srl.tasks.packages.expert import Edit, edit_command, edit_of
 from swe_srl.tasks.packages.origin import export_commit, fetch_package, parse_package
 from swe_srl.tasks.packages.origins import JOURNALS, origins
 from swe_srl.tasks.packages.pipeline import Referee, synthesise_packages
+from swe_srl.tasks.packages.record import Record, why_nothing_passes
 from swe_srl.tasks.packages.statement import names_the_fix, shortened, write_statement
 from swe_srl.tasks.packages.suite import Suite, own_names
 from swe_srl.tasks.synthesis.mutations import ALL_KINDS, mutations
@@ -210,8 +211,25 @@ def test_the_expert_refuses_two_changes() -> None:
 def test_tests_that_a_log_cannot_tell_apart_do_not_count() -> None:
     names = ["t.py::a[x 1]", "t.py::a[x 2]", "t.py::b[y 1]", "t.py::c"]
     assert own_names(names, names) == ["t.py::b[y 1]", "t.py::c"]
-    suite = Suite(("a", "b"), {"m.py:1": ("b",), "m.py:9": ("a", "b")}, 1.5)
+    suite = Suite(("a", "b"), {"m.py:1": ("b",), "m.py:9": ("a", "b")}, 1.5, ("one is skipped",))
     assert Suite.from_row(json.loads(json.dumps(suite.as_row()))) == suite
+
+
+def test_why_no_test_can_be_used_is_told_with_what_to_do() -> None:
+    none = Record()
+    built = Record(errors=(("t.py", "ImportError\nE   ModuleNotFoundError: No module named 'fast._core'"),))
+    assert "No module named 'fast._core'; what they need" in why_nothing_passes(built, none, 300.0)
+    assert "what a build would make" in why_nothing_passes(built, none, 300.0)
+    missing = Record(errors=(("t.py", "E   ModuleNotFoundError: No module named 'numpy'"),))
+    assert "what a build would make" not in why_nothing_passes(missing, none, 300.0)
+    hangs = Record(problem="hangs")
+    assert "300 seconds of processor time, or 1200 on the clock" in why_nothing_passes(hangs, hangs, 300.0)
+    crashed = why_nothing_passes(Record(problem="crashes: " + "frame\n" * 30 + "Error: old conftest\n"), none, 1.0)
+    assert crashed.count("\n") == 5 and "Error: old conftest\n" in crashed and "--requirements 'pytest<8'" in crashed
+    failing = Record(outcomes={"a": "failed", "b": "passed", "c": "skipped"})
+    again = Record(outcomes={"a": "failed", "b": "failed", "c": "skipped"})
+    said = why_nothing_passes(failing, again, 1.0)
+    assert "1 of its tests fail, the first is a; 1 of its tests pass now and then, the first is b; 1 of its" in said
 
 
 def test_a_package_has_a_version(tmp_path: Path) -> None:

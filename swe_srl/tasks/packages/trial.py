@@ -17,8 +17,9 @@ from swe_srl.tasks.packages.example import (
     find_test,
 )
 from swe_srl.tasks.packages.expert import example_command
+from swe_srl.tasks.packages.record import Failure
 from swe_srl.tasks.packages.statement import names_the_fix, shortened, write_statement
-from swe_srl.tasks.packages.suite import Failure, Suite, TestBench, file_of
+from swe_srl.tasks.packages.suite import Suite, TestBench, file_of
 from swe_srl.tasks.synthesis.mutations import Mutation
 
 LARGEST_SHARE = 0.5  # of the tests in the same files: a bug that breaks more is none that anybody would ship
