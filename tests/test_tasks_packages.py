@@ -20,9 +20,10 @@ from swe_srl.tasks.packages.expert import Edit, edit_command, edit_of
 from swe_srl.tasks.packages.origin import export_commit, fetch_package, parse_package
 from swe_srl.tasks.packages.origins import JOURNALS, origins
 from swe_srl.tasks.packages.pipeline import Referee, synthesise_packages
-from swe_srl.tasks.packages.record import Record, why_nothing_passes
-from swe_srl.tasks.packages.statement import names_the_fix, shortened, write_statement
+from swe_srl.tasks.packages.record import Failure, Record, why_nothing_passes
+from swe_srl.tasks.packages.statement import UNNAMED, names_the_fix, shortened, write_statement
 from swe_srl.tasks.packages.suite import Suite, own_names
+from swe_srl.tasks.packages.trial import Trial, _excerpt
 from swe_srl.tasks.synthesis.mutations import ALL_KINDS, mutations
 from swe_srl.tasks.synthesis.rewrites import KINDS
 from swe_srl.tasks.synthesis.settings import SynthesiseSettings
@@ -176,11 +177,39 @@ def test_the_issue_tells_the_failure_and_not_the_fix() -> None:
     }
     assert len(texts) > 3
     assert all("`clamp`" in text and "assert 3 == 2" in text and "```python" in text for text in texts)
+    unnamed = {write_statement(UNNAMED, "KeyError", "KeyError: 1", "a[1]", True, random.Random(n)) for n in range(20)}
+    assert {text.split("\n")[0] for text in unnamed} == {
+        "This code raises `KeyError`",
+        "`KeyError` from this code",
+        "This code: unexpected `KeyError`",
+    }
     raising = write_statement("clamp", "TypeError", "TypeError: no", "clamp()", False, random.Random(0))
     assert "`TypeError`" in raising.split("\n")[0]
     assert names_the_fix("x\nreturn  max(low, value)", ["    return max(low, value)"])
     assert not names_the_fix("else:", ["    else:"])
     assert len(shortened("line\n" * 40).split("\n")) == 13
+
+
+def test_no_example_names_a_failing_test(tmp_path: Path) -> None:
+    text, name = "def test_f():\n    assert f(2) == 1\n", "t.py::test_f"
+    (tmp_path / "t.py").write_text(text)
+    test = find_test(ast.parse(text), name)
+    assert test is not None
+    bench: Any = None
+    trial = Trial(bench, Suite((), {}, 1.0), tmp_path, 1.0, 0)
+    for message, count in (("no file /tmp/test_f0/x", 0), ("assert 2 == 1", 1)):
+        failures = {name: Failure(2, "AssertionError", message, {})}
+        assert len(trial._examples([name], {name: test}, failures, random.Random(0))) == count
+
+
+def test_an_excerpt_calls_nothing_that_stands_above_it() -> None:
+    above = "def test_f():\n    def check(x):\n        assert f(x)\n" + "    y = 1\n" * 12 + "    check(2)\n"
+    for text, shown in ((above, "check(2)"), (above.replace("check(2)", "f(2)"), "f(2)")):
+        test = find_test(ast.parse(text), "t.py::test_f")
+        assert test is not None
+        statement = failing_statement(test, 16)
+        assert statement is not None
+        assert _excerpt(text, test, statement).endswith(shown) is (shown == "f(2)")
 
 
 @pytest.mark.parametrize(
