@@ -7,6 +7,7 @@ import json
 import os
 import random
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 from swe_srl.cli import main
 from swe_srl.errors import ConfigError, TaskError
 from swe_srl.progress import SilentProgress
+from swe_srl.tasks.packages import origin
 from swe_srl.tasks.packages.example import example_script, failing_statement, find_test
 from swe_srl.tasks.packages.expert import Edit, edit_command, edit_of
 from swe_srl.tasks.packages.origin import export_commit, fetch_package, parse_package
@@ -305,6 +307,18 @@ def test_an_index_that_cannot_be_reached_is_said(tmp_path: Path, monkeypatch: py
         TaskError, match=r"--package toolz==1.0.0: pip cannot reach a package index.*NewConnectionError"
     ):
         fetch_package("toolz==1.0.0", tmp_path / "repositories")
+
+
+def test_a_full_disk_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = (
+        "ERROR: Could not install packages due to an OSError: [('a', 'b', \"[Errno 28] No space left on device: 'a'\")]"
+    )
+    monkeypatch.setattr(origin, "_PIP", (sys.executable, "-c", f"import sys; sys.exit({said!r})"))
+    assert main(["tasks", "synthesise", "--package", "toolz==1.0.0", "--output", str(tmp_path / "o")]) == 1
+    (_, message) = capsys.readouterr().err.splitlines()
+    assert "pip download: the disk is full, that of --output or that of TMPDIR" in message
 
 
 def test_a_repository_has_the_commit(tmp_path: Path) -> None:

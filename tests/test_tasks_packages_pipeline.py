@@ -127,7 +127,8 @@ def test_the_expert_resolves_every_task(made: Path) -> None:
 def test_replay_reproduces_the_demonstrations(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["trajectories", "replay", str(made / "trajectories.jsonl"), "--split", str(made), "--limit", "2"]
     assert main(arguments) == 0
-    assert "2 of 2 trajectories reproduce what they record" in capsys.readouterr().out
+    said = "2 of 2 trajectories reproduce what they record; there are more: --limit 0 replays all\n"
+    assert said in capsys.readouterr().out
 
 
 @pytest.mark.slow

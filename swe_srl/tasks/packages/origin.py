@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
@@ -149,6 +150,7 @@ def run_pip(*arguments: str, unversioned: bool = False) -> None:
         unversioned: the project has no history to count its version from: it is 0.
 
     Raises:
+        OSError: the disk is full.
         PipError: it failed, or is not installed.
         TaskError: it took too long.
     """
@@ -166,6 +168,11 @@ def run_pip(*arguments: str, unversioned: bool = False) -> None:
         raise TaskError(f"pip {arguments[0]} took more than {PIP_SECONDS} seconds") from error
     if done.returncode:
         said = [line for line in done.stderr.splitlines() if line.strip()]
+        if os.strerror(errno.ENOSPC) in done.stderr:
+            places = f"that of --output or that of TMPDIR ({tempfile.gettempdir()})"
+            raise OSError(
+                errno.ENOSPC, f"the disk is full, {places}: free some, or choose others", f"pip {arguments[0]}"
+            )
         raise PipError(arguments[0], said)
 
 
