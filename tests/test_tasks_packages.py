@@ -326,6 +326,9 @@ def test_a_repository_has_the_commit(tmp_path: Path) -> None:
         export_commit(str(tmp_path / "none"), "HEAD", "", tmp_path)
     with pytest.raises(ConfigError, match="not a git repository with a commit 'HEAD'"):
         export_commit(str(tmp_path), "HEAD", "", tmp_path)
+    inside = make_repository(tmp_path / "shop") / "src" / "ranges"
+    with pytest.raises(ConfigError, match=r"it is the folder src/ranges of the git repository .*/shop: give that one"):
+        export_commit(str(inside), "HEAD", "", tmp_path)
 
 
 def test_a_repository_whose_commit_moves_and_whose_files_change(tmp_path: Path) -> None:

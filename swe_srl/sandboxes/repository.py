@@ -192,6 +192,15 @@ def commit_of(repository: Path, name: str) -> str:
     return git("rev-parse", "--verify", f"{name}^{{commit}}", cwd=repository, env=_FOREIGN).strip()
 
 
+def place_inside(repository: Path) -> str:
+    """Where a folder lies below the top of its git repository; "" for the top itself and for a bare repository.
+
+    Raises:
+        TaskError: not a git repository.
+    """
+    return git("rev-parse", "--show-prefix", cwd=repository, env=_FOREIGN).strip().rstrip("/")
+
+
 def _files(tree: Path) -> Iterator[Path]:
     """Every file and link below, in order, without any `.git` and without byte code. As for git, pipes and sockets are none."""
     for folder, folders, files in os.walk(tree):

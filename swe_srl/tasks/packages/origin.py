@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from swe_srl.errors import ConfigError, TaskError
-from swe_srl.sandboxes.repository import checked_out, commit_of
+from swe_srl.sandboxes.repository import checked_out, commit_of, place_inside
 
 _SPEC = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)==(?P<version>[A-Za-z0-9][A-Za-z0-9.!+_-]*)\Z")
 _PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "--quiet")
@@ -131,12 +131,18 @@ def repository_commit(repository: str, commit: str) -> tuple[Path, str]:
     """A repository's folder, resolved, and the hash of one of its commits.
 
     Raises:
-        ConfigError: no git repository, or no such commit.
+        ConfigError: no git repository, a folder inside of one, or no such commit.
     """
     place = Path(repository).expanduser()
     if not place.is_dir():
         raise ConfigError(f"--repo {repository}: no such folder")
     try:
+        inside = place_inside(place)
+        if inside:
+            top = str(place.resolve()).removesuffix(f"/{inside}")
+            raise ConfigError(
+                f"--repo {repository}: it is the folder {inside} of the git repository {top}: give that one"
+            )
         return place.resolve(), commit_of(place, commit)
     except TaskError as error:
         raise ConfigError(f"--repo {repository}: not a git repository with a commit {commit!r}: {error}") from error
