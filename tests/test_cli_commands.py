@@ -160,6 +160,12 @@ def test_dry_run_of_training_makes_the_steps_and_no_folder(run: Run, expert: str
     assert not (run_root / "runs").exists()
 
 
+def test_dry_run_of_training_says_that_validation_is_trained_on(run: Run, expert: str) -> None:
+    code, out, _ = run("train", "--trajectories", expert, "--validation", expert, "--dry-run")
+    assert code == 0 and "2 training steps, 2 held out" in out
+    assert "warning: 1 tasks of the validation trajectories are trained on too" in out
+
+
 def test_doctor_tells_everything_and_never_fails(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     code, out, _ = run("doctor")
     assert code == 0 and all(name in out for name in ("bubblewrap", "docker engine", "GPU", "space (here)", "git"))

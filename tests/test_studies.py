@@ -87,6 +87,8 @@ def test_the_packaged_study_has_the_papers_rows_and_both_controls() -> None:
         (("learning_rate=1e-4", "model=other"), "arm sft has model other, others have quickstart"),
         (("title: the base", "title: the base, recipe: quickstart"), "so it is not the base model"),
         (("samples: 1", "sample: 1"), "did you mean 'samples'"),
+        (("samples: 1", "main: sfd"), "main: unknown arm 'sfd': did you mean 'sft'.*The study says `main: NAME`"),
+        (("samples: 1", "base: none"), "base: unknown arm 'none'.*The study says `base: NAME`"),
     ],
 )
 def test_a_study_that_cannot_be_used_is_refused(change: tuple[str, str], message: str, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import json
 import os
 import random
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +15,23 @@ import pytest
 
 from swe_srl.cli import main
 from swe_srl.errors import ConfigError, TaskError
+from swe_srl.progress import SilentProgress
+from swe_srl.tasks.packages import origin
 from swe_srl.tasks.packages.example import example_script, failing_statement, find_test
 from swe_srl.tasks.packages.expert import Edit, edit_command, edit_of
 from swe_srl.tasks.packages.origin import export_commit, fetch_package, parse_package
+from swe_srl.tasks.packages.origins import JOURNALS, origins
 from swe_srl.tasks.packages.pipeline import Referee, synthesise_packages
-from swe_srl.tasks.packages.statement import names_the_fix, shortened, write_statement
+from swe_srl.tasks.packages.record import Failure, Record, why_nothing_passes
+from swe_srl.tasks.packages.statement import UNNAMED, names_the_fix, shortened, write_statement
 from swe_srl.tasks.packages.suite import Suite, own_names
+from swe_srl.tasks.packages.trial import Trial, _excerpt
 from swe_srl.tasks.synthesis.mutations import ALL_KINDS, mutations
 from swe_srl.tasks.synthesis.rewrites import KINDS
 from swe_srl.tasks.synthesis.settings import SynthesiseSettings
 from swe_srl.tasks.synthesis.withholding import file_diff
 from swe_srl.types import Task
+from tests.package_support import make_repository
 
 BRANCHES = """def f(a):
     if a < 0:
@@ -172,11 +179,39 @@ def test_the_issue_tells_the_failure_and_not_the_fix() -> None:
     }
     assert len(texts) > 3
     assert all("`clamp`" in text and "assert 3 == 2" in text and "```python" in text for text in texts)
+    unnamed = {write_statement(UNNAMED, "KeyError", "KeyError: 1", "a[1]", True, random.Random(n)) for n in range(20)}
+    assert {text.split("\n")[0] for text in unnamed} == {
+        "This code raises `KeyError`",
+        "`KeyError` from this code",
+        "This code: unexpected `KeyError`",
+    }
     raising = write_statement("clamp", "TypeError", "TypeError: no", "clamp()", False, random.Random(0))
     assert "`TypeError`" in raising.split("\n")[0]
     assert names_the_fix("x\nreturn  max(low, value)", ["    return max(low, value)"])
     assert not names_the_fix("else:", ["    else:"])
     assert len(shortened("line\n" * 40).split("\n")) == 13
+
+
+def test_no_example_names_a_failing_test(tmp_path: Path) -> None:
+    text, name = "def test_f():\n    assert f(2) == 1\n", "t.py::test_f"
+    (tmp_path / "t.py").write_text(text)
+    test = find_test(ast.parse(text), name)
+    assert test is not None
+    bench: Any = None
+    trial = Trial(bench, Suite((), {}, 1.0), tmp_path, 1.0, 0)
+    for message, count in (("no file /tmp/test_f0/x", 0), ("assert 2 == 1", 1)):
+        failures = {name: Failure(2, "AssertionError", message, {})}
+        assert len(trial._examples([name], {name: test}, failures, random.Random(0))) == count
+
+
+def test_an_excerpt_calls_nothing_that_stands_above_it() -> None:
+    above = "def test_f():\n    def check(x):\n        assert f(x)\n" + "    y = 1\n" * 12 + "    check(2)\n"
+    for text, shown in ((above, "check(2)"), (above.replace("check(2)", "f(2)"), "f(2)")):
+        test = find_test(ast.parse(text), "t.py::test_f")
+        assert test is not None
+        statement = failing_statement(test, 16)
+        assert statement is not None
+        assert _excerpt(text, test, statement).endswith(shown) is (shown == "f(2)")
 
 
 @pytest.mark.parametrize(
@@ -207,8 +242,25 @@ def test_the_expert_refuses_two_changes() -> None:
 def test_tests_that_a_log_cannot_tell_apart_do_not_count() -> None:
     names = ["t.py::a[x 1]", "t.py::a[x 2]", "t.py::b[y 1]", "t.py::c"]
     assert own_names(names, names) == ["t.py::b[y 1]", "t.py::c"]
-    suite = Suite(("a", "b"), {"m.py:1": ("b",), "m.py:9": ("a", "b")}, 1.5)
+    suite = Suite(("a", "b"), {"m.py:1": ("b",), "m.py:9": ("a", "b")}, 1.5, ("one is skipped",))
     assert Suite.from_row(json.loads(json.dumps(suite.as_row()))) == suite
+
+
+def test_why_no_test_can_be_used_is_told_with_what_to_do() -> None:
+    none = Record()
+    built = Record(errors=(("t.py", "ImportError\nE   ModuleNotFoundError: No module named 'fast._core'"),))
+    assert "No module named 'fast._core'; what they need" in why_nothing_passes(built, none, 300.0)
+    assert "what a build would make" in why_nothing_passes(built, none, 300.0)
+    missing = Record(errors=(("t.py", "E   ModuleNotFoundError: No module named 'numpy'"),))
+    assert "what a build would make" not in why_nothing_passes(missing, none, 300.0)
+    hangs = Record(problem="hangs")
+    assert "300 seconds of processor time, or 1200 on the clock" in why_nothing_passes(hangs, hangs, 300.0)
+    crashed = why_nothing_passes(Record(problem="crashes: " + "frame\n" * 30 + "Error: old conftest\n"), none, 1.0)
+    assert crashed.count("\n") == 5 and "Error: old conftest\n" in crashed and "--requirements 'pytest<8'" in crashed
+    failing = Record(outcomes={"a": "failed", "b": "passed", "c": "skipped"})
+    again = Record(outcomes={"a": "failed", "b": "failed", "c": "skipped"})
+    said = why_nothing_passes(failing, again, 1.0)
+    assert "1 of its tests fail, the first is a; 1 of its tests pass now and then, the first is b; 1 of its" in said
 
 
 def test_a_package_has_a_version(tmp_path: Path) -> None:
@@ -244,7 +296,7 @@ def test_a_package_that_cannot_be_had_is_an_error_in_words(
     assert not list(tmp_path.glob("repositories/*"))
     assert main(["tasks", "synthesise", "--package", "tolz==1.0.0", "--output", str(tmp_path / "o")]) == 2
     said = capsys.readouterr().err
-    assert said.count("\n") == 1 and "ERROR" not in said
+    assert said.count("\n") == 2 and said.startswith("tolz==1.0.0: fetching") and "ERROR" not in said
 
 
 def test_an_index_that_cannot_be_reached_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -257,11 +309,64 @@ def test_an_index_that_cannot_be_reached_is_said(tmp_path: Path, monkeypatch: py
         fetch_package("toolz==1.0.0", tmp_path / "repositories")
 
 
+def test_a_full_disk_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = (
+        "ERROR: Could not install packages due to an OSError: [('a', 'b', \"[Errno 28] No space left on device: 'a'\")]"
+    )
+    monkeypatch.setattr(origin, "_PIP", (sys.executable, "-c", f"import sys; sys.exit({said!r})"))
+    assert main(["tasks", "synthesise", "--package", "toolz==1.0.0", "--output", str(tmp_path / "o")]) == 1
+    (_, message) = capsys.readouterr().err.splitlines()
+    assert "pip download: the disk is full, that of --output or that of TMPDIR" in message
+
+
 def test_a_repository_has_the_commit(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no such folder"):
         export_commit(str(tmp_path / "none"), "HEAD", "", tmp_path)
     with pytest.raises(ConfigError, match="not a git repository with a commit 'HEAD'"):
         export_commit(str(tmp_path), "HEAD", "", tmp_path)
+    inside = make_repository(tmp_path / "shop") / "src" / "ranges"
+    with pytest.raises(ConfigError, match=r"it is the folder src/ranges of the git repository .*/shop: give that one"):
+        export_commit(str(inside), "HEAD", "", tmp_path)
+
+
+def test_a_repository_whose_commit_moves_and_whose_files_change(tmp_path: Path) -> None:
+    """A folder with tasks goes on with their commit; files that are not committed are named."""
+    repository = tmp_path / "shop"
+    make_repository(repository)
+    (repository / "uncommitted.py").unlink()
+    settings = SynthesiseSettings(repo=str(repository), output=str(tmp_path / "out"))
+    told = Told()
+    (first,) = origins(settings, told)
+    assert told.notes == []
+    (repository / "src" / "ranges" / "numbers.py").write_text("changed = 1\n")
+    (repository / "new file.py").write_text("")
+    assert list(origins(settings, told)) == [first]
+    (note,) = told.notes
+    assert "new file.py" in note and "src/ranges/numbers.py" in note and f"not as in commit {first.version}" in note
+    run = ["git", "-c", "user.name=a", "-c", "user.email=a@b"]
+    subprocess.run([*run, "add", "-A"], cwd=repository, check=True)
+    subprocess.run([*run, "commit", "-qm", "more"], cwd=repository, check=True)
+    (moved,) = origins(settings, Told())  # nothing has come of the former commit
+    assert moved.version != first.version
+    journals = settings.folder / JOURNALS
+    journals.mkdir()
+    (journals / f"{first.label}.jsonl").write_text("{}\n")
+    again = Told()
+    assert list(origins(settings, again)) == [first]
+    (note,) = again.notes
+    assert f"HEAD is commit {moved.version} now" in note and f"has tasks of {first.version}: going on" in note
+
+
+class Told(SilentProgress):
+    """Keeps the notes."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
 
 
 def test_settings_name_one_origin(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -127,7 +127,8 @@ def test_the_expert_resolves_every_task(made: Path) -> None:
 def test_replay_reproduces_the_demonstrations(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["trajectories", "replay", str(made / "trajectories.jsonl"), "--split", str(made), "--limit", "2"]
     assert main(arguments) == 0
-    assert "2 of 2 trajectories reproduce what they record" in capsys.readouterr().out
+    said = "2 of 2 trajectories reproduce what they record; there are more: --limit 0 replays all\n"
+    assert said in capsys.readouterr().out
 
 
 @pytest.mark.slow
@@ -222,8 +223,28 @@ def test_one_worker_makes_the_same_and_a_finished_run_tries_nothing(
 
 def test_a_broken_suite_is_told_in_words(place: Path, tmp_path: Path) -> None:
     settings = SynthesiseSettings(repo=str(place / "repository"), output=str(tmp_path / "o"), tests=("src",))
-    with pytest.raises(TaskError, match="local/repository: pytest finds no tests in it: give what they need"):
+    with pytest.raises(
+        TaskError, match=r"local/repository: pytest finds no tests in it \(doctests do not count\): give the place"
+    ):
         synthesise_packages(settings, referee())
+
+
+def test_what_does_not_count_of_a_suite_is_told(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same at the start and when a run goes on."""
+    repository = make_repository(tmp_path / "shop")
+    (repository / "tests" / "test_missing.py").write_text("import no_such_module\n")
+    for arguments in (["add", "tests"], ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "more"]):
+        subprocess.run(["git", *arguments], cwd=repository, check=True)
+    arguments = ["--repo", str(repository), "--count", "1", "--timeout", "3", "--output", str(tmp_path / "o")]
+    for _ in range(2):
+        assert main(["tasks", "synthesise", *arguments]) == 0
+        said = capsys.readouterr().err
+        assert "--repo" in said and "uncommitted.py: not as in commit" in said
+        assert "1 of its test files cannot be imported, the first is tests/test_missing.py: ModuleNotFoundError" in said
+        assert "tests fail, the first is tests/test_ranges.py::test_always_fails" in said
+        assert "names that a log does not tell apart, the first is tests/more/test_more.py::test_ambiguous" in said
 
 
 def test_a_failure_of_the_machine_is_no_rejection(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -89,7 +89,8 @@ def run(settings: ReplaySettings, console: Console) -> int:
         raise TrajectoryError(f"{settings.path}: no trajectory to replay ({reasons})")
     for reason, entry in report.records.items():
         console.say(f"{entry.count} records could not be read: {reason}")
-    console.say(f"{reproduced} of {len(outcomes)} trajectories reproduce what they record")
+    more = "; there are more: --limit 0 replays all" if next(chosen, None) is not None else ""
+    console.say(f"{reproduced} of {len(outcomes)} trajectories reproduce what they record{more}")
     return 0 if reproduced == len(outcomes) and not report.records else 1
 
 

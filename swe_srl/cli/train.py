@@ -44,6 +44,7 @@ def plan(settings: TrainSettings, console: Console) -> None:
     _check_names(settings)
     from swe_srl.generation.source import is_hub_id
     from swe_srl.training.data import load_steps
+    from swe_srl.training.describing import step_warnings
     from swe_srl.training.run import check_processes, check_start
     from swe_srl.training.tasks import load_task_data, runnable
 
@@ -55,6 +56,8 @@ def plan(settings: TrainSettings, console: Console) -> None:
     if settings.needs_steps:
         console.say(f"{len(data.training)} training steps, {len(data.validation)} held out")
         tell_report(data.report, console)
+        for warning in step_warnings(data):
+            console.say(warning)
     if settings.needs_tasks:
         tasks, unavailable = runnable(tasks, settings)
         console.say(f"{len(tasks.training)} training tasks, {len(tasks.validation)} held out")

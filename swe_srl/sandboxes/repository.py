@@ -149,16 +149,38 @@ def checked_out(rest: str, tree: Path) -> Path:
     if not repository.is_dir():
         raise TaskError(f"source git:{rest}: there is no folder {repository}")
     sha = commit_of(repository, commit)
-    objects = repository / git("rev-parse", "--git-path", "objects", cwd=repository, env=_FOREIGN).rstrip("\n")
     tree.mkdir()
-    own = tree.parent / "own.git"
+    env = _borrowed(repository, sha, tree.parent / "own.git", tree)
+    git("checkout-index", "--all", "--force", cwd=tree, env=env)
+    return tree
+
+
+def _borrowed(repository: Path, sha: str, own: Path, tree: Path) -> dict[str, str]:
+    """Variables for a git that knows a repository's objects and nothing of its configuration; its index is the commit's."""
+    objects = repository / git("rev-parse", "--git-path", "objects", cwd=repository, env=_FOREIGN).rstrip("\n")
     kind = ["--object-format=sha256"] if len(sha) == 64 else []
     git("init", "--quiet", "--bare", "--template=", *kind, str(own), cwd=tree)
     (own / "objects" / "info" / "alternates").write_text(f"{objects.resolve()}\n")
     env = {"GIT_DIR": str(own), "GIT_WORK_TREE": str(tree)}
     git("read-tree", sha, cwd=tree, env=env)
-    git("checkout-index", "--all", "--force", cwd=tree, env=env)
-    return tree
+    return env
+
+
+def uncommitted(repository: Path, sha: str) -> tuple[str, ...]:
+    """Files of a repository's work tree that are not as in a commit, or not in it and not ignored; none of a bare one.
+
+    As for `checked_out`, no program that its configuration names is run.
+
+    Raises:
+        TaskError: git failed.
+    """
+    if git("rev-parse", "--is-inside-work-tree", cwd=repository, env=_FOREIGN).strip() != "true":
+        return ()
+    top = Path(git("rev-parse", "--show-toplevel", cwd=repository, env=_FOREIGN).rstrip("\n"))
+    with tempfile.TemporaryDirectory() as folder:
+        env = _borrowed(repository, sha, Path(folder) / "own.git", top)
+        said = git("status", "--porcelain", "-z", "--no-renames", "--ignore-submodules", cwd=top, env=env)
+    return tuple(line[3:] for line in said.split("\0") if line[1:2].strip())
 
 
 def commit_of(repository: Path, name: str) -> str:
@@ -168,6 +190,15 @@ def commit_of(repository: Path, name: str) -> str:
         TaskError: not a git repository, or no such commit.
     """
     return git("rev-parse", "--verify", f"{name}^{{commit}}", cwd=repository, env=_FOREIGN).strip()
+
+
+def place_inside(repository: Path) -> str:
+    """Where a folder lies below the top of its git repository; "" for the top itself and for a bare repository.
+
+    Raises:
+        TaskError: not a git repository.
+    """
+    return git("rev-parse", "--show-prefix", cwd=repository, env=_FOREIGN).strip().rstrip("/")
 
 
 def _files(tree: Path) -> Iterator[Path]:

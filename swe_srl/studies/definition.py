@@ -66,8 +66,11 @@ class Study:
         for name in names:
             if names.count(name) > 1:
                 raise ConfigError(f"arms: two have the name {name!r}")
-        for name in (self.base, self.main):
-            self.arm(name)
+        for key, name in (("base", self.base), ("main", self.main)):
+            if name not in names:
+                raise ConfigError(
+                    f"{key}: {suggest(name, names, 'arm')}. The study says `{key}: NAME`, of one of its arms"
+                )
         if self.arm(self.base).recipe:
             raise ConfigError(f"base: {self.base} has a recipe, so it is not the base model")
         for arm in self.arms:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict
 
 from swe_srl.files import write_atomic
@@ -52,10 +53,16 @@ def describe_steps(run: RunFolder, data: StepData, progress: Progress) -> None:
             f"{sum(entry.count for entry in data.held_report.records.values())} records could not be read (reasons in "
             f"{run.file('steps.json')})"
         )
+    for warning in step_warnings(data):
+        progress.note(warning)
+
+
+def step_warnings(data: StepData) -> Iterator[str]:
+    """What makes figures of these steps better than they should be."""
     if data.shared_tasks:
-        progress.note(
+        yield (
             f"warning: {len(data.shared_tasks)} tasks of the validation trajectories are trained on too, so validation "
             f"flatters the model: {', '.join(data.shared_tasks[:SHOWN])}"
         )
     if data.contaminated:
-        progress.note(f"warning: {len(data.contaminated)} steps, trained on or held out, belong to evaluation tasks")
+        yield f"warning: {len(data.contaminated)} steps, trained on or held out, belong to evaluation tasks"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from swe_srl.errors import ConfigError, TaskError
-from swe_srl.sandboxes.repository import checked_out, commit_of
+from swe_srl.sandboxes.repository import checked_out, commit_of, place_inside
 
 _SPEC = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)==(?P<version>[A-Za-z0-9][A-Za-z0-9.!+_-]*)\Z")
 _PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "--quiet")
@@ -108,23 +109,43 @@ def export_commit(repository: str, commit: str, name: str, folder: Path) -> Orig
     Raises:
         ConfigError: no git repository, or no such commit.
     """
-    place = Path(repository).expanduser()
-    if not place.is_dir():
-        raise ConfigError(f"--repo {repository}: no such folder")
-    try:
-        sha = commit_of(place, commit)
-    except TaskError as error:
-        raise ConfigError(f"--repo {repository}: not a git repository with a commit {commit!r}: {error}") from error
-    label = f"{place.resolve().name}-{sha[:12]}"
-    archive = folder / f"{label}.tar"
+    place, sha = repository_commit(repository, commit)
+    archive = folder / f"{place.name}-{sha[:12]}.tar"
     if not archive.exists():
         with tempfile.TemporaryDirectory() as made:
             tree = checked_out(f"{place}@{sha}", Path(made) / "tree")
             output = Path(made) / "made.tar"
             with tarfile.open(output, "w") as tar:
-                tar.add(tree, label, filter=_plain)
+                tar.add(tree, archive.stem, filter=_plain)
             _keep(output, archive)
-    return Origin(name or f"local/{place.resolve().name}", sha[:12], label, archive.resolve())
+    return commit_origin(archive, name, place)
+
+
+def commit_origin(archive: Path, name: str, place: Path) -> Origin:
+    """What `export_commit` kept in `archive` of the repository at `place`."""
+    label = archive.stem
+    return Origin(name or f"local/{place.name}", label.rpartition("-")[2], label, archive.resolve())
+
+
+def repository_commit(repository: str, commit: str) -> tuple[Path, str]:
+    """A repository's folder, resolved, and the hash of one of its commits.
+
+    Raises:
+        ConfigError: no git repository, a folder inside of one, or no such commit.
+    """
+    place = Path(repository).expanduser()
+    if not place.is_dir():
+        raise ConfigError(f"--repo {repository}: no such folder")
+    try:
+        inside = place_inside(place)
+        if inside:
+            top = str(place.resolve()).removesuffix(f"/{inside}")
+            raise ConfigError(
+                f"--repo {repository}: it is the folder {inside} of the git repository {top}: give that one"
+            )
+        return place.resolve(), commit_of(place, commit)
+    except TaskError as error:
+        raise ConfigError(f"--repo {repository}: not a git repository with a commit {commit!r}: {error}") from error
 
 
 def run_pip(*arguments: str, unversioned: bool = False) -> None:
@@ -135,6 +156,7 @@ def run_pip(*arguments: str, unversioned: bool = False) -> None:
         unversioned: the project has no history to count its version from: it is 0.
 
     Raises:
+        OSError: the disk is full.
         PipError: it failed, or is not installed.
         TaskError: it took too long.
     """
@@ -152,6 +174,11 @@ def run_pip(*arguments: str, unversioned: bool = False) -> None:
         raise TaskError(f"pip {arguments[0]} took more than {PIP_SECONDS} seconds") from error
     if done.returncode:
         said = [line for line in done.stderr.splitlines() if line.strip()]
+        if os.strerror(errno.ENOSPC) in done.stderr:
+            places = f"that of --output or that of TMPDIR ({tempfile.gettempdir()})"
+            raise OSError(
+                errno.ENOSPC, f"the disk is full, {places}: free some, or choose others", f"pip {arguments[0]}"
+            )
         raise PipError(arguments[0], said)
 
 

@@ -7,7 +7,7 @@ import json
 import shutil
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
@@ -20,11 +20,13 @@ from swe_srl.progress import Progress, SilentProgress
 from swe_srl.runs import RunFolder
 from swe_srl.tasks.difficulty import LEVELS, difficulty_of
 from swe_srl.tasks.packages.candidates import candidates
-from swe_srl.tasks.packages.origin import Origin, export_commit, fetch_package, parse_package
+from swe_srl.tasks.packages.origin import Origin, parse_package
+from swe_srl.tasks.packages.origins import JOURNALS, origins
 from swe_srl.tasks.packages.outcomes import KEPT, Count, Journal, Outcome, count
 from swe_srl.tasks.packages.project import known_suite, make_project, open_bench
+from swe_srl.tasks.packages.record import WALL
 from swe_srl.tasks.packages.row import Project, package_task
-from swe_srl.tasks.packages.suite import WALL, Suite
+from swe_srl.tasks.packages.suite import Suite
 from swe_srl.tasks.packages.trial import (
     EXPERT_FAILS,
     NOT_SPELT_OUT,
@@ -43,7 +45,6 @@ from swe_srl.types import Task, Trajectory
 KIND = "synthesis"
 FREE = ("workers", "count", "output")  # settings that may change when a run goes on
 TASKS, TRAJECTORIES, REPORT = "tasks.jsonl", "trajectories.jsonl", "report.json"
-JOURNALS = "journals"
 _AHEAD = 2  # mutations tried ahead of the one that is decided next, for each worker
 Demonstrate = Callable[[Task], "Trajectory | str"]  # the expert's resolved trajectory, or why there is none
 
@@ -95,7 +96,7 @@ def synthesise_packages(
         settings.folder, KIND, asdict(settings), free=FREE, defaults=asdict(SynthesiseSettings())
     ) as run:
         try:
-            for origin in _origins(settings, run.file("repositories")):
+            for origin in origins(settings, progress):
                 outcomes = _of_origin(origin, settings, referee, progress)
                 kept += [outcome for outcome in outcomes if outcome.reason == KEPT]
                 counts.append(count(origin.name, outcomes))
@@ -109,13 +110,6 @@ def synthesise_packages(
     return counts
 
 
-def _origins(settings: SynthesiseSettings, folder: Path) -> Iterator[Origin]:
-    if settings.repo:
-        yield export_commit(settings.repo, settings.commit, settings.name, folder)
-    for spec in settings.package:
-        yield fetch_package(spec, folder)
-
-
 def _write(folder: Path, kept: Sequence[Outcome], counts: Sequence[Count]) -> None:
     """Everything there is until now, each file whole."""
     write_jsonl(folder / TASKS, [portable(outcome.task.row(), folder) for outcome in kept if outcome.task])
@@ -125,9 +119,9 @@ def _write(folder: Path, kept: Sequence[Outcome], counts: Sequence[Count]) -> No
 
 def _of_origin(origin: Origin, settings: SynthesiseSettings, referee: Referee, progress: Progress) -> list[Outcome]:
     """The outcomes that count, in order: those of the candidates up to the last task that is kept."""
-    project = make_project(origin, settings)
+    project = make_project(origin, settings, progress)
     place = settings.folder / JOURNALS
-    suite = known_suite(place / f"{origin.label}.suite.json", project, settings)
+    suite = known_suite(place / f"{origin.label}.suite.json", project, settings, progress)
     journal = Journal(place / f"{origin.label}.jsonl", settings.folder)
     waiting = deque(candidates(project.root, suite, settings.seed))
     progress.note(f"{origin.name}: {len(suite.passing)} tests pass, {len(waiting)} mutations to choose from")

@@ -7,12 +7,14 @@ from pathlib import Path
 
 from swe_srl.errors import SandboxError
 from swe_srl.files import write_atomic
+from swe_srl.progress import Progress
 from swe_srl.sandboxes import LocalSandbox
 from swe_srl.sandboxes.repository import prepare_repository
 from swe_srl.tasks.packages.dependencies import install_needs
 from swe_srl.tasks.packages.origin import Origin
+from swe_srl.tasks.packages.record import WALL
 from swe_srl.tasks.packages.row import Project
-from swe_srl.tasks.packages.suite import WALL, Suite, TestBench, examine
+from swe_srl.tasks.packages.suite import Suite, TestBench, examine
 from swe_srl.tasks.surroundings import PACKAGES
 from swe_srl.tasks.synthesis.settings import SynthesiseSettings
 from swe_srl.types import Limits, SandboxSpec
@@ -21,8 +23,8 @@ WORKDIR = "/testbed"
 _VERSION = "python3 -c 'import sys; print(\"%d.%d\" % sys.version_info[:2])'"
 
 
-def make_project(origin: Origin, settings: SynthesiseSettings) -> Project:
-    """Unpack a project and install what its tests need.
+def make_project(origin: Origin, settings: SynthesiseSettings, progress: Progress) -> Project:
+    """Unpack a project and install what its tests need; `progress` is told before what may take long.
 
     Raises:
         TaskError: the archive cannot be read, or pip fails.
@@ -34,6 +36,7 @@ def make_project(origin: Origin, settings: SynthesiseSettings) -> Project:
         said = sandbox.run(_VERSION, 60.0)
     if said.exit_code != 0:
         raise SandboxError(f"the sandbox has no python3: {said.output.strip()[-200:]}")
+    progress.note(f"{origin.name}: installing what its tests need, unless it is there")
     packages = install_needs(
         origin, settings.folder / "packages", said.output.strip(), settings.extras, settings.requirements
     )
@@ -59,16 +62,25 @@ def open_bench(project: Project, settings: SynthesiseSettings) -> TestBench:
     return TestBench(LocalSandbox(spec))
 
 
-def known_suite(file: Path, project: Project, settings: SynthesiseSettings) -> Suite:
-    """What the project's tests do: read from `file`, or found out and kept there.
+def known_suite(file: Path, project: Project, settings: SynthesiseSettings, progress: Progress) -> Suite:
+    """What the project's tests do: read from `file`, or found out and kept there. `progress` is told which tests do not count.
 
     Raises:
         TaskError: none of its tests passes.
     """
     if file.is_file():
-        return Suite.from_row(json.loads(file.read_text()))
+        suite = Suite.from_row(json.loads(file.read_text()))
+        _tell(suite, project.name, progress)
+        return suite
+    progress.note(f"{project.name}: running all its tests twice")
     bench = open_bench(project, settings)
     with bench.sandbox:
         suite = examine(bench, settings.tests, settings.suite_seconds, project.name)
     write_atomic(file, json.dumps(suite.as_row()))
+    _tell(suite, project.name, progress)
     return suite
+
+
+def _tell(suite: Suite, name: str, progress: Progress) -> None:
+    for reason in suite.left_out:
+        progress.note(f"{name}: left out: {reason}")

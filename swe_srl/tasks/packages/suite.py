@@ -6,12 +6,13 @@ import json
 import shlex
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from importlib import resources
 from typing import Any
 
 from swe_srl.errors import TaskError
 from swe_srl.protocols import Sandbox
+from swe_srl.tasks.packages.record import WALL, Failure, Record, left_out, why_nothing_passes
 
 TEST_COMMAND = "python3 -m pytest -rap -o addopts= -p no:cacheprovider --continue-on-collection-errors"
 LOG_PARSER = "parse_log_pytest"
@@ -23,38 +24,6 @@ mkdir -p {here}; rm -f {here}/record.json
 (ulimit -St {cpu}; SWE_SRL_RECORD={here}/record.json SWE_SRL_SELECT={select} SWE_SRL_REACH={reach} \
 PYTHONPATH={here}:$PYTHONPATH {command} -q --tb=no -p swe_srl_recorder {paths}) >{here}/log 2>&1
 status=$?; tail -n 20 {here}/log; (exit $status)"""
-WALL = 4  # seconds on the clock for every second of processor time: the machine has other work
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """How a test failed: the line of the test file it came to, the error, and the test's arguments as reprs."""
-
-    line: int
-    error: str
-    message: str
-    values: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """What one run of tests left.
-
-    Args:
-        outcomes: passed, failed, skipped or xfailed, by node id.
-        failures: by node id; a failure outside of the test's own file has none.
-        reached: of each function (`path:first line`), the tests that run it; what imports run is run by "".
-        errors: of files that cannot be collected.
-        problem: why there is nothing else: "hangs", or "crashes" with what was said last.
-        seconds: on the clock.
-    """
-
-    outcomes: Mapping[str, str] = field(default_factory=dict)
-    failures: Mapping[str, Failure] = field(default_factory=dict)
-    reached: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    errors: tuple[tuple[str, str], ...] = ()
-    problem: str = ""
-    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +34,13 @@ class Suite:
         passing: node ids of the tests that pass in two runs and whose names in a log are their own.
         reached: of each function (`path:first line`), those of them that run it.
         seconds: that all of them take.
+        left_out: what is not among them and why, in words.
     """
 
     passing: tuple[str, ...]
     reached: Mapping[str, tuple[str, ...]]
     seconds: float
+    left_out: tuple[str, ...] = ()
 
     def as_row(self) -> dict[str, Any]:
         numbers = {name: number for number, name in enumerate(self.passing)}
@@ -81,7 +52,7 @@ class Suite:
     def from_row(cls, row: Mapping[str, Any]) -> Suite:
         passing = tuple(row["passing"])
         reached = {place: tuple(passing[number] for number in numbers) for place, numbers in row["reached"].items()}
-        return cls(passing, reached, float(row["seconds"]))
+        return cls(passing, reached, float(row["seconds"]), tuple(row.get("left_out", ())))
 
 
 class TestBench:
@@ -146,14 +117,15 @@ def examine(bench: TestBench, tests: Sequence[str], seconds: float, source: str)
     passing = [name for name, outcome in first.outcomes.items() if outcome == second.outcomes.get(name) == "passed"]
     passing = own_names(passing, first.outcomes)
     if not passing:
-        raise TaskError(f"{source}: {_why_nothing_passes(first, second)}")
+        raise TaskError(f"{source}: {why_nothing_passes(first, second, seconds)}")
     wanted = set(passing)
     everyone = tuple(passing)
     reached = {
         place: everyone if "" in names else tuple(name for name in names if name in wanted)
         for place, names in first.reached.items()
     }
-    return Suite(everyone, {place: names for place, names in reached.items() if names}, second.seconds)
+    reached = {place: names for place, names in reached.items() if names}
+    return Suite(everyone, reached, second.seconds, tuple(left_out(first, second, wanted)))
 
 
 def own_names(names: Sequence[str], outcomes: Collection[str]) -> list[str]:
@@ -174,18 +146,3 @@ def log_name(node_id: str) -> str:
 def file_of(node_id: str) -> str:
     """The file of a test."""
     return node_id.split("::")[0]
-
-
-def _why_nothing_passes(first: Record, second: Record) -> str:
-    remedy = "give what they need with --requirements or --extras, or the place of the tests with --tests"
-    problem = first.problem or second.problem
-    if problem == "hangs":
-        return "its tests did not end in time: give --suite-seconds"
-    if problem:
-        return f"pytest fails: {problem.removeprefix('crashes: ').strip()}\n{remedy}"
-    if first.errors:
-        name, said = first.errors[0]
-        return f"{len(first.errors)} of its test files cannot be imported, the first is {name}: {said}\n{remedy}"
-    if not first.outcomes:
-        return f"pytest finds no tests in it: {remedy}"
-    return f"none of its {len(first.outcomes)} tests passes twice: {remedy}"

@@ -17,8 +17,9 @@ from swe_srl.tasks.packages.example import (
     find_test,
 )
 from swe_srl.tasks.packages.expert import example_command
-from swe_srl.tasks.packages.statement import names_the_fix, shortened, write_statement
-from swe_srl.tasks.packages.suite import Failure, Suite, TestBench, file_of
+from swe_srl.tasks.packages.record import Failure
+from swe_srl.tasks.packages.statement import UNNAMED, names_a_test, names_the_fix, shortened, write_statement
+from swe_srl.tasks.packages.suite import Suite, TestBench, file_of
 from swe_srl.tasks.synthesis.mutations import Mutation
 
 LARGEST_SHARE = 0.5  # of the tests in the same files: a bug that breaks more is none that anybody would ship
@@ -168,6 +169,7 @@ class Trial:
         failures: Mapping[str, Failure],
         stream: random.Random,
     ) -> list[_Example]:
+        tests = {test.function.name for test in found.values()}
         told = [name for name in failing if name in failures]
         examples = []
         for name in stream.sample(told, min(len(told), TRIED_EXAMPLES)):
@@ -176,7 +178,9 @@ class Trial:
             if statement is None:
                 continue
             script = example_script(text, parse_python(text), test, failure.line, failure.values)
-            examples.append(_Example(failure, script, _excerpt(text, test, statement), _subject(statement)))
+            example = _Example(failure, script, _excerpt(text, test, statement), _subject(statement))
+            if not names_a_test("\n".join((shortened(failure.message), script, example.excerpt)), tests):
+                examples.append(example)
         return examples
 
     def _fails(self, example: _Example) -> bool:
@@ -219,9 +223,13 @@ def has_plain_lines(text: str) -> bool:
 
 
 def _excerpt(text: str, test: FoundTest, statement: ast.stmt) -> str:
-    """The last lines of a test up to the failing statement, as far to the left as they go."""
+    """The last lines of a test up to the failing statement, as far to the left as they go; "" when that calls what the test
+    defines further up, which nobody sees."""
     last = statement.end_lineno or statement.lineno
     first = max(test.function.body[0].lineno, last - EXCERPT_LINES + 1)
+    defined = (node for node in ast.walk(test.function) if isinstance(node, _DEFINITIONS) and node is not test.function)
+    if {node.name for node in defined if node.lineno < first} & set(called_names(statement)):
+        return ""
     lines = text.split("\n")[first - 1 : last]
     margin = min((len(line) - len(line.lstrip()) for line in lines if line.strip()), default=0)
     return "\n".join(line[margin:] for line in lines).strip("\n")
@@ -230,9 +238,10 @@ def _excerpt(text: str, test: FoundTest, statement: ast.stmt) -> str:
 def _subject(statement: ast.stmt) -> str:
     """What a failing statement is about: the innermost thing that it calls, assertions apart."""
     names = [name for name in called_names(statement) if not name.startswith("assert") and name not in _PLAIN]
-    return names[-1] if names else "this code"
+    return names[-1] if names else UNNAMED
 
 
+_DEFINITIONS = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 _PLAIN = frozenset(
     {"list", "tuple", "set", "dict", "sorted", "len", "repr", "str", "raises", "next", "iter", "isinstance"}
 )
