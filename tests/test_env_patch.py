@@ -144,6 +144,16 @@ def test_a_file_that_becomes_a_link_beside_one_that_is_not_text(
     assert (copy / "latin.txt").read_bytes() == b"caf\xe9\n" and (copy / "new.txt").read_text() == "new\n"
 
 
+def test_a_link_to_nowhere_beside_a_file_that_cannot_be_read(fresh: SweEnv, tasks: list[Task], tmp_path: Path) -> None:
+    """What is in the way of a strict patch takes no link out of it."""
+    fresh.step(
+        "ln -s /nowhere link; ln -s locked/x other; mkdir locked; echo new > locked/x; chmod 0 README.md locked/x"
+    )
+    copy = applied(fresh.patch(), tasks, tmp_path)
+    assert (copy / "link").readlink() == Path("/nowhere") and (copy / "other").readlink() == Path("locked/x")
+    assert (copy / "locked" / "x").read_text() == "new\n"
+
+
 def test_a_claimed_encoding_makes_no_patch_impossible(fresh: SweEnv) -> None:
     fresh.step("echo more >> README.md; printf abc > new.txt")
     wanted = fresh.patch()

@@ -56,6 +56,16 @@ def test_teacher_forced(tasks: list[Task], faked: list[FakeSandbox]) -> None:
     assert [turn.target for turn in turns] == ["ls", "cat README.md", "submit"] and turns[2].similarity == 1.0
 
 
+def test_teacher_forced_never_runs_the_students_command(tasks: list[Task], faked: list[FakeSandbox]) -> None:
+    """Not where the expert's is empty either; an expert without any command is none."""
+    env = ExpertSimilarity(SweEnv(tasks), expert("tiny-1", "", "ls"))
+    env.reset()
+    env.step("rm -r src")
+    assert faked[-1].commands == [""]
+    with pytest.raises(TrajectoryError, match="none of the 1 trajectories has a command"):
+        ExpertSimilarity(SweEnv(tasks), expert("tiny-1"))
+
+
 def test_teacher_forced_ends_with_the_expert(tasks: list[Task], faked: list[FakeSandbox]) -> None:
     env = ExpertSimilarity(SweEnv(tasks), [expert("tiny-0", "ls")])
     env.reset()

@@ -713,7 +713,7 @@ def test_swap_is_bounded_with_memory(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(cgroups, "hierarchies", lambda: {"memory": tmp_path})
     monkeypatch.setattr(Path, "mkdir", make)
-    cgroups.make_group("group", Limits(memory_mb=64))
+    cgroups.make_group(cgroups.ControlGroup(), "group", Limits(memory_mb=64))
     assert (tmp_path / "group" / swap).read_text() == bound
 
 
@@ -723,7 +723,7 @@ def test_memory_is_bounded_by_process_where_a_group_cannot(
 ) -> None:
     """A control group for the number of processes alone does not bound memory."""
     (tmp_path / "cgroup.procs").touch()
-    monkeypatch.setattr(local_transport, "make_group", lambda name, limits: cgroups.ControlGroup([tmp_path]))
+    monkeypatch.setattr(local_transport, "make_group", lambda group, name, limits: group.folders.append(tmp_path))
     with opened("local", repo) as sandbox:
         assert output(sandbox, "ulimit -d") == f"{sandbox.spec.limits.memory_mb * 1024}\n"
 
@@ -782,7 +782,7 @@ def test_an_interrupted_close_can_be_repeated(kind: str, repo: Path, monkeypatch
 
 
 @pytest.mark.sandbox
-@pytest.mark.parametrize("call", ["tempfile.mkdtemp", "pathlib.Path.mkdir", "os.mkfifo"])
+@pytest.mark.parametrize("call", ["pathlib.Path.mkdir", "os.mkfifo"])
 def test_no_space_for_the_folders_of_sandboxes(repo: Path, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
     """It is broken infrastructure, said in words, and nothing is left half-made."""
 

@@ -285,6 +285,35 @@ def test_what_merges_and_rebases_leave_is_stripped(tmp_path: Path, stripped: boo
     assert git("status", "--porcelain", cwd=folder) == "?? untracked\n"
 
 
+@pytest.mark.parametrize("stripped", [False, True])
+def test_what_is_half_fetched_or_half_packed_is_stripped(tmp_path: Path, stripped: bool) -> None:
+    """What git was killed over stays among the objects under names of its own, which git itself never looks at."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    make_history(folder)
+    (tmp_path / "all").mkdir()
+    git("pack-objects", "--all", str(tmp_path / "all" / "pack"), cwd=folder)
+    (pack,) = (tmp_path / "all").glob("*.pack")
+    if stripped:
+        strip_history(folder)
+    objects = folder / ".git" / "objects"
+    left = [
+        "pack/tmp_pack_1",
+        "pack/other.pack",
+        "pack/.tmp-1-pack-2.pack",
+        "tmp_objdir-incoming-1/pack/a.pack",
+        "old/a.pack",
+    ]
+    for path in (objects / name for name in left):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(pack.read_bytes())
+    (objects / "ab").mkdir(exist_ok=True)
+    (objects / "ab" / "tmp_obj_1").write_bytes(pack.read_bytes())
+    strip_history(folder)
+    assert not [name for name in [*left, "ab/tmp_obj_1"] if (objects / name).exists()]
+    assert git("fsck", "--full", cwd=folder) == "" and git("status", "--porcelain", cwd=folder) == "?? untracked\n"
+
+
 def test_one_empty_commit_below_head_is_left(tmp_path: Path) -> None:
     write_tree(tmp_path)
     git("init", "--quiet", cwd=tmp_path)

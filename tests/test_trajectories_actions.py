@@ -140,3 +140,17 @@ def test_a_demonstration_that_cannot_be_written_is_reported():
     assert {reason: entry.count for reason, entry in report.turns.items()} == {
         "cannot be written: more than one thought": 1
     }
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "```bash\ncat > README.md <<EOF\n```python\nx = 1\n```\nEOF\nrm old\n```",  # its first half would have run
+        "```bash\nls\n```\n```bash\nrm x",
+        "```python\nx = 1\n\n```bash\nls\n```\n```",
+    ],
+)
+def test_a_command_that_a_fence_inside_it_would_cut_is_refused(text):
+    read = parse_action(text)
+    assert isinstance(read, FormatError) and ("left open" in read.reason or "not closed" in read.reason)
+    assert parse_action(f"````bash\n{README}\n````") == Action(README)

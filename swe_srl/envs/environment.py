@@ -146,8 +146,7 @@ class SweEnv(gymnasium.Env[str, str], EzPickle):
         self._place = made = self._maker.replace(place, task)
         if self._closings != closings:  # `close` counts before it looks for a place: one of the two sees the other
             self._place = None
-            made.sandbox.close()
-            self._maker.close()  # the pool, which may have been joined since
+            self._maker.close(made)  # and the pool, which may have been joined since
             raise gymnasium.error.ClosedEnvironmentError("the environment was closed while it was reset")
         self._task, self.turns, self._started, self._ended = task, [], time.monotonic(), None
         observation = clean_text(task.problem_statement)
@@ -209,15 +208,11 @@ class SweEnv(gymnasium.Env[str, str], EzPickle):
     def close(self) -> None:
         """Free the sandbox, and the pool when no other environment uses it, from any thread: what runs in another one fails.
 
-        Idempotent; `reset` may follow.
+        Idempotent; `reset` may follow. One that failed or was interrupted may be repeated.
         """
         self._closings += 1
         place, self._place = self._place, None
-        try:
-            if place is not None:
-                place.sandbox.close()
-        finally:
-            self._maker.close()
+        self._maker.close(place)
 
     def fill_pool(self, seconds: float = 600.0) -> int:
         """Wait until the definition's pool of ready sandboxes is full: the next resets take one of them.

@@ -113,7 +113,7 @@ declare -A known
 if [[ -s {folder}/known ]]; then while IFS= read -r -d '' path; do known[$path]=1; done <{folder}/known; fi
 while IFS= read -r -d '' path; do
   if [[ ${{known[$path]-}} ]]; then continue; fi
-  if [[ $mend && ! -r $path ]]; then continue; fi
+  if [[ $mend && ! -r $path && ! -L $path ]]; then continue; fi
   if [[ ${{large[$path]-}} ]]; then printf '%s\\0' "$path" >>{folder}/left; continue; fi
   if [[ $path == */ ]]; then find "$path" -name .git -prune -o '(' -type l -o -type f ! -size +{largest}k ')' -print0
   else printf '%s\\0' "$path"; fi

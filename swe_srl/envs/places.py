@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 from dataclasses import dataclass, replace
 
@@ -35,6 +36,8 @@ class PlaceMaker:
     def __post_init__(self) -> None:
         self._prepared: dict[tuple[str, str], PreparedRepository] = {}
         self._pool: WarmPool | None = None
+        self._user = object()  # of the pool
+        self._leaving: list[Place] = []  # not closed yet: an interrupt may come, or the engine be away
 
     def make(self, task: Task) -> Place:
         """A fresh sandbox with the task's repository at the workdir: out of the pool, when the definition has one.
@@ -47,7 +50,7 @@ class PlaceMaker:
             return self._make(task)
         pool = self._own_pool()
         if pool is None:
-            pool = self._pool = join_pool(self.definition, self.kind)
+            pool = self._pool = join_pool(self.definition, self.kind, self._user)
         around = surroundings(task) if task.source else None
         key = PlaceKey(task.image, task.source, task.setup_patch, around)
         return pool.take(key, lambda: self._make(task))
@@ -55,8 +58,8 @@ class PlaceMaker:
     def replace(self, place: Place | None, task: Task) -> Place:
         """A fresh place instead of an earlier one, which is closed (by the pool's thread, when there is a pool)."""
         pool = self._own_pool()
-        if place is not None and pool is None:
-            place.sandbox.close()
+        if pool is None:
+            self._close(place)
         try:
             return self.make(task)
         finally:  # also when none could be made
@@ -68,11 +71,22 @@ class PlaceMaker:
         pool = self._own_pool()
         return pool.wait(seconds) if pool else 0
 
-    def close(self) -> None:
-        """Leave the pool: the last environment of the process that uses it closes it. Idempotent."""
-        pool, self._pool = self._own_pool(), None
-        if pool is not None:
-            leave_pool(self.definition, self.kind)
+    def close(self, place: Place | None = None) -> None:
+        """Close a place, and what an earlier `close` could not; leave the pool: the last environment of the process that uses it
+        closes it. Idempotent; from any thread."""
+        try:
+            self._close(place)
+        finally:
+            leave_pool(self.definition, self.kind, self._user)
+            self._pool = None
+
+    def _close(self, place: Place | None) -> None:
+        if place is not None:
+            self._leaving.append(place)
+        for one in list(self._leaving):
+            one.sandbox.close()
+            with contextlib.suppress(ValueError):  # another thread has closed it
+                self._leaving.remove(one)
 
     def _own_pool(self) -> WarmPool | None:
         """The pool that was joined, unless that was done by a process that has forked this one."""

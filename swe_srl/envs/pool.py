@@ -61,8 +61,9 @@ class WarmPool:
         self._making: Hashable = None  # the key of the place that the thread is making
         self._closing = False  # whether it is closing one
         self._closed = False
+        self._ended = False  # the thread: a `join` that was interrupted may take it for ended
         self._owner = os.getpid()
-        self._thread = threading.Thread(target=self._work, name="warm-pool", daemon=True)
+        self._thread = threading.Thread(target=self._live, name="warm-pool", daemon=True)
         self._thread.start()
 
     def is_own(self) -> bool:
@@ -76,8 +77,12 @@ class WarmPool:
             self._taken.append(key)
             self._changed.notify_all()
         while (ready := self._pop(key)) is not None:
-            if time.monotonic() - ready.since < AGE_SECONDS and _is_well(ready.place):
-                return ready.place
+            try:
+                if time.monotonic() - ready.since < AGE_SECONDS and _is_well(ready.place):
+                    return ready.place
+            except BaseException:  # an interrupt
+                self.dispose(ready.place)
+                raise
             self.dispose(ready.place)
         return make()
 
@@ -119,13 +124,12 @@ class WarmPool:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-        self._thread.join()
-        with self._changed:
-            left = [*self._old, *(ready.place for waiting in self._ready.values() for ready in waiting)]
-            self._old.clear()
+            self._changed.wait_for(lambda: self._ended)
+            self._old.extend(ready.place for waiting in self._ready.values() for ready in waiting)
             self._ready.clear()
-        for place in left:
+        for place in list(self._old):  # an interrupt may come, and `close` be repeated
             _close(place)
+        self._old.clear()
 
     def _pop(self, key: Hashable) -> _Ready | None:
         with self._changed:
@@ -142,6 +146,14 @@ class WarmPool:
         """A key with too few places that can be made."""
         lacking = (key for key, count in self._wanted().items() if len(self._ready.get(key, ())) < count)
         return next((key for key in lacking if key in self._make), None)
+
+    def _live(self) -> None:
+        try:
+            self._work()
+        finally:
+            with self._changed:
+                self._ended = True
+                self._changed.notify_all()
 
     def _work(self) -> None:
         not_before = 0.0
@@ -211,15 +223,16 @@ def _close(place: Place) -> None:
 @dataclass
 class _Shared:
     pool: WarmPool
-    users: int = 0
+    users: set[object] = field(default_factory=set)
 
 
 _lock = threading.Lock()
 _shared: dict[tuple[EnvironmentDefinition, str], _Shared] = {}
+_unused: list[WarmPool] = []  # not closed yet
 _kept = [0]  # holders of `pools_kept`
 
 
-def join_pool(definition: EnvironmentDefinition, kind: str) -> WarmPool:
+def join_pool(definition: EnvironmentDefinition, kind: str, user: object) -> WarmPool:
     """This process's pool of a definition and a kind of sandbox: one for all environments. `leave_pool` must follow."""
     with _lock:
         if not _shared:
@@ -228,15 +241,15 @@ def join_pool(definition: EnvironmentDefinition, kind: str) -> WarmPool:
         shared = _shared.get((definition, kind))
         if shared is None:
             shared = _shared[definition, kind] = _Shared(WarmPool(definition.pool_size, definition.pool_rate))
-        shared.users += 1
+        shared.users.add(user)
         return shared.pool
 
 
-def leave_pool(definition: EnvironmentDefinition, kind: str) -> None:
-    """One user less; the last one closes the pool, unless pools are kept (`pools_kept`)."""
+def leave_pool(definition: EnvironmentDefinition, kind: str, user: object) -> None:
+    """One user less; the last one closes the pool, unless pools are kept (`pools_kept`). Idempotent."""
     with _lock:
-        shared = _shared[definition, kind]
-        shared.users -= 1
+        if shared := _shared.get((definition, kind)):
+            shared.users.discard(user)
     _close_unused()
 
 
@@ -262,17 +275,22 @@ def pools_kept() -> Iterator[None]:
 
 
 def _close_unused() -> None:
+    """Close the pools that nobody uses; those too whose closing was interrupted."""
     with _lock:
-        names = [] if _kept[0] else [name for name, shared in _shared.items() if shared.users <= 0]
-        unused = [_shared.pop(name) for name in names]
-    for shared in unused:
-        shared.pool.close()
+        names = [] if _kept[0] else [name for name, shared in _shared.items() if not shared.users]
+        _unused.extend(_shared.pop(name).pool for name in names)
+        closing = list(_unused)
+    for pool in closing:
+        pool.close()
+        with contextlib.suppress(ValueError):  # another thread has closed it
+            _unused.remove(pool)
 
 
 def _forget_parent() -> None:
     global _lock
     _lock = threading.Lock()
     _shared.clear()
+    _unused.clear()
     _kept[0] = 0
 
 

@@ -47,7 +47,8 @@ class ExpertSimilarity(gymnasium.Wrapper[str, str, str, str]):
 
     Raises:
         ConfigError: no such mode or similarity.
-        TrajectoryError: they cannot be read, or none belongs to one of the environment's tasks; on reset, to the task chosen.
+        TrajectoryError: they cannot be read, or none with a command belongs to one of the environment's tasks; on reset, to
+            the task chosen.
     """
 
     def __init__(
@@ -71,11 +72,11 @@ class ExpertSimilarity(gymnasium.Wrapper[str, str, str, str]):
         self._targets = {
             trajectory.task_id: [turn.action.command for turn in trajectory.turns if isinstance(turn.action, Action)]
             for trajectory in given
-            if trajectory.task_id in known
+            if trajectory.task_id in known and any(isinstance(turn.action, Action) for turn in trajectory.turns)
         }
         if not self._targets:
             raise TrajectoryError(
-                f"none of the {len(given)} trajectories is of one of the environment's {len(known)} tasks"
+                f"none of the {len(given)} trajectories has a command and is of one of the environment's {len(known)} tasks"
                 + (' (the bundled ones are of tasks="quickstart-train")' if trajectories == "quickstart" else "")
             )
 
@@ -102,8 +103,8 @@ class ExpertSimilarity(gymnasium.Wrapper[str, str, str, str]):
         target = targets[index] if index < len(targets) else None
         scored = self._score(env, action, target) if target is not None else Score(0.0)
         score = scored.value
-        forced = self.mode == "teacher_forced" and target is not None
-        observation, reward, terminated, truncated, info = self.env.step(target if forced and target else action)
+        command = target if self.mode == "teacher_forced" and target is not None else action
+        observation, reward, terminated, truncated, info = self.env.step(command)
         info["similarity"] = score
         if target is not None:
             info["target"] = target

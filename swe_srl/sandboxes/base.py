@@ -53,8 +53,8 @@ class SessionSandbox:
         files.write_file(self._open_session(), path, data)
 
     def close(self) -> None:
-        """Kill every process and free every file, mount and container. Idempotent; one that was interrupted may be repeated, and
-        is at the end of the process. In a forked process nothing is done."""
+        """Kill every process and free every file, mount and container. Idempotent; one that failed or was interrupted may be
+        repeated, and is at the end of the process. In a forked process nothing is done."""
         self._closed = True
         if self._owner != os.getpid():
             return
@@ -62,12 +62,8 @@ class SessionSandbox:
             opened = _open_sandboxes(os.getpid())
             if self not in opened:
                 return
-            try:
-                self._session.close()
-                self._release()
-            except Exception:
-                opened.discard(self)
-                raise
+            self._session.close()
+            self._release()
             opened.discard(self)
 
     def __enter__(self) -> Self:

@@ -56,15 +56,15 @@ def hierarchies() -> dict[str, Path]:
     return found
 
 
-def make_group(name: str, limits: Limits) -> ControlGroup:
-    """A group for one sandbox, with its limits set, and no swap beyond its memory; nothing where `hierarchies` is empty."""
-    group = ControlGroup()
+def make_group(group: ControlGroup, name: str, limits: Limits) -> None:
+    """Make an empty `group` one sandbox's, with its limits set, and no swap beyond its memory; nothing where `hierarchies` is
+    empty. What is made is in `group` at once, for an interrupt may come."""
     wanted = {"memory": limits.memory_mb, "pids": limits.processes}
     for controller, parent in hierarchies().items():
         folder = parent / name
         if folder not in group.folders:
-            folder.mkdir()
             group.folders.append(folder)
+            folder.mkdir()
         group.memory = group.memory or controller == "memory"
         old, new, unit = _FILES[controller]
         if wanted[controller]:
@@ -74,7 +74,6 @@ def make_group(name: str, limits: Limits) -> ControlGroup:
             for swap, most in ((_V1_SWAP, limits.memory_mb << 20), (_V2_SWAP, 0)):
                 if (folder / swap).exists():
                     (folder / swap).write_text(str(most))
-    return group
 
 
 def sweep_groups() -> None:

@@ -8,7 +8,11 @@ import platform
 import secrets
 import tarfile
 import tempfile
+import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
 from typing import Any
 
 from swe_srl.errors import ConfigError, SandboxError, SandboxUnavailableError
@@ -23,6 +27,7 @@ from swe_srl.types import Limits, SandboxSpec
 BASE_IMAGE = "swe-srl-base:bookworm"  # made by docker/make-base-image.sh
 LIFE_SECONDS = 6 * 3600  # a container ends by itself after this long
 REMOVAL_PAUSES = (0.1, 0.3, 1.0, 3.0, None)  # seconds after failed tries
+AGAIN_SECONDS = 10  # for the engine to answer when a `close` that failed is repeated
 AGENT = 1000  # user and group in containers that get a repository copied in
 LABEL = "swe-srl"
 # The first process waits with builtins alone, so that killing every other process does not end the container. bash takes in
@@ -77,8 +82,9 @@ class DockerSandbox(SessionSandbox):
         image = snapshot.image if snapshot else spec.image or BASE_IMAGE
         try:
             with engine_errors(f"making a container of {image}"):
-                self._container = self._client.containers.create(image, **container_options(spec, user))
-        except SandboxError:
+                options = container_options(spec, user)
+                self._container = whole(lambda: self._client.containers.create(image, **options), remove_container)
+        except BaseException:
             self._client.close()
             raise
         variables = {"HOME": "/tmp", "USER": "agent"} if spec.repository and not spec.user else {}
@@ -112,7 +118,8 @@ class DockerSandbox(SessionSandbox):
         shell_state = self._open_session().shell_state()
         tag = secrets.token_hex(8)
         with engine_errors("making a snapshot"):
-            self._container.commit(repository=f"{LABEL}-snapshot", tag=tag)
+            commit = partial(self._container.commit, repository=f"{LABEL}-snapshot", tag=tag)
+            whole(commit, lambda image: self._client.images.remove(image.id, force=True))
         return DockerSnapshot(f"{LABEL}-snapshot:{tag}", shell_state)
 
     def fork(self, snapshot: Snapshot) -> DockerSandbox:
@@ -129,8 +136,31 @@ class DockerSandbox(SessionSandbox):
         try:
             with engine_errors("removing a container"):
                 remove_container(self._container)
+        except SandboxError:
+            self._client.api.timeout = AGAIN_SECONDS
+            raise
         finally:
             self._client.close()
+
+
+def whole(make: Callable[[], Any], unmake: Callable[[Any], object]) -> Any:
+    """What the engine was asked to make. When waiting for it is interrupted the engine makes it all the same: it is unmade."""
+    making: Future[Any] = Future()
+
+    def work() -> None:
+        if making.set_running_or_notify_cancel():
+            try:
+                making.set_result(make())
+            except BaseException as error:
+                making.set_exception(error)
+
+    try:
+        threading.Thread(target=work, name="engine", daemon=True).start()
+        return making.result()
+    except BaseException:
+        if not making.cancel() and making.exception() is None:  # it has begun, and is waited for
+            unmake(making.result())
+        raise
 
 
 def remove_container(container: Any) -> None:

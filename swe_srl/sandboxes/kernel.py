@@ -23,6 +23,7 @@ MS_NOSUID, MS_NODEV, MS_BIND, MS_REC, MS_PRIVATE = 0x2, 0x4, 0x1000, 0x4000, 0x4
 SYS_OPEN_TREE, SYS_MOVE_MOUNT, SYS_MOUNT_SETATTR = 428, 429, 442  # the same on every architecture
 SYS_KEYCTL = {"x86_64": 250, "aarch64": 219, "riscv64": 219, "ppc64le": 271, "s390x": 280, "i686": 288, "armv7l": 311}
 KEYCTL_JOIN_SESSION_KEYRING = 1
+PR_SET_CHILD_SUBREAPER = 36
 OPEN_TREE_CLONE, AT_EMPTY_PATH, AT_RECURSIVE, MOVE_MOUNT_F_EMPTY_PATH = 0x1, 0x1000, 0x8000, 0x4
 MOUNT_ATTR_IDMAP = 0x00100000
 AT_FDCWD = -100
@@ -57,6 +58,27 @@ def leave_keyring() -> None:
     result = libc.syscall(SYS_KEYCTL[machine], KEYCTL_JOIN_SESSION_KEYRING, None)
     if result < 0 and ctypes.get_errno() not in (errno.ENOSYS, errno.EPERM):
         checked(result, "keyctl (a new session keyring)")
+
+
+def adopt_orphans() -> None:
+    """Become the parent of descendants whose own parent ends."""
+    checked(libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "prctl (a parent of orphans)")
+
+
+def children() -> set[int]:
+    """Ids of this process's children; it has one thread."""
+    own = os.getpid()
+    try:
+        return set(map(int, Path(f"/proc/{own}/task/{own}/children").read_text().split()))
+    except FileNotFoundError:  # a kernel without CONFIG_PROC_CHILDREN
+        return {int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit() and _parent(path) == own}
+
+
+def _parent(process: Path) -> int:
+    try:
+        return int((process / "stat").read_text().rpartition(")")[2].split()[1])
+    except (OSError, IndexError):
+        return 0
 
 
 def mount(source: str, target: str, kind: str | None, flags: int, options: str = "") -> None:

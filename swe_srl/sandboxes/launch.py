@@ -78,23 +78,19 @@ class Helper:
                 socket.send_fds(
                     self._socket, [json.dumps({**request, "number": self._asked}).encode()], list(descriptors)
                 )
-                result, lost = self._answer(self._asked)
+                result = self._answer(self._asked)
         except OSError as error:
             raise SandboxError(f"the sandbox launcher is gone: {error}") from error
-        for pid in lost:
-            self.ask({"do": "end", "pid": pid})
         if "error" in result:
             raise SandboxError(f"the sandbox could not be started: {result['error']}")
         return result
 
-    def _answer(self, number: int) -> tuple[dict[str, Any], list[int]]:
-        """The answer to a request; and the processes of launches before it whose answer an interrupt kept from being read."""
-        lost: list[int] = []
+    def _answer(self, number: int) -> dict[str, Any]:
+        """The answer to a request, after those that an interrupt kept from being read."""
         while answer := self._socket.recv(1 << 16):
             result: dict[str, Any] = json.loads(answer)
             if result["number"] == number:
-                return result, lost
-            lost += [result["pid"]] if "pid" in result else []
+                return result
         raise SandboxError("the sandbox launcher is gone: it was killed")
 
     def etc(self, network: bool) -> Path:
@@ -207,10 +203,20 @@ def _reachable(folder: Path) -> Path:
     return Path("/tmp") if os.geteuid() == 0 and closed else folder
 
 
+def new_path(kind: str) -> Path:
+    """Where a folder may be made, named after its owner process, so that `sweep_folders` can tell whether it is left over."""
+    return runtime_folder() / f"{kind}-{owner_name()}-{secrets.token_hex(8)}"
+
+
 def new_folder(kind: str) -> Path:
-    """A new folder named after its owner process, so that `sweep_folders` can tell whether it is left over."""
-    folder = Path(tempfile.mkdtemp(prefix=f"{kind}-{owner_name()}-", dir=runtime_folder()))
-    folder.chmod(0o711 if os.geteuid() == 0 else 0o700)
+    """A new folder at a `new_path`."""
+    folder = new_path(kind)
+    try:
+        folder.mkdir(0o700)
+        folder.chmod(0o711 if os.geteuid() == 0 else 0o700)
+    except BaseException:
+        remove_folder(folder)
+        raise
     return folder
 
 

@@ -20,6 +20,8 @@ from typing import Any
 from swe_srl.sandboxes.inmate import FRESH_SECONDS, TAKE_SECONDS, Child, enter_namespaces
 from swe_srl.sandboxes.kernel import (
     SHIFT,
+    adopt_orphans,
+    children,
     shifted_namespace,
     write,
 )
@@ -48,6 +50,7 @@ class Launcher:
 
     def __init__(self) -> None:
         self.places: dict[str, Place] = {}
+        self.launched: dict[int, str] = {}  # processes, not waited for yet, and the sandboxes that they are of
         self.adopted: list[str] = []
         self.spare: Child | None = None
         self.namespace = -1
@@ -68,6 +71,7 @@ class Launcher:
         """Start bubblewrap in the sandbox's namespaces, made on first use; its complaints go to the control pipe."""
         place = self.places.get(request["id"])
         child = self.tell_child(message, descriptors + (place.descriptors() if place else []))
+        self.launched[child.pid] = request["id"]
         with contextlib.closing(child):
             if child.socket.recv(1):
                 if place is None:
@@ -76,7 +80,7 @@ class Launcher:
                     for name in ("uid_map", "gid_map"):
                         write(f"/proc/{child.pid}/{name}", f"0 {SHIFT + request['owner']} 1")
                 child.socket.send(b"x")
-        return {"pid": child.pid}
+        return {}
 
     def tell_child(self, message: bytes, descriptors: list[int]) -> Child:
         """Give the request to the child that waits, or to a new one."""
@@ -124,16 +128,14 @@ class Launcher:
         return {}
 
     def reap(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Wait for a bubblewrap that has been killed."""
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(request["pid"], 0)
+        """End what was launched for a sandbox, however far its start is. A bubblewrap that ends in the middle of it leaves a
+        child behind, which would wait for it for ever."""
+        for pid in [pid for pid, name in self.launched.items() if name == request["id"]]:
+            del self.launched[pid]
+            end(pid)
+        for pid in children() - self.launched.keys() - ({self.spare.pid} if self.spare else set()):
+            end(pid)
         return {}
-
-    def end(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Kill a bubblewrap whose owner has lost sight of it."""
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(request["pid"], signal.SIGKILL)
-        return self.reap(request)
 
     def answer(self, message: bytes, descriptors: list[int]) -> dict[str, Any]:
         request = json.loads(message)
@@ -145,12 +147,20 @@ class Launcher:
                 "copy": self.copy,
                 "release": self.release,
                 "reap": self.reap,
-                "end": self.end,
+                "wait": lambda request: {},
                 "adopt": self.adopt,
             }
             return numbered | others[request["do"]](request)
         except OSError as error:
             return numbered | {"error": str(error)}
+
+
+def end(pid: int) -> None:
+    """Kill a child and wait for it."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, 0)
 
 
 def serve(launcher: Launcher, connection: socket.socket) -> None:
@@ -170,6 +180,7 @@ def serve(launcher: Launcher, connection: socket.socket) -> None:
 if __name__ == "__main__":
     for number in IGNORED:
         signal.signal(number, signal.SIG_IGN)  # the owner's end is what ends it
+    adopt_orphans()
     launcher = Launcher()
     serve(launcher, socket.socket(fileno=int(sys.argv[1])))
     if launcher.adopted:

@@ -65,7 +65,7 @@ class LocalSandbox(SessionSandbox):
             snapshot = LocalSnapshot(new_folder("snapshot"), state)
         try:
             self._transport.copy_layer(snapshot.folder)
-        except SandboxError:
+        except BaseException:
             snapshot.discard()
             raise
         return snapshot

@@ -18,7 +18,7 @@ from swe_srl.sandboxes.descriptors import check_descriptors, descriptor_errors
 from swe_srl.sandboxes.etc import HOME
 from swe_srl.sandboxes.forks import making_connections
 from swe_srl.sandboxes.host_view import IO, bubblewrap, bwrap_options, extra_python, user_ids
-from swe_srl.sandboxes.launch import helper, new_folder, remove_folder
+from swe_srl.sandboxes.launch import helper, new_path, remove_folder
 from swe_srl.sandboxes.local_limits import check_enforceable, disk_is_bounded, rlimits_processes, tmpfs_options
 from swe_srl.sandboxes.pipes import Sink, chunk, is_finished, wait_for
 from swe_srl.sandboxes.transport import (
@@ -58,10 +58,11 @@ class LocalTransport:
                 f"({self._helper.problem}): run as an ordinary user, or give this container CAP_SYS_ADMIN and CAP_SETUID"
             )
         with descriptor_errors():
-            self.folder = self._new_folder()
+            self.folder = new_path("sandbox")  # made by the first start
+        self._made = False
         self._lowers = {"root": spec.root, "repository": spec.repository}
         self._lowers = {name: str(Path(path).resolve()) for name, path in self._lowers.items() if path}
-        self._pid = 0
+        self._launched = False  # whether there is, or was asked for, what `stop` has to end
         self._inside = -1  # descriptor of the first process inside
         self._stdin = self._control = -1
         self._poll = select.poll()
@@ -72,26 +73,24 @@ class LocalTransport:
         self._group = ControlGroup()
         self._killed = False
 
-    @staticmethod
-    def _new_folder() -> Path:
-        folder = new_folder("sandbox")
-        try:
-            for name in ("layer", "io"):
-                (folder / name).mkdir()
-                (folder / name).chmod(0o711)
-        except OSError:
-            remove_folder(folder)
-            raise
-        return folder
+    def _make_folder(self) -> None:
+        mode = 0o711 if os.geteuid() == 0 else 0o700
+        for folder, access in ((self.folder, mode), (self.folder / "layer", 0o711), (self.folder / "io", 0o711)):
+            folder.mkdir(0o700)
+            folder.chmod(access)
+        self._made = True
 
     def start(self) -> None:
         self.stop()
         if self._killed:
             raise SandboxGoneError("the sandbox was closed")
+        if not self._made:
+            with descriptor_errors():
+                self._make_folder()
         if not (self.folder / "io").is_dir():
             raise SandboxGoneError(REMOVED.format(folder=self.folder))
         if not self._group.folders:
-            self._group = make_group(self.folder.name, self._spec.limits)
+            make_group(self._group, self.folder.name, self._spec.limits)
         check_descriptors()
         with descriptor_errors(), making_connections(self), contextlib.ExitStack() as theirs:
             stdin, self._stdin = os.pipe()
@@ -104,7 +103,8 @@ class LocalTransport:
             with os.fdopen(info, "rb") as report:
                 os.set_blocking(self._stdin, False)
                 os.set_blocking(self._control, False)
-                self._pid = self._helper.ask(self._request(), (stdin, control, child_info))["pid"]
+                self._launched = True
+                self._helper.ask(self._request(), (stdin, control, child_info))
                 theirs.close()
                 text = report.read()
             if text:
@@ -178,7 +178,8 @@ class LocalTransport:
         sink, self._sink = self._sink, None
         if sink is None:
             return
-        self._poll.unregister(sink.reading)
+        with contextlib.suppress(KeyError):
+            self._poll.unregister(sink.reading)
         hold, sink.hold = sink.hold, -1
         os.close(hold)
         if is_finished(sink.reading):
@@ -245,7 +246,8 @@ class LocalTransport:
             self._end_processes()
             wait_for(self._inside, select.POLLIN, KILL_SECONDS)
         if self._control >= 0:
-            self._poll.unregister(self._control)
+            with contextlib.suppress(KeyError):  # interrupted before it was registered, or since it is not any more
+                self._poll.unregister(self._control)
         for name in ("_inside", "_stdin", "_control"):
             if (descriptor := getattr(self, name)) >= 0:
                 setattr(self, name, -1)
@@ -256,9 +258,9 @@ class LocalTransport:
         old_sinks, self._old_sinks = self._old_sinks, []
         for reading in old_sinks:
             os.close(reading)
-        if self._pid:
-            self._helper.ask({"do": "reap", "pid": self._pid})
-            self._pid = 0
+        if self._launched:
+            self._helper.ask({"do": "reap", "id": self.folder.name})
+            self._launched = False
 
     def after_fork(self) -> None:
         """In a forked process: close its copies of the pipes."""
@@ -281,4 +283,9 @@ class LocalTransport:
         """Copy the writable files, or some parts of them (`root.upper`), to a folder."""
         parts = parts or [*PARTS, *(f"{name}.upper" for name in self._lowers)]
         layer = str(self.folder / "layer")
-        self._helper.ask({"do": "copy", "id": self.folder.name, "layer": layer, "parts": parts, "to": str(target)})
+        try:
+            self._helper.ask({"do": "copy", "id": self.folder.name, "layer": layer, "parts": parts, "to": str(target)})
+        except BaseException:  # an interrupt: the answer to the next request tells that the copy has ended
+            with contextlib.suppress(SandboxError):
+                self._helper.ask({"do": "wait"})
+            raise

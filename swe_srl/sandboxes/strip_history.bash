@@ -42,6 +42,14 @@ if ! is_stripped; then
   rm -f -- "$git_dir/objects/info/alternates"
   git prune --expire=now
 fi
+# What is no object store of git's, but left by a fetch, a push or a repack that was killed: it may hold any objects.
+objects=$git_dir/objects
+find "$objects" -mindepth 1 -maxdepth 1 ! -name '[0-9a-f][0-9a-f]' ! -name pack ! -name info -exec rm -rf -- {} +
+find "$objects" -mindepth 2 -maxdepth 2 '(' -name 'tmp_*' -o -name '.tmp-*' -o -type d ')' -exec rm -rf -- {} +
+for pack in "$objects"/pack/*.pack; do
+  [[ -e ${pack%.pack}.idx ]] || rm -f -- "${pack%.pack}".*
+done
+find "$objects/pack" -mindepth 1 ! -name '*.pack' ! -name '*.idx' ! -name '*.rev' ! -name multi-pack-index -exec rm -rf -- {} +
 others=()
 for name in HEAD config config.worktree description index sharedindex.'*' info objects refs packed-refs shallow hooks branches \
   modules lfs annex; do

@@ -21,6 +21,7 @@ SUBMIT = "submit"  # the reserved command that ends an episode, in trajectories 
 
 _THINK = re.compile(r"\A\s*<think>(.*?)</think>", re.DOTALL)
 _FENCE = re.compile(r"^(?P<mark>`{3,})(?P<language>[^\n`]*)\n(?P<body>.*?)^(?P=mark)[ \t]*$", re.DOTALL | re.MULTILINE)
+_OPENED = re.compile(r"^`{3,}", re.MULTILINE)
 _BACKTICKS = re.compile(r"`{3,}")
 _TOOL_CALL = re.compile(r"<tool_call>(.*?)</tool_call>", re.DOTALL)
 _BLOCKS = {"bash": _FENCE, "tool": _TOOL_CALL}
@@ -117,6 +118,8 @@ def parse_action(text: str, form: str = "bash") -> Action | FormatError:
 def _fenced(rest: str) -> list[str] | str:
     """The commands of a completion's rest after the thought, or why it is malformed."""
     commands = [found["body"] for found in _FENCE.finditer(rest) if found["language"].strip() in _SHELL_LANGUAGES]
+    if commands and _OPENED.search(_FENCE.sub("", rest)):
+        return "a fence is left open: one inside the command ends it, so give the command a longer fence"
     return commands or ("the fenced command is not closed" if "```" in rest else "no fenced bash command")
 
 

@@ -1,0 +1,217 @@
+"""Interrupts (Ctrl-C) at any moment, and closes that fail: nothing stays, and what was interrupted can be repeated."""
+
+from __future__ import annotations
+
+import random
+import signal
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from types import FrameType
+
+import pytest
+import requests
+
+from benchmarks.soak import count
+from swe_srl.envs import SweEnv
+from swe_srl.envs.definition import EnvironmentDefinition
+from swe_srl.envs.image_places import Place
+from swe_srl.envs.pool import WarmPool, join_pool, leave_pool
+from swe_srl.errors import SandboxError
+from swe_srl.protocols import Sandbox, Snapshot
+from swe_srl.sandboxes.docker_sandbox import DockerSandbox, whole
+from swe_srl.testing import FakeSandbox
+from swe_srl.types import Task
+from tests.sandbox_support import KINDS, new_sandbox, opened, repository, sandbox_of, write_tree
+
+pytestmark = pytest.mark.timeout(120)
+ROUNDS = {"local": 100, "docker": 15, "podman": 5}  # interrupts; a start of a container takes long
+
+
+def interrupted(seconds: float, action: Callable[[], object]) -> bool:
+    """Do something, with a KeyboardInterrupt in this (the main) thread after some time: whether it came before the end."""
+    armed = True
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        if armed:
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    timer = threading.Timer(seconds, signal.pthread_kill, (threading.get_ident(), signal.SIGUSR1))
+    try:
+        timer.start()
+        action()
+        armed = False
+    except KeyboardInterrupt:
+        return True
+    finally:
+        armed = False
+        timer.cancel()
+        timer.join()
+        signal.signal(signal.SIGUSR1, before)
+    return False
+
+
+def left(kind: str) -> dict[str, int]:
+    """What belongs to this process, but for memory, and descriptors (one may be lost where it is made)."""
+    return {name: number for name, number in asdict(count(kind)).items() if name not in ("memory_mb", "descriptors")}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_interrupts_leave_nothing(kind: str, tmp_path: Path) -> None:
+    """Neither processes (a bubblewrap's child that waits for ever), containers, snapshots, mounts, folders nor control groups."""
+    rng = random.Random(1)
+    task = Task("tiny-1", "me/tiny", "0" * 40, "Fix it", source=f"dir:{write_tree(tmp_path / 'tree')}")
+    env = SweEnv([task], sandbox=sandbox_of(kind))
+    snapshots: list[Snapshot] = []
+    forks: list[Sandbox] = []
+
+    def snapshot() -> None:
+        assert env.sandbox is not None
+        snapshots.append(env.sandbox.snapshot())
+
+    def fork() -> None:
+        assert env.sandbox is not None
+        snapshot()
+        forks.append(env.sandbox.fork(snapshots[-1]))
+
+    def reset() -> None:
+        env.reset()
+
+    actions: list[Callable[[], None]] = [reset, lambda: env.step("echo x; cd /tmp") and None, snapshot, fork, env.close]
+    seconds = []
+    for action in actions:
+        begin = time.monotonic()
+        action()
+        seconds.append(time.monotonic() - begin)
+    _free(snapshots, forks)
+    before = left(sandbox_of(kind))
+    for number in range(ROUNDS[kind]):
+        if env.sandbox is None:
+            env.reset()
+        which = number % len(actions)
+        interrupted(rng.uniform(0, 1.2 * seconds[which]), actions[which])
+        if env.sandbox is not None:
+            assert env.sandbox.run("echo well").output.endswith("well\n")
+        env.close()
+        _free(snapshots, forks)
+        deadline = time.monotonic() + 10
+        while (now := left(sandbox_of(kind))) != before:  # the child that waits for the next start is just being made
+            assert time.monotonic() < deadline, (number, which, before, now)
+            time.sleep(0.05)
+
+
+def _free(snapshots: list[Snapshot], forks: list[Sandbox]) -> None:
+    while forks:
+        forks.pop().close()
+    while snapshots:
+        snapshots.pop().discard()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_snapshot_that_is_interrupted_leaves_no_copy(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(kind, repository(tmp_path)) as sandbox:
+        before = left(sandbox_of(kind))
+        if isinstance(sandbox, DockerSandbox):
+            images = sandbox._client.images
+            known = {image.id for image in images.list()}
+            commit = sandbox._container.commit
+            monkeypatch.setattr(sandbox._container, "commit", lambda **of: (time.sleep(1), commit(**of))[1])
+            assert interrupted(0.7, sandbox.snapshot)
+            assert {image.id for image in images.list()} == known
+        else:
+            sandbox.run("head -c 100000000 /dev/zero >/tmp/large")
+            assert interrupted(0.02, sandbox.snapshot)
+            assert left("local") == before
+
+
+def test_what_the_engine_makes_in_spite_of_an_interrupt_is_unmade() -> None:
+    made: list[str] = []
+
+    def make() -> str:
+        time.sleep(0.3)
+        made.append("container")
+        return made[-1]
+
+    assert interrupted(0.1, lambda: whole(make, made.remove))
+    assert made == []
+    assert whole(make, made.remove) == "container" and made == ["container"]
+    with pytest.raises(ValueError, match="refused"):
+        whole(lambda: int("refused"), made.remove)
+
+
+@pytest.mark.parametrize("kind", KINDS[1:])
+def test_a_close_that_failed_can_be_repeated(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine was away: once it is back, the container goes."""
+    sandbox = new_sandbox(kind, repository(tmp_path))
+    assert isinstance(sandbox, DockerSandbox)
+
+    def away(**options: object) -> None:
+        raise requests.ConnectionError("away")
+
+    with monkeypatch.context() as patched, pytest.raises(SandboxError, match="away"):
+        patched.setattr(sandbox._container, "remove", away)
+        sandbox.close()
+    assert left("docker")["containers"] == 1
+    sandbox.close()
+    assert left("docker")["containers"] == 0
+
+
+@pytest.mark.parametrize(("pool_size", "error"), [(0, KeyboardInterrupt), (0, SandboxError), (1, KeyboardInterrupt)])
+def test_an_environments_close_can_be_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pool_size: int, error: type[BaseException]
+) -> None:
+    task = Task("tiny-1", "me/tiny", "0" * 40, "Fix it", source=f"dir:{write_tree(tmp_path / 'tree')}")
+    (tmp_path / "own.yaml").write_text(f"pool_size: {pool_size}\n")
+    made: list[FakeSandbox] = []
+    monkeypatch.setattr(
+        "swe_srl.envs.places.make_sandbox", lambda kind, spec: made.append(FakeSandbox({":": ""})) or made[-1]
+    )
+    env = SweEnv([task], str(tmp_path / "own.yaml"))
+    env.reset()
+
+    def fail(sandbox: FakeSandbox) -> None:
+        raise error
+
+    with monkeypatch.context() as patched, pytest.raises(error):
+        patched.setattr(FakeSandbox, "close", fail)
+        env.close()
+    env.close()
+    assert all(sandbox.closed for sandbox in made)
+
+
+def test_a_pools_close_that_was_interrupted_can_be_repeated() -> None:
+    """It waits for the place that is being made, which an interrupted `Thread.join` would not."""
+    made: list[FakeSandbox] = []
+    making = threading.Event()
+
+    def make() -> Place:
+        if made:
+            making.set()
+            time.sleep(1)
+        made.append(FakeSandbox({":": ""}))
+        return Place(made[-1], "")
+
+    pool = WarmPool(1, 0)
+    pool.take("key", make).sandbox.close()
+    assert making.wait(10)
+    assert interrupted(0.2, pool.close)
+    pool.close()
+    assert [sandbox.closed for sandbox in made] == [True, True]
+
+
+def test_one_user_cannot_leave_a_pool_for_another() -> None:
+    """Two threads that close one environment at once would."""
+    definition = EnvironmentDefinition(pool_size=1)
+    mine, others = object(), object()
+    pool = join_pool(definition, "local", mine)
+    assert join_pool(definition, "local", others) is pool
+    leave_pool(definition, "local", mine)
+    leave_pool(definition, "local", mine)
+    assert not pool._closed
+    leave_pool(definition, "local", others)
+    assert pool._closed
