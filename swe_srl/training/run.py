@@ -94,7 +94,7 @@ def _train(settings: TrainSettings, progress: Progress, processes: Processes) ->
             describe_steps(run, data, progress)
             describe_tasks(run, tasks, unavailable, progress)
         if processes.count > 1:
-            torch.manual_seed(derive_seed(settings.seed, "process", processes.index))  # what dropout draws
+            torch.manual_seed(derive_seed(settings.seed, "process", processes.index))  # what a layer may draw
         if settings.threads:
             torch.set_num_threads(settings.threads)
         try:
