@@ -381,6 +381,18 @@ def test_contexts_that_are_all_too_long_are_named(warm: Path, tmp_path: Path) ->
         assert not (tmp_path / stage["method"] / "metrics.jsonl").exists()  # it is said before anything is validated
 
 
+def test_an_unlucky_order_of_long_contexts_does_not_end_a_run(warm: Path, tmp_path: Path) -> None:
+    """A quarter of the steps fits and one is drawn at a time: many updates draw several before one that fits."""
+    settings = train_settings(tmp_path, SFT)
+    tokenizer = AutoTokenizer.from_pretrained(warm)
+    lengths = sorted(len(encode_chat(tokenizer, step.context)) for step in load_steps(settings).training)
+    few = {"model": str(warm), "max_context_tokens": lengths[len(lengths) // 4 - 1]}
+    stage = {**SFT, "batch_steps": 1, "updates": 40, "eval_every": 0, "save_every": 0}
+    found = rows(train(train_settings(tmp_path, stage, **few)))[1:]
+    assert len(found) == 40 and max(row["too_long_steps"] for row in found) > 4
+    assert 2 < sum(row["too_long_steps"] for row in found) / len(found) < 4
+
+
 def test_tensorboard_events(warm: Path, tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator

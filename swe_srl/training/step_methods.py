@@ -14,6 +14,7 @@ from swe_srl.errors import TrainingError
 from swe_srl.rewards.registry import EFFECT
 from swe_srl.seeds import derive_seed
 from swe_srl.training.data import StepStream, stage_steps
+from swe_srl.training.dynamic import take_fitting
 from swe_srl.training.forward import TokenGroup
 from swe_srl.training.journal import Clock, sampled
 from swe_srl.training.method import BaseMethod
@@ -151,8 +152,6 @@ class SrlMethod(StepMethod):
             batch = self.sampler.batch()
         clock.add("generate", batch.generate_seconds)
         clock.add("reward", batch.reward_seconds)
-        if not batch.drawn and not batch.kept:
-            raise self.too_long("every step that was drawn")
         if said := self.watch.see(batch.kept, batch.drawn):
             self.work.progress.note(f"{self.name}: {said}")
         self.work.release()
@@ -223,14 +222,10 @@ class SftMethod(StepMethod):
 
     def update(self, number: int, clock: Clock) -> dict[str, Any]:
         """Draw steps that fit, then update."""
-        steps: list[Step] = []
-        tried = 0
-        while len(steps) < self.stage.batch_steps and tried < 4 * self.stage.batch_steps:
-            taken = [self.steps[index] for _, index in self.stream.take(self.stage.batch_steps - len(steps))]
-            tried += len(taken)
-            steps += [step for step in taken if self.fits(step, target=True)]
-        if not steps:
-            raise self.too_long("every step that was drawn")
+        taken, passed = take_fitting(
+            self.stream, self.stage.batch_steps, lambda index: self.fits(self.steps[index], target=True)
+        )
+        steps = [self.steps[index] for _, index in taken]
         chosen = [self.target(step) for step in steps]
         self.check(chosen, clock)
         shown = self.recorded(number)
@@ -240,7 +235,7 @@ class SftMethod(StepMethod):
                 before = self.updater.logprobs(chosen[:1], 1.0)
         with clock.phase("update"):
             totals = self.updater.likelihood(chosen, number)
-        row: dict[str, Any] = {"epoch": self.stream.epoch, "too_long_steps": tried - len(chosen)}
+        row: dict[str, Any] = {"epoch": self.stream.epoch, "too_long_steps": passed}
         row |= self.guarded(totals, number) | self.tokens(0, totals)
         if shown and self.updater.optimiser.finite():  # a model that is broken cannot sample; the stage says so
             with clock.phase("samples"):
