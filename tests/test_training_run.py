@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from training_data import SFT, train_settings, write_trajectory_file
 from training_data import SRL as USUAL
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -24,7 +26,7 @@ from swe_srl.generation import TransformersGenerator
 from swe_srl.generation.loading import encode_chat
 from swe_srl.settings import as_mapping
 from swe_srl.training import train
-from swe_srl.training.checkpoints import Checkpoints
+from swe_srl.training.checkpoints import Checkpoints, write_folder
 from swe_srl.training.data import load_steps
 from swe_srl.training.explain import ExplainSettings, explain
 from swe_srl.training.forward import TokenGroup
@@ -407,6 +409,32 @@ def test_missing_tensorboard_is_said(warm: Path, tmp_path: Path, monkeypatch: py
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(ConfigError, match=r"swe-srl\[tracking\]"):
         train(train_settings(tmp_path, SRL, model=str(warm), tensorboard=True))
+
+
+@pytest.mark.parametrize("written", ["model", "trainer.pt"])
+def test_a_full_disk_is_said_and_loses_nothing(written: str, tmp_path: Path) -> None:
+    """A limit on a file's size is to the writers what a full disk is."""
+    name, before = "whole", resource.getrlimit(resource.RLIMIT_FSIZE)
+    big = torch.zeros(100_000)
+    target = tmp_path / name
+
+    def fill(folder: Path) -> None:
+        (folder / "config.json").write_text("{}")
+        if written == "model":
+            save_file({"weight": big}, folder / "model.safetensors")
+        torch.save(big, folder / "trainer.pt")
+
+    write_folder(target, fill)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
+    try:
+        with pytest.raises(TrainingError, match=r"whole could not be written \(.* GiB are free there\): make room"):
+            write_folder(target, fill)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert [entry.name for entry in tmp_path.iterdir()] == [name], "what was half written takes no room"
+    assert torch.equal(torch.load(target / "trainer.pt", weights_only=True), big)
 
 
 def test_half_written_checkpoints_are_removed(tmp_path: Path) -> None:
