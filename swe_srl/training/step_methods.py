@@ -144,7 +144,7 @@ class SrlMethod(StepMethod):
     def restore(self, state: dict[str, Any], updates: int) -> None:
         """Go on from `state`."""
         self.sampler.restore(state)
-        self.checked = updates > 0
+        self.resumed = updates > 0
 
     def update(self, number: int, clock: Clock) -> dict[str, Any]:
         """Sample until the batch is full, then update."""
@@ -218,7 +218,7 @@ class SftMethod(StepMethod):
     def restore(self, state: dict[str, Any], updates: int) -> None:
         """Go on from `state`."""
         self.stream.drawn = state["drawn"]
-        self.checked = updates > 0
+        self.resumed = updates > 0
 
     def update(self, number: int, clock: Clock) -> dict[str, Any]:
         """Draw steps that fit, then update."""
