@@ -86,7 +86,7 @@ class StepMethod(BaseMethod):
     def target(self, step: Step) -> TokenGroup:
         """The step's target as tokens."""
         thought = self.stage.sft_target == "thought+command"
-        tokens = target_tokens(self.work.tokenizer, step, thought, self.work.action_format)
+        tokens = target_tokens(self.work.tokenizer, step, thought, self.work.action_format, self.work.end)
         return TokenGroup(self.work.encode(step.context), (tokens,))
 
     def fits(self, step: Step, target: bool = False) -> bool:
