@@ -32,9 +32,10 @@ def run(settings: TrainSettings, console: Console) -> int:
 
 
 def plan(settings: TrainSettings, console: Console) -> None:
-    """Make the steps and say what would be trained; the model is not loaded."""
+    """Make the steps and say what would be trained; of the model, only the tokenizer is loaded, where it is here."""
     from swe_srl.generation.source import is_hub_id
     from swe_srl.training.data import load_steps
+    from swe_srl.training.room import context_lengths
     from swe_srl.training.run import check_processes, check_start
     from swe_srl.training.tasks import load_task_data, runnable
 
@@ -46,6 +47,8 @@ def plan(settings: TrainSettings, console: Console) -> None:
     if settings.needs_steps:
         console.say(f"{len(data.training)} training steps, {len(data.validation)} held out")
         tell_report(data.report, console)
+        if lengths := context_lengths(settings, data.training):
+            console.say(lengths.text)
     if settings.needs_tasks:
         tasks, unavailable = runnable(tasks, settings)
         console.say(f"{len(tasks.training)} training tasks, {len(tasks.validation)} held out")
