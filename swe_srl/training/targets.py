@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from transformers import PreTrainedTokenizerBase
 
+from swe_srl.generation.loading import encode_text
 from swe_srl.generation.templates import opens_thought
 from swe_srl.trajectories.action_format import format_action
 from swe_srl.types import Action, Step
@@ -23,5 +24,5 @@ def target_tokens(
     opened = opens_thought(tokenizer)
     text = format_action(Action(step.target, step.thought if written else ""), thought=written or opened, form=form)
     text = text.removeprefix("<think>") if opened else text  # the prompt has it
-    ids = tokenizer(text, add_special_tokens=False).input_ids
+    ids = encode_text(tokenizer, text)
     return (*ids, int(tokenizer.eos_token_id if end is None else end))
