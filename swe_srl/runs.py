@@ -32,7 +32,7 @@ from swe_srl.settings.lengths import Lengths, LengthsOf
 
 _STARTED = ("run.json", "settings.yaml", "sessions.jsonl", "steps.json", "tasks.json", "budgets.json", ".lock")
 _MADE = ("random-model", "tensorboard", "wandb")  # folders that a start makes
-_LATER = ("rows",)  # fingerprints that folders of older versions do not have, and cannot be checked by
+_LATER = ("rows", "agent", "environment")  # fingerprints that folders of older versions lack
 LENGTHENING = "lengthening.json"
 _OWN = (".lock", "settings.yaml", ".settings.yaml", ".run.json")  # left by a start that was killed at once
 

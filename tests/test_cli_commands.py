@@ -158,6 +158,11 @@ def test_dry_run_of_training_makes_the_steps_and_no_folder(run: Run, expert: str
     code, out, _ = run("train", "--trajectories", expert, "--dry-run", "--updates", "3", "--learning-rate", "1e-3")
     assert code == 0 and "2 training steps" in out and "srl, 3 updates of 16 steps" in out
     assert not (run_root / "runs").exists()
+    (told,) = [line for line in out.splitlines() if line.startswith("contexts of 2 steps: ")]
+    most = int(told.split()[-3].replace(",", ""))
+    assert told.endswith(f"tokens on average, {most:,} at most")
+    out = run("train", "--trajectories", expert, "--dry-run", "--max-context-tokens", str(most - 1))[1]
+    assert f"{told}; 1 have more than the {most - 1:,} that have room: left out" in out
 
 
 def test_dry_run_of_training_says_that_validation_is_trained_on(run: Run, expert: str) -> None:

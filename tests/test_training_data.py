@@ -14,16 +14,16 @@ from training_data import make_trajectory, train_settings, write_trajectory_file
 from swe_srl.errors import ContaminationError, TrajectoryError
 from swe_srl.training.data import (
     StepStream,
-    hold_out,
     load_steps,
     model_fingerprint,
     shuffle_targets,
     steps_fingerprint,
 )
+from swe_srl.training.holding_out import hold_out
 from swe_srl.training.objective import completion_weights
 from swe_srl.trajectories import ReadReport, StepSettings, make_steps
 from swe_srl.trajectories.prompting import Prompting
-from swe_srl.types import Action, Step, Task, Trajectory, Turn
+from swe_srl.types import Action, Message, Step, Task, Trajectory, Turn
 
 
 def some_steps(count: int) -> list[Step]:
@@ -68,11 +68,23 @@ def test_named_validation_trajectories_without_a_usable_step_are_an_error(tmp_pa
         load_steps(train_settings(tmp_path, validation=str(held)))
 
 
-def test_trajectories_without_a_task_are_held_out_one_by_one() -> None:
-    steps = [replace(step, task_id="") for step in some_steps(8)]
-    training, validation = hold_out(steps, 0.25, 0)
-    assert (len(training), len(validation)) == (24, 8)
-    assert not {s.trajectory_id for s in training} & {s.trajectory_id for s in validation}
+def test_trajectories_without_a_task_are_held_out_by_how_they_begin() -> None:
+    """Several attempts at one issue are one task, so that none is in validation while another one is trained on."""
+    steps = [
+        replace(
+            step, task_id="", context=(Message("user", f"Issue {int(step.trajectory_id[1:]) // 2}."), *step.context[1:])
+        )
+        for step in some_steps(8)
+    ]
+    attempts = [step for step in steps if step.context[0].content == "Issue 1."]
+    assert len({step.trajectory_id for step in attempts}) == 2
+    for seed in range(5):
+        training, validation = hold_out(steps, 0.25, seed)
+        assert (len(training), len(validation)) == (24, 8)
+        assert not {s.context[0].content for s in training} & {s.context[0].content for s in validation}
+    alone = [replace(step, context=(Message("user", step.trajectory_id),)) for step in steps]
+    training, validation = hold_out(alone, 0.25, 0)
+    assert len({s.trajectory_id for s in validation}) == 2 and len(validation) == 8
 
 
 def test_the_fingerprint_of_a_model_folder_is_of_names_and_contents(tmp_path: Path) -> None:

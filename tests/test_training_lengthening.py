@@ -25,6 +25,13 @@ from swe_srl.training.stage import StageTrainer
 pytestmark = pytest.mark.timeout(900)
 TINY = {**SFT, "batch_steps": 1, "eval_every": 0, "save_every": 0}
 SRL = {**USUAL, "max_resampling": 16.0, "eval_every": 3, "save_every": 0}
+SOLVER = """
+instance: "{{ problem_statement }}{% for step in steps %}\\n{{ loop.index }}. {{ step }}{% endfor %}"
+context: inline
+titles: true
+action_format: plain
+max_turns: 4
+"""
 WARM_UP = {**SFT, "updates": 60, "batch_steps": 8, "learning_rate": 5e-3, "eval_every": 0, "save_every": 0}
 
 
@@ -74,6 +81,39 @@ def test_a_longer_run_is_the_one_made_at_once(method: str, warm: Path, tmp_path:
     assert lengths == [2, 4]
     assert yaml.safe_load((grown / "settings.yaml").read_text())["stages"][0]["updates"] == 4
     assert not RunFolder.read(grown).lengthening and not list(grown.glob(".model*"))
+
+
+@pytest.mark.slow
+def test_a_longer_rlvr_run_is_the_one_made_at_once(tmp_path: Path) -> None:
+    """On problems with an answer, whose episodes repeat as far as rounding does: order of tasks, samples, rewards, updates."""
+    problems, agent = tmp_path / "coins.jsonl", tmp_path / "solver.yaml"
+    solutions = [f"1. **Look.** It is near.\n2. **Say.** So \\boxed{{{4 + number % 2}}}." for number in range(12)]
+    coins = [
+        {"id": number, "question": f"4 or 5: {number}?", "answer": str(4 + number % 2), "solution": solution}
+        for number, solution in enumerate(solutions)
+    ]
+    problems.write_text("".join(json.dumps(row) + "\n" for row in coins))
+    agent.write_text(SOLVER)
+    imitate = {**WARM_UP, "max_new_tokens": 24, "learning_rate": 4e-3}
+    learn = {"method": "rlvr", "batch_steps": 3, "group_size": 4, "learning_rate": 1e-3, "max_new_tokens": 24}
+    learn |= {"eval_every": 0, "save_every": 0}
+    data: dict[str, Any] = {"trajectories": str(problems), "tasks": str(problems), "agent": str(agent)}
+
+    start = train(train_settings(tmp_path, imitate, output=str(tmp_path / "start"), **data)) / "model"
+
+    def settings(updates: int, folder: str) -> TrainSettings:
+        extra = {"output": str(tmp_path / folder), "model": str(start), "workers": 4}
+        return train_settings(tmp_path, {**learn, "updates": updates}, **extra, **data)
+
+    train(settings(2, "grown"))
+    grown, whole = rows(train(settings(4, "grown"))), rows(train(settings(4, "whole")))
+    assert [row["update"] for row in grown] == [row["update"] for row in whole] == [0, 1, 2, 3, 4]
+    assert all(row["kept_groups"] and row["grad_norm"] > 0 for row in whole[3:])
+    told = ("epoch", "drawn_groups", "reward_mean", "sampled_tokens", "loss", "grad_norm", "entropy")
+    for one, other in zip(grown[1:], whole[1:], strict=True):
+        assert [one[name] for name in told] == pytest.approx([other[name] for name in told], rel=1e-3, abs=1e-6)
+    ends = [json.loads((tmp_path / run / "stages/0.json").read_text())["updates"] for run in ("grown", "whole")]
+    assert ends == [4, 4] and not list((tmp_path / "grown/rollouts").rglob("*.jsonl"))
 
 
 def test_an_interrupted_run_is_made_longer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

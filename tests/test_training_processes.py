@@ -14,7 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from training_data import SFT, train_settings
-from two_processes import CASES, settings_of
+from two_processes import CASES, growing, settings_of
 
 from swe_srl.cli import main
 from swe_srl.errors import ConfigError
@@ -47,6 +47,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for case in ("plain", "lora"):
         train(settings_of(case, folder, f"one-{case}"))
     train(settings_of("kl-shard", folder, "one-kl", shard=False))
+    train(growing(folder, "one-whole", 3))
     begin_alone(folder)
     launch = ["accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1"]
     launch += ["--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", str(free_port())]
@@ -119,6 +120,16 @@ def test_both_processes_worked_and_shared_what_was_to_be_shared(both: Path) -> N
 @pytest.mark.slow
 def test_a_run_of_one_process_goes_on_shared_out_among_two(both: Path) -> None:
     assert_same_curve(both / "resumed", both / "one-plain")
+
+
+@pytest.mark.slow
+def test_a_run_of_two_processes_is_made_longer(both: Path) -> None:
+    assert [row["update"] for row in rows(both / "two-grown")] == [0, 1, 2, 3]
+    assert_same_curve(both / "two-grown", both / "one-whole")
+    assert [row["updates"] for row in json.loads((both / "two-grown/result.json").read_text())["stages"]] == [3]
+    assert not (both / "two-grown/lengthening.json").exists()
+    one, two = (load_file(both / run / "model/model.safetensors") for run in ("one-whole", "two-grown"))
+    assert all(torch.allclose(one[name], two[name], atol=1e-5) for name in one)
 
 
 @pytest.mark.slow

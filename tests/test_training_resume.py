@@ -73,6 +73,35 @@ def test_another_start_model_is_noticed(tmp_path: Path, monkeypatch: pytest.Monk
             train(settings)
 
 
+@pytest.mark.parametrize("stage", [SFT, {**SRL, "dynamic_sampling": False}], ids=["sft", "srl"])
+def test_every_start_checks_its_first_batch(
+    stage: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run may go on with other versions, or on another machine; then what was sampled before is not compared."""
+    seen: list[bool] = []
+
+    def check(model: Any, groups: Any, dtype: Any, sampled: Any, score: Any) -> float:
+        seen.append(sampled is not None)
+        return 0.0
+
+    monkeypatch.setattr("swe_srl.training.method.self_check", check)
+    short = {**stage, "updates": 2, "batch_steps": 1, "eval_every": 0, "save_every": 0}
+    settings = train_settings(tmp_path, short, model=str(save_model(tmp_path / "model", max_position_embeddings=4096)))
+    update = StageTrainer._one_update
+
+    def stopped(self: StageTrainer) -> None:
+        if self.update:
+            raise KeyboardInterrupt
+        update(self)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(StageTrainer, "_one_update", stopped)
+        train(settings)
+    assert seen == [stage["method"] == "srl"]
+    train(settings)
+    assert seen == [stage["method"] == "srl", False]
+
+
 def test_a_checkpoint_of_a_gpu_is_read_without_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     checkpoints, model = Checkpoints(tmp_path / "checkpoints", 2), make_model()
     with monkeypatch.context() as patch:

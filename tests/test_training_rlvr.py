@@ -19,11 +19,13 @@ from swe_srl.errors import ConfigError, ContaminationError, DefinitionNotFoundEr
 from swe_srl.files import read_jsonl, write_jsonl
 from swe_srl.generation.attention import use_grouped
 from swe_srl.progress import SilentProgress
+from swe_srl.runs import RunFolder
 from swe_srl.settings import from_mapping
 from swe_srl.tasks import load_tasks
 from swe_srl.training import TrainSettings, train
 from swe_srl.training import rlvr as rlvr_module
 from swe_srl.training import runner as runner_module
+from swe_srl.training.data import load_steps
 from swe_srl.training.episodes import EpisodeBatch, EpisodeGroup, EpisodeSampler, with_logprobs
 from swe_srl.training.experts import StepRewards, expert_commands, experts_fingerprint
 from swe_srl.training.forward import TokenGroup, score
@@ -31,6 +33,7 @@ from swe_srl.training.journal import Clock
 from swe_srl.training.optimiser import Optimiser
 from swe_srl.training.processes import ALONE
 from swe_srl.training.rlvr import RlvrMethod, unit_of
+from swe_srl.training.run import FREE_SETTINGS, check_start
 from swe_srl.training.runner import EpisodeRunner, Recorder
 from swe_srl.training.sampled import EpisodeStore, SampledEpisode, SampledTurn
 from swe_srl.training.settings import StageSettings
@@ -506,3 +509,22 @@ def test_definitions_are_looked_for_before_the_start(tmp_path: Path, extra: dict
     with pytest.raises(DefinitionNotFoundError, match="nosuch"):
         train(settings)
     assert not settings.output.exists()
+
+
+@pytest.mark.parametrize("which", ["agent", "environment"])
+def test_a_definition_that_was_changed_meanwhile_is_noticed(tmp_path: Path, which: str) -> None:
+    """Of episodes nothing else tells: no steps are made of the prompts. Its description and its pool may change."""
+    files = {name: tmp_path / f"{name}.yaml" for name in ("agent", "environment")}
+    files["agent"].write_text("description: mine\nmax_turns: 4\n")
+    files["environment"].write_text("pool_size: 0\nmax_turns: 9\n")
+    extra = {name: str(file) for name, file in files.items()}
+    settings = settings_of(tmp_path, tasks=two_tasks(tmp_path), **extra)
+    data, tasks = load_steps(settings), load_task_data(settings)
+    recorded, fingerprints, _ = check_start(settings, data, tasks)
+    RunFolder.start(settings.output, "train", recorded, fingerprints, FREE_SETTINGS).close()
+    files["agent"].write_text("description: yours\nmax_turns: 4\n")
+    files["environment"].write_text("pool_size: 2\nmax_turns: 9\n")
+    assert check_start(settings, data, tasks)[2]
+    files[which].write_text("max_turns: 5\n")
+    with pytest.raises(ConfigError, match=rf"Differing: data\.{which}:"):
+        check_start(settings, data, tasks)

@@ -160,7 +160,11 @@ def test_steps_that_do_not_fit_are_counted_not_sampled() -> None:
     source.fits = lambda step: step.index == 0
     batch = source.batch()
     assert {STEPS[group.index].index for group in batch.drawn} == {0}
-    assert batch.too_long > 0 and batch.too_long + len(batch.drawn) <= 16
+    assert batch.too_long > 0 and len(batch.kept) == 4
+    source.fits = lambda step: step is STEPS[-1]  # however rare: one at a time, the others passed over
+    rare = source.batch()
+    assert {group.index for group in rare.drawn} == {len(STEPS) - 1} and len(rare.drawn) >= 4
+    assert rare.too_long == pytest.approx((len(STEPS) - 1) * len(rare.drawn), abs=len(STEPS))
 
 
 def test_a_malformed_completion_gets_the_penalty_and_validates_as_nothing() -> None:

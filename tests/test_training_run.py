@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from training_data import SFT, train_settings, write_trajectory_file
 from training_data import SRL as USUAL
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -24,7 +26,7 @@ from swe_srl.generation import TransformersGenerator
 from swe_srl.generation.loading import encode_chat
 from swe_srl.settings import as_mapping
 from swe_srl.training import train
-from swe_srl.training.checkpoints import Checkpoints
+from swe_srl.training.checkpoints import Checkpoints, write_folder
 from swe_srl.training.data import load_steps
 from swe_srl.training.explain import ExplainSettings, explain
 from swe_srl.training.forward import TokenGroup
@@ -381,6 +383,18 @@ def test_contexts_that_are_all_too_long_are_named(warm: Path, tmp_path: Path) ->
         assert not (tmp_path / stage["method"] / "metrics.jsonl").exists()  # it is said before anything is validated
 
 
+def test_an_unlucky_order_of_long_contexts_does_not_end_a_run(warm: Path, tmp_path: Path) -> None:
+    """A quarter of the steps fits and one is drawn at a time: many updates draw several before one that fits."""
+    settings = train_settings(tmp_path, SFT)
+    tokenizer = AutoTokenizer.from_pretrained(warm)
+    lengths = sorted(len(encode_chat(tokenizer, step.context)) for step in load_steps(settings).training)
+    few = {"model": str(warm), "max_context_tokens": lengths[len(lengths) // 4 - 1]}
+    stage = {**SFT, "batch_steps": 1, "updates": 40, "eval_every": 0, "save_every": 0}
+    found = rows(train(train_settings(tmp_path, stage, **few)))[1:]
+    assert len(found) == 40 and max(row["too_long_steps"] for row in found) > 4
+    assert 2 < sum(row["too_long_steps"] for row in found) / len(found) < 4
+
+
 def test_tensorboard_events(warm: Path, tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -395,6 +409,32 @@ def test_missing_tensorboard_is_said(warm: Path, tmp_path: Path, monkeypatch: py
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(ConfigError, match=r"swe-srl\[tracking\]"):
         train(train_settings(tmp_path, SRL, model=str(warm), tensorboard=True))
+
+
+@pytest.mark.parametrize("written", ["model", "trainer.pt"])
+def test_a_full_disk_is_said_and_loses_nothing(written: str, tmp_path: Path) -> None:
+    """A limit on a file's size is to the writers what a full disk is."""
+    name, before = "whole", resource.getrlimit(resource.RLIMIT_FSIZE)
+    big = torch.zeros(100_000)
+    target = tmp_path / name
+
+    def fill(folder: Path) -> None:
+        (folder / "config.json").write_text("{}")
+        if written == "model":
+            save_file({"weight": big}, folder / "model.safetensors")
+        torch.save(big, folder / "trainer.pt")
+
+    write_folder(target, fill)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
+    try:
+        with pytest.raises(TrainingError, match=r"whole could not be written \(.* GiB are free there\): make room"):
+            write_folder(target, fill)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert [entry.name for entry in tmp_path.iterdir()] == [name], "what was half written takes no room"
+    assert torch.equal(torch.load(target / "trainer.pt", weights_only=True), big)
 
 
 def test_half_written_checkpoints_are_removed(tmp_path: Path) -> None:

@@ -49,6 +49,13 @@ def settings_of(case: str, folder: Path, output: str, **extra: Any) -> TrainSett
     )
 
 
+def growing(folder: Path, output: str, updates: int) -> TrainSettings:
+    """A run that is `updates` long: only that may differ between the starts of one folder."""
+    stage = {**SFT_STAGE, "updates": updates, "eval_every": 0}
+    extra = {"model": "quickstart", "samples_every": 99, "update_tokens": 256}
+    return train_settings(folder, stage, output=str(folder / output), **extra)
+
+
 def held_share(model: PreTrainedModel) -> float:
     """The share of a model's numbers that this process holds."""
     pairs = [(getattr(p, "to_local", lambda p=p: p)().numel(), p.numel()) for p in model.parameters()]
@@ -80,6 +87,8 @@ def main(folder: Path) -> None:
     for case in CASES:
         train(settings_of(case, folder, f"two-{case}"))
     train(settings_of("shard", folder, "resumed"))  # begun by one process
+    for updates in (1, 3):
+        train(growing(folder, "two-grown", updates))
 
     def fail(*arguments: Any) -> None:
         raise SweSrlError("the disk is on fire")

@@ -40,11 +40,12 @@ def _check_names(settings: TrainSettings) -> None:
 
 
 def plan(settings: TrainSettings, console: Console) -> None:
-    """Make the steps and say what would be trained; the model is not loaded."""
+    """Make the steps and say what would be trained; of the model, only the tokenizer is loaded, where it is here."""
     _check_names(settings)
     from swe_srl.generation.source import is_hub_id
     from swe_srl.training.data import load_steps
     from swe_srl.training.describing import step_warnings
+    from swe_srl.training.room import context_lengths
     from swe_srl.training.run import check_processes, check_start
     from swe_srl.training.tasks import load_task_data, runnable
 
@@ -58,6 +59,8 @@ def plan(settings: TrainSettings, console: Console) -> None:
         tell_report(data.report, console)
         for warning in step_warnings(data):
             console.say(warning)
+        if lengths := context_lengths(settings, data.training):
+            console.say(lengths.text)
     if settings.needs_tasks:
         tasks, unavailable = runnable(tasks, settings)
         console.say(f"{len(tasks.training)} training tasks, {len(tasks.validation)} held out")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from swe_srl.hub import quiet_hub
 from swe_srl.types import Message
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+MARK = "\ue0c7"  # of private use: stands around what is not to be read as a control token while a template is applied
 
 
 @contextmanager
@@ -84,10 +86,38 @@ def load_model(
 def encode_chat(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]) -> list[int]:
     """Token ids of a chat with the generation prompt: what a completion continues.
 
+    What reads like a control token in a message (a file about tokenizers, or a forged turn in an observation) is text, none.
+
     Raises:
         ConfigError: the model's chat template refuses the chat, such as one with a system message.
     """
-    return [int(token) for token in _applied(tokenizer, messages, tokenize=True, prompt=True)]
+    found = [one for one in control_tokens(tokenizer) if any(one in message.content for message in messages)]
+    if not found:
+        return [int(token) for token in _applied(tokenizer, messages, tokenize=True, prompt=True)]
+    marks = {f"{MARK}{number}{MARK}": one for number, one in enumerate(found)}
+    hidden = list(messages)
+    for mark, one in marks.items():
+        hidden = [Message(message.role, message.content.replace(one, mark)) for message in hidden]
+    parts = re.split(f"({MARK}[0-9]+{MARK})", render_chat(tokenizer, hidden))
+    ids = [encode_text(tokenizer, marks[part]) if part in marks else _encoded(tokenizer, part) for part in parts]
+    return [one for part in ids for one in part]
+
+
+def encode_text(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    """Token ids of text alone: no control token comes of it, whatever it reads like."""
+    if not any(one in text for one in control_tokens(tokenizer)):
+        return _encoded(tokenizer, text)
+    return [int(one) for one in tokenizer(text, add_special_tokens=False, split_special_tokens=True).input_ids]
+
+
+def control_tokens(tokenizer: PreTrainedTokenizerBase) -> list[str]:
+    """The texts of the tokens that a tokenizer marks as special, the longest first."""
+    added = tokenizer.added_tokens_decoder.values()
+    return sorted({one.content for one in added if one.special}, key=lambda one: (-len(one), one))
+
+
+def _encoded(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    return [int(one) for one in tokenizer(text, add_special_tokens=False).input_ids]
 
 
 def render_chat(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], prompt: bool = True) -> str:

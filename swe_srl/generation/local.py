@@ -84,7 +84,7 @@ class TransformersGenerator:
         encoded = [encode_chat(self.tokenizer, messages) for messages in contexts]
         room = [self._room(len(ids), sampling.max_new_tokens) for ids in encoded]
         results: list[list[Completion]] = [[no_room(len(ids))] * n for ids in encoded]
-        training = self.model.training
+        training = [module for module in self.model.modules() if module.training]
         self.model.train(False)
         if self.kept is not None:
             self.kept.begin()
@@ -101,7 +101,8 @@ class TransformersGenerator:
                 "evaluation: fewer workers)"
             ) from error
         finally:
-            self.model.train(training)
+            for module in training:
+                module.training = True
         return results
 
     def _within_memory(self, batch: list[int], *arguments: Any) -> list[list[Completion]]:

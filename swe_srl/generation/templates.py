@@ -9,6 +9,7 @@ from transformers import PreTrainedTokenizerBase
 from swe_srl.generation.loading import render_chat
 from swe_srl.types import Message
 
+ANSWER = "An answer."
 SHOWN = 40  # characters of each text where two part
 
 
@@ -67,6 +68,21 @@ def opens_thought(tokenizer: PreTrainedTokenizerBase, chat: Sequence[Message] = 
     """Whether the generation prompt leaves a `<think>` open, so that completions begin inside the thought."""
     prompt = render_chat(tokenizer, chat)[len(render_chat(tokenizer, chat, prompt=False)) :]
     return prompt.rfind("<think>") > prompt.rfind("</think>")
+
+
+def turn_end(tokenizer: PreTrainedTokenizerBase, ends: Sequence[int]) -> int:
+    """The id that an answer ends with: the one of `ends` that the chat template writes after it, else the tokenizer's own.
+
+    The template's may be another than the tokenizer's (`<end_of_turn>` and `<eos>`): then the model was taught the former.
+
+    Args:
+        ends: ids that end a completion (see `end_tokens`), at least one.
+    """
+    chat = (Message("user", "?"), Message("assistant", ANSWER))
+    after = render_chat(tokenizer, chat, prompt=False).rpartition(ANSWER)[2]
+    written = tokenizer(after, add_special_tokens=False).input_ids
+    own = tokenizer.eos_token_id
+    return next((int(one) for one in written if one in ends), ends[0] if own is None else int(own))
 
 
 def _thought(text: str) -> str:

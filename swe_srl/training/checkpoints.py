@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
 from swe_srl.errors import TrainingError
@@ -26,6 +27,7 @@ from swe_srl.training.adapters import FOLDER, has_adapter, load_adapter, merged,
 from swe_srl.training.processes import ALONE, Processes
 
 BEST = "best.json"
+TORCH_WRITER = "inline_container"  # in the RuntimeError of a `torch.save` that could not write
 
 
 @dataclass(frozen=True, order=True)
@@ -192,17 +194,29 @@ def write_folder(target: Path, fill: Callable[[Path], None]) -> None:
     """Make a folder whole or not at all: filled under a hidden name, synced, then renamed to `target`.
 
     A folder that is there is replaced: it is renamed first, to be removed when the new one is in its place.
+
+    Raises:
+        TrainingError: the disk is full, or does not take it; what was written is removed again.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     hidden = target.parent / f".{target.name}"
     if hidden.exists():
         shutil.rmtree(hidden)
     hidden.mkdir()
-    fill(hidden)
-    for file in [*hidden.rglob("*"), hidden]:
-        handle = os.open(file, os.O_RDONLY)
-        os.fsync(handle)
-        os.close(handle)
+    try:
+        fill(hidden)
+        for file in [*hidden.rglob("*"), hidden]:
+            handle = os.open(file, os.O_RDONLY)
+            os.fsync(handle)
+            os.close(handle)
+    except Exception as error:
+        shutil.rmtree(hidden, ignore_errors=True)
+        if not isinstance(error, (OSError, SafetensorError)) and TORCH_WRITER not in str(error):
+            raise
+        raise TrainingError(
+            f"{target} could not be written ({str(error).splitlines()[0]}; {shutil.disk_usage(target.parent).free / 2**30:.1f} "
+            "GiB are free there): make room and give the same command again: the run goes on from what it wrote before"
+        ) from error
     before = target.parent / f".{target.name}.before"
     if target.exists():
         if before.exists():

@@ -16,6 +16,7 @@ from swe_srl.provenance import fingerprint
 from swe_srl.rewards import get_similarity
 from swe_srl.rewards.own import source_of
 from swe_srl.seeds import derive_seed
+from swe_srl.training.holding_out import hold_out
 from swe_srl.training.settings import QUICKSTART, TrainSettings
 from swe_srl.training.subset import chosen_steps
 from swe_srl.trajectories import (
@@ -121,21 +122,6 @@ def _require(steps: Sequence[Step], source: str | Path, report: ReadReport, purp
     if not steps:
         reasons = ", ".join(sorted([*report.records, *report.turns])) or "no turn was read"
         raise TrajectoryError(f"{source}: no {purpose} step came of it ({reasons})")
-
-
-def hold_out(steps: Sequence[Step], share: float, seed: int) -> tuple[list[Step], list[Step]]:
-    """Steps for training and for validation: whole tasks are held out, at least one when there are two or more.
-
-    Which tasks depends on their names and the seed alone. A trajectory without a task counts as a task of its own.
-    """
-    tasks = sorted({_task_of(step) for step in steps}, key=lambda task: derive_seed(seed, "held out", task))
-    count = min(len(tasks) - 1, max(1, round(share * len(tasks)))) if share and len(tasks) > 1 else 0
-    held = set(tasks[:count])
-    return [s for s in steps if _task_of(s) not in held], [s for s in steps if _task_of(s) in held]
-
-
-def _task_of(step: Step) -> str:
-    return step.task_id or step.trajectory_id
 
 
 def guard(training: Sequence[Step], held: Sequence[Step], settings: TrainSettings) -> list[Contamination]:

@@ -25,6 +25,18 @@ class Group(Protocol):
 G = TypeVar("G", bound=Group)
 
 
+def take_fitting(stream: StepStream, count: int, fits: Callable[[int], bool]) -> tuple[list[tuple[int, int]], int]:
+    """The next `count` (epoch, index) pairs whose index fits, and how many were passed over; at least one must fit."""
+    taken: list[tuple[int, int]] = []
+    passed = 0
+    while len(taken) < count:
+        drawn = stream.take(count - len(taken))
+        fitting = [pair for pair in drawn if fits(pair[1])]
+        passed += len(drawn) - len(fitting)
+        taken += fitting
+    return taken, passed
+
+
 class GroupSampler(Generic[G]):
     """Draws the batches of one stage, each group from the next step or task of a seeded order.
 

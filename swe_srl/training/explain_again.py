@@ -12,6 +12,7 @@ from swe_srl.agents.definition import AgentDefinition
 from swe_srl.errors import ConfigError, suggest
 from swe_srl.generation import TransformersGenerator
 from swe_srl.generation.loading import encode_chat
+from swe_srl.generation.templates import turn_end
 from swe_srl.rewards.registry import EFFECT
 from swe_srl.runs import RunFolder
 from swe_srl.seeds import derive_seed
@@ -104,7 +105,8 @@ def _answer(trained: TrainSettings, index: int, step: Step, models: Models) -> A
     if stage.similarity == EFFECT:  # as what an sft stage writes down
         stage = replace(stage, similarity="shell")
     old, new = _generator(before, trained), _generator(after, trained)
-    ids = target_tokens(old.tokenizer, step, stage.sft_target == "thought+command", form)
+    end = turn_end(old.tokenizer, old.ends)
+    ids = target_tokens(old.tokenizer, step, stage.sft_target == "thought+command", form, end)
     tokens = TokenGroup(tuple(encode_chat(old.tokenizer, step.context)), (ids,))
     (was,), (now,) = (_logprobs(one, stage, tokens, trained.update_tokens, 1.0) for one in (old, new))
     sampler = Sampler(new, [step], stage, derive_seed(trained.seed, "explain", index), form=form)

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from transformers import PreTrainedModel
 
 from swe_srl.errors import TrainingError
 from swe_srl.training.settings import TrainSettings
@@ -44,6 +45,20 @@ def memory_named(settings: TrainSettings) -> Iterator[None]:
             f"out of memory: {again}, and give the same command again: the run goes on. Or start another one, in another "
             f"folder, with {' or '.join(new)} ({reason})"
         ) from error
+
+
+def recompute_activations(model: PreTrainedModel) -> None:
+    """Let a model compute activations again going backward, and nothing else: dropout stays off.
+
+    `transformers` does so in modules in training mode alone, so those that can are put into it, without what is in them.
+    """
+    model.gradient_checkpointing_enable()  # type: ignore[no-untyped-call]
+    for module in model.modules():
+        if getattr(module, "gradient_checkpointing", False):
+            module.training = True
+            own = [name for name, value in vars(module).items() if "drop" in name and isinstance(value, float)]
+            for name in own:
+                setattr(module, name, 0.0)
 
 
 def give_back_at_once() -> None:

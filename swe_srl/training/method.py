@@ -89,7 +89,7 @@ class BaseMethod(ABC):
             sharded=work.sharded,
             shared_reference=shared,
         )
-        self.checked = self.bounded = False
+        self.checked = self.bounded = self.resumed = False
         self.watch = Watch()
 
     @abstractmethod
@@ -157,12 +157,15 @@ class BaseMethod(ABC):
         return {"forward_tokens": sampled + rescored + passes * computed, "backward_tokens": computed}
 
     def check(self, groups: Sequence[TokenGroup], clock: Clock, sampled: Sequence[Logprobs] | None = None) -> None:
-        """On the first batch: whether shared prefixes give what separate sequences give (see `self_check`)."""
+        """On the first batch of every start: whether shared prefixes give what separate sequences give (see `self_check`).
+
+        What was sampled before this start is not compared: it may be another machine's, or that of weights from before.
+        """
         if self.checked or not self.work.settings.shared_contexts or not shares_prefixes(self.work.model):
             return
         dtype, score = self.work.autocast or self.work.model.dtype, self.updater.score
         with clock.phase("self_check"), self.updater.context():
-            check = partial(self_check, self.work.model, groups, dtype, sampled, score)
+            check = partial(self_check, self.work.model, groups, dtype, None if self.resumed else sampled, score)
             if self.work.sharded:
                 check()  # its passes are made together: they fail in their midst
             else:

@@ -52,7 +52,7 @@ class RlvrMethod(BaseMethod):
     def restore(self, state: dict[str, Any], updates: int) -> None:
         """Go on from `state`; episodes that were finished since then are on disk."""
         self.sampler.restore(state)
-        self.checked = updates > 0
+        self.resumed = updates > 0
 
     def saved(self, updates: int) -> None:
         """Remove the episodes that led to the checkpoint."""

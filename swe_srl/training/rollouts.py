@@ -13,7 +13,7 @@ from swe_srl.protocols import Generator, Similarity
 from swe_srl.rewards import get_similarity, step_reward
 from swe_srl.rewards.registry import EFFECT
 from swe_srl.seeds import derive_seed
-from swe_srl.training.dynamic import GroupSampler
+from swe_srl.training.dynamic import GroupSampler, take_fitting
 from swe_srl.training.effects import Effects, by_method
 from swe_srl.training.processes import ALONE, Processes
 from swe_srl.training.settings import StageSettings
@@ -120,7 +120,7 @@ class Sampler(GroupSampler[Rollouts]):
         steps: the training steps.
         stage: group size, sampling, reward, dynamic sampling.
         seed: of the stage; a group's completions depend on (seed, epoch, step) alone.
-        fits: whether a step's context is short enough to be used.
+        fits: whether a step's context is short enough to be used; one at least must be.
         form: how a completion holds its command, and whether that is a shell's (see `action_format`).
         processes: each samples its share of the groups.
         effects: what commands do at the steps' states; needed by similarity `effect`.
@@ -187,9 +187,9 @@ class Sampler(GroupSampler[Rollouts]):
         return groups
 
     def _draw(self, batch: Batch, count: int) -> list[Rollouts]:
-        chosen = [(epoch, index) for epoch, index in self.stream.take(count) if self.fits(self.steps[index])]
+        chosen, passed = take_fitting(self.stream, count, lambda index: self.fits(self.steps[index]))
         groups = self.sample(chosen, self.stage.group_size, batch)
-        batch.too_long += count - len(chosen)
+        batch.too_long += passed
         batch.drawn += groups
         batch.rounds += 1
         return groups

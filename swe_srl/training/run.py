@@ -41,7 +41,7 @@ from swe_srl.training.served import check_server
 from swe_srl.training.settings import QUICKSTART, RANDOM, TrainSettings
 from swe_srl.training.stage import StageTrainer
 from swe_srl.training.start import action_format, make_workplace, start_model
-from swe_srl.training.tasks import TaskData, load_task_data, runnable
+from swe_srl.training.tasks import TaskData, definition_fingerprints, load_task_data, runnable
 from swe_srl.training.workplace import Workplace
 
 FREE_SETTINGS = (
@@ -94,7 +94,7 @@ def _train(settings: TrainSettings, progress: Progress, processes: Processes) ->
             describe_steps(run, data, progress)
             describe_tasks(run, tasks, unavailable, progress)
         if processes.count > 1:
-            torch.manual_seed(derive_seed(settings.seed, "process", processes.index))  # what dropout draws
+            torch.manual_seed(derive_seed(settings.seed, "process", processes.index))  # what a layer may draw
         if settings.threads:
             torch.set_num_threads(settings.threads)
         try:
@@ -215,6 +215,7 @@ def check_start(
     fingerprints |= experts_fingerprint(expert_commands(settings))
     if any(stage.steps_per_trajectory > 1 for stage in settings.stages):
         fingerprints["order"] = order_fingerprint(data.training)
+    fingerprints |= definition_fingerprints(settings, tasks)
     if settings.vllm.url:
         fingerprints["generator"] = "vllm"  # whichever server it is; another generator draws other completions
     if (form := action_format(settings)) != "bash":
@@ -233,10 +234,10 @@ def check_start(
             names = [task.instance_id for task in tasks.training]
             require_experts(expert_commands(settings), names, settings.trajectories)
         check_states(tasks.states, settings, data)
-        if settings.needs_tasks:
-            check_agent(AgentDefinition.load(settings.agent_name), (*tasks.training, *tasks.validation))
         if settings.environment and (settings.needs_tasks or tasks.states.tasks):
             EnvironmentDefinition.load(settings.environment)
+        if settings.needs_tasks:
+            check_agent(AgentDefinition.load(settings.agent_name), (*tasks.training, *tasks.validation))
     return recorded, fingerprints, resumes
 
 

@@ -26,7 +26,7 @@ from swe_srl.training.data import StepData, quickstart_file
 from swe_srl.training.effects import Effects
 from swe_srl.training.forward import shares_prefixes
 from swe_srl.training.journal import Journal
-from swe_srl.training.memory import give_back_at_once
+from swe_srl.training.memory import give_back_at_once, recompute_activations
 from swe_srl.training.processes import Processes
 from swe_srl.training.random_model import make_random_model
 from swe_srl.training.served import Served
@@ -91,8 +91,7 @@ def make_workplace(
         raise ConfigError(f"{start} holds adapters, not a whole model: start from their base, or from a merged model")
     add_adapter(model, settings.lora, start, settings.seed)
     if settings.gradient_checkpointing:
-        model.gradient_checkpointing_enable()  # type: ignore[no-untyped-call]
-        model.train()
+        recompute_activations(model)
     half_type = DTYPES["bfloat16"] if half else None
     if settings.memory:
         give_back_at_once()

@@ -14,6 +14,7 @@ from swe_srl.errors import TrainingError
 from swe_srl.rewards.registry import EFFECT
 from swe_srl.seeds import derive_seed
 from swe_srl.training.data import StepStream, stage_steps
+from swe_srl.training.dynamic import take_fitting
 from swe_srl.training.forward import TokenGroup
 from swe_srl.training.journal import Clock, sampled
 from swe_srl.training.method import BaseMethod
@@ -85,7 +86,7 @@ class StepMethod(BaseMethod):
     def target(self, step: Step) -> TokenGroup:
         """The step's target as tokens."""
         thought = self.stage.sft_target == "thought+command"
-        tokens = target_tokens(self.work.tokenizer, step, thought, self.work.action_format)
+        tokens = target_tokens(self.work.tokenizer, step, thought, self.work.action_format, self.work.end)
         return TokenGroup(self.work.encode(step.context), (tokens,))
 
     def fits(self, step: Step, target: bool = False) -> bool:
@@ -143,7 +144,7 @@ class SrlMethod(StepMethod):
     def restore(self, state: dict[str, Any], updates: int) -> None:
         """Go on from `state`."""
         self.sampler.restore(state)
-        self.checked = updates > 0
+        self.resumed = updates > 0
 
     def update(self, number: int, clock: Clock) -> dict[str, Any]:
         """Sample until the batch is full, then update."""
@@ -151,8 +152,6 @@ class SrlMethod(StepMethod):
             batch = self.sampler.batch()
         clock.add("generate", batch.generate_seconds)
         clock.add("reward", batch.reward_seconds)
-        if not batch.drawn and not batch.kept:
-            raise self.too_long("every step that was drawn")
         if said := self.watch.see(batch.kept, batch.drawn):
             self.work.progress.note(f"{self.name}: {said}")
         self.work.release()
@@ -219,18 +218,14 @@ class SftMethod(StepMethod):
     def restore(self, state: dict[str, Any], updates: int) -> None:
         """Go on from `state`."""
         self.stream.drawn = state["drawn"]
-        self.checked = updates > 0
+        self.resumed = updates > 0
 
     def update(self, number: int, clock: Clock) -> dict[str, Any]:
         """Draw steps that fit, then update."""
-        steps: list[Step] = []
-        tried = 0
-        while len(steps) < self.stage.batch_steps and tried < 4 * self.stage.batch_steps:
-            taken = [self.steps[index] for _, index in self.stream.take(self.stage.batch_steps - len(steps))]
-            tried += len(taken)
-            steps += [step for step in taken if self.fits(step, target=True)]
-        if not steps:
-            raise self.too_long("every step that was drawn")
+        taken, passed = take_fitting(
+            self.stream, self.stage.batch_steps, lambda index: self.fits(self.steps[index], target=True)
+        )
+        steps = [self.steps[index] for _, index in taken]
         chosen = [self.target(step) for step in steps]
         self.check(chosen, clock)
         shown = self.recorded(number)
@@ -240,7 +235,7 @@ class SftMethod(StepMethod):
                 before = self.updater.logprobs(chosen[:1], 1.0)
         with clock.phase("update"):
             totals = self.updater.likelihood(chosen, number)
-        row: dict[str, Any] = {"epoch": self.stream.epoch, "too_long_steps": tried - len(chosen)}
+        row: dict[str, Any] = {"epoch": self.stream.epoch, "too_long_steps": passed}
         row |= self.guarded(totals, number) | self.tokens(0, totals)
         if shown and self.updater.optimiser.finite():  # a model that is broken cannot sample; the stage says so
             with clock.phase("samples"):

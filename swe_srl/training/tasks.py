@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from swe_srl.definitions import load_definition
 from swe_srl.errors import ConfigError, ContaminationError, SweSrlError
 from swe_srl.grading import GradingSettings, check_sandboxes, obstacle
 from swe_srl.seeds import derive_seed
@@ -18,6 +19,7 @@ from swe_srl.trajectories import Contamination, ContaminationIndex
 from swe_srl.types import Task
 
 SHOWN = 10  # tasks named in a message
+WITHOUT_EFFECT = ("description", "pool_size", "pool_rate")  # of a definition on what episodes are
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,22 @@ def _guard(tasks: Sequence[Task], settings: TrainSettings) -> list[Contamination
 def _told(match: Contamination) -> str:
     """A task of rlvr, and the evaluation task that it is."""
     return f"{match.step_id} ({'' if match.step_id == match.task_id else f'{match.task_id} '}by {match.by})"
+
+
+def definition_fingerprints(settings: TrainSettings, tasks: TaskData) -> dict[str, str]:
+    """Of the agent definition of episodes, and of a named environment's. What an agent shows of steps is in the steps'.
+
+    Raises:
+        DefinitionNotFoundError: there is no such definition.
+    """
+    named = {"agent": ("agents", settings.agent_name)} if settings.needs_tasks else {}
+    if settings.environment and (settings.needs_tasks or tasks.states.tasks):
+        named["environment"] = ("envs", settings.environment)
+    found = {}
+    for name, (kind, source) in named.items():
+        read = {key: value for key, value in load_definition(kind, source).items() if key not in WITHOUT_EFFECT}
+        found[name] = f"sha256:{hashlib.sha256(json.dumps(read, sort_keys=True, default=str).encode()).hexdigest()}"
+    return found
 
 
 def _fingerprint(tasks: Sequence[Task]) -> str:

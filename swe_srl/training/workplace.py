@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,8 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from swe_srl.generation.decoding import device_of
-from swe_srl.generation.loading import encode_chat
+from swe_srl.generation.loading import encode_chat, end_tokens
+from swe_srl.generation.templates import turn_end
 from swe_srl.progress import Progress
 from swe_srl.protocols import Generator
 from swe_srl.training.checkpoints import Checkpoints, load_weights
@@ -60,6 +61,11 @@ class Workplace:
             return tuple(encode_chat(self.tokenizer, context))
 
         self.encode = encode
+
+    @cached_property
+    def end(self) -> int:
+        """The id that an answer ends with."""
+        return turn_end(self.tokenizer, end_tokens(self.model, self.tokenizer))
 
     def whole(self) -> AbstractContextManager[object]:
         """Inside, every process can sample: where the model is shared out, each gathers all of it; a server has its weights."""

@@ -1,0 +1,63 @@
+"""How long the contexts of a run's steps are, told before the run: those without room in the model are left out of it."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from swe_srl.seeds import derive_seed
+from swe_srl.training.data import quickstart_file
+from swe_srl.training.settings import QUICKSTART, TrainSettings
+from swe_srl.types import Step
+
+LOOKED_AT = 500  # steps
+
+
+@dataclass(frozen=True)
+class ContextLengths:
+    """Tokens of the contexts of some steps, drawn by the seed.
+
+    Args:
+        tokens: of each.
+        room: tokens that a context may have; None when nothing bounds them.
+    """
+
+    tokens: tuple[int, ...]
+    room: int | None
+
+    @property
+    def too_long(self) -> int:
+        """How many have no room."""
+        return 0 if self.room is None else sum(one > self.room for one in self.tokens)
+
+    @property
+    def text(self) -> str:
+        """For people."""
+        mean, most = statistics.fmean(self.tokens), max(self.tokens)
+        left = f"; {self.too_long} have more than the {self.room:,} that have room: left out" if self.too_long else ""
+        return f"contexts of {len(self.tokens)} steps: {mean:,.0f} tokens on average, {most:,} at most{left}"
+
+
+def context_lengths(settings: TrainSettings, steps: Sequence[Step]) -> ContextLengths | None:
+    """Of at most `LOOKED_AT` training steps; None when there are none, or the model's tokenizer is not here.
+
+    Raises:
+        ConfigError: the chat template refuses a chat.
+    """
+    folder = quickstart_file("model") if settings.model == QUICKSTART else Path(settings.model)
+    if not steps or not (folder / "tokenizer_config.json").is_file():
+        return None
+    from transformers import AutoConfig, AutoTokenizer
+
+    from swe_srl.generation.loading import encode_chat
+
+    tokenizer, config = AutoTokenizer.from_pretrained(str(folder)), AutoConfig.from_pretrained(str(folder))
+    chosen = sorted(steps, key=lambda step: derive_seed(settings.seed, "lengths", step.step_id))[:LOOKED_AT]
+    found = tuple(len(encode_chat(tokenizer, step.context)) for step in chosen)
+    bounds = [settings.max_context_tokens] if settings.max_context_tokens else []
+    positions = getattr(config.get_text_config(decoder=True), "max_position_embeddings", None)
+    if positions is not None:
+        bounds.append(positions - max(stage.max_new_tokens for stage in settings.stages if stage.method != "rlvr"))
+    return ContextLengths(found, min(bounds, default=None))
