@@ -314,6 +314,76 @@ def test_what_is_half_fetched_or_half_packed_is_stripped(tmp_path: Path, strippe
     assert git("fsck", "--full", cwd=folder) == "" and git("status", "--porcelain", cwd=folder) == "?? untracked\n"
 
 
+@pytest.mark.parametrize("absorbed", [True, False])
+def test_submodules_are_stripped(tmp_path: Path, absorbed: bool) -> None:
+    """Also inner ones, with git directories below modules/ or in the working tree, and one that is not checked out."""
+    deep, middle, gone, folder = (tmp_path / name for name in ("deep", "middle", "gone", "project"))
+    heads = {}
+    for one in (deep, middle, gone, folder):
+        one.mkdir()
+        heads[one.name] = make_history(one)
+    allow = ["-c", "protocol.file.allow=always"]
+    for outer, inner in ((middle, deep), (folder, middle), (folder, gone)):
+        git(*allow, "submodule", "--quiet", "add", "--force", str(inner), f"sub/{inner.name} x", cwd=outer)
+        git("commit", "--quiet", f"--message=with {inner.name}", cwd=outer)
+    git(*allow, "submodule", "--quiet", "update", "--init", "--recursive", cwd=folder)
+    inside = folder / "sub" / "middle x"
+    if not absorbed:
+        for place in (inside / "sub" / "deep x", inside):
+            own = Path(git("rev-parse", "--absolute-git-dir", cwd=place).strip())
+            (place / ".git").unlink()
+            own.rename(place / ".git")
+            git("config", "--file", str(place / ".git" / "config"), "--unset", "core.worktree", cwd=tmp_path)
+    git("submodule", "--quiet", "deinit", "--force", "sub/gone x", cwd=folder)
+    before, head = git("status", "--porcelain", cwd=folder), git("rev-parse", "HEAD", cwd=folder).strip()
+    assert fixes(folder)
+    assert strip_history(folder) == strip_history(folder) == head
+    assert git("status", "--porcelain", cwd=folder) == before
+    assert not fixes(folder)
+    for place in (folder, inside, inside / "sub" / "deep x"):
+        assert git("rev-list", "--all", "--count", cwd=place) == "1\n" and git("fsck", "--full", cwd=place) == ""
+        assert objects(place) == reachable(place) and git("remote", cwd=place) == ""
+    assert git("rev-parse", "HEAD:sub/middle x", cwd=folder) == git("rev-parse", "HEAD", cwd=inside)
+
+
+def fixes(folder: Path) -> list[Path]:
+    """Files below a folder that hold the fix of `make_history`, also as a git object."""
+    found = [path for path in folder.rglob("*") if path.is_file() and b"THE FIX" in path.read_bytes()]
+    stores = [path.parent for path in folder.rglob("objects") if (path.parent / "HEAD").is_file()]
+    for store in stores:
+        shas = git("cat-file", "--batch-check=%(objectname)", "--batch-all-objects", cwd=store).split()
+        found += [store / sha for sha in shas if "THE FIX" in git("cat-file", "-p", sha, cwd=store)]
+    return found
+
+
+def test_large_files_of_other_commits_are_stripped(tmp_path: Path) -> None:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    make_history(folder)
+    lfs, annex = folder / ".git" / "lfs", folder / ".git" / "annex"
+    stored: dict[str, list[Path]] = {"now": [], "THE FIX": []}
+    for content, letter in (("now", "a"), ("THE FIX", "b")):
+        oid, linked, pointed = letter * 64, f"SHA256E-s3--{letter}1.bin", f"SHA256E-s3--{letter}2.bin"
+        stored[content].append(lfs / "objects" / oid[:2] / oid[2:4] / oid)
+        stored[content] += [annex / "objects" / "x1" / "Yz" / key / key for key in (linked, pointed)]
+        if content == "now":
+            (folder / "large").write_text(f"version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize 3\n")
+            (folder / "linked").symlink_to(f".git/annex/objects/x1/Yz/{linked}/{linked}")
+            (folder / "pointed").write_text(f"/annex/objects/{pointed}\n")
+        for path in stored[content]:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(content)
+            path.parent.chmod(0o555)
+    (lfs / "tmp").mkdir()
+    (lfs / "tmp" / "part").write_text("THE FIX")
+    git("add", "large", "linked", "pointed", cwd=folder)
+    git("commit", "--quiet", "--message=large", cwd=folder)
+    for _ in range(2):
+        strip_history(folder)
+        assert [path.read_text() for path in stored["now"]] == ["now"] * 3 and not fixes(folder)
+    assert git("status", "--porcelain", cwd=folder) == "?? untracked\n"
+
+
 def test_one_empty_commit_below_head_is_left(tmp_path: Path) -> None:
     write_tree(tmp_path)
     git("init", "--quiet", cwd=tmp_path)

@@ -1,6 +1,7 @@
 # Leaves a git repository with one commit: HEAD, under its own sha, without parents, other refs, remotes, reflogs, stashes or
 # unreachable objects, and without what merges, rebases and tools leave in a git directory. Does nothing when that is so already
-# (a single empty commit below HEAD is allowed). A linked working tree becomes the main one. Prints HEAD's sha.
+# (a single empty commit below HEAD is allowed). A linked working tree becomes the main one. The same is done to submodules; of the
+# large files that LFS and annex keep, those of HEAD stay. Prints HEAD's sha.
 set -eu
 cd -- "$repository"
 head=$(git rev-parse --verify HEAD)
@@ -28,32 +29,89 @@ is_stripped() {
   [[ $(git count-objects -v | awk '/^(count|in-pack):/ { sum += $2 } END { print sum }') -le $objects ]]
 }
 
-if ! is_stripped; then
-  for remote in $(git remote); do git remote remove "$remote"; done
-  git update-ref --no-deref HEAD "$head"
-  git for-each-ref --format='delete %(refname)' | git update-ref --stdin --no-deref
-  git update-ref refs/heads/main "$head"
-  git symbolic-ref HEAD refs/heads/main
-  printf '%s\n' "$head" >"$git_dir/shallow"
-  rm -rf -- "$git_dir"/{logs,worktrees,rr-cache,lost-found,FETCH_HEAD,ORIG_HEAD,MERGE_HEAD,CHERRY_PICK_HEAD,REVERT_HEAD} \
-    "$git_dir"/objects/info/{commit-graph,commit-graphs} "$git_dir"/objects/pack/*.{keep,promisor,bitmap} "$git_dir"/info/{refs,grafts}
-  git config core.logAllRefUpdates false
-  git repack -a -d -q
-  rm -f -- "$git_dir/objects/info/alternates"
-  git prune --expire=now
-fi
-# What is no object store of git's, but left by a fetch, a push or a repack that was killed: it may hold any objects.
-objects=$git_dir/objects
-find "$objects" -mindepth 1 -maxdepth 1 ! -name '[0-9a-f][0-9a-f]' ! -name pack ! -name info -exec rm -rf -- {} +
-find "$objects" -mindepth 2 -maxdepth 2 '(' -name 'tmp_*' -o -name '.tmp-*' -o -type d ')' -exec rm -rf -- {} +
-for pack in "$objects"/pack/*.pack; do
-  [[ -e ${pack%.pack}.idx ]] || rm -f -- "${pack%.pack}".*
-done
-find "$objects/pack" -mindepth 1 ! -name '*.pack' ! -name '*.idx' ! -name '*.rev' ! -name multi-pack-index -exec rm -rf -- {} +
-others=()
-for name in HEAD config config.worktree description index sharedindex.'*' info objects refs packed-refs shallow hooks branches \
-  modules lfs annex; do
-  others+=(! -name "$name")
-done
-find "$git_dir" -mindepth 1 -maxdepth 1 "${others[@]}" -exec rm -rf -- {} +
+strip_objects() {
+  local objects=$git_dir/objects name pack others=()
+  if ! is_stripped; then
+    for name in $(git remote); do git remote remove "$name"; done
+    git update-ref --no-deref HEAD "$head"
+    git for-each-ref --format='delete %(refname)' | git update-ref --stdin --no-deref
+    git update-ref refs/heads/main "$head"
+    git symbolic-ref HEAD refs/heads/main
+    printf '%s\n' "$head" >"$git_dir/shallow"
+    rm -rf -- "$git_dir"/{logs,worktrees,rr-cache,lost-found,FETCH_HEAD,ORIG_HEAD,MERGE_HEAD,CHERRY_PICK_HEAD,REVERT_HEAD} \
+      "$objects"/info/{commit-graph,commit-graphs} "$objects"/pack/*.{keep,promisor,bitmap} "$git_dir"/info/{refs,grafts}
+    git config core.logAllRefUpdates false
+    git repack -a -d -q
+    rm -f -- "$objects/info/alternates"
+    git prune --expire=now
+  fi
+  # What is no object store of git's, but left by a fetch, a push or a repack that was killed: it may hold any objects.
+  find "$objects" -mindepth 1 -maxdepth 1 ! -name '[0-9a-f][0-9a-f]' ! -name pack ! -name info -exec rm -rf -- {} +
+  find "$objects" -mindepth 2 -maxdepth 2 '(' -name 'tmp_*' -o -name '.tmp-*' -o -type d ')' -exec rm -rf -- {} +
+  for pack in "$objects"/pack/*.pack; do
+    [[ -e ${pack%.pack}.idx ]] || rm -f -- "${pack%.pack}".*
+  done
+  find "$objects/pack" -mindepth 1 ! -name '*.pack' ! -name '*.idx' ! -name '*.rev' ! -name multi-pack-index -exec rm -rf -- {} +
+  for name in HEAD config config.worktree description index sharedindex.'*' info objects refs packed-refs shallow hooks branches \
+    modules lfs annex; do
+    others+=(! -name "$name")
+  done
+  find "$git_dir" -mindepth 1 -maxdepth 1 "${others[@]}" -exec rm -rf -- {} +
+}
+
+# Large files' contents are beside git's objects, under names that files of HEAD hold: the others go.
+strip_contents() {
+  [[ -d $git_dir/lfs || -d $git_dir/annex ]] || return 0
+  local kept path
+  kept=" $(git grep --no-textconv -h -o -E '^oid sha256:[0-9a-f]{64}|/annex/objects/.*' HEAD | sed 's/.*[:/]//' | tr '\n' ' ') "
+  kept+="$(git ls-tree -r HEAD | awk '$1 == 120000 { print $3 }' | git cat-file --batch | tr '\0' '\n' |
+    sed -n 's!.*/annex/objects/.*/!!p' | tr '\n' ' ') "
+  while IFS= read -r -d '' path; do
+    [[ $kept == *" ${path##*/} "* ]] || { chmod u+w -- "${path%/*}" && rm -f -- "$path"; }
+  done < <(find "$git_dir"/{lfs,annex}/objects -type f -print0 2>/dev/null)
+  find "$git_dir"/{lfs,annex} -mindepth 1 -maxdepth 1 ! -name objects -exec rm -rf -- {} + 2>/dev/null || :
+}
+
+# Submodules have repositories of their own, below modules/ or where they are checked out. A git directory comes with the folder of
+# its working tree, which need not be there any more.
+modules() {
+  local found path
+  while IFS= read -r -d '' found; do
+    [[ -d $found/objects && -d $found/refs ]] || continue
+    path=$(git --git-dir="$found" config core.worktree || :)
+    [[ $path == /* ]] || path=$found/$path
+    [[ -d $path ]] || path=$found
+    printf '%s\0%s\0' "$found" "$path"
+  done < <(find "$git_dir/modules" -type f -name HEAD -printf '%h\0' 2>/dev/null)
+  while IFS= read -r -d '' found; do
+    path=$PWD/${found#*$'\t'}
+    [[ ! -d $path/.git || -L $path/.git ]] || printf '%s\0%s\0' "$path/.git" "$path"
+  done < <(git ls-files -z --stage | grep -z '^160000 ')
+}
+
+strip_modules() {
+  local module path
+  while IFS= read -r -d '' module && IFS= read -r -d '' path; do
+    (
+      cd -- "$path"
+      git_dir=$module
+      export GIT_DIR=$module GIT_WORK_TREE=$path
+      if head=$(git rev-parse --quiet --verify 'HEAD^{commit}'); then
+        strip_repository
+      else
+        rm -rf -- "$git_dir"/{logs,packed-refs,lfs,annex} "$git_dir"/{refs,objects}/*
+      fi
+    )
+  done < <(modules)
+}
+
+strip_repository() {
+  strip_objects
+  strip_contents
+  strip_modules
+}
+
+git_dir=$(cd -- "$git_dir" && pwd)
+cd -- "$(git rev-parse --show-toplevel)"
+strip_repository
 printf '%s\n' "$head"
