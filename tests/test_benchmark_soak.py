@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.soak import MEMORY_MB, Counts, count, grown, soak
 from swe_srl.sandboxes.launch import new_folder, remove_folder
-from tests.sandbox_support import KINDS, sandbox_of
+from tests.sandbox_support import KINDS, new_sandbox, repository, sandbox_of
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -21,6 +21,7 @@ def test_a_few_dozen_episodes(kind: str, tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / "repository").mkdir()
     episodes = 24 if kind == "local" else 6
     shown: list[int] = []
+    new_sandbox(kind, repository(tmp_path)).close()  # what the first one makes for all of them stays
     before = count(sandbox_of(kind))
     warm, last = soak(
         tmp_path / "repository", sandbox_of(kind), episodes, 10, lambda number, counts, seconds: shown.append(number)
