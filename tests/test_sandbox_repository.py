@@ -143,7 +143,7 @@ def test_nothing_that_a_repositorys_configuration_names_is_run(tmp_path: Path, m
         (upstream / ".git/objects" / sha[:2] / sha[2:]).unlink()
         with pytest.raises(TaskError, match=r"README\.md"):
             prepare(f"git:{upstream}@HEAD", tmp_path)
-        with pytest.raises(TaskError, match="rev-parse failed"):
+        with pytest.raises(TaskError, match=r"it has no commit '1{40}'"):
             prepare(f"git:{upstream}@{'1' * 40}", tmp_path)
     else:
         assert (prepare(f"git:{upstream}@HEAD", tmp_path).path / "README.md").read_text() == FILES["README.md"]
@@ -191,6 +191,15 @@ def test_many_at_once(tmp_path: Path) -> None:
 def test_sources_that_cannot_be(tmp_path: Path, source: str, message: str) -> None:
     with pytest.raises(TaskError, match=message):
         prepare(source, tmp_path)
+
+
+def test_a_git_repository_without_that_commit(tmp_path: Path) -> None:
+    git("init", "--quiet", cwd=tmp_path)
+    with pytest.raises(TaskError, match="nothing has been committed in it yet"):
+        prepare(f"git:{tmp_path}@HEAD", tmp_path / "cache")
+    git("commit", "--quiet", "--allow-empty", "--message=first", cwd=tmp_path)
+    with pytest.raises(TaskError, match=r"it has no commit 'v1\.0'"):
+        prepare(f"git:{tmp_path}@v1.0", tmp_path / "cache")
 
 
 def test_broken_archive(tmp_path: Path) -> None:

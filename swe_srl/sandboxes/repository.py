@@ -189,7 +189,13 @@ def commit_of(repository: Path, name: str) -> str:
     Raises:
         TaskError: not a git repository, or no such commit.
     """
-    return git("rev-parse", "--verify", f"{name}^{{commit}}", cwd=repository, env=_FOREIGN).strip()
+    git("rev-parse", "--git-dir", cwd=repository, env=_FOREIGN)
+    try:
+        return git("rev-parse", "--quiet", "--verify", f"{name}^{{commit}}", cwd=repository, env=_FOREIGN).strip()
+    except TaskError as error:
+        none = name == "HEAD" and not git("rev-list", "--all", "--max-count=1", cwd=repository, env=_FOREIGN)
+        why = "nothing has been committed in it yet" if none else f"it has no commit {name!r}"
+        raise TaskError(f"the git repository {repository}: {why}") from error
 
 
 def place_inside(repository: Path) -> str:

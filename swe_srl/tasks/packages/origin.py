@@ -145,7 +145,7 @@ def repository_commit(repository: str, commit: str) -> tuple[Path, str]:
             )
         return place.resolve(), commit_of(place, commit)
     except TaskError as error:
-        raise ConfigError(f"--repo {repository}: not a git repository with a commit {commit!r}: {error}") from error
+        raise ConfigError(f"--repo {repository}: {error}") from error
 
 
 def run_pip(*arguments: str, unversioned: bool = False) -> None:
