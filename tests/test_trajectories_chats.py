@@ -100,6 +100,59 @@ def test_calls_that_were_each_answered_are_turns_of_their_own(tmp_path):
     assert read(tmp_path, record).turns[0].action.reason == "several commands"
 
 
+def _answered(form, names):
+    """Two commands, of the calls a and b, answered under these names with the names as output."""
+    commands = {"a": {"command": "ls"}, "b": {"command": "pwd"}}
+    if form == "atif":
+        calls = [
+            {"tool_call_id": name, "function_name": "bash", "arguments": given} for name, given in commands.items()
+        ]
+        results = [{"source_call_id": name, "content": f"of {name}"} for name in names]
+        agent = {"source": "agent", "message": "", "tool_calls": calls, "observation": {"results": results}}
+        return {"schema_version": "ATIF-v1.2", "steps": [{"source": "user", "message": "Fix it."}, agent]}
+    if form == "blocks":
+        asked = [{"type": "tool_use", "id": name, "name": "bash", "input": given} for name, given in commands.items()]
+        told = [{"type": "tool_result", "tool_use_id": name, "content": f"of {name}"} for name in names]
+        messages = [{"role": "assistant", "content": asked}, {"role": "user", "content": told}]
+        return {"messages": [{"role": "user", "content": "Fix it."}, *messages]}
+    answers = [{"role": "tool", "tool_call_id": name, "content": f"of {name}"} for name in names]
+    if form == "responses":
+        asked = [
+            {
+                "type": "function_call",
+                "name": "bash",
+                "arguments": json.dumps(given),
+                "call_id": name,
+                "id": f"fc_{name}",
+            }
+            for name, given in commands.items()
+        ]
+        told = [
+            {"type": "function_call_output", "call_id": one["tool_call_id"], "output": one["content"]}
+            for one in answers
+        ]
+        messages = [{"role": "user", "content": "Fix it."}, {"object": "response", "output": asked}, *told]
+        return {"trajectory_format": "mini-swe-agent-1.1", "messages": messages}
+    record = chat({"content": "", "tool_calls": [call("bash", given, name) for name, given in commands.items()]})
+    return {"messages": [*record["messages"], *answers]}
+
+
+@pytest.mark.parametrize("form", ["tools", "blocks", "atif", "responses"])
+def test_an_answer_goes_to_the_call_that_it_names_in_whatever_order_they_came(tmp_path, form):
+    turns = read(tmp_path, _answered(form, "ba")).turns
+    assert [(turn.action.command, turn.observation) for turn in turns] == [("ls", "of a"), ("pwd", "of b")]
+    assert read(tmp_path, _answered(form, "ab")).turns == turns
+    (turn,) = read(tmp_path, _answered(form, "ax")).turns
+    assert turn.action.reason == "several commands"
+
+
+def test_answers_without_names_stand_in_the_order_of_the_calls(tmp_path):
+    record = _answered("tools", "ba")
+    for message in record["messages"][2:]:
+        del message["tool_call_id"]
+    assert [turn.observation for turn in read(tmp_path, record).turns] == ["of b", "of a"]
+
+
 def test_a_missing_observation_is_reported_unless_the_turn_is_last(tmp_path):
     record = chat("```bash\nls\n```", "```bash\npwd\n```")
     del record["messages"][2]

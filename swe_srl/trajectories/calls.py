@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from swe_srl.trajectories.fields import clean
@@ -24,10 +24,14 @@ _LABEL = re.compile(r"\A\s*(?:THOUGHT|DISCUSSION)\s*:?\s*\n?", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One use of a tool. `arguments` is what the tool was given; `{"raw": text}` when that is not a mapping."""
+    """One use of a tool. `arguments` is what the tool was given; `{"raw": text}` when that is not a mapping.
+
+    `call_id` is the name by which its answer refers to it, "" when it has none.
+    """
 
     name: str
     arguments: Mapping[str, Any]
+    call_id: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,7 @@ class Found:
     thought: str
 
 
-def make_call(name: object, arguments: object) -> Call | str:
+def make_call(name: object, arguments: object, call_id: object = "") -> Call | str:
     """A call from a tool call of the chat-completion form, or why it is none. Arguments may be a mapping or its JSON text."""
     if not isinstance(name, str) or not name:
         return "unparsable: the tool has no name"
@@ -51,7 +55,8 @@ def make_call(name: object, arguments: object) -> Call | str:
         arguments = {}
     if not isinstance(arguments, Mapping):
         return "unparsable: the tool's arguments are not an object"
-    return Call(name, {str(key): _cleaned(value) for key, value in arguments.items() if value is not None})
+    values = {str(key): _cleaned(value) for key, value in arguments.items() if value is not None}
+    return Call(name, values, call_id if isinstance(call_id, str) else "")
 
 
 def _cleaned(value: Any) -> Any:
