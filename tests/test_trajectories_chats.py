@@ -7,7 +7,7 @@ import pytest
 from swe_srl.trajectories import ReadReport, read_trajectories
 from swe_srl.trajectories.observations import parse_observation
 from swe_srl.trajectories.statements import problem_statement_of, repository_of, task_of
-from swe_srl.types import Action, FormatError
+from swe_srl.types import Action, FormatError, StopReason
 
 
 def read(tmp_path, record, name="x.json"):
@@ -39,6 +39,17 @@ def call(name, arguments, identity="a"):
         ("THOUGHT: Look.\n\n```mswea_bash_command\nls\n```", Action("ls", "Look.")),
         ("<think>Hm.</think>\nLook.\n```sh\nls\n```", Action("ls", "Hm.\n\nLook.")),
         ("Look.\n```\nls -F\n```", Action("ls -F", "Look.")),
+        ("Look.\r\n\r\n```bash\r\nls -l\r\npwd\r\n```\r\n", Action("ls -l\npwd", "Look.")),
+        ("Look.\n```bash\nprintf 'a\r\n'\n```", Action("printf 'a\r\n'", "Look.")),
+        (
+            "Write.\n```bash\ncat > a.md <<'END'\n```\ncode\n```\nEND\n```",
+            "unparsable: a fence inside the command ends it",
+        ),
+        (
+            "Write.\n````bash\ncat > a.md <<'END'\n```\nEND\n````\nEND",
+            Action("cat > a.md <<'END'\n```\nEND", "Write.\n\nEND"),
+        ),
+        ("Shift.\n```bash\necho $((1 << n))\n```\nbits", Action("echo $((1 << n))", "Shift.\n\nbits")),
         ("An example:\n```python\nx = 1\n```\nNow:\n```bash\nls\n```", None),
         ("<function=bash>\n<parameter=command>ls\npwd</parameter>\n</function>", Action("ls\npwd", "")),
         ("<function=execute_bash>\n<parameter=command>\nls\n</parameter>\n</function>", Action("ls", "")),
@@ -153,6 +164,15 @@ def test_answers_without_names_stand_in_the_order_of_the_calls(tmp_path):
     assert [turn.observation for turn in read(tmp_path, record).turns] == ["of b", "of a"]
 
 
+@pytest.mark.parametrize(
+    ("told", "resolved"),
+    [(1, True), (0, False), (1.0, True), (True, True), ("false", False), (None, None), (0.5, None), (2, None)],
+)
+def test_an_outcome_may_be_a_number(tmp_path, told, resolved):
+    trajectory = read(tmp_path, {**chat("```bash\nls\n```"), "resolved": told, "exit_status": "submit"})
+    assert (trajectory.resolved, trajectory.stop_reason) == (resolved, StopReason.SUBMITTED)
+
+
 def test_a_missing_observation_is_reported_unless_the_turn_is_last(tmp_path):
     record = chat("```bash\nls\n```", "```bash\npwd\n```")
     del record["messages"][2]
@@ -212,6 +232,8 @@ def test_mini_swe_agents_second_version(tmp_path):
             0,
         ),
         ("OBSERVATION:\na\r\nb", "a\nb", None),
+        ("<tool_response>\na\n</tool_response>", "a", None),
+        ("a\n<tool_response>b</tool_response>", "a\n<tool_response>b</tool_response>", None),
         ("EXECUTION RESULT of [bash]:\na", "a", None),
         ("Exit code: 2\nExecution output of [execute_bash]:\na", "a", 2),
         ("a\n(Open file: n/a)\n(Current directory: /r)\nbash-$", "a", None),

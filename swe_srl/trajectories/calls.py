@@ -17,6 +17,7 @@ _PARAMETER = re.compile(r"<parameter\s*=\s*([^>\n]+)>(.*?)</parameter>", re.DOTA
 _TOOL_CALL = re.compile(r"<tool_call>\s*(\{.*?\})\s*</tool_call>", re.DOTALL)
 _COMMAND = re.compile(r"<command>\n?(.*?)\n?</command>", re.DOTALL)
 _FENCE = re.compile(r"^(`{3,})([\w.+-]*)[ \t]*\n(.*?)(?:^|\n)\1[ \t]*$", re.DOTALL | re.MULTILINE)
+_HEREDOC = re.compile(r"(?<!<)<<(?!<)-?[ \t]*(?P<quote>['\"]?)\\?(?P<word>\w+)(?P=quote)")
 _SHELL_FENCES = frozenset({"bash", "sh", "shell", "mswea_bash_command"})
 _THINK = re.compile(r"\A\s*<think>(.*?)</think>\s*", re.DOTALL)
 _LABEL = re.compile(r"\A\s*(?:THOUGHT|DISCUSSION)\s*:?\s*\n?", re.IGNORECASE)
@@ -149,6 +150,8 @@ def _terminus(text: str) -> Found | str | None:
 
 
 def _fences(text: str, swe_agent: bool) -> Found | str:
+    if text.count("\n") == text.count("\r\n"):
+        text = text.replace("\r\n", "\n")  # a message that was written so as a whole
     blocks = list(_FENCE.finditer(text))
     if swe_agent:
         blocks = (blocks or list(_COMMAND.finditer(text)))[-1:]
@@ -162,4 +165,13 @@ def _fences(text: str, swe_agent: bool) -> Found | str:
         return "several commands"
     block = blocks[0]
     command = block.group(block.re.groups)
+    if not swe_agent and _is_cut(command, text[block.end() :]):
+        return "unparsable: a fence inside the command ends it"
     return Found(Call(SHELL_TOOL, {"command": command}), text[: block.start()] + text[block.end() :])
+
+
+def _is_cut(command: str, rest: str) -> bool:
+    """Whether a here-document of the command ends behind the fence: a fence in its text was taken for the command's own end."""
+    words = {found["word"] for found in _HEREDOC.finditer(command)}
+    inside = {line.strip() for line in command.split("\n")}
+    return not (words - inside).isdisjoint(line.strip() for line in rest.split("\n"))
