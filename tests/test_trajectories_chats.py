@@ -157,6 +157,22 @@ def test_an_answer_goes_to_the_call_that_it_names_in_whatever_order_they_came(tm
     assert turn.action.reason == "several commands"
 
 
+def test_the_error_of_a_call_that_never_became_an_event_is_not_shown_by_the_command_before(tmp_path):
+    def ran(number, command):
+        return {"id": number, "source": "agent", "action": "run", "args": {"command": command, "thought": ""}}
+
+    error = {"id": 4, "source": "agent", "observation": "error", "content": "Missing argument"}
+    shown = {"id": 3, "source": "agent", "observation": "run", "cause": 2, "content": "a.py"}
+    told = {"id": 1, "source": "user", "action": "message", "args": {"content": "Fix it."}}
+    turns = read(tmp_path, {"history": [told, ran(2, "ls"), shown, error, ran(5, "pwd"), {**error, "cause": 5}]}).turns
+    assert [turn.observation for turn in turns] == ["a.py", "Missing argument", "Missing argument"]
+    assert [turn.action for turn in turns] == [Action("ls"), FormatError("action missing", ""), Action("pwd")]
+    unnamed = [told, {"action": "run", "args": {"command": "ls"}}, {"observation": "error", "content": "No shell"}]
+    assert [(turn.action, turn.observation) for turn in read(tmp_path, {"history": unnamed}).turns] == [
+        (Action("ls"), "No shell")
+    ]
+
+
 def test_answers_without_names_stand_in_the_order_of_the_calls(tmp_path):
     record = _answered("tools", "ba")
     for message in record["messages"][2:]:
