@@ -7,7 +7,7 @@ import pytest
 from swe_srl.trajectories import ReadReport, read_trajectories
 from swe_srl.trajectories.observations import parse_observation
 from swe_srl.trajectories.statements import problem_statement_of, repository_of, task_of
-from swe_srl.types import Action, FormatError
+from swe_srl.types import Action, FormatError, StopReason
 
 
 def read(tmp_path, record, name="x.json"):
@@ -39,6 +39,17 @@ def call(name, arguments, identity="a"):
         ("THOUGHT: Look.\n\n```mswea_bash_command\nls\n```", Action("ls", "Look.")),
         ("<think>Hm.</think>\nLook.\n```sh\nls\n```", Action("ls", "Hm.\n\nLook.")),
         ("Look.\n```\nls -F\n```", Action("ls -F", "Look.")),
+        ("Look.\r\n\r\n```bash\r\nls -l\r\npwd\r\n```\r\n", Action("ls -l\npwd", "Look.")),
+        ("Look.\n```bash\nprintf 'a\r\n'\n```", Action("printf 'a\r\n'", "Look.")),
+        (
+            "Write.\n```bash\ncat > a.md <<'END'\n```\ncode\n```\nEND\n```",
+            "unparsable: a fence inside the command ends it",
+        ),
+        (
+            "Write.\n````bash\ncat > a.md <<'END'\n```\nEND\n````\nEND",
+            Action("cat > a.md <<'END'\n```\nEND", "Write.\n\nEND"),
+        ),
+        ("Shift.\n```bash\necho $((1 << n))\n```\nbits", Action("echo $((1 << n))", "Shift.\n\nbits")),
         ("An example:\n```python\nx = 1\n```\nNow:\n```bash\nls\n```", None),
         ("<function=bash>\n<parameter=command>ls\npwd</parameter>\n</function>", Action("ls\npwd", "")),
         ("<function=execute_bash>\n<parameter=command>\nls\n</parameter>\n</function>", Action("ls", "")),
@@ -100,6 +111,84 @@ def test_calls_that_were_each_answered_are_turns_of_their_own(tmp_path):
     assert read(tmp_path, record).turns[0].action.reason == "several commands"
 
 
+def _answered(form, names):
+    """Two commands, of the calls a and b, answered under these names with the names as output."""
+    commands = {"a": {"command": "ls"}, "b": {"command": "pwd"}}
+    if form == "atif":
+        calls = [
+            {"tool_call_id": name, "function_name": "bash", "arguments": given} for name, given in commands.items()
+        ]
+        results = [{"source_call_id": name, "content": f"of {name}"} for name in names]
+        agent = {"source": "agent", "message": "", "tool_calls": calls, "observation": {"results": results}}
+        return {"schema_version": "ATIF-v1.2", "steps": [{"source": "user", "message": "Fix it."}, agent]}
+    if form == "blocks":
+        asked = [{"type": "tool_use", "id": name, "name": "bash", "input": given} for name, given in commands.items()]
+        told = [{"type": "tool_result", "tool_use_id": name, "content": f"of {name}"} for name in names]
+        messages = [{"role": "assistant", "content": asked}, {"role": "user", "content": told}]
+        return {"messages": [{"role": "user", "content": "Fix it."}, *messages]}
+    answers = [{"role": "tool", "tool_call_id": name, "content": f"of {name}"} for name in names]
+    if form == "responses":
+        asked = [
+            {
+                "type": "function_call",
+                "name": "bash",
+                "arguments": json.dumps(given),
+                "call_id": name,
+                "id": f"fc_{name}",
+            }
+            for name, given in commands.items()
+        ]
+        told = [
+            {"type": "function_call_output", "call_id": one["tool_call_id"], "output": one["content"]}
+            for one in answers
+        ]
+        messages = [{"role": "user", "content": "Fix it."}, {"object": "response", "output": asked}, *told]
+        return {"trajectory_format": "mini-swe-agent-1.1", "messages": messages}
+    record = chat({"content": "", "tool_calls": [call("bash", given, name) for name, given in commands.items()]})
+    return {"messages": [*record["messages"], *answers]}
+
+
+@pytest.mark.parametrize("form", ["tools", "blocks", "atif", "responses"])
+def test_an_answer_goes_to_the_call_that_it_names_in_whatever_order_they_came(tmp_path, form):
+    turns = read(tmp_path, _answered(form, "ba")).turns
+    assert [(turn.action.command, turn.observation) for turn in turns] == [("ls", "of a"), ("pwd", "of b")]
+    assert read(tmp_path, _answered(form, "ab")).turns == turns
+    (turn,) = read(tmp_path, _answered(form, "ax")).turns
+    assert turn.action.reason == "several commands"
+
+
+def test_the_error_of_a_call_that_never_became_an_event_is_not_shown_by_the_command_before(tmp_path):
+    def ran(number, command):
+        return {"id": number, "source": "agent", "action": "run", "args": {"command": command, "thought": ""}}
+
+    error = {"id": 4, "source": "agent", "observation": "error", "content": "Missing argument"}
+    shown = {"id": 3, "source": "agent", "observation": "run", "cause": 2, "content": "a.py"}
+    told = {"id": 1, "source": "user", "action": "message", "args": {"content": "Fix it."}}
+    turns = read(tmp_path, {"history": [told, ran(2, "ls"), shown, error, ran(5, "pwd"), {**error, "cause": 5}]}).turns
+    assert [turn.observation for turn in turns] == ["a.py", "Missing argument", "Missing argument"]
+    assert [turn.action for turn in turns] == [Action("ls"), FormatError("action missing", ""), Action("pwd")]
+    unnamed = [told, {"action": "run", "args": {"command": "ls"}}, {"observation": "error", "content": "No shell"}]
+    assert [(turn.action, turn.observation) for turn in read(tmp_path, {"history": unnamed}).turns] == [
+        (Action("ls"), "No shell")
+    ]
+
+
+def test_answers_without_names_stand_in_the_order_of_the_calls(tmp_path):
+    record = _answered("tools", "ba")
+    for message in record["messages"][2:]:
+        del message["tool_call_id"]
+    assert [turn.observation for turn in read(tmp_path, record).turns] == ["of b", "of a"]
+
+
+@pytest.mark.parametrize(
+    ("told", "resolved"),
+    [(1, True), (0, False), (1.0, True), (True, True), ("false", False), (None, None), (0.5, None), (2, None)],
+)
+def test_an_outcome_may_be_a_number(tmp_path, told, resolved):
+    trajectory = read(tmp_path, {**chat("```bash\nls\n```"), "resolved": told, "exit_status": "submit"})
+    assert (trajectory.resolved, trajectory.stop_reason) == (resolved, StopReason.SUBMITTED)
+
+
 def test_a_missing_observation_is_reported_unless_the_turn_is_last(tmp_path):
     record = chat("```bash\nls\n```", "```bash\npwd\n```")
     del record["messages"][2]
@@ -159,6 +248,8 @@ def test_mini_swe_agents_second_version(tmp_path):
             0,
         ),
         ("OBSERVATION:\na\r\nb", "a\nb", None),
+        ("<tool_response>\na\n</tool_response>", "a", None),
+        ("a\n<tool_response>b</tool_response>", "a\n<tool_response>b</tool_response>", None),
         ("EXECUTION RESULT of [bash]:\na", "a", None),
         ("Exit code: 2\nExecution output of [execute_bash]:\na", "a", 2),
         ("a\n(Open file: n/a)\n(Current directory: /r)\nbash-$", "a", None),

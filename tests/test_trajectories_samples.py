@@ -15,7 +15,7 @@ FOLDERS = {
     "mini-swe-agent": (45, 1842, 1783),
     "swe-smith": (6, 179, 179),
     "swe-agent": (22, 232, 184),
-    "openhands": (7, 136, 107),
+    "openhands": (7, 138, 107),
     "adp": (57, 1036, 960),
     "atif": (28, 78, 56),
 }
@@ -60,6 +60,7 @@ def _events(events) -> int:
     asked = {event.get("tool_call_id") for event in events if event.get("kind") == "ActionEvent"}
     for event in events:
         orphans += event.get("kind") == "ObservationEvent" and event["tool_call_id"] not in asked
+        orphans += event.get("observation") == "error" and "id" in event and "cause" not in event
     own = {"run", "read", "write", "edit", "think", "finish", "run_ipython", "browse"}
     acted = sum(event.get("action") in own for event in events if isinstance(event.get("action"), str))
     said = sum(

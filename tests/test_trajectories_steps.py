@@ -1,3 +1,5 @@
+import html
+import json
 from dataclasses import replace
 
 import pytest
@@ -131,6 +133,28 @@ def step(task_id="other__repo-2", repo="", base_commit="", text="Fix it."):
     ("given_step", "by"),
     [
         (step(task_id="Owner__Name-1"), "task"),
+        (step(task_id=" owner__name-1\n"), "task"),
+        (step(task_id="owner/name-1"), "task"),
+        (step(task_id="owner/name#1"), "task"),
+        (step(task_id="owner/name:pr-1"), "task"),
+        (step(task_id="https://github.com/owner/name/pull/1"), "task"),
+        (step(task_id="swebench/sweb.eval.x86_64.owner_1776_name-1:latest"), "task"),
+        (step(task_id="set/owner__name-1.run-3"), "task"),
+        (step(task_id="owner__name-1_0"), "task"),
+        (step(task_id="owner__name-1__other-model"), "task"),
+        (step(task_id="owner__name_1"), "task"),
+        (step(task_id="owner__name-10"), None),
+        (step(task_id="owner__name-1.5-2"), None),
+        (step(task_id="co-owner__name-1"), None),
+        (step(task_id="owner__name-2"), None),
+        (step(task_id="owner__rename-1"), None),
+        (step(task_id="owner__name.abcdef01.func_pm_1__x"), None),
+        (step(repo="https://github.com/Owner/name.git", base_commit="abcdef0123456789"), "base commit"),
+        (step(repo="owner__name", base_commit="abcdef01"), "base commit"),
+        (step(repo="former-owner/name", base_commit="abcdef0123456789"), "base commit"),
+        (step(base_commit="abcdef012345"), "base commit"),
+        (step(repo="former-owner/name", base_commit="abcdef01"), None),
+        (step(repo="owner/name", base_commit="abcdef0"), None),
         (step(repo="owner/name", base_commit="abcdef0123456789"), "base commit"),
         (step(repo="Owner/name", base_commit="ABCDEF01"), "base commit"),
         (step(text=f"<issue>\n{ISSUE.upper()}\n</issue> Think, then act."), "issue text"),
@@ -146,6 +170,14 @@ def test_contamination_is_found_by_task_commit_or_issue(given_step, by):
         [given_step], [TASK, replace(TASK, instance_id="x", problem_statement="short", base_commit="")]
     )
     assert [(entry.by, entry.task_id) for entry in found] == ([(by, "owner__name-1")] if by else [])
+
+
+def test_an_issue_is_known_again_when_its_text_was_encoded_once_more():
+    lines = [f"if 'key{number}' in d: return {number} < 3 && d" for number in range(9)]
+    index = ContaminationIndex([replace(TASK, problem_statement="\n".join(lines))])
+    for text in (json.dumps("\n\t".join(lines)), html.escape("\n".join(lines)), "\r\n".join(lines)):
+        match = index.match(step(text=text))
+        assert match is not None and match.by == "issue text"
 
 
 def test_contaminated_steps_can_be_left_out():

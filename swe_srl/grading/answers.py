@@ -20,6 +20,9 @@ _SCIENTIFIC = re.compile(
 # What `exact_powers` writes, and a number at the beginning of a text.
 _NUMBER = re.compile(r"(?P<sign>-?\s*)(?P<digits>[0-9]+) \\times 10\^\{(?P<exponent>-?[0-9]+)\}")
 _PLAIN = re.compile(r"\A(?P<sign>[-+]\s*)?(?P<number>[0-9]+\.?[0-9]*|\.[0-9]+)(?![\w^{,]|\s*[-+*/=])")
+_FULL_STOP = re.compile(
+    r"(?<![.\s])\s*\.\s*\Z"
+)  # of a sentence that ends in the box; math-verify reads `70.` as no number
 SMALL = -3  # powers of ten from which on digits are lost by rounding
 
 
@@ -58,7 +61,8 @@ def agree(answer: str, given: str) -> bool:
     """Whether two answers are the same mathematics. To be called in the main thread: math-verify bounds its time by a signal."""
     from math_verify import parse, verify
 
-    return any(verify(parse(_boxed(one)), parse(_boxed(other))) for one, other in _readings(answer, given))
+    readings = _readings(_FULL_STOP.sub("", answer), _FULL_STOP.sub("", given))
+    return any(verify(parse(_boxed(one)), parse(_boxed(other))) for one, other in readings)
 
 
 def validate_answer(task: Task) -> ValidationResult:

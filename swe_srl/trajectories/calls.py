@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from swe_srl.trajectories.fields import clean
@@ -17,6 +17,7 @@ _PARAMETER = re.compile(r"<parameter\s*=\s*([^>\n]+)>(.*?)</parameter>", re.DOTA
 _TOOL_CALL = re.compile(r"<tool_call>\s*(\{.*?\})\s*</tool_call>", re.DOTALL)
 _COMMAND = re.compile(r"<command>\n?(.*?)\n?</command>", re.DOTALL)
 _FENCE = re.compile(r"^(`{3,})([\w.+-]*)[ \t]*\n(.*?)(?:^|\n)\1[ \t]*$", re.DOTALL | re.MULTILINE)
+_HEREDOC = re.compile(r"(?<!<)<<(?!<)-?[ \t]*(?P<quote>['\"]?)\\?(?P<word>\w+)(?P=quote)")
 _SHELL_FENCES = frozenset({"bash", "sh", "shell", "mswea_bash_command"})
 _THINK = re.compile(r"\A\s*<think>(.*?)</think>\s*", re.DOTALL)
 _LABEL = re.compile(r"\A\s*(?:THOUGHT|DISCUSSION)\s*:?\s*\n?", re.IGNORECASE)
@@ -24,10 +25,14 @@ _LABEL = re.compile(r"\A\s*(?:THOUGHT|DISCUSSION)\s*:?\s*\n?", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One use of a tool. `arguments` is what the tool was given; `{"raw": text}` when that is not a mapping."""
+    """One use of a tool. `arguments` is what the tool was given; `{"raw": text}` when that is not a mapping.
+
+    `call_id` is the name by which its answer refers to it, "" when it has none.
+    """
 
     name: str
     arguments: Mapping[str, Any]
+    call_id: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +43,7 @@ class Found:
     thought: str
 
 
-def make_call(name: object, arguments: object) -> Call | str:
+def make_call(name: object, arguments: object, call_id: object = "") -> Call | str:
     """A call from a tool call of the chat-completion form, or why it is none. Arguments may be a mapping or its JSON text."""
     if not isinstance(name, str) or not name:
         return "unparsable: the tool has no name"
@@ -51,7 +56,8 @@ def make_call(name: object, arguments: object) -> Call | str:
         arguments = {}
     if not isinstance(arguments, Mapping):
         return "unparsable: the tool's arguments are not an object"
-    return Call(name, {str(key): _cleaned(value) for key, value in arguments.items() if value is not None})
+    values = {str(key): _cleaned(value) for key, value in arguments.items() if value is not None}
+    return Call(name, values, call_id if isinstance(call_id, str) else "")
 
 
 def _cleaned(value: Any) -> Any:
@@ -144,6 +150,8 @@ def _terminus(text: str) -> Found | str | None:
 
 
 def _fences(text: str, swe_agent: bool) -> Found | str:
+    if text.count("\n") == text.count("\r\n"):
+        text = text.replace("\r\n", "\n")  # a message that was written so as a whole
     blocks = list(_FENCE.finditer(text))
     if swe_agent:
         blocks = (blocks or list(_COMMAND.finditer(text)))[-1:]
@@ -157,4 +165,13 @@ def _fences(text: str, swe_agent: bool) -> Found | str:
         return "several commands"
     block = blocks[0]
     command = block.group(block.re.groups)
+    if not swe_agent and _is_cut(command, text[block.end() :]):
+        return "unparsable: a fence inside the command ends it"
     return Found(Call(SHELL_TOOL, {"command": command}), text[: block.start()] + text[block.end() :])
+
+
+def _is_cut(command: str, rest: str) -> bool:
+    """Whether a here-document of the command ends behind the fence: a fence in its text was taken for the command's own end."""
+    words = {found["word"] for found in _HEREDOC.finditer(command)}
+    inside = {line.strip() for line in command.split("\n")}
+    return not (words - inside).isdisjoint(line.strip() for line in rest.split("\n"))

@@ -31,6 +31,7 @@ class Said:
     problem: str = ""  # why this message is malformed in the file
     written: str = ""  # the message as the model wrote it, where `text` is only a part of it
     plain: bool = False  # an observation that is the terminal's own text, with nothing wrapped around it
+    answers: str = ""  # the `call_id` of the call that this observation answers, where the file tells it
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,7 @@ def _turns(said: Sequence[Said], swe_agent: bool, tools: frozenset[str]) -> list
 
 def _split(message: Said, answers: list[Said]) -> list[tuple[Said, list[Said]]]:
     """One part a call where a message's calls were run one by one, each with its own answer; else the message as it is."""
-    results = [answer for answer in answers if answer.role == "tool"]
+    results = _in_order(message.calls, [answer for answer in answers if answer.role == "tool"])
     if len(message.calls) < 2 or message.problem or len(results) != len(message.calls):
         return [(message, answers)]
     parts = [
@@ -116,6 +117,15 @@ def _split(message: Said, answers: list[Said]) -> list[tuple[Said, list[Said]]]:
     parts[0] = (replace(message, calls=message.calls[:1], written=""), parts[0][1])
     parts[-1][1].extend(answer for answer in answers if answer.role != "tool")
     return parts
+
+
+def _in_order(calls: Sequence[Call], results: Sequence[Said]) -> Sequence[Said]:
+    """The results in the order of the calls that they name; as they stand where nothing is named; none where names differ."""
+    named = {result.answers: result for result in results}
+    names = [call.call_id for call in calls]
+    if len(set(names)) < len(names) or len(named) < len(results) or "" in names or "" in named:
+        return results
+    return [named[name] for name in names] if named.keys() == set(names) else ()
 
 
 def _observe(answers: Sequence[Said]) -> Observation:

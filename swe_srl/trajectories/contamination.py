@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections import Counter
 from collections.abc import Iterable
@@ -12,6 +13,14 @@ from swe_srl.types import Step, Task
 
 REMEMBERED = 64  # texts that were looked up last
 _WORD = re.compile(r"\w+")
+_ESCAPED = re.compile(r"\\+[nrt]")  # line ends and tabs of a text that was written as JSON once more
+# `owner__name-1`, and as images, pull requests and other sets write it: `owner_1776_name-1`, `owner/name#1`, `owner/name:pr-1`.
+_ISSUE = re.compile(r"(?=(?:_1776_|__|/)([a-z0-9_.-]{1,100}?)(?:-|_+|#|:pr-|/pull/)([0-9]+)(?!\.?[0-9]))")
+_OWNER = re.compile(r"[a-z0-9-]+\Z")
+_LONGEST_OWNER = 40  # characters, and one more than GitHub allows
+_HOST = re.compile(r"\A(?:https?://|ssh://)?(?:\w+@)?github\.com[/:]")
+_ABBREVIATED = 8  # digits of a commit that tell it in its repository
+_CERTAIN = 12  # digits of a commit that tell it whatever the repository is called: repositories are renamed, forked and mirrored
 _SHINGLE = 5  # words
 # Share of an issue's shingles that must be in the step's first message. Between the issues of different tasks of SWE-bench
 # Verified and Lite the largest share is 0.63 (shared templates); with one word in twenty changed, 97% of issues keep 0.65.
@@ -37,14 +46,17 @@ class ContaminationIndex:
 
     def __init__(self, tasks: Iterable[Task]) -> None:
         self._ids: dict[str, str] = {}
+        self._issues: dict[tuple[str, str, str], str] = {}
         self._commits: dict[tuple[str, str], str] = {}
         self._shingles: dict[int, list[str]] = {}
         self._sizes: dict[str, int] = {}
         self._seen: dict[str, str] = {}
         for task in tasks:
-            self._ids[task.instance_id.lower()] = task.instance_id
-            if task.repo and task.base_commit:
-                self._commits[task.repo.lower(), task.base_commit[:8].lower()] = task.instance_id
+            self._ids[task.instance_id.strip().lower()] = task.instance_id
+            for issue in _issues(task.instance_id, whole=True):
+                self._issues[issue] = task.instance_id
+            for key in _commit_keys(task.repo, task.base_commit):
+                self._commits[key] = task.instance_id
             shingles = _shingles(task.problem_statement)
             self._sizes[task.instance_id] = len(shingles)
             for shingle in shingles:
@@ -70,9 +82,11 @@ class ContaminationIndex:
 
     def _find(self, name: str, repo: str, commit: str, text: str) -> tuple[str, str]:
         """The task, and what gave it away."""
-        if task := self._ids.get(name.lower()):
+        if task := self._ids.get(name.strip().lower()):
             return task, "task"
-        if repo and commit and (task := self._commits.get((repo.lower(), commit[:8].lower()))):
+        if task := next((self._issues[issue] for issue in _issues(name) if issue in self._issues), ""):
+            return task, "task"
+        if task := next((self._commits[key] for key in _commit_keys(repo, commit) if key in self._commits), ""):
             return task, "base commit"
         return self._nearest(text), "issue text"
 
@@ -97,6 +111,27 @@ def contaminated(steps: Iterable[Step], tasks: Iterable[Task]) -> list[Contamina
     return [found for found in map(index.match, steps) if found is not None]
 
 
+def _issues(name: str, whole: bool = False) -> list[tuple[str, str, str]]:
+    """Owner, repository and number of the issues that an id names, in whatever form; of one that is nothing else, if `whole`."""
+    name = name.strip().lower()
+    found = []
+    for issue in _ISSUE.finditer(name):
+        owner = _OWNER.search(name, max(0, issue.start() - _LONGEST_OWNER), issue.start())
+        if owner and (not whole or (owner.start() == 0 and issue.end(2) == len(name))):
+            found.append((owner[0], issue[1], issue[2]))
+    return found
+
+
+def _commit_keys(repo: str, commit: str) -> list[tuple[str, str]]:
+    """What a base commit is known by: repository and abbreviation, and enough digits of it whatever the repository."""
+    commit = commit.strip().lower()
+    keys = [("", commit[:_CERTAIN])] if len(commit) >= _CERTAIN else []
+    if repo.strip() and len(commit) >= _ABBREVIATED:
+        name = _HOST.sub("", repo.strip().lower()).removesuffix("/").removesuffix(".git").replace("__", "/")
+        keys.append((name, commit[:_ABBREVIATED]))
+    return keys
+
+
 def _shingles(text: str) -> set[int]:
-    words = _WORD.findall(text.lower())
+    words = _WORD.findall(_ESCAPED.sub(" ", html.unescape(text)).lower())
     return {hash(tuple(words[start : start + _SHINGLE])) for start in range(len(words) - _SHINGLE + 1)}

@@ -66,11 +66,11 @@ def integer(value: object) -> int | None:
 
 
 def boolean(row: Mapping[str, Any], *keys: str) -> bool | None:
-    """The first of these fields that is a truth value (or its word), or None when none is."""
+    """The first of these fields that is a truth value (or its word, or 0 or 1), or None when none is."""
     for key in keys:
         value = row.get(key)
-        if isinstance(value, bool):
-            return value
+        if isinstance(value, (bool, int, float)) and value in (0, 1):
+            return bool(value)
         if isinstance(value, str) and value.lower() in ("true", "false"):
             return value.lower() == "true"
     return None
@@ -78,6 +78,7 @@ def boolean(row: Mapping[str, Any], *keys: str) -> bool | None:
 
 _STOPS = (
     ("submitted", StopReason.SUBMITTED),
+    ("submit", StopReason.SUBMITTED),
     ("agent_finished", StopReason.SUBMITTED),
     ("agent", StopReason.SUBMITTED),
     ("finished", StopReason.SUBMITTED),

@@ -13,6 +13,7 @@ _ELIDED = re.compile(
     re.DOTALL,
 )
 _HEADER = re.compile(r"\A(?:OBSERVATION:\n|EXECUTION RESULT of \[[\w.-]+\]:\n)")
+_TOOL_RESPONSE = re.compile(r"\A\s*<tool_response>\n?(.*?)\n?</tool_response>\s*\Z", re.DOTALL)
 _R2E_HEADER = re.compile(r"\A(?:Exit code: (-?\d+)\n)?Execution output of \[[\w.-]+\]:\n")
 _WINDOW_TRAILER = re.compile(
     r"\n?\(Open file: (.*)\)\n\(Current directory: (.*)\)\n(?:\(Interactive session: .*\)\n)?(?:bash-\$)?\s*\Z"
@@ -57,7 +58,8 @@ def parse_observation(raw: str) -> Observation:
     >>> parse_observation("OBSERVATION:\\nx\\n[The command completed with exit code 2.]").exit_code
     2
     """
-    text = _HEADER.sub("", raw, count=1)
+    response = _TOOL_RESPONSE.match(raw)
+    text = _HEADER.sub("", response.group(1) if response else raw, count=1)
     tagged = _RETURN_CODE.match(text)
     if tagged:
         code = tagged.group(1)

@@ -80,9 +80,11 @@ def _said(step: object) -> list[Said]:
 def _calls(listed: object) -> tuple[Call, ...] | str:
     calls = []
     for entry in listed if isinstance(listed, Sequence) and not isinstance(listed, str) else ():
-        call = make_call(entry.get("function_name"), entry.get("arguments")) if isinstance(entry, Mapping) else ""
+        if not isinstance(entry, Mapping):
+            return "unparsable: a tool call is not an object"
+        call = make_call(entry.get("function_name"), entry.get("arguments"), entry.get("tool_call_id"))
         if isinstance(call, str):
-            return call or "unparsable: a tool call is not an object"
+            return call
         calls.append(call)
     return tuple(calls)
 
@@ -92,7 +94,14 @@ def _results(results: object, extra: Mapping[str, Any]) -> list[Said]:
         return []
     code, plain, killed = integer(extra.get("exit_code")), extra.get("plain") is True, extra.get("killed") is True
     return [
-        Said("tool", text_of(result.get("content")) or "", exit_code=code, killed=killed, plain=plain)
+        Said(
+            "tool",
+            text_of(result.get("content")) or "",
+            exit_code=code,
+            killed=killed,
+            plain=plain,
+            answers=string(result, "source_call_id"),
+        )
         for result in results
         if isinstance(result, Mapping)
     ]

@@ -55,7 +55,7 @@ def convert(row: Mapping[str, Any], label: str) -> Trajectory:
         TrajectoryError: a message that is no object or has an unknown role.
     """
     items = _list_of(row) or []
-    said = [said_of(item) for item in items]
+    said = [said_of(part) for item in items for part in _apart(item)]
     if row.get("system") and isinstance(row["system"], str) and not any(one.role == "system" for one in said):
         said.insert(0, Said("system", clean(row["system"])))
     name = string(row, "instance_id", "task_id", "id")
@@ -106,9 +106,10 @@ def said_of(item: object) -> Said:
     extra = mapping(item, "extra")
     if role != "assistant":
         if not isinstance(extra.get("raw_output"), str):
-            return Said(role, text)
+            return Said(role, text, answers=string(item, "tool_call_id"))
         code, killed = integer(extra.get("returncode")), extra.get("killed") is True
-        return Said(role, clean(extra["raw_output"]), exit_code=code, killed=killed, plain=True)
+        told = string(item, "tool_call_id")
+        return Said(role, clean(extra["raw_output"]), exit_code=code, killed=killed, plain=True, answers=told)
     if isinstance(extra.get("format_error"), str):
         return Said(role, text, problem=extra["format_error"])
     calls = calls_of(item)
@@ -118,29 +119,48 @@ def said_of(item: object) -> Said:
     return Said(role, text, calls, reasoning)
 
 
+def _apart(item: object) -> list[object]:
+    """A message of the user whose parts answer tool calls, as one message an answer; any other as it is."""
+    parts = item.get("content") if isinstance(item, Mapping) else None
+    if not isinstance(item, Mapping) or not isinstance(parts, list) or not any(map(_is_result, parts)):
+        return [item]
+    rest = [part for part in parts if not _is_result(part)]
+    answers = [
+        {"role": "tool", "content": part.get("content"), "tool_call_id": part.get("tool_use_id")}
+        for part in parts
+        if _is_result(part)
+    ]
+    return [*answers, {**item, "content": rest}] if rest else [*answers]
+
+
+def _is_result(part: object) -> bool:
+    return isinstance(part, Mapping) and part.get("type") == "tool_result"
+
+
 def calls_of(item: Mapping[str, Any]) -> tuple[Call, ...] | str:
     """The tool calls of a message, or why they are malformed."""
     found: list[Call] = []
-    for name, arguments in _raw_calls(item):
-        call = make_call(name, arguments)
+    for name, arguments, call_id in _raw_calls(item):
+        call = make_call(name, arguments, call_id)
         if isinstance(call, str):
             return call
         found.append(call)
     return tuple(found)
 
 
-def _raw_calls(item: Mapping[str, Any]) -> list[tuple[object, object]]:
-    raw: list[tuple[object, object]] = []
+def _raw_calls(item: Mapping[str, Any]) -> list[tuple[object, object, object]]:
+    raw: list[tuple[object, object, object]] = []
     listed = item.get("tool_calls")
     single = item.get("function_call")
     for call in [*(listed if isinstance(listed, list) else []), *([single] if single else [])]:
         body = call.get("function", call) if isinstance(call, Mapping) else {}
         body = body if isinstance(body, Mapping) else {}
-        raw.append((body.get("name"), body.get("arguments")))
+        told = call if isinstance(call, Mapping) else {}
+        raw.append((body.get("name"), body.get("arguments"), told.get("call_id") or told.get("id")))
     parts = item.get("content")
     for part in parts if isinstance(parts, list) else []:
         if isinstance(part, Mapping) and part.get("type") == "tool_use":
-            raw.append((part.get("name"), part.get("input")))
+            raw.append((part.get("name"), part.get("input"), part.get("id")))
     return raw
 
 

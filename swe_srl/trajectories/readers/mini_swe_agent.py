@@ -104,7 +104,8 @@ def _with_actions(said: Said, actions: object) -> Said:
 def _from_response(item: Mapping[str, Any]) -> Mapping[str, Any]:
     """A message of the Responses API as one of the chat form."""
     if item.get("type") == "function_call_output":
-        return {"role": "tool", "content": item.get("output"), "extra": item.get("extra")}
+        answered = {"tool_call_id": item.get("call_id")}
+        return {"role": "tool", "content": item.get("output"), "extra": item.get("extra"), **answered}
     output = item.get("output")
     if not isinstance(output, Sequence) or isinstance(output, str):
         return item

@@ -37,6 +37,10 @@ def said_of(events: Sequence[Mapping[str, Any]]) -> list[Said]:
             said.extend(_of_action(event, action))
             said.extend(caused.get(_key(event.get("id")), ()))
         elif isinstance(kind, str) and kind not in _SILENT_OBSERVATIONS and not _is_claimed(event, caused):
+            if (
+                kind == "error" and said and said[-1].role == "tool"
+            ):  # of a call that was refused before it became an event
+                said.append(Said("assistant", "", problem="action missing"))
             said.append(_of_observation(event))
     return said
 
