@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import signal
 import subprocess
 import sys
 import threading
@@ -497,6 +499,65 @@ def test_a_failure_leaves_nothing_for_the_next_step(tmp_path: Path, monkeypatch:
     assert ended == ["late"]
     assert envs.step(["ls", "ls"])[0] == ("README.md\n",) * 2
     envs.close()
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("when", ["between", "while it steps", "while it resets"])
+def test_a_process_that_was_killed_is_told(when: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the others are closed."""
+
+    def die(command: str) -> str:
+        os.kill(os.getpid(), signal.SIGKILL)
+        return ""
+
+    closed = tmp_path / "closed"
+
+    class Closing(FakeSandbox):
+        def close(self) -> None:
+            closed.write_text("yes")
+            super().close()
+
+    monkeypatch.setattr(
+        places_module, "make_sandbox", lambda kind, spec: Closing({"die": die, "slow": lambda _: time.sleep(0.5) or ""})
+    )
+    envs = make_vec(2, mode="async", tasks=[task(tmp_path)])
+    envs.reset(seed=0)
+    processes = envs.processes  # type: ignore[attr-defined]
+    actions = ["die", "slow"]
+    if when == "between":
+        processes[0].kill()
+        processes[0].join()
+    told = r"process of environment 0 of 2 \(exit code -9\) has ended.*make another one"
+    if when == "while it resets":
+        os.kill(processes[0].pid, signal.SIGSTOP)
+        envs.reset_async()  # type: ignore[attr-defined]
+        processes[0].kill()
+        with pytest.raises(SandboxError, match=told):
+            envs.reset_wait()  # type: ignore[attr-defined]
+    else:
+        with pytest.raises(SandboxError, match=told):
+            envs.step(actions)
+    for call in (envs.reset, lambda: envs.step(actions), lambda: envs.call("render")):
+        with pytest.raises(SandboxError, match=told):
+            call()
+    closed.unlink(missing_ok=True)
+    envs.close()
+    envs.close()
+    assert closed.exists() and not any(process.is_alive() for process in processes)
+
+
+@pytest.mark.timeout(60)
+def test_a_process_that_an_error_ended_is_told(tmp_path: Path, faked: list[FakeSandbox]) -> None:
+    envs = make_vec(2, mode="async", tasks=[task(tmp_path)])
+    envs.reset(seed=0)
+    with pytest.raises(SandboxError, match="gone"):
+        envs.step(["ls", "die"])
+    with pytest.raises(SandboxError, match=r"process of environment 1 of 2 .* by an error that was raised before"):
+        envs.step(["ls", "ls"])
+    envs.close()
+    assert not any(process.is_alive() for process in envs.processes)  # type: ignore[attr-defined]
+    with pytest.raises(gymnasium.error.ClosedEnvironmentError):
+        envs.step(["ls", "ls"])
 
 
 def test_rewards_are_floats(tmp_path: Path, faked: list[FakeSandbox]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import gymnasium
@@ -10,10 +11,13 @@ import pytest
 
 from swe_srl.envs import ExpertSimilarity, Resolved, SweEnv, make_vec
 from swe_srl.envs import places as places_module
+from swe_srl.envs.rewards import MODES
 from swe_srl.errors import ConfigError, GradingError, TrajectoryError
-from swe_srl.rewards import get_similarity
+from swe_srl.rewards import get_similarity, similarity_names, step_reward
 from swe_srl.testing import FakeSandbox
-from swe_srl.trajectories import write_trajectories
+from swe_srl.trajectories import make_steps, write_trajectories
+from swe_srl.trajectories.action_format import format_action, parse_action
+from swe_srl.trajectories.prompting import Prompting
 from swe_srl.types import Action, FormatError, Score, Task, Trajectory, Turn, Verdict, VerdictStatus
 from tests.sandbox_support import write_tree
 
@@ -120,6 +124,28 @@ def test_own_similarity_and_choice(tasks: list[Task], faked: list[FakeSandbox]) 
         ExpertSimilarity(SweEnv(tasks), trajectories, similarity="nosuch")
 
 
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("similarity", [name for name in similarity_names() if name != "effect"])
+def test_the_rewards_are_the_trainers(
+    mode: str, similarity: str, tasks: list[Task], faked: list[FakeSandbox], tmp_path: Path
+) -> None:
+    """The same numbers as of the same commands at the same steps; sharpness and the format penalty are the trainer's own."""
+    (tmp_path / "env.yaml").write_text("submit: finish now\n")
+    trajectory = replace(expert("tiny-1", "ls src", "sed -i s/a/b/ src/a.py", "submit"), problem_statement="Fix 1")
+    steps = list(make_steps([trajectory], Prompting(), submit="finish now"))
+    env = ExpertSimilarity(
+        SweEnv(tasks, definition=str(tmp_path / "env.yaml")), trajectory, similarity=similarity, mode=mode
+    )
+    env.reset()
+    ended = False
+    for step, command in zip(steps, ["ls src/a.py", "sed -i s/a/c/ src/a.py", "finish now"], strict=True):
+        action = parse_action(format_action(Action(command, "A thought.")))
+        _, reward, ended, _, info = env.step(command)
+        assert reward == step_reward(action, step.target, get_similarity(similarity)).value
+        assert info["target"] == step.target
+    assert ended and reward == 1.0 and info["stop_reason"] == "submitted"
+
+
 @pytest.fixture
 def graded(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, str]]]:
     """Grading that resolves what it is told, and remembers what it was asked."""
@@ -145,8 +171,6 @@ def test_resolved(
     env = Resolved(SweEnv(tasks, max_turns=2))
     for patch, reward, official in (("good", 1.0, True), ("bad", 0.0, False), ("forged", 0.0, True)):
         monkeypatch.setattr(SweEnv, "patch", lambda self, patch=patch: patch)
-        env.reset(options={"task": "tiny-1"})
-        assert (env.step("ls")[1] == 0.0 and "resolved" not in env.step("submit")[4]) or True
         env.reset(options={"task": "tiny-1"})
         _, got, *_, info = env.step("ls")
         assert got == 0.0 and "resolved" not in info
@@ -187,6 +211,20 @@ def test_rewards_compose(
     assert list(envs.step(["ls", "pwd"])[1]) == [1.0, get_similarity("sequence")("pwd", "ls").value]
     assert list(envs.step(["submit", "submit"])[1]) == [2.0, 2.0]
     envs.close()
+
+
+def test_resolved_grades_what_a_wrapper_inside_of_it_ends(
+    tasks: list[Task], faked: list[FakeSandbox], graded: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SweEnv, "patch", lambda self: "good")
+    for wrap in (
+        lambda env: gymnasium.wrappers.TimeLimit(env, max_episode_steps=1),
+        lambda env: ExpertSimilarity(env, [expert(task.instance_id, "nothing alike") for task in tasks]),
+    ):
+        env = Resolved(wrap(SweEnv(tasks)))
+        env.reset()
+        _, reward, terminated, truncated, info = env.step("ls")
+        assert (terminated, truncated, info["resolved"]) == (False, True, True) and reward >= 1.0
 
 
 def test_the_task_after_a_seeded_one_is_drawn_anew(tasks: list[Task], faked: list[FakeSandbox]) -> None:

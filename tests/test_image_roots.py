@@ -16,6 +16,7 @@ import pytest
 
 from swe_srl.cli import main
 from swe_srl.envs import SweEnv
+from swe_srl.envs import places as places_module
 from swe_srl.errors import ConfigError, SandboxError, SandboxUnavailableError
 from swe_srl.files import write_jsonl
 from swe_srl.sandboxes import image_roots, make_sandbox
@@ -179,6 +180,27 @@ def test_an_episode_in_an_image_without_an_engine(system: Path, tmp_path: Path) 
         cwd=image_roots.image_root(NAME).path / "testbed", capture_output=True, text=True, check=True,
     ).stdout, "the unpacked image itself is as it was"  # fmt: skip
     env.close()
+
+
+@pytest.mark.sandbox
+def test_a_repository_that_another_script_stripped_is_stripped_again(
+    system: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What an earlier release of the package kept beside the image may hold what it did not find."""
+    image_roots.unpack(NAME, saved(tmp_path / "image.tar", [tar_of({}, system)])[0])
+
+    def commits() -> str:
+        env = SweEnv([image_task()], sandbox="local")
+        try:
+            env.reset()
+            return env.step("git log --all --oneline | wc -l")[0]
+        finally:
+            env.close()
+
+    with monkeypatch.context() as earlier:
+        earlier.setattr(places_module, "strip_history_script", lambda folder: f"git -C {folder} rev-parse HEAD")
+        assert int(commits()) > 1
+    assert commits() == "1\n"
 
 
 @pytest.mark.sandbox

@@ -261,6 +261,22 @@ def test_files_that_cannot_be_read(shared: SessionSandbox) -> None:
         shared.write_file("/usr/bin/nothing", b"x")
 
 
+@pytest.mark.timeout(100)
+def test_a_pipe_that_takes_a_files_place_does_not_hold_a_read(shared: SessionSandbox) -> None:
+    shared.run(
+        "mine=1; (while :; do echo x >new; mv -f new swapped; mkfifo new; mv -f new swapped; done) >/dev/null 2>&1 &"
+    )
+    begin, found = time.monotonic(), set()
+    while time.monotonic() - begin < 8:
+        try:
+            found.add(shared.read_file("/testbed/swapped"))
+        except (IsADirectoryError, FileNotFoundError):
+            continue
+    assert b"x\n" in found and found <= {b"x\n", b""}
+    done = shared.run("kill %%; wait; rm -f new swapped; echo $mine")
+    assert done.output.endswith("1\n") and not done.rebuilt
+
+
 def test_file_access_is_not_fooled_by_the_session(shared: SessionSandbox) -> None:
     shared.run("cat() { echo fooled; }; base64() { echo fooled; }; export PATH=/nowhere BASH_ENV=/tmp/evil; cd /tmp")
     shared.write_file("plain", b"truth")

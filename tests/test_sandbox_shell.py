@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from swe_srl.errors import SandboxError
+from swe_srl.sandboxes import session
 from swe_srl.sandboxes.base import SessionSandbox
 from swe_srl.sandboxes.launch import runtime_folder
 from tests.sandbox_support import KINDS, assert_well, new_sandbox, output, repository
@@ -261,3 +262,16 @@ def test_a_fork_is_as_compatible_as_its_parent(kind: str, repo: Path) -> None:
         with sandbox.fork(snapshot) as fork:
             assert output(fork, "echo $BASH_COMPAT; shopt -q compat40 && echo set") == "4.0\nset\n"
         snapshot.discard()
+
+
+def test_a_state_that_cannot_be_taken_in_time_is_told(kind: str, repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """bash takes a time that grows with the square of the number of functions."""
+    with new_sandbox(kind, repo) as sandbox:
+        sandbox.run('export mine=1; for ((i = 0; i < 40000; i++)); do eval "f$i() { :; }"; done')
+        with monkeypatch.context() as hurried:
+            hurried.setattr(session, "KILL_SECONDS", 0.5)
+            with pytest.raises(SandboxError, match=r"too many functions\?\): .*killed after 2 seconds"):
+                sandbox.snapshot()
+        assert "killed after 2 seconds" in sandbox.run("true").output
+        assert output(sandbox, "echo $mine") == "1\n"
+        sandbox.snapshot().discard()

@@ -50,6 +50,7 @@ def test_any_text_is_an_action_or_says_why_not(text, form):
     assert isinstance(read, Action) or (read.reason and read.text == text)
 
 
+NOT_A_CALL = 'a tool call is not {"name": "bash", "arguments": {"command": …}}'
 CALL = '<tool_call>{"name": "bash", "arguments": {"command": "ls"}}</tool_call>'
 
 
@@ -66,11 +67,14 @@ CALL = '<tool_call>{"name": "bash", "arguments": {"command": "ls"}}</tool_call>'
         ("tool", f"<think>Look.</think>\n{CALL}", Action("ls", "Look.")),
         ("tool", f"Look.\n{CALL}", Action("ls", "Look.")),
         ("tool", f"{CALL}\n{CALL}", "2 commands: give exactly one"),
+        ("tool", f"{CALL}\n<tool_call>", "the tool call is not closed"),
+        ("tool", CALL.replace("}}", ', "command": "rm x"}}'), NOT_A_CALL),
+        ("tool", CALL.replace("}}", '}, "name": "bash"}'), NOT_A_CALL),
         ("tool", "ls", "no tool call"),
         ("tool", "```bash\nls\n```", "no tool call"),
         ("tool", CALL[:-3], "the tool call is not closed"),
-        ("tool", "<tool_call>ls</tool_call>", 'a tool call is not {"name": "bash", "arguments": {"command": …}}'),
-        ("tool", "<tool_call>[1]</tool_call>", 'a tool call is not {"name": "bash", "arguments": {"command": …}}'),
+        ("tool", "<tool_call>ls</tool_call>", NOT_A_CALL),
+        ("tool", "<tool_call>[1]</tool_call>", NOT_A_CALL),
         (
             "tool",
             CALL.replace("bash", "view"),
@@ -148,9 +152,35 @@ def test_a_demonstration_that_cannot_be_written_is_reported():
         "```bash\ncat > README.md <<EOF\n```python\nx = 1\n```\nEOF\nrm old\n```",  # its first half would have run
         "```bash\nls\n```\n```bash\nrm x",
         "```python\nx = 1\n\n```bash\nls\n```\n```",
+        "```bash\ncat > a.md <<'EOF'\n```\nmake\n```\nEOF\n```",  # an even number of fences inside
+        "```bash\ncat <<-  EOF > a.md\n\tIt's:\n```\nmake\n```\n\tEOF\n```",
+        '```bash\npython -c \'print("""\n```\nmake\n```\n""")\'\n```',
     ],
 )
 def test_a_command_that_a_fence_inside_it_would_cut_is_refused(text):
     read = parse_action(text)
-    assert isinstance(read, FormatError) and ("left open" in read.reason or "not closed" in read.reason)
+    assert isinstance(read, FormatError) and any(
+        why in read.reason for why in ("left open", "not closed", "inside the command ends it")
+    )
     assert parse_action(f"````bash\n{README}\n````") == Action(README)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "ls",
+        "cat <<E\nit's\nE",
+        "cat <<-'E' >a\n\tx\n\tE",
+        "cat <<< it # what's this",
+        "echo 'a\n b'",
+        "cat <<A - <<B\n1\nA\n2\nB",
+    ],
+)
+def test_a_block_of_something_else_may_follow_a_whole_command(command):
+    assert parse_action(f"```bash\n{command}\n```\nIt should show:\n```\nREADME.md\n```") == Action(command)
+
+
+@pytest.mark.parametrize("opening", ["```", "```python", "```bash x", "``` Bash", "````console"])
+def test_a_block_in_another_language_is_called_so(opening):
+    mark = opening[: opening.rindex("`") + 1]
+    assert parse_action(f"{opening}\nls\n{mark}").reason == "no fenced bash command: the block is not opened by ```bash"

@@ -34,12 +34,13 @@ class Place:
     untracked: bytes = b""
 
 
-def unpacked_place(spec: SandboxSpec, strip: bool, prepare: Callable[[Sandbox], Place]) -> Place:
+def unpacked_place(spec: SandboxSpec, strip: str, prepare: Callable[[Sandbox], Place]) -> Place:
     """A place in a local sandbox over the root file system of `spec.image`.
 
     Args:
-        strip: whether `prepare` strips the repository's history.
-        prepare: makes a sandbox of the image a place. Its changes are kept, and later places start with them.
+        strip: the script that strips the repository's history; "" when `prepare` does not.
+        prepare: makes a sandbox of the image a place. Its changes are kept, and later places start with them, as long as
+            the script is the same: what an earlier one left behind is not handed out.
 
     Raises:
         SandboxError: the image could not be unpacked, or the sandbox did not start.

@@ -111,9 +111,7 @@ class PlaceMaker:
     def _from_image(self, task: Task) -> Place:
         spec = self._spec(image=task.image)
         if self.kind == "local" and not is_planted(task):
-            return unpacked_place(
-                spec, self.definition.strip_history, lambda sandbox: self._prepared_place(task, sandbox)
-            )
+            return unpacked_place(spec, self._strip_script(), lambda sandbox: self._prepared_place(task, sandbox))
         sandbox = make_sandbox(self.kind, spec)
         try:
             return self._prepared_place(task, sandbox)
@@ -126,9 +124,7 @@ class PlaceMaker:
         if is_planted(task):
             plant(sandbox, task, self.definition.workdir)
         workdir = shlex.quote(self.definition.workdir)
-        script = f"git -C {workdir} rev-parse --verify HEAD"
-        if self.definition.strip_history:
-            script = strip_history_script(self.definition.workdir)
+        script = self._strip_script() or f"git -C {workdir} rev-parse --verify HEAD"
         done = sandbox.run(f"bash -c {shlex.quote(script)}", STRIP_SECONDS)
         if done.exit_code != 0 or not done.output.strip():
             raise SandboxError(
@@ -137,6 +133,9 @@ class PlaceMaker:
             )
         commit = done.output.strip().splitlines()[-1]
         return Place(sandbox, commit, untracked_files(sandbox, self.definition.workdir))
+
+    def _strip_script(self) -> str:
+        return strip_history_script(self.definition.workdir) if self.definition.strip_history else ""
 
     def _spec(self, image: str = "", repository: str = "") -> SandboxSpec:
         definition = self.definition

@@ -16,6 +16,7 @@ from swe_srl.protocols import Similarity
 from swe_srl.rewards import get_similarity, step_reward
 from swe_srl.rewards.registry import EFFECT
 from swe_srl.seeds import derive_seed
+from swe_srl.trajectories.steps import with_submit
 from swe_srl.types import Action, Score, StopReason, Trajectory, VerdictStatus
 
 if TYPE_CHECKING:
@@ -68,9 +69,9 @@ class ExpertSimilarity(gymnasium.Wrapper[str, str, str, str]):
         if isinstance(similarity, str):
             get_similarity(similarity)  # an unknown one is refused now
         given = _experts(trajectories)
-        known = swe_env(env).tasks
+        known, submit = swe_env(env).tasks, swe_env(env).definition.submit
         self._targets = {
-            trajectory.task_id: [turn.action.command for turn in trajectory.turns if isinstance(turn.action, Action)]
+            trajectory.task_id: _commands(trajectory, submit)
             for trajectory in given
             if trajectory.task_id in known and any(isinstance(turn.action, Action) for turn in trajectory.turns)
         }
@@ -133,6 +134,9 @@ class Resolved(gymnasium.Wrapper[str, str, str, str]):
     The patch is graded in a fresh sandbox when the episode ends, whether submitted or at a limit. `info` gains `resolved`
     (bool, hardened), `official` (bool, swebench's rules), `verdict` (str, a `VerdictStatus`) and `patch` (str).
 
+    It belongs outside of every wrapper that ends episodes (`TimeLimit`, `ExpertSimilarity`): an end that one around it makes is
+    not seen here, and such an episode is not graded.
+
     Beside `ExpertSimilarity` in mode `teacher_forced` it grades the expert: the expert's commands run there, not the
     student's. The student's own work is graded in mode `on_policy`.
 
@@ -162,6 +166,11 @@ class Resolved(gymnasium.Wrapper[str, str, str, str]):
             raise GradingError(f"{env.task.instance_id} could not be graded: {verdict.reason}")
         info.update(resolved=verdict.hardened, official=verdict.official, verdict=verdict.status.value, patch=patch)
         return observation, float(reward) + float(verdict.hardened), terminated, truncated, info
+
+
+def _commands(trajectory: Trajectory, submit: str) -> list[str]:
+    turns = (with_submit(turn, submit) for turn in trajectory.turns)
+    return [turn.action.command for turn in turns if isinstance(turn.action, Action)]
 
 
 def _experts(trajectories: str | Path | Trajectory | Iterable[Trajectory]) -> list[Trajectory]:

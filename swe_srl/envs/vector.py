@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, SupportsFloat
 
@@ -12,9 +12,10 @@ import gymnasium
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
 
 from swe_srl.envs.environment import SweEnv, check_action
-from swe_srl.errors import ConfigError, suggest
+from swe_srl.errors import ConfigError, SandboxError, suggest
 
 MODES = ("threads", "sync", "async")
+DYING_SECONDS = 1.0  # for a process whose pipe is closed already
 Step = tuple[str, SupportsFloat, bool, bool, dict[str, Any]]
 
 
@@ -122,6 +123,100 @@ class ThreadedVectorEnv(SyncVectorEnv):
         self._threads.shutdown()
 
 
+class ProcessVectorEnv(AsyncVectorEnv):
+    """An `AsyncVectorEnv` that says which of its processes ended, and can be closed then, too.
+
+    What an environment raises ends its process: the vector environment can only be closed after that.
+
+    Raises:
+        SandboxError: by `reset`, `step` and `call`: a process was killed, or has ended over an earlier error.
+    """
+
+    def reset_async(self, *arguments: Any, **named: Any) -> None:
+        """Begin to reset all environments; see `AsyncVectorEnv.reset_async`."""
+        with self._telling():
+            super().reset_async(*arguments, **named)
+
+    def reset_wait(self, *arguments: Any, **named: Any) -> tuple[Any, dict[str, Any]]:
+        """Wait until they are reset; see `AsyncVectorEnv.reset_wait`."""
+        with self._telling():
+            return super().reset_wait(*arguments, **named)
+
+    def step_async(self, actions: Any) -> None:
+        """Begin a step of all environments; see `AsyncVectorEnv.step_async`."""
+        with self._telling():
+            super().step_async(actions)
+
+    def step_wait(self, *arguments: Any, **named: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+        """Wait until they have stepped; see `AsyncVectorEnv.step_wait`."""
+        with self._telling():
+            return super().step_wait(*arguments, **named)
+
+    def call_async(self, name: str, /, *arguments: object, **named: object) -> None:
+        """Begin to call all environments; see `AsyncVectorEnv.call_async`."""
+        with self._telling():
+            super().call_async(name, *arguments, **named)
+
+    def call_wait(self, *arguments: Any, **named: Any) -> tuple[Any, ...]:
+        """Wait for what they return; see `AsyncVectorEnv.call_wait`."""
+        with self._telling():
+            return super().call_wait(*arguments, **named)
+
+    def close_extras(self, timeout: float | None = None, terminate: bool = False) -> None:
+        """End the processes, those too that another one's end left with an answer that nobody takes.
+
+        Args:
+            timeout: seconds for each process to close its environment; None waits.
+            terminate: kill them at once.
+        """
+        if not self._ended():
+            super().close_extras(timeout, terminate)
+            return
+        pipes = [pipe for pipe in self.parent_pipes if pipe is not None and not pipe.closed]
+        for pipe in pipes:
+            with suppress(OSError):
+                pipe.send(("close", None))
+        for pipe in pipes:
+            with suppress(OSError, EOFError):  # its process has ended
+                while pipe.poll(0 if terminate else timeout):
+                    pipe.recv()
+                terminate = True
+            pipe.close()
+        for process in self.processes:
+            if terminate:
+                process.terminate()
+            process.join()
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        self._assert_is_running()
+        if ended := self._ended():
+            raise _process_ended(ended)
+        try:
+            yield
+        except (OSError, EOFError) as error:
+            for process in self.processes:
+                process.join(DYING_SECONDS / self.num_envs)
+            if ended := self._ended():
+                raise _process_ended(ended) from error
+            raise
+
+    def _ended(self) -> str:
+        """Which processes have ended, in words."""
+        return ", ".join(
+            f"environment {index} of {self.num_envs} (exit code {process.exitcode})"
+            for index, (process, pipe) in enumerate(zip(self.processes, self.parent_pipes, strict=True))
+            if pipe is None or not process.is_alive()
+        )
+
+
+def _process_ended(which: str) -> SandboxError:
+    return SandboxError(
+        f"the process of {which} has ended: killed (a negative exit code is a signal's; 9 is often the kernel's, out of memory), "
+        "or by an error that was raised before; close this vector environment and make another one"
+    )
+
+
 def make_vec(
     n: int,
     mode: str = "threads",
@@ -160,6 +255,6 @@ def make_vec(
 
     makers = [partial(make, index) for index in range(n)]
     if mode == "async":
-        return AsyncVectorEnv(makers, shared_memory=False, autoreset_mode=autoreset)
+        return ProcessVectorEnv(makers, shared_memory=False, autoreset_mode=autoreset)
     kind = SyncVectorEnv if mode == "sync" else ThreadedVectorEnv
     return kind(makers, autoreset_mode=autoreset)

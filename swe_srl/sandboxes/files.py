@@ -21,6 +21,10 @@ _READ = """
 [[ -r $target ]] || exit 47
 size=$(stat -c %%s -- "$target" 2>/dev/null) || size=0 # an image may lack it
 ((size <= %d)) || { printf %%s "$size"; exit 49; }
+options=iflag=nonblock,fullblock,count_bytes # opening a pipe that takes the file's place in this moment would wait
+if dd if=/dev/null "$options" count=0 2>/dev/null; then
+  exec dd if="$target" "$options" bs=1M count=%d status=none
+fi
 type -P head >/dev/null || exec cat -- "$target"
 exec head -c %d -- "$target"
 """
@@ -40,7 +44,7 @@ class CleanShell(Protocol):
 
 def read_file(shell: CleanShell, path: str) -> bytes:
     """Content of a regular file; see `swe_srl.protocols.Sandbox.read_file`."""
-    read = _READ % (READ_BYTES, READ_BYTES + 1)  # it may grow meanwhile
+    read = _READ % (READ_BYTES, READ_BYTES + 1, READ_BYTES + 1)  # it may grow meanwhile
     code, data = shell.run_clean(f"path={shlex.quote(path)}{_RESOLVE}{read}", SECONDS, READ_BYTES + 1)
     if code == 49 or (code == 0 and len(data) > READ_BYTES):
         size = decode(data[:20]) if code else f"more than {READ_BYTES}"
@@ -72,4 +76,5 @@ def _check(code: int | None, path: str, said: bytes) -> None:
         raise PathOutsideWorkspaceError(f"{path}: leads to the sandbox's system files")
     if code == 47:
         raise PermissionError(f"{path}: the sandbox's user cannot read it")
-    raise SandboxError(f"{path}: cannot be read or written in the sandbox: {decode(said)[-500:].strip() or code}")
+    why = decode(said)[-500:].strip() or (f"exit code {code}" if code else f"it took more than {SECONDS:g} seconds")
+    raise SandboxError(f"{path}: cannot be read or written in the sandbox: {why}")

@@ -125,8 +125,8 @@ class ShellSession:
             self._revive()
             ending = self._run("C", dump_command(mark), KILL_SECONDS * 4, output)
             if ending.kind != "done":
-                self._unsaid.append(self._recover(ending, KILL_SECONDS * 4))
-                raise SandboxError("the shell's state could not be taken: the shell was lost, and has been restarted")
+                self._unsaid.append(said := self._recover(ending, KILL_SECONDS * 4))
+                raise SandboxError(f"the shell's state could not be taken (too many functions?): {said}")
             directory = self._control.state.directory
         return restore_script(directory, output.data(), mark.encode())
 

@@ -9,8 +9,10 @@ Parsing is strict on what matters for training (exactly one command) and says wh
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
+import shlex
 from collections.abc import Callable
 
 from swe_srl.types import Action, FormatError
@@ -22,6 +24,7 @@ SUBMIT = "submit"  # the reserved command that ends an episode, in trajectories 
 _THINK = re.compile(r"\A\s*<think>(.*?)</think>", re.DOTALL)
 _FENCE = re.compile(r"^(?P<mark>`{3,})(?P<language>[^\n`]*)\n(?P<body>.*?)^(?P=mark)[ \t]*$", re.DOTALL | re.MULTILINE)
 _OPENED = re.compile(r"^`{3,}", re.MULTILINE)
+_HERE_DOCUMENT = re.compile(r"(?<!<)<<-?[ \t]*['\"\\]?(?P<word>\w+)")
 _BACKTICKS = re.compile(r"`{3,}")
 _TOOL_CALL = re.compile(r"<tool_call>(.*?)</tool_call>", re.DOTALL)
 _BLOCKS = {"bash": _FENCE, "tool": _TOOL_CALL}
@@ -117,20 +120,46 @@ def parse_action(text: str, form: str = "bash") -> Action | FormatError:
 
 def _fenced(rest: str) -> list[str] | str:
     """The commands of a completion's rest after the thought, or why it is malformed."""
-    commands = [found["body"] for found in _FENCE.finditer(rest) if found["language"].strip() in _SHELL_LANGUAGES]
-    if commands and _OPENED.search(_FENCE.sub("", rest)):
+    blocks = list(_FENCE.finditer(rest))
+    commands = [found["body"] for found in blocks if found["language"].strip() in _SHELL_LANGUAGES]
+    left_open = _OPENED.search(_FENCE.sub("", rest)) is not None
+    if commands and left_open:
         return "a fence is left open: one inside the command ends it, so give the command a longer fence"
+    for found, following in itertools.pairwise(blocks):
+        if (
+            not following["language"].strip()
+            and found["language"].strip() in _SHELL_LANGUAGES
+            and _is_cut(found["body"])
+        ):
+            return "a fence inside the command ends it in a here-document or a quote: give the command a longer fence"
+    if blocks and not commands and not left_open:
+        return "no fenced bash command: the block is not opened by ```bash"
     return commands or ("the fenced command is not closed" if "```" in rest else "no fenced bash command")
+
+
+def _is_cut(command: str) -> bool:
+    """Whether a here-document, or else a quote, is not closed."""
+    lines = [line.strip() for line in command.split("\n")]
+    words = [found["word"] for found in _HERE_DOCUMENT.finditer(command)]
+    if words:
+        return any(word not in lines for word in words)
+    try:
+        shlex.split(command, comments=True)
+    except ValueError:
+        return True
+    return False
 
 
 def _called(rest: str) -> list[str] | str:
     calls = _TOOL_CALL.findall(rest)
+    if "<tool_call>" in _TOOL_CALL.sub("", rest):
+        return "the tool call is not closed"
     if not calls:
-        return "the tool call is not closed" if "<tool_call>" in rest else "no tool call"
+        return "no tool call"
     commands = []
     for call in calls:
         try:
-            read = json.loads(call)
+            read = json.loads(call, object_pairs_hook=_unambiguous)
             name, command = read["name"], read["arguments"]["command"]
         except (ValueError, TypeError, KeyError, RecursionError):
             return 'a tool call is not {"name": "bash", "arguments": {"command": …}}'
@@ -138,6 +167,12 @@ def _called(rest: str) -> list[str] | str:
             return f"a call of {name!r} with a command of type {type(command).__name__}: the tool is bash, with a text"
         commands.append(command)
     return commands
+
+
+def _unambiguous(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    if len({name for name, _ in pairs}) < len(pairs):
+        raise ValueError("a name occurs twice")
+    return dict(pairs)
 
 
 _READERS: dict[str, Callable[[str], list[str] | str]] = {

@@ -58,7 +58,7 @@ def make_steps(
     report = report if report is not None else ReadReport()
     chooser = _Chooser(settings or StepSettings(), evaluation)
     for trajectory in trajectories:
-        turns = tuple(_with_submit(turn, submit) for turn in trajectory.turns)
+        turns = tuple(with_submit(turn, submit) for turn in trajectory.turns)
         report.turns_read += len(turns)
         refused = chooser.trajectory(trajectory)
         contexts = render_contexts(prompting, trajectory.problem_statement, turns)
@@ -110,7 +110,8 @@ def choose_steps(
             yield replace(step, target=as_read(step.target, form))
 
 
-def _with_submit(turn: Turn, submit: str) -> Turn:
+def with_submit(turn: Turn, submit: str) -> Turn:
+    """A demonstrated turn, whose `SUBMIT` becomes the definition's reserved command."""
     if submit == SUBMIT or not isinstance(turn.action, Action) or turn.action.command.strip() != SUBMIT:
         return turn
     return replace(turn, action=replace(turn.action, command=submit))
