@@ -234,3 +234,15 @@ def test_logits_without_a_distribution_are_told(bad: float, temperature: float) 
     logits[1, 3] = bad
     with pytest.raises(GenerationError, match="NaN or infinite"):
         draw(logits, torch.tensor([0.5, 0.5]), Sampling(temperature))
+
+
+def test_a_token_that_the_model_has_no_embedding_for_is_named() -> None:
+    """As when a token was added and the model was not resized; a chat without it is fine."""
+    tokenizer = make_tokenizer()
+    model = make_model(vocab=len(tokenizer))
+    tokenizer.add_tokens(["<added>"])
+    generator = TransformersGenerator((model, tokenizer))
+    sampling = Sampling(max_new_tokens=2)
+    assert generator.generate([(Message("user", "ls"),)], 1, sampling, [0])[0][0].token_ids
+    with pytest.raises(GenerationError, match=r"token \d+ \('<added>'\) is beyond the model's \d+ embeddings"):
+        generator.generate([(Message("user", "ls <added>"),)], 1, sampling, [0])

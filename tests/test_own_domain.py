@@ -145,6 +145,27 @@ def test_a_similarity_of_ones_own(own: str, monkeypatch: pytest.MonkeyPatch, tmp
     assert get_similarity("mine:level")("a", "b").value == 0.5
 
 
+def test_a_similarity_may_return_what_numpy_and_torch_compute(tmp_path: Path) -> None:
+    """As a number that can be written down, in a `Score` too."""
+    file = tmp_path / "arrays.py"
+    file.write_text(
+        "import numpy as np, torch\nfrom swe_srl import Score\n"
+        "def narrow(a, b): return np.float32(0.5)\n"
+        "def truth(a, b): return np.bool_(a != b)\n"
+        "def tensor(a, b): return torch.tensor(0.25)\n"
+        "def score(a, b): return Score(np.float32(0.5))\n"
+        "def text(a, b): return '0.5'\n"
+        "def wrong(a, b): return Score(None)\n"
+        "def nan(a, b): return np.float32('nan')\n"
+        "def several(a, b): return np.array([0.5, 0.5])\n"
+    )
+    values = [get_similarity(f"{file}:{name}")("a", "b").value for name in ("narrow", "truth", "tensor", "score")]
+    assert values == [0.5, 1.0, 0.25, 0.5] and {type(one) for one in values} == {float}
+    for name in ("text", "wrong", "nan", "several"):
+        with pytest.raises(ConfigError, match=rf"arrays.py:{name} (returned|failed)"):
+            get_similarity(f"{file}:{name}")("a", "b")
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [

@@ -55,6 +55,22 @@ def test_a_resume_before_the_first_update_writes_its_row_once(tmp_path: Path, mo
     assert [row["update"] for row in read_jsonl(run / "metrics.jsonl")] == [0, 1, 2]
 
 
+def test_another_arithmetic_than_before_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """dtype auto is another one on another device."""
+    settings, notes = train_settings(tmp_path, TINY), Notes()
+    with monkeypatch.context() as patch:
+        stop_at_the_first_update(patch)
+        with pytest.raises(KeyboardInterrupt):
+            train(settings)
+    (state,) = settings.output.glob("checkpoints/*/state.json")
+    record = json.loads(state.read_text())
+    assert record["arithmetic"] == "float32"
+    state.write_text(json.dumps({**record, "arithmetic": "bfloat16"}))
+    train(settings, notes)
+    (said,) = [text for text in notes.said if "goes on in" in text]
+    assert "goes on in float32, and ran in bfloat16 until update 0" in said
+
+
 def test_another_start_model_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = save_model(tmp_path / "model")
     settings = train_settings(tmp_path, TINY, model=str(model))

@@ -15,11 +15,15 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 GROUPED = "swe_srl_grouped"
+OTHERS = ("s_aux", "softcap", "sliding_window", "position_bias")  # what a layer may ask for that no plan computes
+TRIED = 4  # tokens that a model's layers are tried on
+ALIKE = {torch.bfloat16: 0.2, torch.float16: 0.05}  # mean difference of its logits by their spread; 1e-3 for others
 ROTATED_BY_LENGTH = {"dynamic", "longrope"}  # keys of a short context are others than those of a long one
 
 
@@ -98,14 +102,63 @@ def _rope_types(parameters: Any) -> set[str]:
 
 
 def use_grouped(model: PreTrainedModel) -> bool:
-    """Switch a model to grouped attention where it supports it; returns whether it does."""
+    """Switch a model to grouped attention where it supports it; returns whether it does.
+
+    What its configuration does not tell is tried, on a few tokens: some models have modules that do not ask the interface, or
+    ask it for more than keys, values and a scale. Router losses, which nothing here reads, are switched off either way.
+    """
+    if getattr(model.config, "output_router_logits", False):
+        model.config.output_router_logits = False  # computed for masks of a batch, which a plan has none of
     if not supports_grouped(model):
         return False
     AttentionInterface.register(GROUPED, grouped_attention)
     AttentionMaskInterface.register(GROUPED, sdpa_mask)
-    if model.config._attn_implementation != GROUPED:
-        model.set_attn_implementation(GROUPED)
-    return True
+    before = model.config._attn_implementation
+    if before == GROUPED:
+        return True
+    model.set_attn_implementation(GROUPED)
+    if _takes_plans(model):
+        return True
+    model.set_attn_implementation(before)
+    return False
+
+
+class _Witness:
+    """Causal attention of one row that notes which layers ask for it; `fits` while they ask for nothing else."""
+
+    def __init__(self) -> None:
+        self.layers: list[int] = []
+        self.fits = True
+
+    def attend(self, layer: int, query_NHTD: Tensor, key_NKSD: Tensor, value_NKSD: Tensor) -> Tensor:
+        self.layers.append(layer)
+        self.fits = self.fits and query_NHTD.shape[-1] == key_NKSD.shape[-1] == value_NKSD.shape[-1]
+        span = query_NHTD.shape[1] // key_NKSD.shape[1]
+        key_NHSD, value_NHSD = (x.repeat_interleave(span, 1) for x in (key_NKSD, value_NKSD))
+        return scaled_dot_product_attention(query_NHTD, key_NHSD, value_NHSD, is_causal=True, scale=1.0)
+
+
+@torch.no_grad()
+def _takes_plans(model: PreTrainedModel) -> bool:
+    """Whether every layer asks a plan for its attention, once, and the logits are then what they are without one."""
+    device, witness = next(model.parameters()).device, _Witness()
+    ids = torch.arange(TRIED, device=device)[None]
+    seen = torch.ones(1, 1, 1, 1, dtype=torch.bool, device=device)  # 4-D: taken as it is
+    with torch.autocast(device.type, enabled=False):
+        own = model(input_ids=ids, use_cache=False).logits.float()
+        try:
+            ours = model(
+                input_ids=ids, position_ids=ids, attention_mask=seen, use_cache=False, plan=witness
+            ).logits.float()
+        except UnplannedError:
+            return False
+    count = model.config.get_text_config(decoder=True).num_hidden_layers
+    gap = float((ours - own).abs().mean() / own.std().clamp(min=1e-12))
+    return witness.fits and sorted(witness.layers) == list(range(count)) and gap <= ALIKE.get(model.dtype, 1e-3)
+
+
+class UnplannedError(ValueError):
+    """A layer asks for attention of another kind than a plan computes."""
 
 
 def grouped_attention(
@@ -124,6 +177,8 @@ def grouped_attention(
             module, query_NHTD, key_NKSD, value_NKSD, attention_mask, scaling=scaling, **kwargs
         )
         return output
+    if others := [name for name in OTHERS if kwargs.get(name) is not None]:
+        raise UnplannedError(f"{type(module).__name__} asks for attention with {', '.join(others)}")
     layer = int(module.layer_idx)  # type: ignore[arg-type]
     kind = value_NKSD.dtype  # under autocast, rotary embeddings leave queries and keys in float32
     scale = scaling if scaling is not None else query_NHTD.shape[-1] ** -0.5

@@ -7,9 +7,20 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from transformers.cache_utils import DynamicLayer
+from transformers.cache_utils import Cache, DynamicLayer, LinearAttentionCacheLayerMixin
 
 _GROWTH = 64  # tokens by which a suffix buffer grows
+
+
+def take_rows(cache: Cache, rows: Tensor) -> None:
+    """Only these rows of the batch, in this order; a row may be taken several times. Of every kind of layer."""
+    for layer in cache.layers:
+        if isinstance(layer, LinearAttentionCacheLayerMixin):
+            for states in (layer.conv_states, layer.recurrent_states):
+                for index, state in states.items():
+                    states[index] = None if state is None else state[rows]
+        if isinstance(layer, DynamicLayer):
+            layer.batch_select_indices(rows)
 
 
 class BufferLayer(DynamicLayer):  # type: ignore[no-untyped-call]

@@ -16,7 +16,7 @@ from transformers import PreTrainedModel
 from transformers.cache_utils import Cache, DynamicCache
 
 from swe_srl.generation.attention import GROUPED, SharedPrefix
-from swe_srl.generation.caches import BufferLayer
+from swe_srl.generation.caches import BufferLayer, take_rows
 from swe_srl.generation.kept import KeptContexts
 from swe_srl.generation.sampling import draw
 from swe_srl.generation.trunks import Trunk, prefill_in_turn, shared_tokens
@@ -193,7 +193,7 @@ class PlainDecoding(Decoding):
                 use_cache=True,
                 logits_to_keep=1,
             )
-        self.plain_cache.batch_repeat_interleave(self.group)
+        take_rows(self.plain_cache, torch.arange(len(contexts), device=self.device).repeat_interleave(self.group))
         self.seen_NP = self.seen_NP.repeat_interleave(self.group, 0)
 
     def _forward(self, positions_N1: Tensor) -> Tensor:
@@ -208,7 +208,7 @@ class PlainDecoding(Decoding):
         return logits[:, -1]
 
     def _keep(self, slot_N: Tensor, contexts: list[int]) -> None:
-        self.plain_cache.batch_select_indices(slot_N)
+        take_rows(self.plain_cache, slot_N)
         self.seen_NP = self.seen_NP[slot_N]
 
 

@@ -103,6 +103,20 @@ def encode_chat(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message])
     return [one for part in ids for one in part]
 
 
+def check_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> None:
+    """Check that the model has an embedding for every token.
+
+    Raises:
+        GenerationError: it has none for one of them: on a GPU, a pass with it would end the process.
+    """
+    known = model.config.get_text_config(decoder=True).vocab_size
+    if ids and (last := max(ids)) >= known:
+        raise GenerationError(
+            f"token {last} ({tokenizer.decode([last])!r}) is beyond the model's {known} embeddings: tokenizer and model do not "
+            "belong together, or tokens were added to the one and the other was not resized (resize_token_embeddings)"
+        )
+
+
 def encode_text(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
     """Token ids of text alone: no control token comes of it, whatever it reads like."""
     if not any(one in text for one in control_tokens(tokenizer)):

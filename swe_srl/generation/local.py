@@ -14,7 +14,7 @@ from swe_srl.errors import ConfigError, GenerationError
 from swe_srl.generation.attention import use_grouped
 from swe_srl.generation.decoding import Sampled, decode_batch
 from swe_srl.generation.kept import KeptContexts
-from swe_srl.generation.loading import decode, encode_chat, end_tokens, load_model, pick_device, pick_dtype
+from swe_srl.generation.loading import check_ids, decode, encode_chat, end_tokens, load_model, pick_device, pick_dtype
 from swe_srl.generation.sampling import uniforms
 from swe_srl.generation.trunks import Trunk, by_trunk
 from swe_srl.types import Completion, Message, Refusal, Sampling, StopReason
@@ -77,11 +77,12 @@ class TransformersGenerator:
         A context that leaves no room for a token within the model's positions is refused.
 
         Raises:
-            GenerationError: the model failed; out of memory names the setting to lower.
+            GenerationError: the model failed, or has no embedding for a token; out of memory names the setting to lower.
         """
         if len(seeds) != len(contexts):
             raise ConfigError(f"{len(contexts)} contexts but {len(seeds)} seeds")
         encoded = [encode_chat(self.tokenizer, messages) for messages in contexts]
+        check_ids(self.model, self.tokenizer, [max(ids, default=0) for ids in encoded])
         room = [self._room(len(ids), sampling.max_new_tokens) for ids in encoded]
         results: list[list[Completion]] = [[no_room(len(ids))] * n for ids in encoded]
         training = [module for module in self.model.modules() if module.training]

@@ -7,12 +7,12 @@ import importlib.util
 import math
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, SupportsFloat
 
 from swe_srl.errors import ConfigError
 from swe_srl.types import Score
@@ -31,22 +31,23 @@ class OwnSimilarity:
     def __call__(self, predicted: str, target: str) -> Score:
         try:
             found = load_function(self.name)(predicted, target)
+            value = _number(found.value if isinstance(found, Score) else found)
         except Exception as error:  # the user's code may raise anything
             raise ConfigError(
                 f"similarity {self.name} failed with {type(error).__name__}: {error} "
                 f"(predicted {predicted[:80]!r}, target {target[:80]!r})"
             ) from error
-        score = found if isinstance(found, Score) else Score(_number(found))
-        if not 0.0 <= score.value <= 1.0:  # nan too
+        if not 0.0 <= value <= 1.0:  # nan too
             raise ConfigError(
                 f"similarity {self.name} returned {found!r}: a similarity is a number from 0 to 1, or a swe_srl.Score with one "
                 f"(predicted {predicted[:80]!r}, target {target[:80]!r})"
             )
-        return score
+        return replace(found, value=value) if isinstance(found, Score) else Score(value)
 
 
 def _number(value: object) -> float:
-    return float(value) if isinstance(value, int | float) else math.nan
+    """As a Python number, which can be written down, also of numpy's and torch's."""
+    return float(value) if isinstance(value, SupportsFloat) else math.nan
 
 
 @lru_cache(maxsize=64)

@@ -21,6 +21,7 @@ from transformers import PreTrainedModel
 
 from swe_srl.generation.attention import GROUPED, Plan
 from swe_srl.generation.decoding import device_of, pad
+from swe_srl.training.finishing import finish_of
 from swe_srl.training.forest import Forest, Ints, TokenSequence, split
 from swe_srl.training.forest_attention import ForestPlan
 from swe_srl.training.forest_flex import FlexPlan
@@ -62,8 +63,11 @@ IDLE = TokenSequence((0, 0), (1,))  # the least that goes through a model
 
 
 def shares_prefixes(model: PreTrainedModel) -> bool:
-    """Whether the model can take a forest: switched to `generation.attention.use_grouped`, on a CPU or a CUDA GPU."""
-    return model.config._attn_implementation == GROUPED and device_of(model).type in ("cpu", "cuda")
+    """Whether the model can take a forest: switched to `generation.attention.use_grouped`, on a CPU or a CUDA GPU, and its logits
+    are its output head's, finished in a known way (`finishing.finish_of`)."""
+    if model.config._attn_implementation != GROUPED or device_of(model).type not in ("cpu", "cuda"):
+        return False
+    return finish_of(model) is not None
 
 
 def passes(
@@ -142,10 +146,11 @@ def _head(
     Losses of several sequences at the same packed token share its logits.
     """
     head = model.get_output_embeddings()  # type: ignore[no-untyped-call]
-    device = hidden_MD.device
+    device, finish = hidden_MD.device, finish_of(model)
+    assert finish is not None, "a model that shares no prefixes"
 
     def block(hidden: Tensor, row: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        logits = head(hidden).float() / temperature
+        logits = finish(head(hidden)).float() / temperature
         total = logits.logsumexp(-1)
         with torch.no_grad():
             entropy = total - (torch.softmax(logits, -1) * logits).sum(-1)

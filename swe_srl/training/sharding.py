@@ -23,7 +23,7 @@ from swe_srl.training.adapter_settings import LoraSettings
 from swe_srl.training.adapters import add_adapter, has_adapter
 from swe_srl.training.checkpoints import load_weights
 from swe_srl.training.forest import TokenSequence
-from swe_srl.training.forward import IDLE, Scored, score
+from swe_srl.training.forward import IDLE, Scored, score, shares_prefixes
 from swe_srl.training.optimiser import all_finite
 
 
@@ -52,6 +52,7 @@ class Sharded:
 
     def __init__(self, model: PreTrainedModel, device: torch.device, lora: LoraSettings) -> None:
         self.model, self.device, self.lora = model, device, lora
+        shares_prefixes(model)  # looks at it, which takes the whole model
         mesh = init_device_mesh(device.type, (torch.distributed.get_world_size(),))
         kinds = set(model._no_split_modules or ())
         layers: list[Any] = [one for one in model.modules() if type(one).__name__ in kinds]

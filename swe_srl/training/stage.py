@@ -103,6 +103,11 @@ class StageTrainer:
         self.work.progress.note(said)
 
     @property
+    def _arithmetic(self) -> str:
+        """The dtype of forward passes, by its name."""
+        return str(self.work.autocast or self.work.model.dtype).removeprefix("torch.")
+
+    @property
     def _over(self) -> bool:
         """Whether the last update was made."""
         limit = self.stage.compute_tokens
@@ -123,6 +128,11 @@ class StageTrainer:
         self.work.checkpoints.mark_best(self.index, self.best)  # a kill may have come before it was
         self.method.watch.learnt = state.get("learnt", self.update > 0)
         self.method.watch.malformed = state.get("malformed", 1.0)
+        if (before := state.get("arithmetic", self._arithmetic)) != self._arithmetic:
+            self.work.progress.note(
+                f"warning: {self.name}: goes on in {self._arithmetic}, and ran in {before} until update {self.update}: dtype "
+                f"auto follows the device. Set dtype in a new run to keep it the same"
+            )
         return True
 
     def _begin(self) -> None:
@@ -182,7 +192,7 @@ class StageTrainer:
             return  # a checkpoint takes all processes, and they may be elsewhere
         state = {"sampler": sampler, "journals": journals, "best": self.best, "learnt": self.method.watch.learnt}
         state["malformed"] = self.method.watch.malformed
-        state["compute"] = self.compute
+        state["compute"], state["arithmetic"] = self.compute, self._arithmetic
         trainer = {"optimiser": self.method.updater.optimiser.state()}
         place = Place(self.index, self.update)
         self.work.checkpoints.write(place, self.work.to_save(), self.work.tokenizer, trainer, state, alone)

@@ -106,7 +106,11 @@ def make_workplace(
     else:
         generator = TransformersGenerator((model, tokenizer), batch_tokens=settings.generate_tokens)
     if settings.shared_contexts and not shares_prefixes(model):
-        reason = f"runs on {device.type}" if grouped else "has attention of another kind"
+        reason = "has attention of another kind"
+        if grouped:
+            reason = (
+                f"runs on {device.type}" if device.type not in ("cpu", "cuda") else "has an output head of another kind"
+            )
         progress.note(f"{type(model).__name__} {reason}: every sequence is computed apart")
     for said in template_notes(tokenizer, _longest_chat(settings, data)):
         progress.note(said)

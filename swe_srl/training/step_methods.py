@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from swe_srl.errors import TrainingError
+from swe_srl.generation.loading import check_ids
 from swe_srl.rewards.registry import EFFECT
 from swe_srl.seeds import derive_seed
 from swe_srl.training.data import StepStream, stage_steps
@@ -87,6 +88,7 @@ class StepMethod(BaseMethod):
         """The step's target as tokens."""
         thought = self.stage.sft_target == "thought+command"
         tokens = target_tokens(self.work.tokenizer, step, thought, self.work.action_format, self.work.end)
+        check_ids(self.work.model, self.work.tokenizer, tokens)
         return TokenGroup(self.work.encode(step.context), (tokens,))
 
     def fits(self, step: Step, target: bool = False) -> bool:

@@ -13,7 +13,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from swe_srl.generation.decoding import device_of
-from swe_srl.generation.loading import encode_chat, end_tokens
+from swe_srl.generation.loading import check_ids, encode_chat, end_tokens
 from swe_srl.generation.templates import turn_end
 from swe_srl.progress import Progress
 from swe_srl.protocols import Generator
@@ -58,7 +58,9 @@ class Workplace:
     def __post_init__(self) -> None:
         @lru_cache(maxsize=ENCODED)
         def encode(context: tuple[Message, ...]) -> tuple[int, ...]:
-            return tuple(encode_chat(self.tokenizer, context))
+            ids = tuple(encode_chat(self.tokenizer, context))
+            check_ids(self.model, self.tokenizer, ids)
+            return ids
 
         self.encode = encode
 
