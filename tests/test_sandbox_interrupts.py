@@ -118,11 +118,16 @@ def test_a_snapshot_that_is_interrupted_leaves_no_copy(
         before = left(sandbox_of(kind))
         if isinstance(sandbox, DockerSandbox):
             images = sandbox._client.images
-            known = {image.id for image in images.list()}
-            commit = sandbox._container.commit
-            monkeypatch.setattr(sandbox._container, "commit", lambda **of: (time.sleep(1), commit(**of))[1])
+            commit, made = sandbox._container.commit, []
+
+            def slow_commit(**of: str) -> object:
+                time.sleep(1)
+                made.append(commit(**of))
+                return made[-1]
+
+            monkeypatch.setattr(sandbox._container, "commit", slow_commit)
             assert interrupted(0.7, sandbox.snapshot)
-            assert {image.id for image in images.list()} == known
+            assert len(made) == 1 and made[0].id not in {image.id for image in images.list()}
         else:
             sandbox.run("head -c 100000000 /dev/zero >/tmp/large")
             assert interrupted(0.02, sandbox.snapshot)
