@@ -170,6 +170,7 @@ def test_a_target_longer_than_a_completion_must_fit_too() -> None:
         settings=SimpleNamespace(max_context_tokens=0),
         model=make_model(),  # 512 positions
         tokenizer=make_tokenizer(),
+        end=None,
     )
     trainer.work = work
     short, long = (Step("s", "t", "", 0, (), target) for target in ("", "grep -rn 'wrong value' . " * 20))
