@@ -8,6 +8,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from registry_support import Engine, own_engine
@@ -59,9 +60,22 @@ STATE = "pwd; echo $KEPT; cat file"
 SAME = "/tmp\nyes\ndata\n"
 
 
+def stall(engine: Engine) -> None:
+    """Stop the engine: a thread of it that has not noticed yet could still carry a command."""
+    engine.process.send_signal(signal.SIGSTOP)
+    deadline = time.monotonic() + 20
+    while not all(" T" in path.read_text().rpartition(")")[2][:2] for path in _threads(engine)):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def _threads(engine: Engine) -> list[Path]:
+    return list(Path(f"/proc/{engine.process.pid}/task").glob("*/stat"))
+
+
 def test_stalled_engine(engine: Engine, sandbox: DockerSandbox) -> None:
     """A command that a stalled engine holds back is run when it goes on, and so does the session."""
-    engine.process.send_signal(signal.SIGSTOP)
+    stall(engine)
     threading.Timer(8.0, engine.process.send_signal, [signal.SIGCONT]).start()
     result = sandbox.run("echo held back", timeout=1)
     assert not result.timed_out and result.rebuilt and "directory and exported variables are kept]" in result.output
@@ -74,7 +88,7 @@ def test_engine_that_stalls_for_good(engine: Engine, sandbox: DockerSandbox, mon
     monkeypatch.setattr("swe_srl.sandboxes.container_transport.ANSWER_SECONDS", 2)
     monkeypatch.setattr(session_module, "RESTART_SECONDS", 3.0)
     monkeypatch.setattr(session_module, "KILL_SECONDS", 1.0)
-    engine.process.send_signal(signal.SIGSTOP)
+    stall(engine)
     try:
         with pytest.raises(SandboxError, match=r"starting the sandbox's shell: .*timed out"):
             sandbox.run("true", timeout=1)
