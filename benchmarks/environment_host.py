@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import select
 import subprocess
+import tempfile
+from pathlib import Path
 
 from swe_srl.sandboxes.local_transport import LocalTransport
 from swe_srl.sandboxes.session import ShellSession
@@ -16,6 +18,11 @@ class HostTransport(LocalTransport):
     """Pipes to a supervisor on the host. For the benchmark alone: nothing is confined, and killed is the supervisor alone."""
 
     def start(self) -> None:
+        if not self._made:
+            self.folder = (
+                Path(tempfile.gettempdir()) / f"host-session-{os.getpid()}"
+            )  # a message has room for a short path
+            self._make_folder()
         stdin, self._stdin = os.pipe()
         self._control, control = os.pipe()
         variables = {**SHELL_VARIABLES, **supervisor_variables(self._spec.workdir, False, "")}

@@ -20,7 +20,12 @@ def message(kind: str, first: str = "", second: bytes = b"") -> bytes:
 
     >>> message("C", "/sink", b"ls")
     b'C0500000002/sinkls'
+
+    Raises:
+        ValueError: the first part has more than 99 characters: the supervisor would wait for what never comes.
     """
+    if len(first) > 99:
+        raise ValueError(f"the first part of a message has at most 99 characters: {first}")
     return f"{kind}{len(first):02d}{len(second):08d}{first}".encode() + second
 
 
