@@ -208,6 +208,34 @@ def dangerous(command: str, source: random.Random, files: Sequence[str]) -> Iter
         yield f"rm -f {shlex.quote(source.choice(list(files)))}; {command}"
 
 
+def other_conditions(command: str, source: random.Random, files: Sequence[str]) -> Iterator[str]:
+    """The same words with other quotes, conditions and variables around them."""
+    yield _HERE.sub(
+        lambda found: f"<<{found.group(2)}" if found.group(1) else f"<<'{found.group(2)}'", command, count=1
+    )
+    if _HERE.search(command):
+        return
+    yield re.sub(r"'([^'\n]*\$[\w{(][^'\n]*)'", r'"\1"', command, count=1)
+    yield re.sub(r"'([\w./-]*\*[\w./*-]*)'", r"\1", command, count=1)
+    yield command.replace(" && ", " || ", 1)
+    yield f"! {command}"
+    yield f"LC_ALL=C {command}" if not command.startswith("cd ") else f"A=1; {command}"
+    yield f"{command} > /dev/null"
+    if found := _SED_EDIT.match(command):
+        quote, old, new, every, file = found.groups()
+        yield f"sed -i {quote}s/{old}/{new}/{'' if every else 'g'}{quote} {file}"
+        yield f"sed -i {quote}1s/{old}/{new}/{every}{quote} {file}"
+        yield f"sed -n -i {quote}s/{old}/{new}/{every}{quote} {file}"
+
+
+def broken_program(command: str, source: random.Random, files: Sequence[str]) -> Iterator[str]:
+    """A Python program with one name or call changed."""
+    if re.search(r"\bpython3?\b", command) and _HERE.search(command):
+        yield re.sub(r"\b(\w+)(?=\.replace\()", r"\1_", command, count=1)
+        yield re.sub(r"(?m)^(\w+)(?= = )", r"\1_", command, count=1)
+        yield re.sub(r"\.write_text\(|\.write\(", ".strip(", command, count=1)
+
+
 REWRITES: tuple[Rewrite, ...] = (
     *(
         quoting,
@@ -224,6 +252,7 @@ REWRITES: tuple[Rewrite, ...] = (
 )
 CORRUPTIONS: tuple[Rewrite, ...] = (
     *(other_file, other_lines, other_pattern, other_flags, other_program, other_text, less_done, dangerous),
+    *(other_conditions, broken_program),
 )
 
 

@@ -33,7 +33,21 @@ SAME = [
     ("head -20 a.py", "head -n 20 a.py"),
     ("python3 -m pytest -q a.py", "pytest -q a.py"),
     ("bash -c 'ls src'", "ls src"),
-    ("timeout 60 env A=1 pytest a.py", "pytest a.py"),
+    ("timeout -s KILL 60 env PAGER=cat pytest a.py", "PYTHONUNBUFFERED=1 pytest a.py"),
+    ("env A=1 pytest a.py", "A='1' pytest a.py"),
+    ("grep '$x' a.py", 'grep "\\$x" a.py'),
+    ("grep 'foo$' a.py", 'grep "foo$" a.py'),
+    ("cat $x/a.py", 'cat "$x"/a.py'),
+    ("cat > x.sh <<'E'\necho $1 \\\\\nE", "cat > x.sh <<E\necho \\$1 \\\\\\\\\nE"),
+    ("cat > x.sh <<\\E\necho $1\nE", "cat > x.sh <<'END OF IT'\necho $1\nEND OF IT"),
+    ("cat > x <<-E\n\ta\n\tE", "cat > x <<E\na\nE"),
+    ("cd src || exit 1; cat a.py", "cd src && cat a.py"),
+    ("cd src || { echo no; exit 1; }; cat a.py", "cd src || { echo no; exit 2; }\ncat a.py"),
+    ("(cd src && ls); cat a.py", "ls src; cat a.py"),
+    ("sed -i -e 's/a/b/' x.py", "sed --in-place 's/a/b/' x.py"),
+    ("printf 'a\\nb\\n' > x.txt", "cat > x.txt <<E\na\nb\nE"),
+    ("(ls; pwd) > x", "{ ls; pwd; } > x"),
+    ("ls |& head", "ls 2>&1 | head"),
     ("echo a > x.txt", "cat > x.txt <<'EOF'\na\nEOF"),
     ("cat <<EOF > x.py\na\nb\nEOF", "cat > x.py <<'END'\na\nb\nEND"),
     ("sed -i 's/x = 1/x = 2/' a.py", REPLACE),
@@ -42,6 +56,41 @@ SAME = [
     ("ls", "ls ."),
     ("cat   a.py", "cat a.py"),
     ("egrep foo a.py", "grep -E foo a.py"),
+]
+WRITE = "p = 'a.py'\nt = open(p).read()\nopen(p, 'w').write(t.replace('x = 1', 'x = 2'))"
+DIFFERENT = [  # commands that look alike, of other effects
+    ("sed -i 's/a/b/' x.py", "sed -i 's/a/b/g' x.py"),
+    ("sed -i 's/a.b/c/' x.py", "sed -i 's/a\\.b/c/' x.py"),
+    ("sed -i 's/a+/c/' x.py", "sed -i -E 's/a+/c/' x.py"),
+    ("sed -i 's/a/b/' x.py", "sed -i -n 's/a/b/' x.py"),
+    ("sed -i 's/a/b/' x.py", "sed -i.bak 's/a/b/' x.py"),
+    ("sed -i 's/a/b/' x.py", "sed -i '3s/a/b/' x.py"),
+    ("cat > x.sh <<'E'\necho $1\nE", "cat > x.sh <<E\necho $1\nE"),
+    ("bash <<< '$x'", 'bash <<< "$x"'),
+    ("grep '$x' a.py", 'grep "$x" a.py'),
+    ("grep '`x`' a.py", 'grep "`x`" a.py'),
+    ("rm *.py", "rm '*.py'"),
+    ("rm {a,b}.py", "rm '{a,b}.py'"),
+    ("rm $x", "rm '$x'"),
+    ("! ls src", "ls src"),
+    ("cd a || ls", "cd a; ls"),
+    ("cd a || ls", "cd a && ls"),
+    ("test -e a && ls", "test -e a || ls"),
+    ("make && git add a", "make; git add a"),
+    ("python server.py &", "python server.py"),
+    ("A=1 pytest", "A=2 pytest"),
+    ("env A=1 pytest", "pytest"),
+    ("env -i pytest", "pytest"),
+    ("x=1", "x=2"),
+    ("ls > /dev/null", "ls"),
+    ("(cat a; cat b) > c", "cat a; cat b > c"),
+    ("(cd src); cat a.py", "cd src; cat a.py"),
+    ("printf a > x.txt", "echo a > x.txt"),
+    ("echo -n a > x.txt", "echo a > x.txt"),
+    ("echo -e 'a\\n' > x.txt", "echo 'a\\n' > x.txt"),
+    (f'python -c "{WRITE}"', f'python -c "{WRITE.replace("t.replace", "u.replace")}"'),
+    (f"python <<'E'\n{WRITE}\nE", f"python <<'E'\n{WRITE.replace('t.replace', 't.lower().replace')}\nE"),
+    ("ls || { cat a; cat b; }", "ls; cat a; cat b"),
 ]
 WORSE = [  # target, an equivalent or near command, a command of another effect that looks alike
     ("cd /testbed && pip install -e .", "pip install -e /testbed", "cd /testbed && python reproduce.py"),
@@ -57,6 +106,17 @@ WORSE = [  # target, an equivalent or near command, a command of another effect 
     ("git diff", "git --no-pager diff", "git stash"),
     ("pytest tests/test_a.py -k foo", "python -m pytest -k foo tests/test_a.py", "pytest tests/test_a.py -k bar"),
 ]
+
+
+@pytest.mark.parametrize(("first", "second"), DIFFERENT)
+def test_commands_of_other_effects_score_less(first, second):
+    assert 0.0 <= SHELL(first, second).value < 0.99
+    assert 0.0 <= SHELL(second, first).value < 0.99
+
+
+def test_a_program_that_reads_a_name_that_nothing_sets_is_worth_little():
+    broken = WRITE.replace("t.replace", "u.replace")
+    assert SHELL(f"python <<'E'\n{broken}\nE", f"python <<'E'\n{WRITE}\nE").value < 0.4
 
 
 @pytest.mark.parametrize(("first", "second"), SAME)
@@ -219,6 +279,10 @@ def test_dead_code_does_not_count():
     assert normalise("false && cat a.py", "/r") == normalise("false", "/r")
     assert normalise("exit 0; cat a.py", "/r") == normalise("exit 0", "/r")
     assert len(normalise("true && cat a.py", "/r")) == 2
+    assert normalise("true || { ls; cat a.py; }", "/r") == normalise("true", "/r")
+    assert normalise("false || { echo; exit; }; cat a.py", "/r") == normalise("false || { echo; exit; }", "/r")
+    assert normalise("(exit 1; cat a.py); cat b.py", "/r") == normalise("(exit 1); cat b.py", "/r")
+    assert len(normalise("ls || exit; cat a.py", "/r")) == 3
 
 
 def test_edits_are_understood_whatever_tool_makes_them():

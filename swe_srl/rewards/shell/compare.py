@@ -11,6 +11,7 @@ from swe_srl.rewards.shell.edits import Edit
 from swe_srl.rewards.shell.matching import MOST, assign, in_order, match, path_similarity
 from swe_srl.rewards.shell.normal import Normal, Unit, normalise
 from swe_srl.rewards.shell.programs import ASKS, NUMBERED
+from swe_srl.rewards.shell.quoting import quoted_alike
 from swe_srl.types import Score
 
 _TEXT = SequenceSimilarity()
@@ -67,9 +68,7 @@ def compare_units(first: Sequence[Unit], second: Sequence[Unit]) -> tuple[float,
     pairs = assign(table)
     matched = 0.0
     for i, j in pairs:
-        connectors = {first[i].connector or ";", second[j].connector or ";"}
-        factor = 0.85 if "||" in connectors and len(connectors) > 1 else 1.0
-        matched += factor * table[i][j] * (first[i].weight + second[j].weight)
+        matched += _joints(first[i], second[j]) * table[i][j] * (first[i].weight + second[j].weight)
     inversions = sum(1 for (i, j) in pairs for (k, m) in pairs if i < k and j > m and table[i][j] and table[k][m])
     total = sum(unit.weight for unit in (*first, *second))
     partners = {i for i, j in pairs if table[i][j] > 0.3}
@@ -82,6 +81,14 @@ def compare_units(first: Sequence[Unit], second: Sequence[Unit]) -> tuple[float,
         "order": "changed" if inversions else "kept",
         "unasked_changes": float(harmful),
     }
+
+
+def _joints(first: Unit, second: Unit) -> float:
+    """What is left of the likeness of two pipelines that run under other conditions."""
+    connectors = {first.connector or ";", second.connector or ";"}
+    value = 1.0 if len(connectors) == 1 else 0.85 if "||" in connectors else 0.97
+    value *= 1.0 if first.negated == second.negated else 0.85
+    return value * (1.0 if first.background == second.background else 0.7)
 
 
 def _changes_state(unit: Unit) -> bool:
@@ -112,6 +119,22 @@ def compare_stages(first: Normal, second: Normal) -> float:
     """How alike two simple commands are, in [0, 1]."""
     if first == second:
         return 1.0
+    dollars, globs = quoted_alike(first.quoted, second.quoted)
+    quotes = (1.0 if dollars else 0.7) * (1.0 if globs else 0.8)
+    return _compare_parts(first, second) * quotes * _variables(first, second)
+
+
+def _variables(first: Normal, second: Normal) -> float:
+    """What is left of the likeness of two commands that are given other variables; of bare assignments nothing else counts."""
+    if first.variables == second.variables:
+        return 1.0
+    if not first.program and not second.program:
+        return _texts("\n".join(first.variables), "\n".join(second.variables))
+    ours, theirs = set(first.variables), set(second.variables)
+    return 0.7 + 0.3 * len(ours & theirs) / len(ours | theirs)
+
+
+def _compare_parts(first: Normal, second: Normal) -> float:
     if first.edit is not None and second.edit is not None:
         return _compare_edits(first.edit, second.edit) * (0.4 + 0.6 * _redirects(first, second))
     lines = _shown_lines(first), _shown_lines(second)
@@ -143,7 +166,17 @@ def _compare_edits(first: Edit, second: Edit) -> float:
     else:
         change = _texts(first.new, second.new) * (1.0 if first.old == second.old else 0.9)
     place = 1.0 if first.place == second.place else 0.7
-    return 0.1 + 0.9 * (0.25 * files + 0.75 * change * place) * (0.4 + 0.6 * files)
+    value = 0.1 + 0.9 * (0.25 * files + 0.75 * change * place) * (0.4 + 0.6 * files)
+    return value * _manner(first, second)
+
+
+def _manner(first: Edit, second: Edit) -> float:
+    """What is left of the likeness of two edits that are made in other ways, as far as both tell."""
+    every = 0.95 if first.every != second.every and None not in (first.every, second.every) else 1.0
+    same_text = first.old == second.old and first.regex and second.regex
+    regex = 0.95 if same_text and first.regex != second.regex else 1.0
+    code = 0.95 if first.code and second.code and first.code != second.code else 1.0
+    return every * regex * code * (1.0 if first.sound == second.sound else 0.3)
 
 
 def _shown_lines(stage: Normal) -> tuple[int, int] | None:
@@ -234,7 +267,8 @@ def _output_files(stage: Normal) -> set[tuple[str, str]]:
     return {
         (operator, target)
         for operator, target in stage.redirects
-        if not operator.startswith("2") and operator != ">&" and target != "/dev/null" and target not in edited
+        if not operator.startswith("2") and operator != ">&" and target not in edited
+        if target != "/dev/null" or stage.edit is None
     }
 
 

@@ -8,9 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from swe_srl.python_source import parse_python
+from swe_srl.rewards.shell.python_shape import shape_of
 
 _SUBSTITUTION = re.compile(r"\A(?P<where>[^s]*)s(?P<mark>[^\w\s\\])")
 _WRITES = re.compile(r"\.write\(|write_text\(|write_bytes\(|writelines\(")
+_FLAGS = re.compile(r"\A[gpIiMme0-9]*\Z")
+_EXTENDED = re.compile(r"[+?|(){}]")  # mean something else with -E
+_ESCAPE = re.compile(r"\\([nt\\])")
 _SUFFIX = re.compile(r"\A[\w./~@+-]+\Z")
 
 
@@ -23,7 +27,11 @@ class Edit:
         old: text taken out, "" when it is not named.
         new: text put in; the script itself when it cannot be told.
         whole: the file is written anew rather than changed.
-        place: the lines that the change is limited to, as the tool writes them.
+        place: the lines that the change is limited to, and what else is said of it, as the tool writes them.
+        every: whether each occurrence is changed or the first of a line; None where the tool has other ways.
+        regex: the text taken out as the regular expression that it was written as, "" for none.
+        code: the program that makes the change, without its strings and the names it gives; "" for no program.
+        sound: no name in that program is read that nothing sets.
     """
 
     files: tuple[str, ...]
@@ -31,6 +39,10 @@ class Edit:
     new: str
     whole: bool = False
     place: str = ""
+    every: bool | None = None
+    regex: str = ""
+    code: str = ""
+    sound: bool = True
 
 
 def edit_of(
@@ -43,17 +55,18 @@ def edit_of(
 ) -> Edit | None:
     """The change that a simple command makes to files, or None when it makes none (or is of no known form).
 
-    >>> edit_of("sed", {"i": ""}, "s/a/b/", ("x.py",), (), "")
-    Edit(files=('x.py',), old='a', new='b', whole=False, place='')
+    >>> edit = edit_of("sed", {"i": ""}, "s/a/b/", ("x.py",), (), "")
+    >>> edit.files, edit.old, edit.new
+    (('x.py',), 'a', 'b')
     """
     written = [(operator, target) for operator, target in redirects if operator in (">", ">>")]
     if program == "sed" and "i" in options:
-        return _sed(pattern, operands)
+        return _sed(pattern, operands, options)
     if program == "python" and (code := pattern or body) and _WRITES.search(code):
         return _python(code)
     if program in ("cat", "echo", "printf") and len(written) == 1 and (body or program != "cat"):
         operator, target = written[0]
-        text = body or " ".join(operands) + "\n"
+        text = body or _printed(program, options, operands)
         return Edit((target,), "", text, whole=operator == ">")
     if program == "head" and options.get("c") == "-1" and body and len(written) == 1:
         return Edit((written[0][1],), "", body.removesuffix("\n"), whole=True)
@@ -64,17 +77,36 @@ def edit_of(
     return None
 
 
-def _sed(script: str, files: tuple[str, ...]) -> Edit:
+def _printed(program: str, options: Mapping[str, str], operands: tuple[str, ...]) -> str:
+    """What `echo` or `printf` prints; a format with fields as it is."""
+    text = " ".join(operands)
+    if program == "printf":
+        return _escapes(text) if len(operands) == 1 and "%" not in text else text
+    return (_escapes(text) if "e" in options else text) + ("" if "n" in options else "\n")
+
+
+def _escapes(text: str) -> str:
+    return _ESCAPE.sub(lambda found: {"n": "\n", "t": "\t"}.get(found.group(1), found.group(1)), text)
+
+
+def _sed(script: str, files: tuple[str, ...], options: Mapping[str, str]) -> Edit:
+    files = tuple(sorted(files))
+    how = [name for name in ("n", "s", "z") if name in options] + ["copy"] * bool(options["i"])
     found = _SUBSTITUTION.match(script)
-    if found is None:
-        return Edit(tuple(sorted(files)), "", script)
-    mark = found.group("mark")
-    parts = re.split(rf"(?<!\\){re.escape(mark)}", script[found.end() :])
-    if len(parts) < 2:
-        return Edit(tuple(sorted(files)), "", script)
+    parts: list[str] = []
+    if found is not None:
+        mark = found.group("mark")
+        parts = re.split(rf"(?<!\\){re.escape(mark)}", script[found.end() :])
+    if found is None or len(parts) < 2:
+        return Edit(files, "", script, place=" ".join(how))
+    regex = parts[0].replace(f"\\{mark}", mark)
     old, new = (_unescaped(part, mark) for part in parts[:2])
-    flags = "".join(parts[2:]).strip()
-    return Edit(tuple(sorted(files)), old, new, place=" ".join(filter(None, (found.group("where"), flags.strip("g")))))
+    flags = mark.join(parts[2:]).strip()
+    every = "g" in flags if _FLAGS.match(flags) else None
+    place = " ".join(filter(None, (found.group("where"), flags if every is None else flags.replace("g", ""), *how)))
+    if "E" in options and _EXTENDED.search(regex):
+        regex = f"(extended) {regex}"
+    return Edit(files, old, new, place=place, every=every, regex=regex)
 
 
 def _unescaped(text: str, mark: str) -> str:
@@ -84,9 +116,12 @@ def _unescaped(text: str, mark: str) -> str:
 
 def _python(code: str) -> Edit:
     """File, old and new text out of the string literals of a small program, in the order they are written."""
-    texts = _literals(code)
-    if texts is None:
+    try:
+        tree = parse_python(code)
+    except SyntaxError:
         return Edit((), "", code)
+    texts = _literals(tree)
+    shape, sound = shape_of(tree)
     files = [text for text in texts if _SUFFIX.match(text) and ("/" in text or "." in text) and len(text) < 200]
     others = [
         text for text in texts if text not in files[:1] and text not in ("r", "w", "a", "r+", "utf-8", "utf8", "\n")
@@ -94,17 +129,13 @@ def _python(code: str) -> Edit:
     longest = sorted(others, key=len, reverse=True)[:2]
     named = [text for text in others if text in longest][:2]
     if not files or not named:
-        return Edit(tuple(files[:1]), "", code)
+        return Edit(tuple(files[:1]), "", code, code=shape, sound=sound)
     if len(named) == 1:
-        return Edit((files[0],), "", named[0], whole="replace(" not in code)
-    return Edit((files[0],), named[0], named[1])
+        return Edit((files[0],), "", named[0], whole="replace(" not in code, code=shape, sound=sound)
+    return Edit((files[0],), named[0], named[1], code=shape, sound=sound)
 
 
-def _literals(code: str) -> list[str] | None:
-    try:
-        tree = parse_python(code)
-    except SyntaxError:
-        return None
+def _literals(tree: ast.Module) -> list[str]:
     nodes = [node for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
     return [str(node.value) for node in sorted(nodes, key=lambda node: (node.lineno, node.col_offset))]
 

@@ -10,8 +10,10 @@ from functools import lru_cache
 
 from swe_srl.rewards.shell import programs as known
 from swe_srl.rewards.shell.edits import Edit, edit_of
-from swe_srl.rewards.shell.options import program_words, read_words
+from swe_srl.rewards.shell.options import program_words, read_words, variables
 from swe_srl.rewards.shell.parse import Pipeline, Redirect, Stage, parse
+from swe_srl.rewards.shell.quoting import Quoted
+from swe_srl.rewards.shell.reached import reached
 
 _PATH = re.compile(r"\A(?:\.{1,2}\Z|[\w@.+~-]*/|[\w@+-]+\.\w{1,5}\Z)")
 
@@ -30,6 +32,8 @@ class Normal:
         redirects: where its output goes (its input is an operand).
         body: text of its here-document, "" for none.
         edit: what it writes, when it writes a file.
+        variables: those that it is given, `NAME=VALUE`, sorted.
+        quoted: its texts in which quotes matter.
         weight: how much it counts in its pipeline.
     """
 
@@ -42,6 +46,8 @@ class Normal:
     redirects: tuple[tuple[str, str], ...] = ()
     body: str = ""
     edit: Edit | None = None
+    variables: tuple[str, ...] = ()
+    quoted: tuple[Quoted, ...] = ()
     weight: float = 1.0
 
     @property
@@ -52,10 +58,12 @@ class Normal:
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """One pipeline."""
+    """One pipeline, its connector to the one before, and whether `!` and `&` stand around it."""
 
     stages: tuple[Normal, ...]
     connector: str = ""
+    negated: bool = False
+    background: bool = False
 
     @property
     def weight(self) -> float:
@@ -79,41 +87,45 @@ def normalise(command: str, directory: str) -> tuple[Unit, ...] | None:
     if pipelines is None:
         return None
     units: list[Unit] = []
-    place = "."
-    for pipeline in _reached(_unwrapped(pipelines)):
+    places: dict[tuple[int, ...], str] = {(): "."}  # by subshell: what it changes to is forgotten with it
+    moved = False
+    for pipeline in reached(_unwrapped(pipelines)):
         first = pipeline.stages[0]
-        if first.words[:1] == ("cd",) and len(pipeline.stages) == 1:
-            place = resolve(first.words[1] if len(first.words) > 1 else "~", place, directory)
+        shell = pipeline.shells
+        place = next(places[shell[:depth]] for depth in range(len(shell), -1, -1) if shell[:depth] in places)
+        if moved and pipeline.connector == "||" and first.words[:1] and first.words[0] in known.ENDS:
+            continue  # `cd DIR || exit`
+        moved = first.words[:1] == ("cd",) and len(pipeline.stages) == 1
+        if moved:
+            places[shell] = resolve(first.words[1] if len(first.words) > 1 else "~", place, directory)
             continue
-        units.append(Unit(_stages(pipeline, place, directory), pipeline.connector if units else ""))
+        connector = pipeline.connector if units or pipeline.connector == "||" else ""
+        stages = _stages(pipeline, place, directory)
+        units.append(Unit(stages, connector, pipeline.negated, pipeline.background))
+    place = places[()]
     return tuple(units) or (Unit((Normal("cd", known.OTHER, operands=(place,), directory=place),)),)
-
-
-def _reached(pipelines: Iterable[Pipeline]) -> Iterable[Pipeline]:
-    """The pipelines without those that plainly never run: after `exit`, `false &&`, `true ||`."""
-    status: bool | None = None  # of the pipeline before, where it is plain
-    for pipeline in pipelines:
-        if (pipeline.connector == "||" and status is True) or (pipeline.connector == "&&" and status is False):
-            continue
-        yield pipeline
-        name = pipeline.stages[-1].words[:1]
-        if name in (("exit",), ("return",), ("exec",)):
-            return
-        status = True if name in (("true",), (":",), ("echo",)) else False if name == ("false",) else None
 
 
 def _unwrapped(pipelines: Iterable[Pipeline]) -> Iterable[Pipeline]:
     """The pipelines, with `bash -c TEXT` replaced by what the text holds."""
-    for pipeline in pipelines:
+    for number, pipeline in enumerate(pipelines, start=1):
         words = program_words(pipeline.stages[0])
         inner = None
         if len(pipeline.stages) == 1 and words[:1] == ("bash",) and len(words) == 3 and words[1] in ("-c", "-lc"):
             inner = parse(words[2])
         if inner is None:
             yield pipeline
-        else:
-            yield replace(inner[0], connector=pipeline.connector)
-            yield from inner[1:]
+            continue
+        for one in inner:
+            first = one is inner[0]
+            yield replace(
+                one,
+                connector=pipeline.connector if first else one.connector,
+                negated=one.negated != (pipeline.negated and one is inner[-1]),
+                background=one.background or (pipeline.background and one is inner[-1]),
+                shells=(*pipeline.shells, -number, *one.shells),
+                groups=(*pipeline.groups, *one.groups),
+            )
 
 
 def resolve(path: str, place: str, directory: str) -> str:
@@ -141,7 +153,7 @@ def _stages(pipeline: Pipeline, place: str, directory: str) -> tuple[Normal, ...
 
 
 def _weight(stage: Normal, first: bool, alone: bool) -> float:
-    if stage.edit is None and stage.program in known.IDLE:
+    if stage.edit is None and stage.program in known.IDLE | known.ENDS:
         return 0.25
     if not first and not alone and stage.program in known.TRIMMERS:
         return 0.35
@@ -172,6 +184,9 @@ def _normal(stage: Stage, place: str, directory: str) -> Normal:
     info = known.PROGRAMS.get(name.split(" ")[0], known.UNKNOWN)
     options, pattern, operands = read_words(words, info)
     operands = [*operands, *(one.target for one in stage.redirects if one.operator == "<")]
+    shown = (
+        one if one.text in operands else replace(one, globs=0) for one in stage.quoted
+    )  # patterns seldom match files
     normal = Normal(
         program=name,
         kind=info.kind,
@@ -181,6 +196,8 @@ def _normal(stage: Stage, place: str, directory: str) -> Normal:
         directory=place,
         redirects=tuple(_redirects(stage.redirects, place, directory)),
         body=stage.body or "",
+        variables=variables(stage),
+        quoted=tuple(sorted(shown, key=lambda one: one.text)),
     )
     if not normal.operands and info.default_path and not (name in ("grep", "rg") and pattern == ""):
         normal = replace(normal, operands=(place,))

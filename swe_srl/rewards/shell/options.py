@@ -10,7 +10,8 @@ from swe_srl.rewards.shell.parse import Stage
 _VERSIONED = re.compile(r"\A(python|pip)3?(\.\d+)+\Z")
 _COUNT = re.compile(r"\A-(\d+)\Z")
 _NAME_TESTS = frozenset({"name", "iname", "path", "ipath", "wholename", "regex"})  # of `find`
-_ASSIGNMENT = re.compile(r"\A\w+=")
+_ASSIGNMENT = re.compile(r"\A\w+\+?=")
+_WRAPPERS_VALUES = {"env": "uC", "sudo": "ughp", "timeout": "sk", "stdbuf": "ioe", "time": "fo", "exec": "a"}
 
 Words = tuple[list[tuple[str, str]], str, list[str]]  # options with their values, pattern, operands
 
@@ -21,21 +22,7 @@ def program_words(stage: Stage) -> tuple[str, ...]:
     >>> program_words(Stage(("sudo", "/usr/bin/python3", "-m", "pytest", "-x")))
     ('pytest', '-x')
     """
-    words = list(stage.words)
-    while words:
-        name = words[0]
-        if name == "command" and words[1:2] in (["-v"], ["-V"]):
-            words = ["which", *words[2:]]
-        elif name in known.WRAPPERS:
-            words = words[1:]
-            while words and (_ASSIGNMENT.match(words[0]) or words[0].startswith("-")):
-                words = words[1:]
-        elif name == "timeout":
-            words = words[1:]
-            while words and (words[0].startswith("-") or words[0][:1].isdigit()):
-                words = words[1:]
-        else:
-            break
+    words, _ = _unwrapped(stage.words)
     if not words:
         return ()
     name = words[0].rpartition("/")[2] if words[0].startswith(("/usr/", "/bin/", "/opt/")) else words[0]
@@ -45,6 +32,42 @@ def program_words(stage: Stage) -> tuple[str, ...]:
     if words[0] == "python":
         return _python_module(tuple(words))
     return _sub_command(tuple(words)) if words[0] in ("git", "pip") else tuple(words)
+
+
+def variables(stage: Stage) -> tuple[str, ...]:
+    """The variables that a command is given, `NAME=VALUE`, sorted; without those that only change how output looks.
+
+    >>> variables(Stage(("env", "A=1", "-u", "B", "ls"), assignments=("PAGER=cat", "C=2")))
+    ('-u B', 'A=1', 'C=2')
+    """
+    _, wrapped = _unwrapped(stage.words)
+    given = (*stage.assignments, *wrapped)
+    return tuple(sorted(one for one in given if one.partition("=")[0] not in known.LOOKS))
+
+
+def _unwrapped(stage_words: tuple[str, ...]) -> tuple[list[str], list[str]]:
+    """The words after the wrappers, and the variables that `env` and `sudo` set or take away."""
+    words, variables = list(stage_words), []
+    while words:
+        name = words[0]
+        if name == "command" and words[1:2] in (["-v"], ["-V"]):
+            words = ["which", *words[2:]]
+        elif name in known.WRAPPERS or name == "timeout":
+            words = words[1:]
+            while words and (_ASSIGNMENT.match(words[0]) or words[0].startswith("-")):
+                word = words.pop(0)
+                valued = len(word) == 2 and word[1] in _WRAPPERS_VALUES.get(name, "") and words
+                if name == "env" and word.startswith(("-i", "-u")):
+                    variables.append(f"{word} {words[0]}" if valued else word)
+                elif not word.startswith("-"):
+                    variables.append(word)
+                if valued:
+                    words.pop(0)
+            if name == "timeout" and words and words[0][:1].isdigit():
+                words.pop(0)
+        else:
+            break
+    return words, variables
 
 
 def _python_module(words: tuple[str, ...]) -> tuple[str, ...]:
@@ -117,6 +140,8 @@ def _short(letters: str, info: known.Program, rest: list[str]) -> list[tuple[str
     options: list[tuple[str, str]] = []
     for index, letter in enumerate(letters):
         name = info.same.get(letter, letter)
+        if letter in info.attached:
+            return [*options, (name, letters[index + 1 :])]
         if letter in info.values:
             value = letters[index + 1 :] or (rest.pop(0) if rest else "")
             return [*options, (name, value)]

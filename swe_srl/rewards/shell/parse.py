@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
+
+from swe_srl.rewards.shell.here_documents import HereDocument, take_here_documents
+from swe_srl.rewards.shell.quoting import Quoted, quoted
 
 if TYPE_CHECKING:
     from tree_sitter import Node, Parser
 
 LONGEST = 20_000  # characters of a command that is parsed
 
-_HERE = re.compile(r"(?<!<)<<(?!<)(-?)[ \t]*(['\"]?)([A-Za-z_]\w*)\2")
-_HERE_FILE = "/dev/here-document"
 _ESCAPED = re.compile(r'\\([$`"\\\n])')
 _BACKSLASH = re.compile(r"\\(.)", re.DOTALL)
 _WORDS = frozenset(
@@ -35,24 +36,42 @@ class Redirect:
     operator: str
     target: str
     descriptor: str = ""
+    quoted: Quoted | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One simple command: its words without their quotes. `body` is a here-document's text, or a compound's own text."""
+    """One simple command: its words without their quotes. `body` is a here-document's text, or a compound's own text.
+
+    `quoted` holds those words, and that text, in which quotes matter.
+    """
 
     words: tuple[str, ...]
     assignments: tuple[str, ...] = ()
     redirects: tuple[Redirect, ...] = ()
     body: str | None = None
+    quoted: tuple[Quoted, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """Stages joined by `|`, and the connector (`&&`, `||`, `;`, `&`) to the pipeline before; "" for the first."""
+    """Stages joined by `|`.
+
+    Args:
+        stages: in order.
+        connector: `&&`, `||` or `;` between the pipeline before and this one; "" for the first.
+        negated: with `!` before it.
+        background: with `&` after it.
+        shells: the subshells that it is in, outermost first, each by a number of its own.
+        groups: the right sides of `&&` and `||` that it is in, outermost first: a number of its own, and the connector.
+    """
 
     stages: tuple[Stage, ...]
     connector: str = ""
+    negated: bool = False
+    background: bool = False
+    shells: tuple[int, ...] = ()
+    groups: tuple[tuple[int, str], ...] = ()
 
 
 class _Unparsable(Exception):
@@ -77,7 +96,7 @@ def parse(command: str) -> tuple[Pipeline, ...] | None:
     """
     if len(command) > LONGEST:
         return None
-    text, bodies = _take_here_documents(command)
+    text, documents = take_here_documents(command)
     back: dict[int, str] = {}
     if not text.isascii():
         stand_ins = _stand_ins(text)
@@ -88,13 +107,13 @@ def parse(command: str) -> tuple[Pipeline, ...] | None:
     if tree.root_node.has_error:
         return None
     try:
-        pipelines = list(_statements(tree.root_node))
+        pipelines = _statements(tree.root_node)
     except (_Unparsable, RecursionError):
         return None
     pipelines = _translated(pipelines, back) if back else pipelines
     return (
         tuple(
-            replace(pipeline, stages=tuple(_with_body(stage, bodies) for stage in pipeline.stages))
+            replace(pipeline, stages=tuple(_with_body(stage, documents) for stage in pipeline.stages))
             for pipeline in pipelines
         )
         or None
@@ -126,16 +145,17 @@ def _text(node: Node) -> str:
     return (node.text or b"").decode("utf-8", errors="replace")
 
 
-def _statements(node: Node, connector: str = "") -> Iterator[Pipeline]:
-    """The pipelines among a node's children; the first takes `connector`."""
+def _statements(node: Node) -> list[Pipeline]:
+    """The pipelines among a node's children."""
+    found: list[Pipeline] = []
     for child in node.children:
-        if child.type == "&":
-            connector = "&"
+        if child.type == "&" and found:
+            found[-1] = replace(found[-1], background=True)
         if not child.is_named or child.type == "comment":
             continue
         for pipeline in _statement(child):
-            yield replace(pipeline, connector=pipeline.connector or connector)
-            connector = ";"
+            found.append(replace(pipeline, connector=pipeline.connector or (";" if found else "")))
+    return found
 
 
 def _statement(node: Node) -> list[Pipeline]:
@@ -143,37 +163,45 @@ def _statement(node: Node) -> list[Pipeline]:
     if kind == "list":
         left, right = node.named_children[0], node.named_children[-1]
         operator = next((child.type for child in node.children if child.type in ("&&", "||")), "&&")
-        return [*_statement(left), *_joined(_statement(right), operator)]
+        return [*_statement(left), *_joined(_statement(right), operator, right.start_byte)]
     if kind == "pipeline":
         return [_piped(node)]
     if kind == "redirected_statement":
         return _redirected(node)
-    if kind in ("subshell", "compound_statement"):
-        return list(_statements(node))
+    if kind == "subshell":
+        return [replace(one, shells=(node.start_byte, *one.shells)) for one in _statements(node)]
+    if kind == "compound_statement":
+        return _statements(node)
     if kind == "negated_command":
-        return [pipeline for child in node.named_children for pipeline in _statement(child)]
+        inner = [pipeline for child in node.named_children for pipeline in _statement(child)]
+        return [*inner[:-1], replace(inner[-1], negated=not inner[-1].negated)] if inner else []
     return [Pipeline((_stage(node),))]
 
 
-def _joined(pipelines: list[Pipeline], operator: str) -> list[Pipeline]:
-    return [replace(pipelines[0], connector=operator), *pipelines[1:]] if pipelines else []
+def _joined(pipelines: list[Pipeline], operator: str, number: int) -> list[Pipeline]:
+    grouped = [replace(one, groups=((number, operator), *one.groups)) for one in pipelines]
+    return [replace(grouped[0], connector=operator), *grouped[1:]] if grouped else []
 
 
 def _piped(node: Node) -> Pipeline:
     stages: list[Stage] = []
-    for child in node.named_children:
-        if child.type == "comment":
+    negated = False
+    for child in node.children:
+        if child.type == "|&":
+            stages[-1] = replace(stages[-1], redirects=(*stages[-1].redirects, Redirect(">&", "1", "2")))
+        if not child.is_named or child.type == "comment":
             continue
         inner = _statement(child)
         if len(inner) != 1:
             stages.append(Stage(("{",), body=_text(child)))  # a group whose output is piped on
         else:
             stages.extend(inner[0].stages)
-    return Pipeline(tuple(stages))
+            negated = negated or inner[0].negated
+    return Pipeline(tuple(stages), negated=negated)
 
 
 def _redirected(node: Node) -> list[Pipeline]:
-    """A statement with redirections: they belong to its last command."""
+    """A statement with redirections: they belong to its last command, those of a group to the last of each pipeline."""
     body = node.child_by_field_name("body")
     pipelines = (_statement(body) if body is not None else []) or [Pipeline((Stage(()),))]
     redirects = []
@@ -182,9 +210,16 @@ def _redirected(node: Node) -> list[Pipeline]:
             redirects.append(_redirect(child))
         elif child != body:
             raise _Unparsable
-    last = pipelines[-1]
-    stage = replace(last.stages[-1], redirects=(*last.stages[-1].redirects, *redirects))
-    return [*pipelines[:-1], replace(last, stages=(*last.stages[:-1], stage))]
+    group = body is not None and body.type in ("subshell", "compound_statement")
+    return [
+        _with_redirects(one, redirects) if group or index == len(pipelines) - 1 else one
+        for index, one in enumerate(pipelines)
+    ]
+
+
+def _with_redirects(pipeline: Pipeline, redirects: list[Redirect]) -> Pipeline:
+    last = pipeline.stages[-1]
+    return replace(pipeline, stages=(*pipeline.stages[:-1], replace(last, redirects=(*last.redirects, *redirects))))
 
 
 def _redirect(node: Node) -> Redirect:
@@ -192,7 +227,8 @@ def _redirect(node: Node) -> Redirect:
     descriptor = node.child_by_field_name("descriptor")
     targets = [child for child in node.named_children if child.type in _WORDS]
     target = _word(targets[-1]) if targets else ""
-    return Redirect(operator, target, _text(descriptor) if descriptor is not None else "")
+    special = quoted(targets[-1], target) if targets else None
+    return Redirect(operator, target, _text(descriptor) if descriptor is not None else "", special)
 
 
 def _stage(node: Node) -> Stage:
@@ -200,7 +236,8 @@ def _stage(node: Node) -> Stage:
     if kind in _COMPOUNDS:
         return Stage((kind,), body=_text(node))
     if kind in ("variable_assignment", "variable_assignments"):
-        return Stage((), assignments=(_text(node),))
+        nodes = [node] if kind == "variable_assignment" else node.named_children
+        return Stage((), assignments=tuple(map(_assignment, nodes)))
     if kind in ("declaration_command", "unset_command"):
         return Stage(tuple(_text(node).split()))
     if kind != "command":
@@ -208,16 +245,27 @@ def _stage(node: Node) -> Stage:
     words: list[str] = []
     assignments: list[str] = []
     redirects: list[Redirect] = []
+    specials: list[Quoted | None] = []
     for child in node.named_children:
         if child.type == "command_name":
             words.append(_word(child.named_children[0]) if child.named_children else _text(child))
         elif child.type == "variable_assignment":
-            assignments.append(_text(child))
+            assignments.append(_assignment(child))
         elif child.type in ("file_redirect", "herestring_redirect"):
             redirects.append(_redirect(child))
         else:
             words.append(_word(child))
-    return Stage(tuple(words), tuple(assignments), tuple(redirects))
+            specials.append(quoted(child, words[-1]))
+    return Stage(tuple(words), tuple(assignments), tuple(redirects), quoted=tuple(filter(None, specials)))
+
+
+def _assignment(node: Node) -> str:
+    """`NAME=VALUE`, the value without its quotes."""
+    text, value = _text(node), node.child_by_field_name("value")
+    if value is None or value.type not in _WORDS:
+        return text
+    name = (node.text or b"")[: value.start_byte - node.start_byte].decode("utf-8", errors="replace")
+    return name + _word(value)
 
 
 def _word(node: Node) -> str:
@@ -234,49 +282,17 @@ def _word(node: Node) -> str:
     return text
 
 
-def _take_here_documents(command: str) -> tuple[str, dict[str, str]]:
-    """The command with its here-documents taken out, each replaced by a redirection from a made-up file, and their bodies.
-
-    The grammar's own handling of them fails on common forms (`<<EOF 2>&1 | head`, expansions in the body). The bodies are
-    keyed by the made-up files, whose names occur nowhere in the command.
-    """
-    made_up = _HERE_FILE
-    while made_up in command:
-        made_up += "_"
-    lines = command.split("\n")
-    kept: list[str] = []
-    bodies: dict[str, str] = {}
-    at = 0
-    while at < len(lines):
-        line = lines[at]
-        at += 1
-        for found in list(_HERE.finditer(line)):
-            end = _end_of_body(lines, at, found.group(3), bool(found.group(1)))
-            if end is None:
-                continue
-            file = f"{made_up}/{len(bodies)}"
-            line = line.replace(found.group(0), f"< {file}", 1)
-            bodies[file] = "".join(f"{inner}\n" for inner in lines[at:end])
-            at = end + 1
-        kept.append(line)
-    return "\n".join(kept), bodies
-
-
-def _end_of_body(lines: list[str], start: int, word: str, tabs: bool) -> int | None:
-    for index in range(start, len(lines)):
-        if (lines[index].lstrip("\t") if tabs else lines[index]) == word:
-            return index
-    return None
-
-
-def _with_body(stage: Stage, bodies: Mapping[str, str]) -> Stage:
+def _with_body(stage: Stage, documents: Mapping[str, HereDocument]) -> Stage:
+    """The stage with what it reads as its body instead of a redirection."""
     redirects = []
-    body = stage.body
+    body, special = stage.body, None
     for redirect in stage.redirects:
-        if redirect.target in bodies:
-            body = bodies[redirect.target]
+        if redirect.target in documents:
+            body, special = documents[redirect.target].text, documents[redirect.target].quoted
         elif redirect.operator == "<<<":
-            body = redirect.target + "\n"
+            body, special = redirect.target + "\n", redirect.quoted
+            special = replace(special, text=body) if special is not None else None
         else:
             redirects.append(redirect)
-    return replace(stage, redirects=tuple(redirects), body=body)
+    specials = stage.quoted if special is None else (*stage.quoted, special)
+    return replace(stage, redirects=tuple(redirects), body=body, quoted=specials)

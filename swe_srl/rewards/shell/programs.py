@@ -33,6 +33,7 @@ class Program:
         noise: options that change only how the result looks; they weigh little.
         lax: options that weigh little where only one command has them.
         default_path: the operand it works on when none is given; "" when that is not the directory.
+        attached: letters whose value, if any, is the rest of their word (`-i.bak`).
     """
 
     kind: str = OTHER
@@ -46,6 +47,7 @@ class Program:
     noise: frozenset[str] = frozenset()
     lax: frozenset[str] = frozenset()
     default_path: str = ""
+    attached: str = ""
 
 
 def _names(text: str) -> frozenset[str]:
@@ -120,7 +122,14 @@ PROGRAMS: Mapping[str, Program] = {
     "tail": _LINES,
     "wc": Program(VIEW, clusters=True, paths=True, same={"lines": "l", "words": "w"}),
     "sed": Program(
-        VIEW, clusters=True, values=_names("e f"), same={"quiet": "n", "in-place": "i"}, pattern=True, paths=True
+        VIEW,
+        clusters=True,
+        values=_names("e f"),
+        same={"quiet": "n", "silent": "n", "in-place": "i", "r": "E", "regexp-extended": "E", "expression": "e"},
+        pattern=True,
+        pattern_options=_names("e"),
+        paths=True,
+        attached="i",
     ),
     "awk": Program(VIEW, values=_names("F v f"), pattern=True, paths=True),
     "ls": Program(
@@ -178,6 +187,11 @@ WRAPPERS = frozenset({"sudo", "nohup", "command", "time", "env", "stdbuf", "exec
 MODULES = frozenset({"pytest", "unittest", "pip", "tox"})  # `python -m NAME` is the program NAME
 TRIMMERS = frozenset({"head", "tail", "sort", "uniq", "wc", "less", "cut", "tee", "cat", "column", "tr"})
 IDLE = frozenset({"echo", "printf", "true", "false", ":", "sleep", "pwd", "export", "set", "unset", "clear", "date"})
+ENDS = frozenset({"exit", "return"})  # what follows them does not run
+LOOKS = frozenset(  # variables that change only how output looks
+    {"PAGER", "GIT_PAGER", "MANPAGER", "LESS", "TERM", "COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "CLICOLOR"}
+    | {"PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE", "PYTHONWARNINGS", "DEBIAN_FRONTEND"}
+)
 NUMBERED = ("numbered", "")  # the option of a cut whose lines come with their numbers
 CUTS = frozenset({"sed", "head", "tail"})
 ASKS = frozenset({"version", "help"})  # options with which a program does nothing else
