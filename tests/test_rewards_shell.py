@@ -42,7 +42,7 @@ SAME = [
     ("cat > x.sh <<\\E\necho $1\nE", "cat > x.sh <<'END OF IT'\necho $1\nEND OF IT"),
     ("cat > x <<-E\n\ta\n\tE", "cat > x <<E\na\nE"),
     ("cd src || exit 1; cat a.py", "cd src && cat a.py"),
-    ("cd src || { echo no; exit 1; }; cat a.py", "cd src || { echo no; exit 2; }\ncat a.py"),
+    ("cd src || { echo no; exit 1; }; cat a.py", "cd src || { echo no; exit 1; }\ncat a.py"),
     ("(cd src && ls); cat a.py", "ls src; cat a.py"),
     ("sed -i -e 's/a/b/' x.py", "sed --in-place 's/a/b/' x.py"),
     ("printf 'a\\nb\\n' > x.txt", "cat > x.txt <<E\na\nb\nE"),
