@@ -21,6 +21,7 @@ _COUNT = re.compile(r"\A[0-9]{1,9}\Z")  # `str.isdigit` takes "²" too, and `int
 _LINES = re.compile(r"\A([0-9]{1,9})(?:,([0-9]{1,9}|\$))?p\Z")
 _FOLDERED = re.compile(r"\A[\w.@+~-]*/[\w./@+~-]*\Z")
 _END = 10**9
+_LOCALES = ("LC_", "LANG=", "LANGUAGE=", "TZ=")
 _CHANGERS = frozenset(
     {"git checkout", "git reset", "git stash", "git clean", "git restore", "git apply", "git commit", "pip install"}
     | {"pip uninstall", "patch", "chmod", "truncate"}
@@ -131,6 +132,8 @@ def _variables(first: Normal, second: Normal) -> float:
     if not first.program and not second.program:
         return _texts("\n".join(first.variables), "\n".join(second.variables))
     ours, theirs = set(first.variables), set(second.variables)
+    if all(one.startswith(_LOCALES) for one in ours ^ theirs):
+        return 0.97
     return 0.7 + 0.3 * len(ours & theirs) / len(ours | theirs)
 
 
@@ -268,7 +271,7 @@ def _output_files(stage: Normal) -> set[tuple[str, str]]:
         (operator, target)
         for operator, target in stage.redirects
         if not operator.startswith("2") and operator != ">&" and target not in edited
-        if target != "/dev/null" or stage.edit is None
+        if target != "/dev/null" or (stage.edit is None and stage.kind != "files")  # which show nothing
     }
 
 

@@ -14,6 +14,7 @@ from swe_srl.rewards.shell.options import program_words, read_words, variables
 from swe_srl.rewards.shell.parse import Pipeline, Redirect, Stage, parse
 from swe_srl.rewards.shell.quoting import Quoted
 from swe_srl.rewards.shell.reached import reached
+from swe_srl.rewards.shell.views import with_views
 
 _PATH = re.compile(r"\A(?:\.{1,2}\Z|[\w@.+~-]*/|[\w@+-]+\.\w{1,5}\Z)")
 
@@ -145,7 +146,7 @@ def resolve(path: str, place: str, directory: str) -> str:
 
 def _stages(pipeline: Pipeline, place: str, directory: str) -> tuple[Normal, ...]:
     stages = [_normal(stage, place, directory) for stage in pipeline.stages]
-    stages = _without_useless_cat(stages)
+    stages = with_views(_without_useless_cat(stages))
     return tuple(
         replace(stage, weight=_weight(stage, first=index == 0, alone=len(stages) == 1))
         for index, stage in enumerate(stages)
