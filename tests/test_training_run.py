@@ -30,8 +30,10 @@ from swe_srl.training.checkpoints import Checkpoints, write_folder
 from swe_srl.training.data import load_steps
 from swe_srl.training.explain import ExplainSettings, explain
 from swe_srl.training.forward import TokenGroup
+from swe_srl.training.journal import Clock
 from swe_srl.training.optimiser import Optimiser
 from swe_srl.training.settings import StageSettings
+from swe_srl.training.step_methods import SrlMethod
 from swe_srl.training.update import Updater
 from swe_srl.types import Message, Sampling
 
@@ -260,6 +262,34 @@ def test_an_interruption_leaves_a_resumable_run(
     monkeypatch.undo()
     assert Checkpoints(settings.output / "checkpoints", 2).places()
     assert rows(train(settings)) == rows(reference)
+
+
+def test_an_interruption_amid_a_validation_loses_no_update(
+    reference: Path, warm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Interrupted in the validation of update 3, once more when it is made up for, and in that of the last update."""
+    settings = train_settings(tmp_path, SRL, model=str(warm))
+    validate, calls = SrlMethod.validate, []
+
+    def interrupted(self: SrlMethod, clock: Clock) -> dict[str, Any]:
+        calls.append(1)
+        if len(calls) in (2, 3, 5):
+            raise KeyboardInterrupt
+        return validate(self, clock)
+
+    monkeypatch.setattr(SrlMethod, "validate", interrupted)
+    for update in (3, 3, 6):
+        with pytest.raises(KeyboardInterrupt):
+            train(settings)
+        assert max(Checkpoints(settings.output / "checkpoints", 2).places()).update == update
+        assert max(row["update"] for row in rows(settings.output)) == update - 1
+    resumed = train(settings)
+    assert rows(resumed) == rows(reference) and rows(resumed, "samples") == rows(reference, "samples")
+    assert (resumed / "model/model.safetensors").read_bytes() == (reference / "model/model.safetensors").read_bytes()
+    assert (resumed / "checkpoints/best.json").read_text() == (reference / "checkpoints/best.json").read_text()
+    assert not any('unwritten": {"' in one.read_text() for one in resumed.glob("checkpoints/*/state.json"))
+    kept = {place.update for place in Checkpoints(resumed / "checkpoints", 2).places()}
+    assert {json.loads((resumed / "result.json").read_text())["stages"][0]["chosen_update"], 6} <= kept
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:

@@ -104,13 +104,16 @@ class Checkpoints:
         state: dict[str, Any],
     ) -> None:
         target = self.path(place)
+        content = json.dumps({"stage": place.stage, "update": place.update, **state})
 
         def fill(folder: Path) -> None:
             save_model(folder, model, tokenizer)
             torch.save({**trainer, "random": torch.get_rng_state()}, folder / "trainer.pt")
-            (folder / "state.json").write_text(json.dumps({"stage": place.stage, "update": place.update, **state}))
+            (folder / "state.json").write_text(content)
 
-        if not target.exists():
+        if target.exists():  # of the same update, before its validation was over
+            write_atomic(target / "state.json", content)
+        else:
             write_folder(target, fill)
         best = state["best"]
         self.mark_best(place.stage, best)  # before the one that was the best until now is removed
