@@ -75,7 +75,7 @@ class StageTrainer:
             try:
                 self._one_update()
             except KeyboardInterrupt:
-                if mark == (self.update, updater.optimiser.steps, updater.stepping):
+                if mark == (self.update, updater.optimiser.steps, updater.halfway):
                     self._checkpoint(state, journals, alone=True)  # the model is still that of the last complete update
                 elif (
                     self.update > mark[0]
