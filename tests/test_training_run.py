@@ -24,13 +24,14 @@ from swe_srl.errors import ConfigError, TrainingError
 from swe_srl.files import read_jsonl
 from swe_srl.generation import TransformersGenerator
 from swe_srl.generation.loading import encode_chat
+from swe_srl.runs import RunFolder
 from swe_srl.settings import as_mapping
 from swe_srl.training import train
 from swe_srl.training.checkpoints import Checkpoints, write_folder
 from swe_srl.training.data import load_steps
 from swe_srl.training.explain import ExplainSettings, explain
 from swe_srl.training.forward import TokenGroup
-from swe_srl.training.journal import Clock
+from swe_srl.training.journal import Clock, Journal
 from swe_srl.training.optimiser import Optimiser
 from swe_srl.training.settings import StageSettings
 from swe_srl.training.step_methods import SrlMethod
@@ -433,6 +434,23 @@ def test_tensorboard_events(warm: Path, tmp_path: Path) -> None:
     events = EventAccumulator(str(run / "tensorboard"))
     events.Reload()
     assert [event.step for event in events.Scalars("reward_mean")] == [1, 2]
+
+
+def test_tensorboard_forgets_what_a_resumed_run_makes_again(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run = RunFolder(tmp_path, "train", {})
+    for session, updates in enumerate([(0, 1, 2, 3), (2, 3)]):
+        journal = Journal(run, True)
+        if session:
+            journal.rewind({"metrics": 2, "samples": 0}, 2)
+        for update in updates:
+            journal.metrics({"update": update, "loss": update + 10.0 * session}, Clock(), update)
+        journal.close()
+    found = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    assert [(one.step, one.value) for one in found.Scalars("loss")] == [(0, 0), (1, 1), (2, 12), (3, 13)]
+    assert [row["loss"] for row in rows(tmp_path)] == [0, 1, 12, 13]
 
 
 def test_missing_tensorboard_is_said(warm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -133,11 +133,12 @@ class StageTrainer:
         self.method.updater.optimiser.restore(self.work.checkpoints.restore(place)["optimiser"])
         self.update, self.best, self.compute = state["update"], state["best"], state.get("compute", 0)
         self.method.restore(state["sampler"], self.update)
-        self.work.journal.rewind(state["journals"])
+        self.unwritten = state.get("unwritten", {})
+        written = self.update - bool(self.unwritten)
+        self.work.journal.rewind(state["journals"], self.work.position + written + 1)
         self.work.checkpoints.mark_best(self.index, self.best)  # a kill may have come before it was
         self.method.watch.learnt = state.get("learnt", self.update > 0)
         self.method.watch.malformed = state.get("malformed", 1.0)
-        self.unwritten = state.get("unwritten", {})
         if (before := state.get("arithmetic", self._arithmetic)) != self._arithmetic:
             self.work.progress.note(
                 f"warning: {self.name}: goes on in {self._arithmetic}, and ran in {before} until update {self.update}: dtype "
