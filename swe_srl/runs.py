@@ -240,10 +240,10 @@ class RunFolder:
         return content
 
     def _refuse_foreign(self) -> None:
-        if not self.path.exists():
+        if not os.path.lexists(self.path):
             return
         if not self.path.is_dir():
-            raise ConfigError(f"{self.path} is not a folder: choose another output folder")
+            raise ConfigError(f"{self.path} is not a folder, nor a link to one: choose another output folder")
         foreign = sorted(entry.name for entry in self.path.iterdir() if not entry.name.startswith(_OWN))
         if foreign:
             raise ConfigError(

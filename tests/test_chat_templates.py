@@ -118,6 +118,30 @@ def test_where_two_texts_part_is_shown() -> None:
     assert "after 2 messages 'You work.\\n\\nFix it.[/INST]', later 'Fix it.[/INST]" in note
 
 
+@pytest.mark.parametrize(
+    ("template", "unseen", "first"),
+    [
+        ("{% for m in messages if m.role != 'system' %}[{{ m.role }}]{{ m.content | trim }}{% endfor %}", 1, "system"),
+        ("{{ messages[1].content }}{{ messages[-1].content }}", 4, "system"),
+        ("{% for m in messages %}{{ m.content[:12] }}|{% endfor %}", 2, "assistant"),
+    ],
+    ids=["no system message", "first and last", "cut"],
+)
+def test_messages_that_a_template_leaves_out_are_told(template: str, unseen: int, first: str) -> None:
+    tokenizer = make_tokenizer()
+    tokenizer.chat_template = template
+    (note,) = [note for note in template_notes(tokenizer, CHAT) if "warning" in note]
+    assert f"does not write {unseen} of a chat's {len(CHAT)} messages as they are (the first is the {first}'s" in note
+
+
+def test_a_template_that_writes_nothing_is_refused() -> None:
+    tokenizer = make_tokenizer()
+    tokenizer.chat_template = "{% if false %}no{% endif %}"
+    for use in (encode_chat, template_notes):
+        with pytest.raises(ConfigError, match="writes nothing for a chat with the roles system, user, assistant"):
+            use(tokenizer, CHAT)
+
+
 def test_a_refused_chat_names_its_roles() -> None:
     with pytest.raises(ConfigError, match="refuses a chat with the roles user: roles must alternate"):
         template_notes(tokenizer_of("mistral"), (Message("user", "a"), Message("user", "b")))

@@ -165,6 +165,12 @@ def test_dry_run_of_training_makes_the_steps_and_no_folder(run: Run, expert: str
     assert f"{told}; 1 have more than the {most - 1:,} that have room: left out" in out
 
 
+def test_dry_run_of_training_refuses_completions_that_leave_no_room(run: Run, expert: str) -> None:
+    code, _, told = run("train", "--trajectories", expert, "--dry-run", "--max-new-tokens", "4096")
+    assert code == 2 and "max_new_tokens: 4,096 leave no room for a context" in told and "4,096 positions" in told
+    assert run("train", "--trajectories", expert, "--dry-run", "--max-new-tokens", "4095")[0] == 0
+
+
 def test_dry_run_of_training_says_that_validation_is_trained_on(run: Run, expert: str) -> None:
     code, out, _ = run("train", "--trajectories", expert, "--validation", expert, "--dry-run")
     assert code == 0 and "2 training steps, 2 held out" in out

@@ -27,6 +27,19 @@ def test_a_new_run_records_settings_data_and_environment(tmp_path: Path) -> None
     assert session["versions"]["swe-srl"] and session["python"] == sys.version.split()[0]
 
 
+def test_a_link_to_a_folder_is_followed_and_one_to_nothing_is_named(tmp_path: Path) -> None:
+    place, link = tmp_path / "disk", tmp_path / "run"
+    link.symlink_to(place)
+    for begin in (RunFolder.check, RunFolder.start):
+        with pytest.raises(ConfigError, match="run is not a folder, nor a link to one"):
+            begin(link, "train", SETTINGS)
+    place.mkdir()
+    assert not RunFolder.check(link, "train", SETTINGS)
+    with RunFolder.start(link, "train", SETTINGS):
+        assert (place / "run.json").is_file()
+    assert RunFolder.check(link, "train", SETTINGS)
+
+
 def test_the_same_run_resumes_and_reads_back(tmp_path: Path) -> None:
     with RunFolder.start(tmp_path, "train", SETTINGS) as run:
         run.append("metrics", {"update": 1})

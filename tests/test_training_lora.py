@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,14 +18,16 @@ from swe_srl.errors import ConfigError, TrainingError
 from swe_srl.files import read_jsonl
 from swe_srl.generation import TransformersGenerator
 from swe_srl.generation.attention import use_grouped
-from swe_srl.training import train
+from swe_srl.training import TrainSettings, method, train
 from swe_srl.training.adapter_settings import LoraSettings
-from swe_srl.training.adapters import add_adapter, has_adapter, load_adapter, merged
+from swe_srl.training.adapters import FILE, add_adapter, has_adapter, load_adapter, merged
+from swe_srl.training.budget import CPU, fixed_bytes
 from swe_srl.training.checkpoints import save_result
 from swe_srl.training.data import load_steps
 from swe_srl.training.explain import ExplainSettings, explain
 from swe_srl.training.forward import TokenGroup, score
 from swe_srl.training.optimiser import Optimiser
+from swe_srl.training.reference import Reference, StartAdapters
 from swe_srl.training.settings import StageSettings
 from swe_srl.training.update import PolicyGroup, Updater
 from swe_srl.types import Message, Sampling
@@ -104,6 +107,102 @@ def test_saved_adapters_are_read_back_exactly(tmp_path: Path) -> None:
         TransformersGenerator(tmp_path / str(merge)).generate(context, 2, sampling, [3]) for merge in (True, False)
     ]
     assert [one.token_ids for one in texts[0][0]] == [one.token_ids for one in texts[1][0]]
+
+
+@pytest.mark.parametrize("former", [False, True], ids=["new adapters", "those of a stage before"])
+def test_the_divergence_is_that_from_a_copy_of_the_start(former: bool) -> None:
+    """Loss and gradient, in several passes, of a model that has moved since."""
+    model = updated(adapted(), 3) if former else adapted()
+    copied = copy.deepcopy(model).requires_grad_(False)
+    references = Reference(copied, score), StartAdapters(model, score)
+    base = make_model()
+    use_grouped(base)
+    assert torch.equal(logprobs(copied), logprobs(base)) is not former
+    updated(model)
+    before = {name: weight.clone() for name, weight in model.state_dict().items()}
+    old = Updater(model, StageSettings(), 1, 4096).logprobs(GROUPS)
+    units = [[PolicyGroup(group, o, (1.0, -1.0))] for group, o in zip(GROUPS, old, strict=True)]
+    found = []
+    for reference in references:
+        updater = Updater(model, StageSettings(kl=0.5), 1, 8, reference=reference)
+        gradients: list[torch.Tensor] = []
+
+        def gather(place: int, into: list[torch.Tensor] = gradients) -> tuple[float, float]:
+            into.extend(p.grad.clone() for p in model.parameters() if p.requires_grad)
+            model.zero_grad(set_to_none=True)
+            return 1.0, 0.0
+
+        updater.optimiser.step = gather  # type: ignore[method-assign]
+        found.append((updater.policy(units, 0).sums, gradients))
+    assert found[0][0] == found[1][0] and found[0][0]["kl"] > 1e-4
+    assert all(torch.equal(one, other) for one, other in zip(found[0][1], found[1][1], strict=True))
+    assert all(torch.equal(weight, before[name]) for name, weight in model.state_dict().items())
+
+
+def test_an_interruption_leaves_the_trained_adapters_in_the_model() -> None:
+    model, halfway = adapted(), []
+
+    def interrupted(*arguments: Any) -> Any:
+        halfway.append((updater.halfway, logprobs(model)))
+        raise KeyboardInterrupt
+
+    updater = Updater(model, StageSettings(kl=0.5), 1, 4096, reference=StartAdapters(model, interrupted))
+    start, now = logprobs(model), logprobs(updated(model))
+    with pytest.raises(KeyboardInterrupt):
+        updater.policy([[PolicyGroup(GROUPS[0], ((0.0,) * 3, (0.0,) * 2), (1.0, -1.0))]], 0)
+    ((there, seen),) = halfway
+    assert there and torch.equal(seen, start)
+    assert not updater.halfway and torch.equal(logprobs(model), now) and not torch.equal(now, start)
+
+
+def test_the_start_is_not_counted_as_a_second_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("swe_srl.training.budget._held", lambda: 0)
+    model = adapted()
+    sizes = [
+        4 * sum(one.numel() for one in model.parameters() if one.requires_grad in kinds)
+        for kinds in ((True,), (True, False))
+    ]
+    trained, whole = sizes
+    lora = {"lora": LORA, "memory": "1GB"}
+    assert fixed_bytes(TrainSettings(**lora), model, CPU, 1) == whole + 3 * trained
+    assert fixed_bytes(TrainSettings(**lora, kl=0.1), model, CPU, 1) == whole + 5 * trained < 1.5 * whole
+
+
+def test_a_stage_that_goes_on_from_adapters_resumes_bit_for_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a divergence from what the stage before ended with, and one model in memory."""
+    first = {**SFT, "updates": 1, "batch_steps": 2, "learning_rate": 1e-3, "eval_every": 0, "save_every": 0}
+    second = {**SRL, "updates": 3, "batch_steps": 2, "learning_rate": 1e-2, "kl": 0.5, "eval_every": 0, "save_every": 1}
+    extra = {"lora": {"rank": 2, "merge": False}, "model": "quickstart", "final_model": "last", "samples_every": 9}
+    loaded = []
+    load = method.load_model
+    monkeypatch.setattr(method, "load_model", lambda *arguments: loaded.append(arguments) or load(*arguments))
+    for name in ("whole", "stopped"):
+        (tmp_path / name).mkdir()
+    whole = train(train_settings(tmp_path / "whole", first, second, **extra))
+    settings = train_settings(tmp_path / "stopped", first, second, **extra)
+    step, calls = Optimiser.step, []
+
+    def stopped(self: Optimiser, place: int) -> tuple[float, float]:
+        calls.append(1)
+        if len(calls) == 3:
+            raise RuntimeError("gone")
+        return step(self, place)
+
+    monkeypatch.setattr(Optimiser, "step", stopped)
+    with pytest.raises(RuntimeError, match="gone"):
+        train(settings)
+    run = train(settings)
+    kept = [
+        [
+            {k: v for k, v in row.items() if k not in ("seconds", "memory_mb")}
+            for row in read_jsonl(one / "metrics.jsonl")
+        ]
+        for one in (whole, run)
+    ]
+    assert kept[0] == kept[1] and next(row["kl"] for row in kept[0] if "kl" in row) < 1e-9 < kept[0][-1]["kl"]
+    assert (whole / "model" / FILE).read_bytes() == (run / "model" / FILE).read_bytes() and not loaded
 
 
 def test_a_wrong_rank_is_named_as_it_is_set() -> None:

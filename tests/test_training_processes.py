@@ -46,7 +46,8 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.set_num_threads(1)
     for case in ("plain", "lora"):
         train(settings_of(case, folder, f"one-{case}"))
-    train(settings_of("kl-shard", folder, "one-kl", shard=False))
+    for case in ("kl", "kl-lora"):
+        train(settings_of(f"{case}-shard", folder, f"one-{case}", shard=False))
     train(growing(folder, "one-whole", 3))
     begin_alone(folder)
     launch = ["accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1"]
@@ -114,7 +115,7 @@ def test_both_processes_worked_and_shared_what_was_to_be_shared(both: Path) -> N
     for case in CASES:
         held = [one["held"][f"two-{case}"] for one in seen]
         assert held == ([pytest.approx(0.5, abs=0.01)] * 2 if "shard" in case else [1.0, 1.0])
-    assert [one["reference"] for one in seen] == [[pytest.approx(0.5, abs=0.01)]] * 2
+    assert [one["reference"] for one in seen] == [[pytest.approx(0.5, abs=0.01)] * 3] * 2
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -137,6 +138,37 @@ def test_a_run_that_cannot_learn_is_stopped(tmp_path: Path) -> None:
     short = {**stage, "updates": 1, "max_new_tokens": 4, "max_resampling": 1}
     train(train_settings(tmp_path, short, output=str(tmp_path / "short")), notes)
     assert any("ended without one usable group" in text for text in notes.said)
+
+
+def test_a_damaged_checkpoint_is_named_and_the_one_before_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "whole").mkdir()
+    stage = {**SFT, "updates": 3, "batch_steps": 2, "eval_every": 0, "save_every": 1}
+    whole = train(train_settings(tmp_path / "whole", stage))
+    settings, step = train_settings(tmp_path, stage), StageTrainer._one_update
+
+    def stopped(self: StageTrainer) -> None:
+        if self.update == 2:
+            raise KeyboardInterrupt
+        step(self)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(StageTrainer, "_one_update", stopped)
+        train(settings)
+    newest = settings.output / "checkpoints/s0-u000002"
+    for name in ("state.json", "trainer.pt", "model.safetensors"):
+        content = (newest / name).read_bytes()
+        for left in (content[: len(content) // 2], b"", None):
+            (newest / name).unlink()
+            if left is not None:
+                (newest / name).write_bytes(left)
+            with pytest.raises(TrainingError, match=r"s0-u000002 is damaged or incomplete \(.+\): remove this folder"):
+                train(settings)
+            (newest / name).write_bytes(content)
+    shutil.rmtree(newest)
+    resumed = train(settings)
+    assert (resumed / "model/model.safetensors").read_bytes() == (whole / "model/model.safetensors").read_bytes()
 
 
 def test_validation_trajectories_are_reported(tmp_path: Path) -> None:

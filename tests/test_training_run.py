@@ -24,14 +24,17 @@ from swe_srl.errors import ConfigError, TrainingError
 from swe_srl.files import read_jsonl
 from swe_srl.generation import TransformersGenerator
 from swe_srl.generation.loading import encode_chat
+from swe_srl.runs import RunFolder
 from swe_srl.settings import as_mapping
 from swe_srl.training import train
 from swe_srl.training.checkpoints import Checkpoints, write_folder
 from swe_srl.training.data import load_steps
 from swe_srl.training.explain import ExplainSettings, explain
 from swe_srl.training.forward import TokenGroup
+from swe_srl.training.journal import Clock, Journal
 from swe_srl.training.optimiser import Optimiser
 from swe_srl.training.settings import StageSettings
+from swe_srl.training.step_methods import SrlMethod
 from swe_srl.training.update import Updater
 from swe_srl.types import Message, Sampling
 
@@ -262,6 +265,34 @@ def test_an_interruption_leaves_a_resumable_run(
     assert rows(train(settings)) == rows(reference)
 
 
+def test_an_interruption_amid_a_validation_loses_no_update(
+    reference: Path, warm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Interrupted in the validation of update 3, once more when it is made up for, and in that of the last update."""
+    settings = train_settings(tmp_path, SRL, model=str(warm))
+    validate, calls = SrlMethod.validate, []
+
+    def interrupted(self: SrlMethod, clock: Clock) -> dict[str, Any]:
+        calls.append(1)
+        if len(calls) in (2, 3, 5):
+            raise KeyboardInterrupt
+        return validate(self, clock)
+
+    monkeypatch.setattr(SrlMethod, "validate", interrupted)
+    for update in (3, 3, 6):
+        with pytest.raises(KeyboardInterrupt):
+            train(settings)
+        assert max(Checkpoints(settings.output / "checkpoints", 2).places()).update == update
+        assert max(row["update"] for row in rows(settings.output)) == update - 1
+    resumed = train(settings)
+    assert rows(resumed) == rows(reference) and rows(resumed, "samples") == rows(reference, "samples")
+    assert (resumed / "model/model.safetensors").read_bytes() == (reference / "model/model.safetensors").read_bytes()
+    assert (resumed / "checkpoints/best.json").read_text() == (reference / "checkpoints/best.json").read_text()
+    assert not any('unwritten": {"' in one.read_text() for one in resumed.glob("checkpoints/*/state.json"))
+    kept = {place.update for place in Checkpoints(resumed / "checkpoints", 2).places()}
+    assert {json.loads((resumed / "result.json").read_text())["stages"][0]["chosen_update"], 6} <= kept
+
+
 def weights(folder: Path) -> dict[str, torch.Tensor]:
     return dict(AutoModelForCausalLM.from_pretrained(folder).state_dict())
 
@@ -403,6 +434,23 @@ def test_tensorboard_events(warm: Path, tmp_path: Path) -> None:
     events = EventAccumulator(str(run / "tensorboard"))
     events.Reload()
     assert [event.step for event in events.Scalars("reward_mean")] == [1, 2]
+
+
+def test_tensorboard_forgets_what_a_resumed_run_makes_again(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run = RunFolder(tmp_path, "train", {})
+    for session, updates in enumerate([(0, 1, 2, 3), (2, 3)]):
+        journal = Journal(run, True)
+        if session:
+            journal.rewind({"metrics": 2, "samples": 0}, 2)
+        for update in updates:
+            journal.metrics({"update": update, "loss": update + 10.0 * session}, Clock(), update)
+        journal.close()
+    found = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    assert [(one.step, one.value) for one in found.Scalars("loss")] == [(0, 0), (1, 1), (2, 12), (3, 13)]
+    assert [row["loss"] for row in rows(tmp_path)] == [0, 1, 12, 13]
 
 
 def test_missing_tensorboard_is_said(warm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

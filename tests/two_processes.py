@@ -30,6 +30,7 @@ CASES: dict[str, tuple[tuple[dict[str, Any], ...], dict[str, Any]]] = {
     "shard": (({**SFT_STAGE, "updates": 2}, SRL_STAGE), {"shard": True}),
     "lora-shard": ((SFT_STAGE, SRL_STAGE), {**LORA, "shard": True}),
     "kl-shard": ((KL_STAGE,), {"shard": True}),
+    "kl-lora-shard": ((KL_STAGE, KL_STAGE), {**LORA, "shard": True}),
 }
 
 
@@ -79,7 +80,7 @@ def main(folder: Path) -> None:
 
     def copy(self: BaseMethod) -> Any:
         found = copied(self)
-        seen["reference"].append(held_share(found[0]))
+        seen["reference"].append(held_share(found.model))
         return found
 
     module.make_workplace = make

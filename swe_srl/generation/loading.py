@@ -89,8 +89,17 @@ def encode_chat(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message])
     What reads like a control token in a message (a file about tokenizers, or a forged turn in an observation) is text, none.
 
     Raises:
-        ConfigError: the model's chat template refuses the chat, such as one with a system message.
+        ConfigError: the model's chat template refuses the chat, such as one with a system message, or writes nothing for it.
     """
+    if ids := _chat_ids(tokenizer, messages):
+        return ids
+    raise ConfigError(
+        f"the chat template of {tokenizer.name_or_path!r} writes nothing for a chat with the roles {_roles(messages)}: give the "
+        "tokenizer a template that writes its messages (tokenizer.chat_template)"
+    )
+
+
+def _chat_ids(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]) -> list[int]:
     found = [one for one in control_tokens(tokenizer) if any(one in message.content for message in messages)]
     if not found:
         return [int(token) for token in _applied(tokenizer, messages, tokenize=True, prompt=True)]
@@ -144,11 +153,14 @@ def _applied(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], to
     try:
         return tokenizer.apply_chat_template(chat, add_generation_prompt=prompt, tokenize=tokenize, return_dict=False)
     except jinja2.TemplateError as error:
-        roles = ", ".join(dict.fromkeys(message.role for message in messages))
         raise ConfigError(
-            f"the chat template of {tokenizer.name_or_path!r} refuses a chat with the roles {roles}: {error}. "
+            f"the chat template of {tokenizer.name_or_path!r} refuses a chat with the roles {_roles(messages)}: {error}. "
             "If it takes no system message, use an agent definition with an empty one."
         ) from error
+
+
+def _roles(messages: Sequence[Message]) -> str:
+    return ", ".join(dict.fromkeys(message.role for message in messages))
 
 
 def end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from transformers import PreTrainedTokenizerBase
 
-from swe_srl.generation.loading import render_chat
+from swe_srl.generation.loading import encode_chat, render_chat
 from swe_srl.types import Message
 
 ANSWER = "An answer."
@@ -22,10 +22,20 @@ def template_notes(tokenizer: PreTrainedTokenizerBase, chat: Sequence[Message]) 
     Args:
         tokenizer: with a chat template.
         chat: messages that end with the user's; the longer, the more is seen.
+
+    Raises:
+        ConfigError: the template refuses the chat, or writes nothing for it.
     """
+    encode_chat(tokenizer, chat)
     name = f"the chat template of {tokenizer.name_or_path!r}"
     whole = render_chat(tokenizer, chat, prompt=False)
     notes = []
+    if unseen := [one for one in chat if _without_thought(one.content).strip() not in whole]:
+        notes.append(
+            f"warning: {name} does not write {len(unseen)} of a chat's {len(chat)} messages as they are (the first is the "
+            f"{unseen[0].role}'s: {unseen[0].content[:SHOWN]!r}): the model sees something else there, or nothing. Use another "
+            "model or template; where only the system message is left out, an agent definition without one will do"
+        )
     thoughts = [_thought(one.content) for one in chat if one.role == "assistant"]
     if any(thought not in whole for thought in thoughts):
         notes.append(

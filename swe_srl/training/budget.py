@@ -131,7 +131,10 @@ def fixed_bytes(settings: TrainSettings, model: PreTrainedModel, device: torch.d
     """What is taken whatever the tokens."""
     whole = sum(one.numel() * one.element_size() for one in model.parameters())
     trained = sum(one.numel() * one.element_size() for one in model.parameters() if one.requires_grad)
-    reference = whole if any(stage.kl and stage.method != "sft" for stage in settings.stages) else 0
+    diverges = any(stage.kl and stage.method != "sft" for stage in settings.stages)
+    reference = (
+        0 if not diverges else 2 * trained if settings.lora.rank else whole
+    )  # adapters: of the start, and set aside
     gathered = whole if shares > 1 else 0  # for sampling
     beside = max(0, _held() - whole) if device.type == "cpu" else 0
     return (whole + 3 * trained + reference) / shares + gathered + beside

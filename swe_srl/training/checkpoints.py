@@ -28,6 +28,7 @@ from swe_srl.training.processes import ALONE, Processes
 
 BEST = "best.json"
 TORCH_WRITER = "inline_container"  # in the RuntimeError of a `torch.save` that could not write
+TORCH_READER = "PytorchStreamReader"  # in that of a `torch.load` of half a file
 
 
 @dataclass(frozen=True, order=True)
@@ -104,13 +105,16 @@ class Checkpoints:
         state: dict[str, Any],
     ) -> None:
         target = self.path(place)
+        content = json.dumps({"stage": place.stage, "update": place.update, **state})
 
         def fill(folder: Path) -> None:
             save_model(folder, model, tokenizer)
             torch.save({**trainer, "random": torch.get_rng_state()}, folder / "trainer.pt")
-            (folder / "state.json").write_text(json.dumps({"stage": place.stage, "update": place.update, **state}))
+            (folder / "state.json").write_text(content)
 
-        if not target.exists():
+        if target.exists():  # of the same update, before its validation was over
+            write_atomic(target / "state.json", content)
+        else:
             write_folder(target, fill)
         best = state["best"]
         self.mark_best(place.stage, best)  # before the one that was the best until now is removed
@@ -121,16 +125,32 @@ class Checkpoints:
         return self.processes.from_main(lambda: max((p for p in self.places() if p.stage == stage), default=None))
 
     def state(self, place: Place) -> dict[str, Any]:
-        """The JSON state of a checkpoint."""
-        content: dict[str, Any] = json.loads((self.path(place) / "state.json").read_text(encoding="utf-8"))
+        """The JSON state of a checkpoint.
+
+        Raises:
+            TrainingError: it is damaged.
+        """
+        try:
+            content: dict[str, Any] = json.loads((self.path(place) / "state.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise _damaged(self.path(place), error) from error
         return content
 
     def restore(self, place: Place) -> dict[str, Any]:
         """Put torch's random state back; returns the trainer's state.
 
         It is in the CPU's memory, whatever device wrote it; the optimiser moves it to its parameters.
+
+        Raises:
+            TrainingError: it is damaged.
         """
-        trainer: dict[str, Any] = torch.load(self.path(place) / "trainer.pt", weights_only=True, map_location="cpu")
+        file = self.path(place) / "trainer.pt"
+        try:
+            trainer: dict[str, Any] = torch.load(file, weights_only=True, map_location="cpu")
+        except (OSError, EOFError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and TORCH_READER not in str(error):  # such as one of memory
+                raise
+            raise _damaged(self.path(place), error) from error
         randoms = [trainer.pop("random")] * self.processes.count
         there = trainer.pop("randoms", [])
         torch.set_rng_state((there if len(there) == len(randoms) else randoms)[self.processes.index])
@@ -177,17 +197,28 @@ def load_weights(model: PreTrainedModel, folder: Path) -> None:
     """Copy the weights of a model folder into `model`, in place; of a model with adapters, only these.
 
     Raises:
-        TrainingError: they are the weights of another model.
+        TrainingError: they are the weights of another model, or damaged.
     """
-    if has_adapter(model):
-        load_adapter(model, folder)
-        return
-    with quietly():
-        saved = AutoModelForCausalLM.from_pretrained(folder, dtype=model.dtype)
+    try:
+        if has_adapter(model):
+            load_adapter(model, folder)
+            return
+        with quietly():
+            saved = AutoModelForCausalLM.from_pretrained(folder, dtype=model.dtype)
+    except (OSError, SafetensorError) as error:
+        raise _damaged(folder, error) from error
     try:
         model.load_state_dict(saved.state_dict())
     except RuntimeError as error:
         raise TrainingError(f"{folder} holds the weights of another model: {str(error).splitlines()[0]}") from error
+
+
+def _damaged(folder: Path, error: Exception) -> TrainingError:
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    return TrainingError(
+        f"{folder} is damaged or incomplete ({reason}): remove this folder and give the same command again: the run goes on from "
+        "what it wrote before"
+    )
 
 
 def write_folder(target: Path, fill: Callable[[Path], None]) -> None:

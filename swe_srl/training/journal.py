@@ -64,16 +64,25 @@ class Journal:
         self.run, self._writes = run, writes
         self._trackers = Trackers(track, run)
         self.lengths = dict.fromkeys(JOURNALS, 0)
-        self._writer: Any = None
-        if tensorboard:
-            try:
-                from torch.utils.tensorboard import SummaryWriter
-            except ImportError as error:
-                raise ConfigError("tensorboard is not installed: pip install 'swe-srl[tracking]'") from error
-            self._writer = SummaryWriter(str(run.file("tensorboard")))
+        self._writer: Any = self._events() if tensorboard else None
 
-    def rewind(self, lengths: dict[str, int]) -> None:
-        """Drop rows newer than a checkpoint, which knew of so many rows of each journal."""
+    def _events(self, forget_from: int | None = None) -> Any:
+        """A writer of TensorBoard events; what was written before at this position and later ones counts no more."""
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError as error:
+            raise ConfigError("tensorboard is not installed: pip install 'swe-srl[tracking]'") from error
+        return SummaryWriter(str(self.run.file("tensorboard")), purge_step=forget_from)
+
+    def rewind(self, lengths: dict[str, int], following: int | None = None) -> None:
+        """Drop rows newer than a checkpoint, which knew of so many rows of each journal.
+
+        Args:
+            following: position of the row that comes next (see `metrics`).
+        """
+        if self._writer is not None and following is not None:
+            self._writer.close()
+            self._writer = self._events(following)
         for name in JOURNALS if self._writes else ():
             self.run.rewind(name, lengths[name])
         self.lengths = dict(lengths)

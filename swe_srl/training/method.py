@@ -7,17 +7,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import torch
-from transformers import PreTrainedModel
 
 from swe_srl.generation.attention import use_grouped
 from swe_srl.generation.loading import load_model
 from swe_srl.seeds import derive_seed
+from swe_srl.training.adapters import has_adapter
 from swe_srl.training.divergence import DivergedError
-from swe_srl.training.forward import TokenGroup, shares_prefixes
+from swe_srl.training.forward import TokenGroup, score, shares_prefixes
 from swe_srl.training.journal import Clock
+from swe_srl.training.reference import Reference, StartAdapters
 from swe_srl.training.rollouts import Logprobs
 from swe_srl.training.selfcheck import self_check
 from swe_srl.training.settings import StageSettings
@@ -25,9 +26,6 @@ from swe_srl.training.totals import Totals
 from swe_srl.training.update import Updater
 from swe_srl.training.watch import Watch
 from swe_srl.training.workplace import Workplace
-
-if TYPE_CHECKING:
-    from swe_srl.training.sharding import Sharded
 
 
 class Method(Protocol):
@@ -76,18 +74,16 @@ class BaseMethod(ABC):
         count = self.prepare()
         self.updates = self.stage.updates or math.ceil(self.stage.epochs * count / self.stage.batch_steps)
         sampled = self.stage.method != "sft"
-        reference, shared = self._reference() if self.stage.kl and sampled else (None, None)
         self.updater = Updater(
             work.model,
             self.stage,
             self.updates * (self.stage.inner_epochs * self.stage.minibatches if sampled else 1),
             work.settings.update_tokens,
             work.autocast,
-            reference,
+            self._reference() if self.stage.kl and sampled else None,
             plain=not work.settings.shared_contexts,
             processes=work.processes,
             sharded=work.sharded,
-            shared_reference=shared,
         )
         self.checked = self.bounded = self.resumed = False
         self.watch = Watch()
@@ -179,12 +175,14 @@ class BaseMethod(ABC):
         with clock.phase("server_gap"):
             return self.work.served.gap(groups, sampled, lambda chosen: self.updater.logprobs(chosen, 1.0))
 
-    def _reference(self) -> tuple[PreTrainedModel, Sharded | None]:
-        """A frozen copy of the model that the stage started with; shared out where the model is."""
+    def _reference(self) -> Reference:
+        """The model that the stage started with, which `work.model` still is; a frozen copy is shared out where the model is."""
         work = self.work
+        if has_adapter(work.model):
+            return StartAdapters(work.model, work.sharded.score if work.sharded else score)
         reference, _ = load_model(
             self.start, torch.device("cpu") if work.sharded else work.model.device, work.model.dtype
         )
         reference.requires_grad_(False)
         use_grouped(reference)
-        return reference, work.sharded.like(reference) if work.sharded else None
+        return Reference(reference, work.sharded.like(reference).score if work.sharded else score)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from swe_srl.errors import ConfigError
 from swe_srl.seeds import derive_seed
 from swe_srl.training.data import quickstart_file
 from swe_srl.training.settings import QUICKSTART, TrainSettings
@@ -44,7 +45,7 @@ def context_lengths(settings: TrainSettings, steps: Sequence[Step]) -> ContextLe
     """Of at most `LOOKED_AT` training steps; None when there are none, or the model's tokenizer is not here.
 
     Raises:
-        ConfigError: the chat template refuses a chat.
+        ConfigError: the chat template refuses a chat, or completions leave no room for any.
     """
     folder = quickstart_file("model") if settings.model == QUICKSTART else Path(settings.model)
     if not steps or not (folder / "tokenizer_config.json").is_file():
@@ -59,5 +60,11 @@ def context_lengths(settings: TrainSettings, steps: Sequence[Step]) -> ContextLe
     bounds = [settings.max_context_tokens] if settings.max_context_tokens else []
     positions = getattr(config.get_text_config(decoder=True), "max_position_embeddings", None)
     if positions is not None:
-        bounds.append(positions - max(stage.max_new_tokens for stage in settings.stages if stage.method != "rlvr"))
+        longest = max(stage.max_new_tokens for stage in settings.stages if stage.method != "rlvr")
+        if longest >= positions:
+            raise ConfigError(
+                f"max_new_tokens: {longest:,} leave no room for a context, since the model has {positions:,} positions for "
+                "context and completion: lower it"
+            )
+        bounds.append(positions - longest)
     return ContextLengths(found, min(bounds, default=None))

@@ -41,6 +41,9 @@ class StageTrainer:
     update: int = 0
     best: dict[str, Any] = field(default_factory=dict)
     compute: int = 0  # tokens so far, as `compute_tokens` counts them
+    unwritten: dict[str, Any] = field(
+        default_factory=dict
+    )  # the metrics of the last update, until their row is written
 
     def __post_init__(self) -> None:
         self.stage: StageSettings = self.work.settings.stages[self.index]
@@ -63,6 +66,8 @@ class StageTrainer:
         self.work.progress.track(self.name, total=total, done=self.update)
         if not resumed:
             self._begin()
+        if self.unwritten:  # interrupted in its validation
+            self._end_update(self.unwritten, Clock())
         updater = self.method.updater
         while not self._over:
             state, journals = self.method.state(), dict(self.work.journal.lengths)
@@ -70,8 +75,12 @@ class StageTrainer:
             try:
                 self._one_update()
             except KeyboardInterrupt:
-                if mark == (self.update, updater.optimiser.steps, updater.stepping):
+                if mark == (self.update, updater.optimiser.steps, updater.halfway):
                     self._checkpoint(state, journals, alone=True)  # the model is still that of the last complete update
+                elif (
+                    self.update > mark[0]
+                ):  # this one is complete; what was interrupted came after it, such as a validation
+                    self._checkpoint(self.method.state(), self.work.journal.lengths, alone=True)
                 raise
             except DivergedError as error:
                 best = self.best.get("update")
@@ -124,7 +133,9 @@ class StageTrainer:
         self.method.updater.optimiser.restore(self.work.checkpoints.restore(place)["optimiser"])
         self.update, self.best, self.compute = state["update"], state["best"], state.get("compute", 0)
         self.method.restore(state["sampler"], self.update)
-        self.work.journal.rewind(state["journals"])
+        self.unwritten = state.get("unwritten", {})
+        written = self.update - bool(self.unwritten)
+        self.work.journal.rewind(state["journals"], self.work.position + written + 1)
         self.work.checkpoints.mark_best(self.index, self.best)  # a kill may have come before it was
         self.method.watch.learnt = state.get("learnt", self.update > 0)
         self.method.watch.malformed = state.get("malformed", 1.0)
@@ -147,13 +158,19 @@ class StageTrainer:
         row = self.method.update(self.update + 1, clock)
         if not self.method.updater.optimiser.finite():  # so that no checkpoint holds such a model
             raise DivergedError(f"parameters are not finite after update {self.update + 1}")
-        self.update += 1
         self.compute += compute_of(row)
-        improved = False
+        self.unwritten = row
+        self.update += 1
+        self._end_update(row, clock)
+
+    def _end_update(self, made: dict[str, Any], clock: Clock) -> None:
+        """What follows when an update was made: a validation and a checkpoint where they are due, and the row."""
+        row, improved = dict(made), False
         if self.stage.eval_every and (self.update % self.stage.eval_every == 0 or self._over):
             row |= self.method.validate(clock)
             improved = self._choose(row)
         self._write(row, clock)
+        self.unwritten = {}
         due = self.stage.save_every and self.update % self.stage.save_every == 0
         if due or improved or self._over:
             self._checkpoint(self.method.state(), self.work.journal.lengths)
@@ -192,7 +209,7 @@ class StageTrainer:
             return  # a checkpoint takes all processes, and they may be elsewhere
         state = {"sampler": sampler, "journals": journals, "best": self.best, "learnt": self.method.watch.learnt}
         state["malformed"] = self.method.watch.malformed
-        state["compute"], state["arithmetic"] = self.compute, self._arithmetic
+        state["compute"], state["arithmetic"], state["unwritten"] = self.compute, self._arithmetic, self.unwritten
         trainer = {"optimiser": self.method.updater.optimiser.state()}
         place = Place(self.index, self.update)
         self.work.checkpoints.write(place, self.work.to_save(), self.work.tokenizer, trainer, state, alone)

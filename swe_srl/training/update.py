@@ -22,6 +22,7 @@ from swe_srl.training.minibatches import minibatches
 from swe_srl.training.objective import completion_weights, likelihood_loss, policy_loss
 from swe_srl.training.optimiser import Optimiser
 from swe_srl.training.processes import ALONE, Processes, fair_shares
+from swe_srl.training.reference import Reference
 from swe_srl.training.rollouts import Logprobs
 from swe_srl.training.settings import StageSettings
 from swe_srl.training.totals import Totals
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from swe_srl.training.sharding import Sharded
 
 T = TypeVar("T")
+LossOf = Callable[
+    [list[int], Scored, Tensor | None, Totals], Tensor
+]  # rows, what their pass gave, the reference's [N, T]
 
 
 @dataclass(frozen=True)
@@ -58,10 +62,10 @@ class Updater:
         total: optimiser steps of the stage, when every batch is full.
         budget: tokens of one forward and backward pass.
         autocast: arithmetic of the forward passes; None is the parameters' own.
-        reference: the model that the KL divergence is measured from; needed when `stage.kl` is not 0.
+        reference: what the KL divergence is measured from; needed when `stage.kl` is not 0.
         plain: compute every sequence apart instead of sharing prefixes.
         processes: each computes its share of the passes; gradients are summed over them.
-        sharded, shared_reference: how model and reference are shared out; None when every process has all of it.
+        sharded: how the model is shared out; None when every process has all of it.
     """
 
     def __init__(
@@ -71,20 +75,23 @@ class Updater:
         total: int,
         budget: int,
         autocast: torch.dtype | None = None,
-        reference: PreTrainedModel | None = None,
+        reference: Reference | None = None,
         plain: bool = False,
         processes: Processes = ALONE,
         sharded: Sharded | None = None,
-        shared_reference: Sharded | None = None,
     ) -> None:
         self.processes, self.sharded = processes, sharded is not None
         self.score: ScorePass = sharded.score if sharded else score
         self.model, self.stage, self.budget, self.autocast = model, stage, budget, autocast
         self.reference, self.plain = reference, plain
-        self._score_reference: ScorePass = shared_reference.score if shared_reference else score
         self.optimiser = Optimiser(model, stage, total, self.sharded)
-        self.stepping = False  # while true, an interruption leaves the parameters half updated
+        self._stepping = False
         self.scored = 0  # tokens that went through the model in `logprobs`
+
+    @property
+    def halfway(self) -> bool:
+        """Whether the parameters are half updated, or those of the reference: an interruption then leaves no model of the run."""
+        return self._stepping or (self.reference is not None and self.reference.swapped)
 
     def context(self) -> AbstractContextManager[object]:
         """The arithmetic of forward passes."""
@@ -110,7 +117,7 @@ class Updater:
         sequences = _sequences(groups)
         weights = completion_weights([len(one.losses) for one in sequences], self.stage.average)
 
-        def loss_of(rows: list[int], scored: Scored, totals: Totals) -> Tensor:
+        def loss_of(rows: list[int], scored: Scored, reference_NT: Tensor | None, totals: Totals) -> Tensor:
             weight_N = torch.tensor([weights[row] for row in rows], device=scored.logprob_NT.device)
             return likelihood_loss(scored.logprob_NT, scored.mask_NT, weight_N)
 
@@ -156,10 +163,11 @@ class Updater:
     def _passes(self, sequences: Sequence[TokenSequence], temperature: float) -> Iterator[tuple[list[int], Scored]]:
         """The rows of every forward pass of this process (none of an idle one), and what it gave."""
         for rows in self._packs(sequences):
-            chosen = [sequences[row] for row in rows] or [IDLE]
-            with self.context():
-                scored = self.score(self.model, chosen, temperature, self.plain)
-            yield rows, scored
+            yield rows, self._scored([sequences[row] for row in rows] or [IDLE], temperature)
+
+    def _scored(self, sequences: Sequence[TokenSequence], temperature: float) -> Scored:
+        with self.context():
+            return self.score(self.model, sequences, temperature, self.plain)
 
     def _of_each(self, own: Callable[[], T]) -> list[T]:
         """What passes give in every process. Where the model is shared out they are made together, and fail in their midst."""
@@ -190,7 +198,7 @@ class Updater:
         old = [one for group in groups for one in group.old]
         advantages = [one for group in groups for one in group.advantages]
 
-        def loss_of(rows: list[int], scored: Scored, totals: Totals) -> Tensor:
+        def loss_of(rows: list[int], scored: Scored, reference_NT: Tensor | None, totals: Totals) -> Tensor:
             device = scored.logprob_NT.device
             old_NT = _padded([old[row] for row in rows], scored.logprob_NT)
             result = policy_loss(
@@ -202,7 +210,7 @@ class Updater:
                 self.stage.clip_low,
                 self.stage.clip_high,
                 self.stage.kl,
-                self._reference_logprobs([sequences[row] for row in rows]),
+                reference_NT,
             )
             totals.add("ratio_mean", result.ratio)
             totals.add("clip_share", result.clipped)
@@ -219,7 +227,7 @@ class Updater:
         self,
         sequences: Sequence[TokenSequence],
         temperature: float,
-        loss_of: Callable[[list[int], Scored, Totals], Tensor],
+        loss_of: LossOf,
         totals: Totals,
     ) -> None:
         """Gradients and sums over all passes, of every process."""
@@ -241,16 +249,20 @@ class Updater:
         self,
         sequences: Sequence[TokenSequence],
         temperature: float,
-        loss_of: Callable[[list[int], Scored, Totals], Tensor],
+        loss_of: LossOf,
         totals: Totals,
     ) -> None:
         """Gradients and sums over the passes of this process."""
-        for rows, scored in self._passes(sequences, temperature):
-            if not rows:
-                self._reference_logprobs([IDLE])  # in step with the passes of the others
+        for rows in self._packs(sequences):
+            chosen = [sequences[row] for row in rows] or [IDLE]
+            reference_NT = self._reference_logprobs(
+                chosen
+            )  # before the model's own pass, which waits for the backward one
+            scored = self._scored(chosen, temperature)
+            if not rows:  # in step with the passes of the others
                 (0.0 * scored.logprob_NT.sum()).backward()  # type: ignore[no-untyped-call]
                 continue
-            loss = loss_of(rows, scored, totals)
+            loss = loss_of(rows, scored, reference_NT, totals)
             if scored.computed:
                 loss.backward()  # type: ignore[no-untyped-call]
             totals.add("loss", loss)
@@ -260,18 +272,17 @@ class Updater:
             totals.plain += sum(sequences[row].inputs for row in rows)
 
     def _step(self, place: int, totals: Totals) -> None:
-        self.stepping = True
+        self._stepping = True
         norm, totals.rate = self.optimiser.step(place)
-        self.stepping = False
+        self._stepping = False
         totals.norms.append(norm)
 
-    @torch.no_grad()
     def _reference_logprobs(self, sequences: Sequence[TokenSequence]) -> Tensor | None:
         if not self.stage.kl:
             return None
         assert self.reference is not None
         with self.context():
-            return self._score_reference(self.reference, sequences, self.stage.temperature, self.plain).logprob_NT
+            return self.reference.logprobs(sequences, self.stage.temperature, self.plain)
 
 
 def _sequences(groups: Sequence[TokenGroup]) -> list[TokenSequence]:
