@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from swe_srl.errors import SandboxError
-from swe_srl.sandboxes import etc
+from swe_srl.sandboxes import etc, launch
 from swe_srl.sandboxes.copying import MOST_BYTES, MOST_ENTRIES, copy_files, plain_entries
 from swe_srl.sandboxes.launch import Helper, helper, runtime_folder
 from swe_srl.sandboxes.local import LocalSandbox
@@ -120,6 +120,38 @@ def test_an_etc_goes_with_its_owner_however_that_ends() -> None:
     while left := [path for pid in owners for path in runtime_folder().glob(f"etc-{pid}-*")]:
         assert time.monotonic() < deadline, left
         time.sleep(0.05)
+
+
+ODD = """
+import os, signal, sys
+said = os.dup2(1, 60)
+for number in map(int, sys.argv[1].split(",")):
+    os.close(number)
+if sys.argv[2] == "ignored":
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+from swe_srl.sandboxes import make_sandbox
+from swe_srl.types import SandboxSpec
+with make_sandbox("local", SandboxSpec()) as sandbox:
+    os.write(said, sandbox.run("sleep 9 & kill $!; wait $!; echo $?").output.encode())
+"""
+
+
+@pytest.mark.sandbox
+@pytest.mark.parametrize(("closed", "children"), [("0", "ignored"), ("0,1", "waited for"), ("0,1,2", "ignored")])
+def test_an_owner_without_standard_streams_or_with_its_childrens_ends_ignored(closed: str, children: str) -> None:
+    root = str(Path(__file__).resolve().parent.parent)
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([root, *sys.path])}
+    done = subprocess.run(
+        [sys.executable, "-c", ODD, closed, children], env=env, capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.returncode) == ("143\n", 0), done.stderr
+
+
+@pytest.mark.sandbox
+def test_a_launcher_that_cannot_start_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launch, "_LAUNCHER", ["/bin/false"])
+    with pytest.raises(SandboxError, match="ended at once: does this command work"):
+        launch.Helper()
 
 
 def _name(pid: str) -> str:

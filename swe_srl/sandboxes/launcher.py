@@ -180,6 +180,7 @@ def serve(launcher: Launcher, connection: socket.socket) -> None:
 if __name__ == "__main__":
     for number in IGNORED:
         signal.signal(number, signal.SIG_IGN)  # the owner's end is what ends it
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # where the owner's is ignored, there would be no child to wait for
     adopt_orphans()
     launcher = Launcher()
     serve(launcher, socket.socket(fileno=int(sys.argv[1])))
