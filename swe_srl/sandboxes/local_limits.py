@@ -57,7 +57,7 @@ def enforced() -> dict[str, str]:
 
 
 def check_enforceable(limits: Limits) -> None:
-    """Refuse a limit that was asked for (it differs from the default) and cannot be enforced here, or is above this process's own.
+    """Refuse a limit that was asked for (it differs from the default) and cannot be enforced here, or exceeds the owner's own.
 
     Raises:
         SandboxUnavailableError: names the limit, what to change, and what the machine lacks.
