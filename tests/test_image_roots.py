@@ -156,6 +156,10 @@ def test_an_exported_image_and_its_user(system: Path, tmp_path: Path) -> None:
     archive, _ = saved(tmp_path / "image.tar", [tar_of({"home/worker/mine": b"my own\n"}, system)], user="worker")
     root = image_roots.unpack(NAME, archive)
     assert (root.user, dict(root.env)["HOME"]) == ("1234:1235", "/home/worker")
+    with make_sandbox("local", SandboxSpec(image=NAME)) as sandbox:
+        assert sandbox.run("echo $UID; cat /home/worker/mine; echo x >/usr/bin/x").output.startswith(
+            "1234\nmy own\nbash: "
+        )
 
 
 @pytest.mark.sandbox

@@ -35,9 +35,11 @@ while IFS= read -r -d '' path; do
   case $path in */) [[ ! -d ./$path || -L ./${path%/} ]] || find "./$path" -mindepth 1 -delete ;; *) rm -rf -- "./$path" ;; esac
 done
 """
-# What a running container gets from its engine; then the users, for the name that the image runs as.
+# What a running container gets from its engine, and where its pipes appear (another user than root cannot make that folder);
+# then the users, for the name that the image runs as.
 _FINISH = r"""
 mkdir -p dev proc sys tmp etc run
+[[ -L run ]] || mkdir -p run/swe-srl
 rm -f etc/hosts etc/hostname .dockerenv
 printf '127.0.0.1 localhost sandbox\n::1 localhost\n' >etc/hosts
 printf 'sandbox\n' >etc/hostname
