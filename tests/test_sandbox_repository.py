@@ -347,6 +347,21 @@ def test_what_is_said_of_branches_and_servers_is_stripped(tmp_path: Path, stripp
     assert git("rev-list", "--all", cwd=folder) == f"{head}\n"
 
 
+def test_programs_of_a_repository_are_not_run_when_it_is_stripped(tmp_path: Path) -> None:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    head = make_history(folder)
+    hook = folder / ".git" / "hooks" / "reference-transaction"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(f"#!/bin/sh\ntouch {tmp_path}/run\nexit 1\n")
+    hook.chmod(0o755)
+    git("config", "core.fsmonitor", f"touch {tmp_path}/run;", cwd=folder)
+    (folder / "count").write_text("staged\n")
+    git("-c", "core.fsmonitor=false", "add", "count", cwd=folder)
+    assert strip_history(folder) == head and not (tmp_path / "run").exists()
+    assert git("config", "core.fsmonitor", cwd=folder) and hook.exists(), "they are the repository's own"
+
+
 def test_locks_that_a_killed_git_left_are_no_hindrance(tmp_path: Path) -> None:
     folder = tmp_path / "project"
     folder.mkdir()

@@ -4,6 +4,8 @@
 # to submodules; of the large files that LFS and annex keep, those of HEAD stay. Prints HEAD's sha.
 set -eu
 cd -- "$repository"
+# The repository's own programs are not run. This variable is the one that every version of git knows.
+export GIT_CONFIG_PARAMETERS="${GIT_CONFIG_PARAMETERS:+$GIT_CONFIG_PARAMETERS }'core.fsmonitor=false' 'core.hooksPath=/dev/null'"
 head=$(git rev-parse --verify HEAD)
 own=$(git rev-parse --git-dir)
 git_dir=$(git rev-parse --git-common-dir)
@@ -41,7 +43,6 @@ strip_objects() {
   # Objects that the index alone holds are kept by `repack`: what is staged, in conflict, or was so before it was resolved.
   if ! git diff-index --cached --quiet HEAD || [[ -n $(git ls-files --resolve-undo) ]]; then git read-tree --reset HEAD; fi
   if ! is_stripped; then
-    for name in $(git remote); do git remote remove "$name"; done
     git update-ref --no-deref HEAD "$head"
     git for-each-ref --format='delete %(refname)' | git update-ref --stdin --no-deref
     git update-ref refs/heads/main "$head"
@@ -69,12 +70,12 @@ strip_objects() {
   find "$git_dir" -mindepth 1 -maxdepth 1 "${others[@]}" -exec rm -rf -- {} +
 }
 
-# What people and tools say of branches and servers.
+# What people and tools say of branches and servers. (`git remote remove` runs hooks whatever `core.hooksPath` says.)
 strip_words() {
   local name
   while IFS= read -r -d '' name; do
     git config --local --remove-section "${name%.*}" 2>/dev/null || : # it has gone with another name of its section
-  done < <(git config --local -z --name-only --get-regexp '^(branch|credential|http|url)\.')
+  done < <(git config --local -z --name-only --get-regexp '^(branch|credential|http|remote|url)\.')
   find "$git_dir/info" -type f ! -name exclude ! -name attributes ! -name sparse-checkout ! -name grafts -exec rm -f -- {} + \
     2>/dev/null || :
 }
