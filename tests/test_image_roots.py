@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import shlex
 import subprocess
 import tarfile
 from collections.abc import Mapping
@@ -19,7 +20,7 @@ from swe_srl.envs import SweEnv
 from swe_srl.envs import places as places_module
 from swe_srl.errors import ConfigError, SandboxError, SandboxUnavailableError
 from swe_srl.files import write_jsonl
-from swe_srl.sandboxes import image_roots, make_sandbox
+from swe_srl.sandboxes import image_roots, image_unpack, make_sandbox
 from swe_srl.sandboxes.launch import owner_name
 from swe_srl.tasks import load_tasks
 from swe_srl.types import SandboxSpec, Task
@@ -155,6 +156,10 @@ def test_an_exported_image_and_its_user(system: Path, tmp_path: Path) -> None:
     archive, _ = saved(tmp_path / "image.tar", [tar_of({"home/worker/mine": b"my own\n"}, system)], user="worker")
     root = image_roots.unpack(NAME, archive)
     assert (root.user, dict(root.env)["HOME"]) == ("1234:1235", "/home/worker")
+    with make_sandbox("local", SandboxSpec(image=NAME)) as sandbox:
+        assert sandbox.run("echo $UID; cat /home/worker/mine; echo x >/usr/bin/x").output.startswith(
+            "1234\nmy own\nbash: "
+        )
 
 
 @pytest.mark.sandbox
@@ -282,6 +287,18 @@ def test_what_cannot_be_unpacked(tmp_path: Path, capsys: pytest.CaptureFixture[s
     with pytest.raises(SandboxUnavailableError, match="images unpack example/flask:1 --archive"):
         image_roots.image_root(NAME)
     assert main(["images", "unpack"]) == 2
+
+
+@pytest.mark.sandbox
+def test_a_full_disk_is_told_in_one_line(tmp_path: Path) -> None:
+    complaints = "tar: a: Cannot write: No space left on device\ntar: b: Cannot write: No space left on device"
+    with pytest.raises(SandboxError) as told:
+        image_unpack._contained(f"printf '%s' {shlex.quote(complaints)} >&2; exit 2", tmp_path, (), "image x")
+    assert str(told.value) == (
+        "image x could not be unpacked: No space left on device: free some, or set XDG_CACHE_HOME to a folder that has more"
+    )
+    with pytest.raises(SandboxError, match=r"^image x could not be unpacked: one; two$"):
+        image_unpack._contained("printf 'one\n\ntwo\n' >&2; exit 2", tmp_path, (), "image x")
 
 
 @pytest.mark.docker

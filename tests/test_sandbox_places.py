@@ -277,6 +277,24 @@ def test_a_pipe_that_takes_a_files_place_does_not_hold_a_read(shared: SessionSan
     assert done.output.endswith("1\n") and not done.rebuilt
 
 
+@pytest.mark.timeout(100)
+def test_a_pipe_that_takes_a_files_place_does_not_hold_a_write(shared: SessionSandbox) -> None:
+    shared.run(
+        "mine=1; (while :; do echo x >new; mv -f new swapped; mkfifo new; mv -f new swapped; done) >/dev/null 2>&1 &"
+    )
+    begin, ways = time.monotonic(), set()
+    while time.monotonic() - begin < 8:
+        try:
+            shared.write_file("/testbed/swapped", b"y" * 100)
+            ways.add("written")
+        except (IsADirectoryError, SandboxError) as error:
+            ways.add(type(error).__name__)
+            assert "took more than" not in str(error)
+    assert {"written", "IsADirectoryError"} <= ways
+    done = shared.run("kill %%; wait; rm -f new swapped; echo $mine")
+    assert done.output.endswith("1\n") and not done.rebuilt
+
+
 def test_file_access_is_not_fooled_by_the_session(shared: SessionSandbox) -> None:
     shared.run("cat() { echo fooled; }; base64() { echo fooled; }; export PATH=/nowhere BASH_ENV=/tmp/evil; cd /tmp")
     shared.write_file("plain", b"truth")

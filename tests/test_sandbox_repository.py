@@ -295,6 +295,92 @@ def test_what_merges_and_rebases_leave_is_stripped(tmp_path: Path, stripped: boo
 
 
 @pytest.mark.parametrize("stripped", [False, True])
+@pytest.mark.parametrize("way", ["staged", "conflict", "resolved", "removed"])
+def test_what_only_the_index_holds_is_stripped(tmp_path: Path, way: str, stripped: bool) -> None:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    head = make_history(folder)
+    if stripped:
+        strip_history(folder)
+    blob = git("hash-object", "-w", "--stdin", cwd=folder, stdin=b"THE FIX is here\n").strip()
+    staged = f"100644 {blob} 1\tcount\n100644 {blob} 2\tcount\n100644 {blob} 3\tcount\n".encode()
+    if way == "staged":
+        git("update-index", "--add", "--cacheinfo", f"100644,{blob},count", cwd=folder)
+        git("update-index", "--add", "--cacheinfo", f"100644,{blob},fresh", cwd=folder)
+    elif way == "removed":
+        git("update-index", "--force-remove", "count", cwd=folder)
+    else:
+        git("update-index", "--index-info", cwd=folder, stdin=f"0 {'0' * 40}\tcount\n".encode() + staged)
+    if way == "resolved":  # as `git add` after a merge: git remembers what was in conflict
+        git("add", "count", cwd=folder)
+    assert strip_history(folder) == head
+    assert objects(folder) == reachable(folder)
+    assert git("ls-files", "--stage", cwd=folder).split() == [
+        word
+        for line in git("ls-tree", "-r", head, cwd=folder).splitlines()
+        for word in (line.split()[0], line.split()[2], "0", line.split()[3])
+    ]
+    assert git("status", "--porcelain", cwd=folder) == "?? untracked\n"
+
+
+@pytest.mark.parametrize("stripped", [False, True])
+def test_what_is_said_of_branches_and_servers_is_stripped(tmp_path: Path, stripped: bool) -> None:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    head = make_history(folder)
+    if stripped:
+        strip_history(folder)
+    config = folder / ".git" / "config"
+    config.write_text(
+        config.read_text()
+        + '[branch "fix.1 \\"a\\""]\n\tdescription = THE FIX\n\tmerge = refs/pull/1/head\n'
+        + '[http "https://example.org/"]\n\textraheader = AUTHORIZATION: THE FIX\n[user]\n\tname = me\n'
+    )
+    for name in ("description", "info/left", "refs/left", "refs/heads/deep/left"):
+        (folder / ".git" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / ".git" / name).write_text("THE FIX\n")
+    (folder / ".git" / "info" / "exclude").write_text("untracked\n")
+    assert strip_history(folder) == head
+    assert not [path for path in (folder / ".git").rglob("*") if path.is_file() and b"THE FIX" in path.read_bytes()]
+    assert git("config", "user.name", cwd=folder) == "me\n" and "branch" not in config.read_text()
+    assert git("status", "--porcelain", cwd=folder) == ""
+    assert git("rev-list", "--all", cwd=folder) == f"{head}\n"
+
+
+def test_programs_of_a_repository_are_not_run_when_it_is_stripped(tmp_path: Path) -> None:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    head = make_history(folder)
+    hook = folder / ".git" / "hooks" / "reference-transaction"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(f"#!/bin/sh\ntouch {tmp_path}/run\nexit 1\n")
+    hook.chmod(0o755)
+    git("config", "core.fsmonitor", f"touch {tmp_path}/run;", cwd=folder)
+    (folder / "count").write_text("staged\n")
+    git("-c", "core.fsmonitor=false", "add", "count", cwd=folder)
+    assert strip_history(folder) == head and not (tmp_path / "run").exists()
+    assert git("config", "core.fsmonitor", cwd=folder) and hook.exists(), "they are the repository's own"
+
+
+def test_locks_that_a_killed_git_left_are_no_hindrance(tmp_path: Path) -> None:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    head = make_history(folder)
+    for name in (
+        "index",
+        "config",
+        "HEAD",
+        "packed-refs",
+        "shallow",
+        "refs/heads/main",
+        "refs/heads/branch-of-the-fix",
+    ):
+        (folder / ".git" / f"{name}.lock").touch()
+    assert strip_history(folder) == head
+    assert objects(folder) == reachable(folder) and not list((folder / ".git").rglob("*.lock"))
+
+
+@pytest.mark.parametrize("stripped", [False, True])
 def test_what_is_half_fetched_or_half_packed_is_stripped(tmp_path: Path, stripped: bool) -> None:
     """What git was killed over stays among the objects under names of its own, which git itself never looks at."""
     folder = tmp_path / "project"

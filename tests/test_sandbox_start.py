@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from swe_srl.errors import SandboxError
-from swe_srl.sandboxes import etc
+from swe_srl.sandboxes import etc, launch, local_limits
 from swe_srl.sandboxes.copying import MOST_BYTES, MOST_ENTRIES, copy_files, plain_entries
 from swe_srl.sandboxes.launch import Helper, helper, runtime_folder
 from swe_srl.sandboxes.local import LocalSandbox
@@ -120,6 +120,84 @@ def test_an_etc_goes_with_its_owner_however_that_ends() -> None:
     while left := [path for pid in owners for path in runtime_folder().glob(f"etc-{pid}-*")]:
         assert time.monotonic() < deadline, left
         time.sleep(0.05)
+
+
+ODD = """
+import os, signal, sys
+said = os.dup2(1, 60)
+for number in map(int, sys.argv[1].split(",")):
+    os.close(number)
+if sys.argv[2] == "ignored":
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+from swe_srl.sandboxes import make_sandbox
+from swe_srl.types import SandboxSpec
+with make_sandbox("local", SandboxSpec()) as sandbox:
+    os.write(said, sandbox.run("sleep 9 & kill $!; wait $!; echo $?").output.encode())
+"""
+
+
+@pytest.mark.sandbox
+@pytest.mark.parametrize(("closed", "children"), [("0", "ignored"), ("0,1", "waited for"), ("0,1,2", "ignored")])
+def test_an_owner_without_standard_streams_or_with_its_childrens_ends_ignored(closed: str, children: str) -> None:
+    root = str(Path(__file__).resolve().parent.parent)
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([root, *sys.path])}
+    done = subprocess.run(
+        [sys.executable, "-c", ODD, closed, children], env=env, capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.returncode) == ("143\n", 0), done.stderr
+
+
+NARROW = """
+import resource, sys
+hard = int(sys.argv[2])
+number = getattr(resource, sys.argv[1])
+resource.setrlimit(number, (min(64, hard), hard))
+from swe_srl.errors import SandboxUnavailableError
+from swe_srl.sandboxes import make_sandbox
+from swe_srl.types import Limits, SandboxSpec
+try:
+    with make_sandbox("local", SandboxSpec(limits=Limits(open_files=300, processes=96))) as sandbox:
+        print(sandbox.run("ulimit -n; exit").output)
+except SandboxUnavailableError as error:
+    print(error)
+"""
+
+
+@pytest.mark.sandbox
+@pytest.mark.parametrize(
+    ("limit", "hard", "said"),
+    [
+        ("RLIMIT_NOFILE", 2000, "300\n[the shell ended"),
+        (
+            "RLIMIT_NOFILE",
+            280,
+            "this process may allow 280 (ulimit -Hn): raise that, or set limits.open_files to at most 280",
+        ),
+        ("RLIMIT_NOFILE", 64, "needs a limit of 300, and this process may allow 64 (ulimit -Hn): raise that"),
+        (
+            "RLIMIT_NPROC",
+            50,
+            "this process may allow 50 (ulimit -Hu): raise that, or set limits.processes to at most 50",
+        ),
+    ],
+)
+def test_the_limits_of_the_owner_itself(limit: str, hard: int, said: str) -> None:
+    if limit == "RLIMIT_NPROC" and not local_limits.rlimits_processes():
+        pytest.skip("this kernel counts processes of all sandboxes together")
+    root = str(Path(__file__).resolve().parent.parent)
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([root, *sys.path])}
+    done = subprocess.run(
+        [sys.executable, "-c", NARROW, limit, str(hard)], env=env, capture_output=True, text=True, check=False
+    )
+    assert said in done.stdout and done.returncode == 0, done.stderr
+    assert hard != 64 or not done.stdout.rstrip().endswith("at most 64")
+
+
+@pytest.mark.sandbox
+def test_a_launcher_that_cannot_start_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launch, "_LAUNCHER", ["/bin/false"])
+    with pytest.raises(SandboxError, match="ended at once: does this command work"):
+        launch.Helper()
 
 
 def _name(pid: str) -> str:

@@ -30,9 +30,17 @@ exec head -c %d -- "$target"
 """
 _WRITE = """
 [[ -e $target && ! -f $target ]] && exit 45
-base64 -d %s "$target" <<'END' || exit 48
+put() { cat %s"$target"; }
+options=oflag=nonblock # as when reading: a pipe that nobody reads is refused instead
+if dd if=/dev/null of=/dev/null "$options" count=0 2>/dev/null; then
+  put() { dd of="$target" "$options"%s bs=1M iflag=fullblock status=none; }
+fi
+set -o pipefail
+base64 -d <<'END' | put && exit
 %s
 END
+[[ -e $target && ! -f $target ]] && exit 45
+exit 48
 """
 
 
@@ -60,7 +68,7 @@ def write_file(shell: CleanShell, path: str, data: bytes) -> None:
     make = f'path={shlex.quote(path)}\nmkdir -p -- "$(dirname -- "$path")" || exit 48'
     for start in range(0, max(1, len(data)), CHUNK_BYTES):
         text = base64.b64encode(data[start : start + CHUNK_BYTES]).decode()
-        write = _WRITE % (">>" if start else ">", text)
+        write = _WRITE % ((">>", ",append conv=notrunc", text) if start else (">", "", text))
         code, said = shell.run_clean(make + _RESOLVE + write, SECONDS)
         _check(code, path, said)
 

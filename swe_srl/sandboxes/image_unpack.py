@@ -6,6 +6,7 @@ cannot lead a later layer's files out of it.
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import json
@@ -34,9 +35,11 @@ while IFS= read -r -d '' path; do
   case $path in */) [[ ! -d ./$path || -L ./${path%/} ]] || find "./$path" -mindepth 1 -delete ;; *) rm -rf -- "./$path" ;; esac
 done
 """
-# What a running container gets from its engine; then the users, for the name that the image runs as.
+# What a running container gets from its engine, and where its pipes appear (another user than root cannot make that folder);
+# then the users, for the name that the image runs as.
 _FINISH = r"""
 mkdir -p dev proc sys tmp etc run
+[[ -L run ]] || mkdir -p run/swe-srl
 rm -f etc/hosts etc/hostname .dockerenv
 printf '127.0.0.1 localhost sandbox\n::1 localhost\n' >etc/hosts
 printf 'sandbox\n' >etc/hostname
@@ -217,5 +220,13 @@ def _contained(script: str, tree: Path, chunks: Iterable[bytes], what: str) -> b
     shown = process.stdout.read()
     listener.join()
     if process.wait() != 0:
-        raise SandboxError(f"{what} could not be unpacked: {b''.join(said).decode(errors='replace').strip()[-500:]}")
+        raise SandboxError(f"{what} could not be unpacked: {_complaint(b''.join(said).decode(errors='replace'))}")
     return shown
+
+
+def _complaint(said: str) -> str:
+    """One line of what was said: `tar` complains of every file that a full disk has no room for."""
+    for number in (errno.ENOSPC, errno.EDQUOT):
+        if (reason := os.strerror(number)) in said:
+            return f"{reason}: free some, or set XDG_CACHE_HOME to a folder that has more"
+    return "; ".join(line for line in said.splitlines() if line.strip())[-500:]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -23,6 +24,7 @@ from swe_srl.errors import SandboxError, SandboxUnavailableError
 from swe_srl.sandboxes.etc import Etc
 from swe_srl.sandboxes.forks import making_connections
 
+_LAUNCHER = [sys.executable, "-S", "-m", "swe_srl.sandboxes.launcher"]
 _lock = threading.Lock()
 _helpers: dict[int, Helper] = {}  # at most one: of the process with this id
 
@@ -37,7 +39,11 @@ class Helper:
         self._asked = 0
         self._etc: dict[bool, Etc] = {}
         self._making_etc = threading.Lock()
-        greeting = json.loads(self._socket.recv(1 << 16) or b"{}")
+        said = self._socket.recv(1 << 16)
+        if not said:
+            self.close()
+            raise SandboxError("the sandbox launcher ended at once: does this command work? " + " ".join(_LAUNCHER))
+        greeting = json.loads(said)
         self.shifted = bool(greeting.get("shifted"))
         self.problem = str(greeting.get("problem", ""))
 
@@ -47,11 +53,14 @@ class Helper:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs, contextlib.ExitStack() as failed:
             failed.callback(ours.close)
-            command = [sys.executable, "-S", "-m", "swe_srl.sandboxes.launcher", str(theirs.fileno())]
+            end = fcntl.fcntl(
+                theirs, fcntl.F_DUPFD_CLOEXEC, 3
+            )  # below, it could become a standard stream of the helper's
+            failed.callback(os.close, end)
             paths = [str(Path(path).absolute()) for path in sys.path]
             process = subprocess.Popen(
-                command,
-                pass_fds=[theirs.fileno()],
+                [*_LAUNCHER, str(end)],
+                pass_fds=[end],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -60,6 +69,7 @@ class Helper:
                 cwd="/",
             )
             failed.pop_all()
+            os.close(end)
         return ours, process
 
     def after_fork(self) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -26,6 +27,7 @@ from swe_srl.sandboxes.kernel import (
     write,
 )
 
+OPEN_FILES = 1024  # at least, where the owner's own limit can be raised: shells have descriptors from 190 on
 IGNORED = (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGPIPE, signal.SIGXFSZ)
 
 
@@ -180,6 +182,9 @@ def serve(launcher: Launcher, connection: socket.socket) -> None:
 if __name__ == "__main__":
     for number in IGNORED:
         signal.signal(number, signal.SIG_IGN)  # the owner's end is what ends it
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # where the owner's is ignored, there would be no child to wait for
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, OPEN_FILES)), hard))
     adopt_orphans()
     launcher = Launcher()
     serve(launcher, socket.socket(fileno=int(sys.argv[1])))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import resource
 from functools import cache
 
 from swe_srl.errors import SandboxUnavailableError
@@ -11,6 +12,7 @@ from swe_srl.sandboxes.cgroups import hierarchies
 from swe_srl.types import Limits
 
 INODES_PER_MB = 128
+SHELL_FILES = 256  # that a sandbox's shells may have open: their own descriptors are numbered from 190
 FILES_OF_MEMORY = 70  # percent of a sandbox's memory that its files may take
 
 
@@ -55,7 +57,7 @@ def enforced() -> dict[str, str]:
 
 
 def check_enforceable(limits: Limits) -> None:
-    """Refuse a limit that was asked for (it differs from the default) and cannot be enforced here.
+    """Refuse a limit that was asked for (it differs from the default) and cannot be enforced here, or exceeds the owner's own.
 
     Raises:
         SandboxUnavailableError: names the limit, what to change, and what the machine lacks.
@@ -67,4 +69,15 @@ def check_enforceable(limits: Limits) -> None:
             raise SandboxUnavailableError(
                 f"limits.{name}={asked} cannot be enforced on this machine, which lacks {needs[name]}: "
                 f"leave it at its default (then it is not enforced) or use the Docker sandbox"
+            )
+    own = [("open_files", resource.RLIMIT_NOFILE, "-Hn", SHELL_FILES)]
+    if rlimits_processes():
+        own.append(("processes", resource.RLIMIT_NPROC, "-Hu", 0))
+    for name, number, option, least in own:
+        hard, wanted = resource.getrlimit(number)[1], max(getattr(limits, name), least)
+        if hard != resource.RLIM_INFINITY and wanted > hard:
+            lower = "" if hard < least else f", or set limits.{name} to at most {hard}"
+            raise SandboxUnavailableError(
+                f"a local sandbox with limits.{name}={getattr(limits, name)} needs a limit of {wanted}, and this process may "
+                f"allow {hard} (ulimit {option}): raise that{lower}"
             )

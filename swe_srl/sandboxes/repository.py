@@ -276,7 +276,7 @@ def commit_everything(repository: Path) -> str:
 def strip_history_script(folder: str) -> str:
     """A bash script that leaves the git repository at `folder` with HEAD alone, under its own sha, and prints that sha.
 
-    Remotes, other refs, reflogs, stashes, parents and unreachable objects go; the working tree stays as it is.
+    Remotes, other refs, reflogs, stashes, parents, what is staged and unreachable objects go; the working tree stays as it is.
     """
     return f"repository={shlex.quote(folder)}\n" + Path(__file__).with_name("strip_history.bash").read_text("utf-8")
 

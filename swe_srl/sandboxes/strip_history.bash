@@ -1,12 +1,15 @@
 # Leaves a git repository with one commit: HEAD, under its own sha, without parents, other refs, remotes, reflogs, stashes or
-# unreachable objects, and without what merges, rebases and tools leave in a git directory. Does nothing when that is so already
-# (a single empty commit below HEAD is allowed). A linked working tree becomes the main one. The same is done to submodules; of the
-# large files that LFS and annex keep, those of HEAD stay. Prints HEAD's sha.
+# unreachable objects, with HEAD's index, and without what merges, rebases and tools leave in a git directory. Does nothing when
+# that is so already (a single empty commit below HEAD is allowed). A linked working tree becomes the main one. The same is done
+# to submodules; of the large files that LFS and annex keep, those of HEAD stay. Prints HEAD's sha.
 set -eu
 cd -- "$repository"
+# The repository's own programs are not run. This variable is the one that every version of git knows.
+export GIT_CONFIG_PARAMETERS="${GIT_CONFIG_PARAMETERS:+$GIT_CONFIG_PARAMETERS }'core.fsmonitor=false' 'core.hooksPath=/dev/null'"
 head=$(git rev-parse --verify HEAD)
 own=$(git rev-parse --git-dir)
 git_dir=$(git rev-parse --git-common-dir)
+rm -f -- "$git_dir"/*.lock # of a git that was killed: they would stop every other one
 if [[ ! $own -ef $git_dir ]]; then
   git_dir=$(cd -- "$git_dir" && pwd)
   cp -- "$own/index" "$git_dir/index"
@@ -30,9 +33,16 @@ is_stripped() {
 }
 
 strip_objects() {
-  local objects=$git_dir/objects name pack others=()
+  local objects=$git_dir/objects name pack known path others=()
+  rm -f -- "$git_dir"/*.lock
+  find "$git_dir/refs" -type f -name '*.lock' -exec rm -f -- {} +
+  known=$'\n'$(git for-each-ref --format='%(refname)' 2>/dev/null)$'\n'
+  while IFS= read -r -d '' path; do # what is no reference there stops git, or says anything
+    [[ $known == *$'\n'"${path#"$git_dir/"}"$'\n'* ]] || rm -f -- "$path"
+  done < <(find "$git_dir/refs" -type f -print0)
+  # Objects that the index alone holds are kept by `repack`: what is staged, in conflict, or was so before it was resolved.
+  if ! git diff-index --cached --quiet HEAD || [[ -n $(git ls-files --resolve-undo) ]]; then git read-tree --reset HEAD; fi
   if ! is_stripped; then
-    for name in $(git remote); do git remote remove "$name"; done
     git update-ref --no-deref HEAD "$head"
     git for-each-ref --format='delete %(refname)' | git update-ref --stdin --no-deref
     git update-ref refs/heads/main "$head"
@@ -52,11 +62,22 @@ strip_objects() {
     [[ -e ${pack%.pack}.idx ]] || rm -f -- "${pack%.pack}".*
   done
   find "$objects/pack" -mindepth 1 ! -name '*.pack' ! -name '*.idx' ! -name '*.rev' ! -name multi-pack-index -exec rm -rf -- {} +
-  for name in HEAD config config.worktree description index sharedindex.'*' info objects refs packed-refs shallow hooks branches \
+  strip_words
+  for name in HEAD config config.worktree index sharedindex.'*' info objects refs packed-refs shallow hooks branches \
     modules lfs annex; do
     others+=(! -name "$name")
   done
   find "$git_dir" -mindepth 1 -maxdepth 1 "${others[@]}" -exec rm -rf -- {} +
+}
+
+# What people and tools say of branches and servers. (`git remote remove` runs hooks whatever `core.hooksPath` says.)
+strip_words() {
+  local name
+  while IFS= read -r -d '' name; do
+    git config --local --remove-section "${name%.*}" 2>/dev/null || : # it has gone with another name of its section
+  done < <(git config --local -z --name-only --get-regexp '^(branch|credential|http|remote|url)\.')
+  find "$git_dir/info" -type f ! -name exclude ! -name attributes ! -name sparse-checkout ! -name grafts -exec rm -f -- {} + \
+    2>/dev/null || :
 }
 
 # Large files' contents are beside git's objects, under names that files of HEAD hold: the others go.
