@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from swe_srl.cli import main
 from swe_srl.cli.arguments import parse
 from swe_srl.cli.commands import COMMANDS, Command, find
 from swe_srl.errors import ConfigError
@@ -148,6 +149,17 @@ def test_help_shows_every_setting_with_its_default(capsys: pytest.CaptureFixture
         "--dry-run",
     ):
         assert part in text
+
+
+def test_the_help_of_a_list_of_settings_fits_the_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    assert main(["train", "--help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    stages = lines[lines.index("each of stages:") :]
+    assert len(stages) > 20 and max(map(len, stages)) <= 60
+    assert "  stages.0.schedule: Learning rate after the warm-up." in stages
 
 
 def test_a_command_without_a_plan_has_no_dry_run() -> None:

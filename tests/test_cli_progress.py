@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 
 import pytest
 
@@ -60,3 +61,14 @@ def test_tables_and_json_go_to_standard_output(capsys: pytest.CaptureFixture[str
     captured = capsys.readouterr()
     assert "[bold]a" in captured.out and "b" * 100 in captured.out and '"a": 1' in captured.out
     assert "grade: 0/1" in captured.err
+
+
+def test_a_narrow_terminal_shows_what_a_row_is_of(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "60")
+    columns = ("task", "repository", "difficulty", ">to fix", ">to keep", "image or source")
+    Console().table(columns, [("shop__long-prices-115", "quickstart/shop", "medium", 3, 88, "packaged:" + "x" * 60)])
+    row = next(line for line in capsys.readouterr().out.splitlines() if "shop" in line)
+    assert "shop__long-prices-115" in row and len(row) <= 60

@@ -16,13 +16,16 @@ import pytest
 from swe_srl.cli import main
 from swe_srl.errors import ConfigError, TaskError
 from swe_srl.progress import SilentProgress
-from swe_srl.tasks.packages import origin
+from swe_srl.tasks.packages import dependencies, origin
+from swe_srl.tasks.packages.dependencies import install_needs, offered_extras
 from swe_srl.tasks.packages.example import example_script, failing_statement, find_test
 from swe_srl.tasks.packages.expert import Edit, edit_command, edit_of
 from swe_srl.tasks.packages.origin import export_commit, fetch_package, parse_package
 from swe_srl.tasks.packages.origins import JOURNALS, origins
 from swe_srl.tasks.packages.pipeline import Referee, synthesise_packages
+from swe_srl.tasks.packages.project import known_suite
 from swe_srl.tasks.packages.record import Failure, Record, why_nothing_passes
+from swe_srl.tasks.packages.row import Project
 from swe_srl.tasks.packages.statement import UNNAMED, names_the_fix, shortened, write_statement
 from swe_srl.tasks.packages.suite import Suite, own_names
 from swe_srl.tasks.packages.trial import Trial, _excerpt
@@ -253,6 +256,7 @@ def test_why_no_test_can_be_used_is_told_with_what_to_do() -> None:
     assert "what a build would make" in why_nothing_passes(built, none, 300.0)
     missing = Record(errors=(("t.py", "E   ModuleNotFoundError: No module named 'numpy'"),))
     assert "what a build would make" not in why_nothing_passes(missing, none, 300.0)
+    assert "source archive holds none, make the tasks from a clone with --repo" in why_nothing_passes(none, none, 1.0)
     hangs = Record(problem="hangs")
     assert "300 seconds of processor time, or 1200 on the clock" in why_nothing_passes(hangs, hangs, 300.0)
     crashed = why_nothing_passes(Record(problem="crashes: " + "frame\n" * 30 + "Error: old conftest\n"), none, 1.0)
@@ -261,6 +265,28 @@ def test_why_no_test_can_be_used_is_told_with_what_to_do() -> None:
     again = Record(outcomes={"a": "failed", "b": "failed", "c": "skipped"})
     said = why_nothing_passes(failing, again, 1.0)
     assert "1 of its tests fail, the first is a; 1 of its tests pass now and then, the first is b; 1 of its" in said
+
+
+def test_tests_that_are_not_there_are_refused_before_anything_runs(tmp_path: Path) -> None:
+    project = Project("pypi/shop", "1", "", tmp_path, tmp_path, ())
+    settings = SynthesiseSettings(package=("shop==1",), output=str(tmp_path / "o"), tests=("test.py::test_a",))
+    with pytest.raises(TaskError, match=r"--tests test.py::test_a: pypi/shop has no such file or folder"):
+        known_suite(tmp_path / "suite.json", project, settings, SilentProgress())
+
+
+def test_extras_that_are_not_installed_are_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def pip(*arguments: str, unversioned: bool = False) -> None:
+        if "--report" in arguments:
+            own = {"name": "shop", "version": "1", "provides_extra": ["tests", "docs"]}
+            item = {"metadata": own, "download_info": {"dir_info": {}}}
+            Path(arguments[arguments.index("--report") + 1]).write_text(json.dumps({"install": [item]}))
+
+    monkeypatch.setattr(dependencies, "run_pip", pip)
+    repository = make_repository(tmp_path / "shop")
+    archive = export_commit(str(repository), "HEAD", "", tmp_path)
+    packages = install_needs(archive, tmp_path / "packages", "3.11")
+    assert offered_extras(packages) == ("tests", "docs")
+    assert offered_extras(tmp_path) == ()
 
 
 def test_a_package_has_a_version(tmp_path: Path) -> None:

@@ -20,11 +20,12 @@ import pytest
 from swe_srl.agents.demonstration import referee
 from swe_srl.cli import main
 from swe_srl.errors import ConfigError, SandboxError, TaskError
+from swe_srl.progress import SilentProgress
 from swe_srl.sandboxes.local import LocalSandbox
 from swe_srl.sandboxes.repository import prepare_repository
 from swe_srl.tasks import load_tasks, validate
 from swe_srl.tasks.packages import pipeline, project
-from swe_srl.tasks.packages.origin import fetch_package
+from swe_srl.tasks.packages.origin import export_commit, fetch_package
 from swe_srl.tasks.packages.pipeline import synthesise_packages
 from swe_srl.tasks.packages.suite import TestBench
 from swe_srl.tasks.packages.trial import Trial
@@ -57,6 +58,7 @@ def without_index(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def install(origin: object, folder: Path, python: str, extras: object, requirements: object) -> Path:
         if not (folder / "needs").exists():
             shutil.copytree(place / "needs", folder / "needs")
+        (folder / "needs.extras").write_text("tests\ndocs\n")
         return (folder / "needs").resolve()
 
     monkeypatch.setattr(project, "install_needs", install)
@@ -76,6 +78,19 @@ def made(place: Path) -> Path:
         arguments = ["--repo", str(place / "repository"), "--count", str(COUNT), "--timeout", "3", "--attempts", "6"]
         assert main(["tasks", "synthesise", *arguments, "--output", str(place / "made")]) == 0
     return place / "made"
+
+
+def test_extras_that_are_not_asked_for_are_named(place: Path, tmp_path: Path) -> None:
+    notes: list[str] = []
+
+    class Told(SilentProgress):
+        def note(self, text: str) -> None:
+            notes.append(text)
+
+    archive = export_commit(str(place / "repository"), "HEAD", "", tmp_path)
+    settings = replace(settings_of(place, tmp_path / "out"), extras=("docs",))
+    project.make_project(archive, settings, Told())
+    assert notes[-1].endswith("offers extras that are not installed: tests; --extras brings those its tests need")
 
 
 def tasks_of(folder: Path) -> list[Task]:

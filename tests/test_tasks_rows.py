@@ -121,6 +121,11 @@ def test_folder_splits_and_duplicates(tmp_path: Path) -> None:
         ("bad.json", '["astropy"]', "'astropy' is not an instance id"),
         ("bad.json", "[7]", "row 1: an object was expected"),
         ("bad.parquet", "x", "not a parquet file"),
+        (
+            "bad.csv",
+            "a,b\n",
+            r"bad.csv: a file of tasks ends in .json, .jsonl, .parquet; read as JSON, as others are: not JSON",
+        ),
     ],
 )
 def test_bad_files_say_where(tmp_path: Path, name: str, content: str, message: str) -> None:

@@ -243,6 +243,8 @@ def test_pages_are_replaced_and_nothing_else_is(tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="output"):
             view(output, run)
     assert (tmp_path / "mine" / "work.txt").read_text() == "dear"
+    with pytest.raises(ConfigError, match=r"pages cannot be made: .*work.txt is no folder that can be written"):
+        view(tmp_path / "mine" / "work.txt" / "pages", run)
 
 
 def test_a_folder_without_runs_is_refused(tmp_path: Path) -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 import re
+import shutil
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -211,9 +214,15 @@ def _positional_help(item: Setting) -> str:
 def _epilog(kind: type[Any]) -> str:
     elements = {name: element_of(item.annotation) for name, item in settings_of(kind).items()}
     lists = {name: element for name, element in elements.items() if element is not None and is_settings(element)}
-    text = OVERRIDES if lists else OVERRIDES.split(":")[0]
+    fill = partial(
+        textwrap.fill, width=shutil.get_terminal_size().columns - 2, break_long_words=False, break_on_hyphens=False
+    )
+    text = fill(OVERRIDES if lists else OVERRIDES.split(":")[0])
     for name, element in lists.items():
-        keys = "\n".join(f"  {name}.0.{key}: {_help(item)}" for key, item in settings_of(element).items())
+        keys = "\n".join(
+            fill(f"{name}.0.{key}: {_help(item)}", initial_indent="  ", subsequent_indent=" " * 6)
+            for key, item in settings_of(element).items()
+        )
         text += f"\n\neach of {name}:\n{keys}"
     return text.replace("%", "%%")
 

@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from swe_srl.cli.bars import PlainProgress, RichProgress
 from swe_srl.progress import Watch
@@ -45,15 +45,19 @@ class Console:
         self.say(json.dumps(value, indent=2))
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]], title: str = "") -> None:
-        """A table on standard output. Columns whose name begins with `>` are right-aligned."""
+        """A table on standard output. Columns whose name begins with `>` are right-aligned.
+
+        On a narrow terminal the first column, which names the row, is the last to be cut.
+        """
         import rich.box
         from rich.console import Console as RichConsole
         from rich.table import Table
 
         self.pause()
         table = Table(title=title or None, title_justify="left", box=rich.box.SIMPLE_HEAD, title_style="bold")
-        for column in columns:
-            table.add_column(column.removeprefix(">"), justify="right" if column.startswith(">") else "left")
+        for place, column in enumerate(columns):
+            justify: Literal["left", "right"] = "right" if column.startswith(">") else "left"
+            table.add_column(column.removeprefix(">"), justify=justify, no_wrap=place == 0)
         for row in rows:
             table.add_row(*(_cell(value) for value in row))
         if sys.stdout.isatty():

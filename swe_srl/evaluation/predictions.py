@@ -51,6 +51,8 @@ def read_predictions(path: str | Path) -> list[Prediction]:
         else:
             content = json.loads(text)
             rows = list(content.values()) if isinstance(content, Mapping) else content
+    except ConfigError:
+        raise
     except (OSError, ValueError) as error:
         raise ConfigError(f"{file}: the predictions cannot be read: {error}") from error
     if not isinstance(rows, list):

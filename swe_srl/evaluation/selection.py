@@ -55,6 +55,8 @@ def select_tasks(settings: EvalSettings) -> list[Task]:
                 f"{source}: its rows are problems with an answer: name the set as the split, and the file as --tasks, as in "
                 f"--split math500 --tasks FILE"
             )
+    if not tasks:
+        raise ConfigError(f"{source}: there is no task in it")
     known = {task.instance_id for task in tasks}
     for name in (*settings.instances, *(ids or ())):
         if name not in known:

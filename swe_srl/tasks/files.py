@@ -54,7 +54,10 @@ def _json_lines(path: Path) -> Iterator[Any]:
 
 
 def _json_rows(path: Path) -> Iterator[Any]:
-    content = _parse(path.read_bytes(), str(path))
+    where = str(path)
+    if path.suffix not in DATA_SUFFIXES:
+        where += f": a file of tasks ends in {', '.join(DATA_SUFFIXES)}; read as JSON, as others are"
+    content = _parse(path.read_bytes(), where)
     if isinstance(content, Mapping) and isinstance(content.get("instance_ids"), list):
         content = content["instance_ids"]
     if isinstance(content, Mapping) and "instance_id" in content:

@@ -34,15 +34,14 @@ def write_view(settings: ViewSettings, progress: Progress | None = None) -> Path
         progress: is told of every run and of what its pages lack.
 
     Raises:
-        ConfigError: a folder is no run and holds none, or `output` holds something else than pages.
+        ConfigError: a folder is no run and holds none, or `output` holds something else than pages or cannot be made.
         TrajectoryError: the expert trajectories cannot be read.
         SweSrlError: a run's journal is damaged.
     """
     told = progress or SilentProgress()
     runs = [run for folder in settings.runs for run in find_runs(Path(folder))]
     _check_output(settings.output)
-    settings.output.parent.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(prefix=f".{settings.output.name}.", dir=settings.output.parent))
+    made = _empty_folder(settings.output)
     try:
         made.chmod(0o755)
         _write_pages(made, runs, settings, told)
@@ -125,6 +124,17 @@ def _check_output(output: Path) -> None:
         raise ConfigError(f"output: {output} is not a folder: choose another one")
     if any(output.iterdir()) and not (output / MARK).is_file():
         raise ConfigError(f"output: {output} holds something else than pages of swe-srl view: choose another folder")
+
+
+def _empty_folder(output: Path) -> Path:
+    """Where the pages are made, beside where they will be."""
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.parent))
+    except (PermissionError, NotADirectoryError, FileExistsError) as error:
+        raise ConfigError(
+            f"output: {output} cannot be made: {output.parent.absolute()} is no folder that can be written: choose another one"
+        ) from error
 
 
 def _replace(output: Path, made: Path) -> None:

@@ -32,7 +32,7 @@ def install_needs(
 
     Args:
         origin: the project.
-        folder: where such folders are kept, each with the list of what is in it.
+        folder: where such folders are kept, each with the list of what is in it and that of the project's extras.
         python: version of the sandbox's Python, such as "3.11".
         extras: of the project.
         requirements: beside what it asks for, as pip takes them.
@@ -58,8 +58,16 @@ def install_needs(
         for path in [target, *target.rglob("*")]:
             path.chmod(0o755 if path.is_dir() else 0o644)
         write_atomic(folder / f"{place.name}.txt", "".join(f"{pin}\n" for pin in pins))
+        offers = [str(extra) for extra in own.get("provides_extra", ())]
+        write_atomic(folder / f"{place.name}.extras", "".join(f"{extra}\n" for extra in offers))
         target.rename(place)
     return place.resolve()
+
+
+def offered_extras(packages: Path) -> tuple[str, ...]:
+    """The extras that the project of a folder made by `install_needs` offers, as it names them."""
+    beside = packages.with_name(f"{packages.name}.extras")
+    return tuple(beside.read_text().split()) if beside.is_file() else ()
 
 
 def _resolve(

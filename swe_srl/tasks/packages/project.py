@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from swe_srl.errors import SandboxError
+from swe_srl.errors import SandboxError, TaskError
 from swe_srl.files import write_atomic
 from swe_srl.progress import Progress
 from swe_srl.sandboxes import LocalSandbox
 from swe_srl.sandboxes.repository import prepare_repository
-from swe_srl.tasks.packages.dependencies import install_needs
+from swe_srl.tasks.packages.dependencies import install_needs, offered_extras
 from swe_srl.tasks.packages.origin import Origin
 from swe_srl.tasks.packages.record import WALL
 from swe_srl.tasks.packages.row import Project
@@ -40,6 +40,11 @@ def make_project(origin: Origin, settings: SynthesiseSettings, progress: Progres
     packages = install_needs(
         origin, settings.folder / "packages", said.output.strip(), settings.extras, settings.requirements
     )
+    left = [extra for extra in offered_extras(packages) if extra not in settings.extras]
+    if left:
+        progress.note(
+            f"{origin.name}: offers extras that are not installed: {', '.join(left)}; --extras brings those its tests need"
+        )
     code = f"{WORKDIR}/src" if (root / "src").is_dir() else WORKDIR
     variables = (
         ("PYTHONPATH", f"{code}:{PACKAGES}"),
@@ -66,12 +71,15 @@ def known_suite(file: Path, project: Project, settings: SynthesiseSettings, prog
     """What the project's tests do: read from `file`, or found out and kept there. `progress` is told which tests do not count.
 
     Raises:
-        TaskError: none of its tests passes.
+        TaskError: none of its tests passes, or a place that `settings.tests` gives is not there.
     """
     if file.is_file():
         suite = Suite.from_row(json.loads(file.read_text()))
         _tell(suite, project.name, progress)
         return suite
+    for name in settings.tests:
+        if not (project.root / name.partition("::")[0]).exists():
+            raise TaskError(f"--tests {name}: {project.name} has no such file or folder")
     progress.note(f"{project.name}: running all its tests twice")
     bench = open_bench(project, settings)
     with bench.sandbox:

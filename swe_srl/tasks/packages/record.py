@@ -97,5 +97,8 @@ def why_nothing_passes(first: Record, second: Record, seconds: float) -> str:
     if first.errors:
         return unimportable(first)
     if not first.outcomes:
-        return "pytest finds no tests in it (doctests do not count): give the place of the tests with --tests"
+        return (
+            "pytest finds no tests in it (doctests do not count): give the place of the tests with --tests; of a package whose "
+            "source archive holds none, make the tasks from a clone with --repo"
+        )
     return "none of its tests passes twice: " + "; ".join(left_out(first, second, ())) + f"; {_NEEDS}"
