@@ -52,6 +52,13 @@ def test_flags_and_overrides() -> None:
     assert settings == Job("input", 3, False, names=("a", "b"), draw=Draw(0.5), stages=(Stage(), Stage(1e-4)))
 
 
+def test_the_flag_of_a_list_may_be_given_again() -> None:
+    assert job("--names", "a", "--names", "b, c", "--seed", "1").names == ("a", "b", "c")
+    assert job("--names", "a,b").names == job("--names", "a", "--names", "b").names == ("a", "b")
+    assert job("--names", "a", "--names", "").names == ("a",)
+    assert job("--seed", "1", "--seed", "2").seed == 2
+
+
 def test_precedence_is_defaults_file_flags_overrides(tmp_path: Path) -> None:
     file = tmp_path / "job.yaml"
     file.write_text(

@@ -20,10 +20,11 @@ from swe_srl.tasks.packages import dependencies, origin
 from swe_srl.tasks.packages.dependencies import install_needs, offered_extras
 from swe_srl.tasks.packages.example import example_script, failing_statement, find_test
 from swe_srl.tasks.packages.expert import Edit, edit_command, edit_of
+from swe_srl.tasks.packages.needs import Needs
 from swe_srl.tasks.packages.origin import export_commit, fetch_package, parse_package
 from swe_srl.tasks.packages.origins import JOURNALS, origins
 from swe_srl.tasks.packages.pipeline import Referee, synthesise_packages
-from swe_srl.tasks.packages.project import known_suite
+from swe_srl.tasks.packages.project import _examined
 from swe_srl.tasks.packages.record import Failure, Record, why_nothing_passes
 from swe_srl.tasks.packages.row import Project
 from swe_srl.tasks.packages.statement import UNNAMED, names_the_fix, shortened, write_statement
@@ -271,7 +272,7 @@ def test_tests_that_are_not_there_are_refused_before_anything_runs(tmp_path: Pat
     project = Project("pypi/shop", "1", "", tmp_path, tmp_path, ())
     settings = SynthesiseSettings(package=("shop==1",), output=str(tmp_path / "o"), tests=("test.py::test_a",))
     with pytest.raises(TaskError, match=r"--tests test.py::test_a: pypi/shop has no such file or folder"):
-        known_suite(tmp_path / "suite.json", project, settings, SilentProgress())
+        _examined(project, Needs(), settings, SilentProgress())
 
 
 def test_extras_that_are_not_installed_are_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -89,8 +89,9 @@ def test_extras_that_are_not_asked_for_are_named(place: Path, tmp_path: Path) ->
 
     archive = export_commit(str(place / "repository"), "HEAD", "", tmp_path)
     settings = replace(settings_of(place, tmp_path / "out"), extras=("docs",))
-    project.make_project(archive, settings, Told())
-    assert notes[-1].endswith("offers extras that are not installed: tests; --extras brings those its tests need")
+    project.examined_project(archive, settings, tmp_path / "suite.json", Told())
+    (offered,) = (note for note in notes if "extras" in note)
+    assert offered.endswith("offers extras that are not installed: tests; --extras brings those its tests need")
 
 
 def tasks_of(folder: Path) -> list[Task]:

@@ -73,8 +73,8 @@ def parse(command: Command, arguments: Sequence[str]) -> Parsed:
         for word in taken:
             words.remove(word)
     for flag in flags:
-        if values.get(flag.name) is not None:
-            draft.set(flag.key, values[flag.name], flag.name)
+        if (value := values.get(flag.name)) is not None:
+            draft.set(flag.key, _together(value) if isinstance(value, list) else value, flag.name)
     for argument in words:
         _apply_override(draft, argument, parser)
     dry_run, estimate = bool(values.get("dry_run")), bool(values.get("estimate"))
@@ -82,6 +82,11 @@ def parse(command: Command, arguments: Sequence[str]) -> Parsed:
     if not parsed.print_config:
         _check_positionals(command, parsed.settings)
     return parsed
+
+
+def _together(given: Sequence[str]) -> str | list[str]:
+    """What a list's flag is given, once or several times: `--package A --package B` is `--package A,B`."""
+    return given[0] if len(given) == 1 else [part.strip() for one in given for part in one.split(",") if part.strip()]
 
 
 def _is_override(kind: type[Any], argument: str) -> bool:
@@ -195,7 +200,8 @@ def _add_flag(group: Any, flag: _Flag, letters: Sequence[str]) -> None:
         group.add_argument(flag.name, dest=flag.name, action=argparse.BooleanOptionalAction, help=_help(flag.item))
         return
     metavar = flag.item.name.upper() if not flag.item.choices else "{" + ",".join(flag.item.choices) + "}"
-    group.add_argument(*letters, flag.name, dest=flag.name, metavar=metavar, help=_help(flag.item))
+    action = "append" if element_of(flag.item.annotation) else "store"
+    group.add_argument(*letters, flag.name, dest=flag.name, metavar=metavar, action=action, help=_help(flag.item))
 
 
 def _help(item: Setting) -> str:
@@ -203,7 +209,7 @@ def _help(item: Setting) -> str:
     shown = ",".join(str(element) for element in default) if isinstance(default, (list, tuple)) else default
     tail = "" if shown in ("", None) or (item.annotation is bool and not default) else f" (default: {shown})"
     kind = expectation(item.annotation) if element_of(item.annotation) else ""
-    return f"{item.help}{f' [{kind}, with commas]' if kind else ''}{tail}".replace("%", "%%")
+    return f"{item.help}{f' [{kind}, with commas, or the flag again]' if kind else ''}{tail}".replace("%", "%%")
 
 
 def _positional_help(item: Setting) -> str:

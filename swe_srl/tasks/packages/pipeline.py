@@ -23,7 +23,7 @@ from swe_srl.tasks.packages.candidates import candidates
 from swe_srl.tasks.packages.origin import Origin, parse_package
 from swe_srl.tasks.packages.origins import JOURNALS, origins
 from swe_srl.tasks.packages.outcomes import KEPT, Count, Journal, Outcome, count
-from swe_srl.tasks.packages.project import known_suite, make_project, open_bench
+from swe_srl.tasks.packages.project import examined_project, open_bench
 from swe_srl.tasks.packages.record import WALL
 from swe_srl.tasks.packages.row import Project, package_task
 from swe_srl.tasks.packages.suite import Suite
@@ -119,9 +119,8 @@ def _write(folder: Path, kept: Sequence[Outcome], counts: Sequence[Count]) -> No
 
 def _of_origin(origin: Origin, settings: SynthesiseSettings, referee: Referee, progress: Progress) -> list[Outcome]:
     """The outcomes that count, in order: those of the candidates up to the last task that is kept."""
-    project = make_project(origin, settings, progress)
     place = settings.folder / JOURNALS
-    suite = known_suite(place / f"{origin.label}.suite.json", project, settings, progress)
+    project, suite = examined_project(origin, settings, place / f"{origin.label}.suite.json", progress)
     journal = Journal(place / f"{origin.label}.jsonl", settings.folder)
     waiting = deque(candidates(project.root, suite, settings.seed))
     progress.note(f"{origin.name}: {len(suite.passing)} tests pass, {len(waiting)} mutations to choose from")

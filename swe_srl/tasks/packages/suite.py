@@ -35,12 +35,17 @@ class Suite:
         reached: of each function (`path:first line`), those of them that run it.
         seconds: that all of them take.
         left_out: what is not among them and why, in words.
+        unimportable: how many test files cannot be imported.
+        extras, requirements: what was installed for it.
     """
 
     passing: tuple[str, ...]
     reached: Mapping[str, tuple[str, ...]]
     seconds: float
     left_out: tuple[str, ...] = ()
+    unimportable: int = 0
+    extras: tuple[str, ...] = ()
+    requirements: tuple[str, ...] = ()
 
     def as_row(self) -> dict[str, Any]:
         numbers = {name: number for number, name in enumerate(self.passing)}
@@ -52,7 +57,21 @@ class Suite:
     def from_row(cls, row: Mapping[str, Any]) -> Suite:
         passing = tuple(row["passing"])
         reached = {place: tuple(passing[number] for number in numbers) for place, numbers in row["reached"].items()}
-        return cls(passing, reached, float(row["seconds"]), tuple(row.get("left_out", ())))
+        lists = {name: tuple(row.get(name, ())) for name in ("left_out", "extras", "requirements")}
+        return cls(passing, reached, float(row["seconds"]), unimportable=int(row.get("unimportable", 0)), **lists)
+
+
+class NothingPassesError(TaskError):
+    """No test of a project passes twice.
+
+    Args:
+        message: why, and what to do.
+        crashed: pytest itself failed.
+    """
+
+    def __init__(self, message: str, crashed: bool = False) -> None:
+        super().__init__(message)
+        self.crashed = crashed
 
 
 class TestBench:
@@ -110,14 +129,15 @@ def examine(bench: TestBench, tests: Sequence[str], seconds: float, source: str)
         source: name of the repository for messages.
 
     Raises:
-        TaskError: no tests pass.
+        NothingPassesError: no tests pass.
     """
     first = bench.run(tests, seconds, reach=True)
     second = bench.run(tests, seconds)
     passing = [name for name, outcome in first.outcomes.items() if outcome == second.outcomes.get(name) == "passed"]
     passing = own_names(passing, first.outcomes)
     if not passing:
-        raise TaskError(f"{source}: {why_nothing_passes(first, second, seconds)}")
+        crashed = first.problem.startswith("crashes")
+        raise NothingPassesError(f"{source}: {why_nothing_passes(first, second, seconds)}", crashed)
     wanted = set(passing)
     everyone = tuple(passing)
     reached = {
@@ -125,7 +145,8 @@ def examine(bench: TestBench, tests: Sequence[str], seconds: float, source: str)
         for place, names in first.reached.items()
     }
     reached = {place: names for place, names in reached.items() if names}
-    return Suite(everyone, reached, second.seconds, tuple(left_out(first, second, wanted)))
+    reasons = tuple(left_out(first, second, wanted))
+    return Suite(everyone, reached, second.seconds, reasons, unimportable=len(first.errors))
 
 
 def own_names(names: Sequence[str], outcomes: Collection[str]) -> list[str]:

@@ -1,0 +1,121 @@
+"""What a project itself says its tests need: an extra, a dependency group (PEP 735) or a file of requirements for them."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from packaging.requirements import InvalidRequirement, Requirement
+
+_FOR_TESTS = ("test", "tests", "testing", "pytest")
+_FOR_ALL = (
+    "dev",
+    "develop",
+    "development",
+)  # with much that tests do not need: only where nothing is said of them alone
+_FILES = (
+    *(
+        "requirements-{}.txt",
+        "requirements_{}.txt",
+        "{}-requirements.txt",
+        "{}_requirements.txt",
+        "requirements/{}.txt",
+    ),
+    *("requirements.{}.txt", "{}/requirements.txt"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What is installed for tests beside pytest and the project's own dependencies.
+
+    Args:
+        extras: of the project.
+        requirements: as pip takes them.
+        said: where the project says so; "" for what the user asks for.
+    """
+
+    extras: tuple[str, ...] = ()
+    requirements: tuple[str, ...] = ()
+    said: str = ""
+
+    def unpinned(self) -> Needs:
+        """The same packages in any version."""
+        names = (_parsed(line) for line in self.requirements)
+        bare = (f"{one.name}{_extras(one)}{_marker(one)}" for one in names if one is not None)
+        return replace(self, requirements=tuple(dict.fromkeys(bare)))
+
+    def joined(self, requirement: str) -> Needs:
+        """With one more requirement."""
+        return replace(self, requirements=(*self.requirements, requirement))
+
+
+def declared_needs(tree: Path, offers: Sequence[str]) -> Needs | None:
+    """What the project says of its tests, else of its development; None when it says nothing.
+
+    Requirements are names with versions: options, addresses and paths in a project's files are left out.
+
+    Args:
+        tree: the project's files.
+        offers: the extras that it offers.
+    """
+    for names in (_FOR_TESTS, _FOR_ALL):
+        extras = tuple(extra for extra in offers if extra.lower() in names)
+        requirements: dict[str, None] = {}
+        said = [f"extra {extra}" for extra in extras]
+        for place, lines in (*_groups(tree, names), *_files(tree, names)):
+            kept = [str(one) for one in map(_parsed, lines) if one is not None and one.url is None]
+            if kept:
+                said.append(place)
+                requirements.update(dict.fromkeys(kept))
+        if said:
+            return Needs(extras, tuple(requirements), ", ".join(said))
+    return None
+
+
+def _groups(tree: Path, names: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
+    try:
+        content = tomllib.loads((tree / "pyproject.toml").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return
+    groups: Any = content.get("dependency-groups")
+    for name in groups if isinstance(groups, dict) else ():
+        if name.lower() in names:
+            yield f"dependency group {name}", list(_members(groups, name, ()))
+
+
+def _members(groups: Mapping[str, Any], name: str, above: tuple[str, ...]) -> Iterator[str]:
+    """The lines of a group and of those that it includes."""
+    lines = groups.get(name)
+    for line in lines if isinstance(lines, list) and name not in above else ():
+        if isinstance(line, str):
+            yield line
+        elif isinstance(line, dict) and isinstance(line.get("include-group"), str):
+            yield from _members(groups, line["include-group"], (*above, name))
+
+
+def _files(tree: Path, names: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
+    for place in (pattern.format(name) for pattern in _FILES for name in names):
+        file = tree / place
+        if file.is_file() and not file.is_symlink():
+            text = file.read_text(encoding="utf-8", errors="replace")
+            yield place, [re.sub(r"(^|\s)#.*", "", line).strip() for line in text.splitlines()]
+
+
+def _parsed(line: str) -> Requirement | None:
+    try:
+        return Requirement(line)
+    except InvalidRequirement:
+        return None
+
+
+def _extras(requirement: Requirement) -> str:
+    return f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
+
+
+def _marker(requirement: Requirement) -> str:
+    return f"; {requirement.marker}" if requirement.marker else ""
