@@ -7,11 +7,13 @@ import logging
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 from fake_hub import commit_of, fake_hub
 
+from swe_srl import hub
 from swe_srl.hub import quiet_hub
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -90,3 +92,18 @@ def test_the_hubs_client_keeps_its_tries_to_itself(caplog: pytest.LogCaptureFixt
         client.warning("Retrying in 1s [Retry 1/5].")
     client.warning("afterwards")
     assert [record.message for record in caplog.records] == ["afterwards"]
+
+
+def test_waiting_for_the_hub_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "PATIENCE", 0.01)
+    told = threading.Event()
+    monkeypatch.setattr(hub._log, "warning", lambda text, asked: told.set() if asked == "the model a/b" else None)
+    with quiet_hub("the model a/b"):
+        assert told.wait(30)
+    told.clear()
+    with quiet_hub():
+        assert not told.wait(0.1)
+    monkeypatch.setattr(hub, "PATIENCE", 1.0)
+    with quiet_hub("the model a/b"):
+        pass
+    assert not told.wait(1.5)

@@ -70,7 +70,7 @@ def load_model(
     """
     check_model_source(source)
     try:
-        with quietly(), quiet_hub():
+        with quietly(), quiet_hub("" if Path(source).is_dir() else f"the model {source}"):
             tokenizer = AutoTokenizer.from_pretrained(str(source))
             model = AutoModelForCausalLM.from_pretrained(str(source), dtype=dtype)
     except (OSError, ValueError) as error:

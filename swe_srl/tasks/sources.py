@@ -182,7 +182,7 @@ def hub_rows(hub_id: str, revision: str, split: str) -> Iterator[tuple[str, Mapp
     from datasets.exceptions import DatasetsError
 
     try:
-        with quiet_hub():
+        with quiet_hub(f"the data set {hub_id}"):
             rows = datasets.load_dataset(hub_id, split=split, revision=revision or None)
     except (DatasetsError, OSError, ValueError, RuntimeError) as error:
         reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no details'}"

@@ -260,7 +260,7 @@ def hub_records(name: str) -> Iterator[Record]:
     assert parsed is not None
     hub_id, split, revision = parsed.group("id", "split", "revision")
     try:
-        with quiet_hub():
+        with quiet_hub(f"the data set {hub_id}"):
             loaded = load_dataset(hub_id, split=split or None, revision=revision, streaming=True)
     except Exception as error:  # the hub's client has no common error class
         raise TrajectoryError(
