@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.soak import MEMORY_MB, Counts, count, grown, soak
-from swe_srl.sandboxes.launch import new_folder, remove_folder
+from swe_srl.sandboxes.launch import new_folder
+from swe_srl.sandboxes.removal import remove_folder
 from tests.sandbox_support import KINDS, new_sandbox, repository, sandbox_of
 
 pytestmark = pytest.mark.timeout(240)

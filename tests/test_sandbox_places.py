@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -35,7 +35,6 @@ from swe_srl.sandboxes.launch import (
     is_gone,
     new_folder,
     owner_name,
-    remove_folder,
     runtime_folder,
     sweep_folders,
 )
@@ -712,23 +711,6 @@ def test_sweeps_at_once_do_not_meet() -> None:
             break
         time.sleep(0.1)
     assert not list(runtime_folder().glob("swept-*"))
-
-
-def test_a_folder_that_goes_away_while_it_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The folder above it keeps its mode: sandboxes of root are not root, and pass through it."""
-    rmtree = shutil.rmtree
-
-    def lost(path: Path, onerror: Callable[..., None]) -> None:
-        rmtree(path)
-        for function, name in ((os.rmdir, path), (os.scandir, path / "inner")):
-            onerror(function, str(name), (FileNotFoundError, FileNotFoundError(2, "gone"), None))
-
-    folder = tmp_path / "above" / "folder"
-    folder.mkdir(parents=True)
-    folder.parent.chmod(0o711)
-    monkeypatch.setattr(shutil, "rmtree", lost)
-    remove_folder(folder)
-    assert not folder.exists() and folder.parent.stat().st_mode & 0o777 == 0o711
 
 
 def test_the_mode_of_the_runtime_folder_is_restored() -> None:

@@ -15,8 +15,9 @@ from swe_srl.files import write_atomic
 from swe_srl.protocols import Sandbox
 from swe_srl.sandboxes import make_sandbox
 from swe_srl.sandboxes.image_roots import MAKING, image_root, sweep_half_made
-from swe_srl.sandboxes.launch import owner_name, remove_folder
+from swe_srl.sandboxes.launch import owner_name
 from swe_srl.sandboxes.local import LocalSandbox
+from swe_srl.sandboxes.removal import remove_folder
 from swe_srl.types import SandboxSpec
 
 

@@ -23,7 +23,8 @@ from swe_srl.files import write_atomic
 from swe_srl.sandboxes.container_transport import engine, engine_errors
 from swe_srl.sandboxes.docker_sandbox import owner_labels
 from swe_srl.sandboxes.image_unpack import Unpacked, unpack_archive, unpack_from_engine
-from swe_srl.sandboxes.launch import is_gone, owner_name, remove_folder
+from swe_srl.sandboxes.launch import is_gone, owner_name
+from swe_srl.sandboxes.removal import remove_folder
 from swe_srl.sandboxes.repository import default_cache
 from swe_srl.sandboxes.transport import SHELL_VARIABLES
 from swe_srl.types import SandboxSpec

@@ -9,7 +9,6 @@ import hashlib
 import json
 import os
 import secrets
-import shutil
 import socket
 import stat
 import subprocess
@@ -23,6 +22,7 @@ from typing import Any
 from swe_srl.errors import SandboxError, SandboxUnavailableError
 from swe_srl.sandboxes.etc import Etc
 from swe_srl.sandboxes.forks import making_connections
+from swe_srl.sandboxes.removal import remove_folder
 
 _LAUNCHER = [sys.executable, "-S", "-m", "swe_srl.sandboxes.launcher"]
 _lock = threading.Lock()
@@ -233,24 +233,6 @@ def new_folder(kind: str) -> Path:
 def is_left_over(name: str) -> bool:
     """Whether a folder (or a control group, which has its name) was made by a process that is gone."""
     return is_gone("-".join(name.split("-")[1:-1]))
-
-
-def remove_folder(folder: Path) -> None:
-    """Remove a folder tree, unreadable parts too. It may be going away meanwhile; nothing above it is touched."""
-
-    def retry(function: Any, path: str, error: Any) -> None:
-        found = Path(path)
-        with contextlib.suppress(FileNotFoundError):
-            for part in (found.parent, found):
-                if part.is_relative_to(folder) and stat.S_ISDIR(part.lstat().st_mode):
-                    part.chmod(0o700)
-            if stat.S_ISDIR(found.lstat().st_mode):
-                shutil.rmtree(found, ignore_errors=True)
-            else:
-                found.unlink()
-
-    if folder.exists():
-        shutil.rmtree(folder, onerror=retry)
 
 
 def sweep_folders() -> int:

@@ -114,6 +114,8 @@ class Launcher:
         os.close(child_output)
         with os.fdopen(output, "rb") as said:
             complaint = said.read().decode(errors="replace").strip()
+        if len(complaint) > 400:  # of a path that is too long, or of many files
+            complaint = f"{complaint[:200]} … {complaint[-200:]}"
         _, status = os.waitpid(child, 0)
         return {"error": f"copying the sandbox's files: {complaint}"} if status else {}
 

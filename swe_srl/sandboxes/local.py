@@ -8,8 +8,9 @@ from swe_srl.errors import ConfigError, SandboxError, SandboxUnavailableError
 from swe_srl.protocols import Snapshot
 from swe_srl.sandboxes.base import SessionSandbox
 from swe_srl.sandboxes.descriptors import check_descriptors, descriptor_errors
-from swe_srl.sandboxes.launch import new_folder, remove_folder
+from swe_srl.sandboxes.launch import new_folder
 from swe_srl.sandboxes.local_transport import LocalTransport
+from swe_srl.sandboxes.removal import remove_folder
 from swe_srl.sandboxes.session import ShellSession
 from swe_srl.types import SandboxSpec
 

@@ -18,9 +18,10 @@ from swe_srl.sandboxes.descriptors import check_descriptors, descriptor_errors
 from swe_srl.sandboxes.etc import HOME
 from swe_srl.sandboxes.forks import making_connections
 from swe_srl.sandboxes.host_view import IO, bubblewrap, bwrap_options, extra_python, user_ids
-from swe_srl.sandboxes.launch import helper, new_path, remove_folder
+from swe_srl.sandboxes.launch import helper, new_path
 from swe_srl.sandboxes.local_limits import check_enforceable, disk_is_bounded, rlimits_processes, tmpfs_options
 from swe_srl.sandboxes.pipes import Sink, chunk, is_finished, wait_for
+from swe_srl.sandboxes.removal import remove_folder
 from swe_srl.sandboxes.transport import (
     SHELL_VARIABLES,
     SUPERVISOR,
