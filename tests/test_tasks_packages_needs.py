@@ -13,7 +13,7 @@ from swe_srl.errors import TaskError
 from swe_srl.progress import SilentProgress
 from swe_srl.tasks.packages import project
 from swe_srl.tasks.packages.needs import Needs, declared_needs
-from swe_srl.tasks.packages.origin import Origin, export_commit
+from swe_srl.tasks.packages.origin import Origin, PipError, export_commit
 from swe_srl.tasks.packages.project import examined_project
 from swe_srl.tasks.packages.suite import Suite
 from swe_srl.tasks.synthesis.settings import SynthesiseSettings
@@ -71,7 +71,7 @@ class Index:
     ) -> Path:
         self.asked.append((*extras, *requirements))
         if any(one in self.refused for one in requirements):
-            raise TaskError("pip finds no such version\nmore")
+            raise PipError("install", ["WARNING: somewhere", "ERROR: there is no such version"])
         target = folder / f"needs-{len(self.asked)}"
         shutil.copytree(self.place, target)
         for one in (*extras, *requirements):
@@ -107,7 +107,8 @@ def test_what_the_project_declares_is_installed_when_tests_cannot_be_imported(
     assert (made.packages / "needed_numpy.py").is_file()
     said = "\n".join(told.notes)
     assert "1 of its test files cannot be imported; once more with requirements-test.txt" in said
-    assert "requirements-test.txt cannot be installed: pip finds no such version" in said
+    assert "requirements-test.txt cannot be installed: ERROR: there is no such version" in said
+    assert "cannot be imported; once more with requirements-test.txt, in any version" in said
     again, known = examined_project(origin, settings, tmp_path / "suite.json", told)
     assert known == suite and index.asked[-1] == ("numpy",) and (again.packages / "needed_numpy.py").is_file()
 

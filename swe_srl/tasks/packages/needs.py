@@ -47,7 +47,12 @@ class Needs:
         """The same packages in any version."""
         names = (_parsed(line) for line in self.requirements)
         bare = (f"{one.name}{_extras(one)}{_marker(one)}" for one in names if one is not None)
-        return replace(self, requirements=tuple(dict.fromkeys(bare)))
+        requirements = tuple(dict.fromkeys(bare))
+        return (
+            self
+            if requirements == self.requirements
+            else replace(self, requirements=requirements, said=f"{self.said}, in any version")
+        )
 
     def joined(self, requirement: str) -> Needs:
         """With one more requirement."""

@@ -13,7 +13,7 @@ from swe_srl.sandboxes import LocalSandbox
 from swe_srl.sandboxes.repository import prepare_repository
 from swe_srl.tasks.packages.dependencies import install_needs, offered_extras
 from swe_srl.tasks.packages.needs import Needs, declared_needs
-from swe_srl.tasks.packages.origin import Origin
+from swe_srl.tasks.packages.origin import Origin, PipError
 from swe_srl.tasks.packages.record import WALL
 from swe_srl.tasks.packages.row import Project
 from swe_srl.tasks.packages.suite import NothingPassesError, Suite, TestBench, examine
@@ -135,7 +135,7 @@ def _with_declared(
         try:
             other = make_project(origin, settings, needs, progress)
         except TaskError as error:
-            progress.note(f"{origin.name}: {said} cannot be installed: {str(error).splitlines()[0]}")
+            progress.note(f"{origin.name}: {said} cannot be installed: {_reason(error)}")
             continue
         result = _examined(other, needs, settings, progress)
         if _serves(result) > _serves(found):
@@ -143,6 +143,12 @@ def _with_declared(
         if not _crashed(result):
             break
     return project, found
+
+
+def _reason(error: TaskError) -> str:
+    """pip's last word: warnings come first."""
+    lines = error.said if isinstance(error, PipError) and error.said else str(error).splitlines()
+    return lines[-1].strip()[:300]
 
 
 def _crashed(found: Suite | NothingPassesError) -> bool:
