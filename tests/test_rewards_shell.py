@@ -35,6 +35,14 @@ SAME = [
     ("bash -c 'ls src'", "ls src"),
     ("timeout -s KILL 60 env PAGER=cat pytest a.py", "PYTHONUNBUFFERED=1 pytest a.py"),
     ("env A=1 pytest a.py", "A='1' pytest a.py"),
+    ("A=1 bash -c 'pytest a.py > x'", "A=1 pytest a.py > x"),
+    ("bash -c 'pytest a.py' > x", "pytest a.py > x"),
+    ("bash -c \"bash -c 'ls src'\"", "ls src"),
+    ("pytest -xvs a.py", "pytest -x -v -s a.py"),
+    ("cd src && ls && cd - && cat a.py", "cd src && ls && cd .. && cat a.py"),
+    ("cd -- src && ls", "cd src && ls"),
+    ("ls >& x", "ls &> x"),
+    ("python - <<E\nprint(1)\nE", "python -c 'print(1)'"),
     ("grep '$x' a.py", 'grep "\\$x" a.py'),
     ("grep 'foo$' a.py", 'grep "foo$" a.py'),
     ("cat $x/a.py", 'cat "$x"/a.py'),
@@ -253,6 +261,49 @@ COMMANDS = st.lists(
 def test_commands_are_alike_from_both_sides(first, second):
     assert SHELL(first, second).value == pytest.approx(SHELL(second, first).value, abs=0.45)
     assert SHELL(first, f"cd /testbed; {first}").value == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "bash -c 'cat a.py' > b.py",
+        "A=1 bash -c 'cat a.py'",
+        "cd . > setup.py; cat a.py",
+        "cd src & cat src/a.py",
+        "cd $(rm -rf src); cat /testbed/a.py",
+        "cat a.py >& setup.py",
+        "cat a.py 2> setup.py",
+        "cat a.py; true | exit; rm -rf src",
+        "cat a.py; exit & rm -rf src",
+        "cat a.py; exec 2>&1; rm -rf src",
+        "cat a.py; { false & } && rm -rf src",
+        "false || ls; bash -c 'true  || rm -rf src; rm -rf src'; cat a.py",
+    ],
+)
+def test_what_a_command_does_beside_its_target_is_not_hidden(command):
+    assert SHELL(command, "cat a.py").value <= 0.7
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "(exit);" * 2857,
+        "cat <<A\n" * 2500,
+        "<<A " * 2500 + "\n" + "b\n" * 5000,
+        "a;" * 9900,
+        "a|" * 9900 + "a",
+        "a&&{ " * 300 + "a" + ";}" * 300,
+        "cd a;" * 3900,
+        "bash -c 'a';" * 1600,
+        "\0" * 20_000,
+        "a `" * 6000,
+    ],
+    ids=lambda command: command[:12].encode("unicode_escape").decode(),
+)
+def test_no_command_takes_long(command):
+    start = time.process_time()
+    SHELL(command[:20_000], "cat > a.py <<'E'\n" + "x = foo(1, 2)\n" * 50 + "E")
+    assert time.process_time() - start < 1.0
 
 
 def test_a_long_command_takes_little_time():
