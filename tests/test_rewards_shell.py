@@ -263,6 +263,43 @@ def test_commands_are_alike_from_both_sides(first, second):
     assert SHELL(first, f"cd /testbed; {first}").value == pytest.approx(1.0)
 
 
+PATCH = "<<'E'\n--- a/x.py\n+++ b/x.py\n@@ -1 +1 @@\n-a\n+b\nE"
+INSERT = "patch -p1 <<'E'\n--- a/x.py\n+++ b/x.py\n@@ -1,2 +1,3 @@\n {}\n+b\nE"
+TWICE = """python - <<'E'
+p = 'a.py'
+s = open(p).read()
+s = s.replace('the first long line', 'the second long line').replace('abc', '{}')
+open(p, 'w').write(s)
+E"""
+LINE = """python - <<'E'
+lines = open('a.py').readlines()
+lines[{}] = 'the first long line'
+open('a.py', 'w').writelines(lines)
+E"""
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "most"),
+    [
+        ("python -c \"open('a.py', 'a').write('x = 1')\"", "python -c \"open('a.py', 'w').write('x = 1')\"", 0.7),
+        (TWICE.format("xyz"), TWICE.format("def"), 0.8),
+        (LINE.format(10), LINE.format(200), 0.8),
+        (f"patch -p1 -R {PATCH}", f"patch -p1 {PATCH}", 0.5),
+        (f"git apply --check {PATCH}", f"git apply {PATCH}", 0.7),
+        (INSERT.format("def f():"), INSERT.format("def g():"), 0.8),
+        ("cat -n > a.py <<E\nx\nE", "cat > a.py <<E\nx\nE", 0.7),
+        ("cat b.py > a.py <<E\nx\nE", "cat > a.py <<E\nx\nE", 0.7),
+        (
+            "python b.py <<E\nopen('a.py', 'w').write('x = 1')\nE",
+            "python - <<E\nopen('a.py', 'w').write('x = 1')\nE",
+            0.7,
+        ),
+    ],
+)
+def test_edits_that_differ_beside_their_longest_texts_score_less(first, second, most):
+    assert SHELL(first, second).value <= most >= SHELL(second, first).value
+
+
 @pytest.mark.parametrize(
     "command",
     [

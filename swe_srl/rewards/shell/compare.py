@@ -183,7 +183,8 @@ def _manner(first: Edit, second: Edit) -> float:
     same_text = first.old == second.old and first.regex and second.regex
     regex = 0.95 if same_text and first.regex != second.regex else 1.0
     code = 0.95 if first.code and second.code and first.code != second.code else 1.0
-    return every * regex * code * (1.0 if first.sound == second.sound else 0.3)
+    rest = 0.7 + 0.3 * _texts(first.rest, second.rest) if first.code and second.code else 1.0
+    return every * regex * code * rest * (1.0 if first.sound == second.sound else 0.3)
 
 
 def _shown_lines(stage: Normal) -> tuple[int, int] | None:
@@ -229,7 +230,7 @@ def _overlap(shown: tuple[int, int], wanted: tuple[int, int]) -> float:
 def _operands(first: Normal, second: Normal) -> float:
     parts: list[float] = []
     if first.pattern or second.pattern:
-        parts.append(_pattern(first.pattern, second.pattern))
+        parts.append(_texts(first.pattern, second.pattern))
     if first.operands or second.operands:
         info = first.info
         likeness = path_similarity if info.paths else _word_similarity
@@ -278,10 +279,6 @@ def _output_files(stage: Normal) -> set[tuple[str, str]]:
         if operator != ">&" and target not in edited
         if target != "/dev/null" or (stage.edit is None and stage.kind != "files")  # which show nothing
     }
-
-
-def _pattern(first: str, second: str) -> float:
-    return _texts(first, second)
 
 
 def _texts(first: str, second: str) -> float:
