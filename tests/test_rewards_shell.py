@@ -287,6 +287,7 @@ E"""
         (f"patch -p1 -R {PATCH}", f"patch -p1 {PATCH}", 0.5),
         (f"git apply --check {PATCH}", f"git apply {PATCH}", 0.7),
         (INSERT.format("def f():"), INSERT.format("def g():"), 0.8),
+        ("python b.py", "python - <<E\nopen('a.py', 'w').write('x = 1')\nE", 0.15),
         ("cat -n > a.py <<E\nx\nE", "cat > a.py <<E\nx\nE", 0.7),
         ("cat b.py > a.py <<E\nx\nE", "cat > a.py <<E\nx\nE", 0.7),
         (

@@ -153,6 +153,8 @@ def _compare_parts(first: Normal, second: Normal) -> float:
     operands, options = _operands(first, second), _options(first, second)
     value = (0.65 * operands + 0.35 * options) * (0.5 + 0.5 * min(operands, options))
     value *= 0.4 + 0.6 * _redirects(first, second)
+    if first.program == "python" and bool(first.pattern) != bool(second.pattern):
+        value *= 0.2  # a script's file is not code
     if first.body or second.body:
         value *= 0.2 + 0.8 * _texts(first.body, second.body)
     if _asks(first) != _asks(second):
