@@ -35,6 +35,14 @@ SAME = [
     ("bash -c 'ls src'", "ls src"),
     ("timeout -s KILL 60 env PAGER=cat pytest a.py", "PYTHONUNBUFFERED=1 pytest a.py"),
     ("env A=1 pytest a.py", "A='1' pytest a.py"),
+    ("A=1 bash -c 'pytest a.py > x'", "A=1 pytest a.py > x"),
+    ("bash -c 'pytest a.py' > x", "pytest a.py > x"),
+    ("bash -c \"bash -c 'ls src'\"", "ls src"),
+    ("pytest -xvs a.py", "pytest -x -v -s a.py"),
+    ("cd src && ls && cd - && cat a.py", "cd src && ls && cd .. && cat a.py"),
+    ("cd -- src && ls", "cd src && ls"),
+    ("ls >& x", "ls &> x"),
+    ("python - <<E\nprint(1)\nE", "python -c 'print(1)'"),
     ("grep '$x' a.py", 'grep "\\$x" a.py'),
     ("grep 'foo$' a.py", 'grep "foo$" a.py'),
     ("cat $x/a.py", 'cat "$x"/a.py'),
@@ -253,6 +261,87 @@ COMMANDS = st.lists(
 def test_commands_are_alike_from_both_sides(first, second):
     assert SHELL(first, second).value == pytest.approx(SHELL(second, first).value, abs=0.45)
     assert SHELL(first, f"cd /testbed; {first}").value == pytest.approx(1.0)
+
+
+PATCH = "<<'E'\n--- a/x.py\n+++ b/x.py\n@@ -1 +1 @@\n-a\n+b\nE"
+INSERT = "patch -p1 <<'E'\n--- a/x.py\n+++ b/x.py\n@@ -1,2 +1,3 @@\n {}\n+b\nE"
+TWICE = """python - <<'E'
+p = 'a.py'
+s = open(p).read()
+s = s.replace('the first long line', 'the second long line').replace('abc', '{}')
+open(p, 'w').write(s)
+E"""
+LINE = """python - <<'E'
+lines = open('a.py').readlines()
+lines[{}] = 'the first long line'
+open('a.py', 'w').writelines(lines)
+E"""
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "most"),
+    [
+        ("python -c \"open('a.py', 'a').write('x = 1')\"", "python -c \"open('a.py', 'w').write('x = 1')\"", 0.7),
+        (TWICE.format("xyz"), TWICE.format("def"), 0.8),
+        (LINE.format(10), LINE.format(200), 0.8),
+        (f"patch -p1 -R {PATCH}", f"patch -p1 {PATCH}", 0.5),
+        (f"git apply --check {PATCH}", f"git apply {PATCH}", 0.7),
+        (INSERT.format("def f():"), INSERT.format("def g():"), 0.8),
+        ("python b.py", "python - <<E\nopen('a.py', 'w').write('x = 1')\nE", 0.15),
+        ("cat -n > a.py <<E\nx\nE", "cat > a.py <<E\nx\nE", 0.7),
+        ("cat b.py > a.py <<E\nx\nE", "cat > a.py <<E\nx\nE", 0.7),
+        (
+            "python b.py <<E\nopen('a.py', 'w').write('x = 1')\nE",
+            "python - <<E\nopen('a.py', 'w').write('x = 1')\nE",
+            0.7,
+        ),
+    ],
+)
+def test_edits_that_differ_beside_their_longest_texts_score_less(first, second, most):
+    assert SHELL(first, second).value <= most >= SHELL(second, first).value
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "bash -c 'cat a.py' > b.py",
+        "A=1 bash -c 'cat a.py'",
+        "cd . > setup.py; cat a.py",
+        "cd src & cat src/a.py",
+        "cd $(rm -rf src); cat /testbed/a.py",
+        "cat a.py >& setup.py",
+        "cat a.py 2> setup.py",
+        "cat a.py; true | exit; rm -rf src",
+        "cat a.py; exit & rm -rf src",
+        "cat a.py; exec 2>&1; rm -rf src",
+        "cat a.py; { false & } && rm -rf src",
+        "false || ls; bash -c 'true  || rm -rf src; rm -rf src'; cat a.py",
+    ],
+)
+def test_what_a_command_does_beside_its_target_is_not_hidden(command):
+    assert SHELL(command, "cat a.py").value <= 0.7
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "(exit);" * 2857,
+        "cat <<A\n" * 2500,
+        "<<A " * 2500 + "\n" + "b\n" * 5000,
+        "a;" * 9900,
+        "a|" * 9900 + "a",
+        "a&&{ " * 300 + "a" + ";}" * 300,
+        "cd a;" * 3900,
+        "bash -c 'a';" * 1600,
+        "\0" * 20_000,
+        "a `" * 6000,
+    ],
+    ids=lambda command: command[:12].encode("unicode_escape").decode(),
+)
+def test_no_command_takes_long(command):
+    start = time.process_time()
+    SHELL(command[:20_000], "cat > a.py <<'E'\n" + "x = foo(1, 2)\n" * 50 + "E")
+    assert time.process_time() - start < 1.0
 
 
 def test_a_long_command_takes_little_time():

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -49,6 +51,21 @@ def test_what_development_needs_counts_where_nothing_is_said_of_tests_alone(tmp_
     assert declared_needs(tree, ("docs", "test")) == Needs(("test",), (), "extra test")
     for wrong in ("[dependency-groups", "dependency-groups = 3", "[dependency-groups]\ntest = 3\n"):
         assert declared_needs(write(tmp_path / "wrong", pyproject_toml=wrong), ("docs",)) is None
+
+
+def test_a_project_that_is_made_to_be_read_for_ever_is_read_at_once(tmp_path: Path) -> None:
+    chain = "".join(f"g{n} = [{{include-group = 'G.{n + 1}'}}, {{include-group = 'g_{n + 1}'}}]\n" for n in range(2000))
+    chain = chain.replace("g_", "g-").replace("\ng", "\ng-").replace("g0 =", "g-0 =")
+    write(
+        tmp_path, pyproject_toml=f"[dependency-groups]\ntest = [{{include-group = 'G_0'}}]\n{chain}g-2000 = ['numpy']\n"
+    )
+    start = time.process_time()
+    assert declared_needs(tmp_path, ()) == Needs((), ("numpy",), "dependency group test")
+    write(tmp_path, **{"requirements-test_txt": "numpy==1\n" * 1_000_000}, pyproject_toml="x = " + "[" * 20_000)
+    write(tmp_path / "elsewhere", test_txt="numpy\n")
+    (tmp_path / "requirements").symlink_to(tmp_path / "elsewhere")
+    assert declared_needs(tmp_path, ()) is None
+    assert time.process_time() - start < 5
 
 
 class Told(SilentProgress):
@@ -122,6 +139,23 @@ def test_what_the_user_asks_for_is_all_that_is_installed(tmp_path: Path, monkeyp
     _, suite = examined_project(origin, settings, tmp_path / "suite.json", SilentProgress())
     assert index.asked == [("attrs",)]
     assert suite.unimportable == 1 and suite.requirements == ("attrs",)
+
+
+@pytest.mark.sandbox
+def test_a_suite_of_an_earlier_version_has_the_packages_of_the_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = Index(tmp_path / "pytest")
+    monkeypatch.setattr(project, "install_needs", index.install)
+    origin = project_with(tmp_path, **{"tests__test_needy.py": NEEDY})
+    file = tmp_path / "suite.json"
+    file.write_text(json.dumps({"passing": ["a"], "reached": {"m.py:1": [0]}, "seconds": 1.0, "left_out": []}))
+    settings = SynthesiseSettings(
+        package=("shop==1",), output=str(tmp_path / "out"), extras=("all",), requirements=("numpy",)
+    )
+    _, suite = examined_project(origin, settings, file, SilentProgress())
+    assert index.asked == [("all", "numpy")]
+    assert (suite.extras, suite.requirements) == (("all",), ("numpy",))
 
 
 @pytest.mark.sandbox

@@ -15,6 +15,7 @@ from swe_srl.rewards.shell.quoting import quoted_alike
 from swe_srl.types import Score
 
 _TEXT = SequenceSimilarity()
+_PART = SequenceSimilarity(max_comparisons=10_000_000)  # of what is one of many parts: some hundredths of a second
 INVALID = 0.3  # of the text's likeness: what a command that is no valid bash is worth
 
 _COUNT = re.compile(r"\A[0-9]{1,9}\Z")  # `str.isdigit` takes "²" too, and `int` no more than some thousand digits
@@ -57,7 +58,7 @@ class ShellSimilarity:
             score = _TEXT(predicted, target)
             return Score(score.value, {**score.parts, "method": "sequence: the target command was not parsed"})
         if first is None:
-            value = INVALID * _TEXT(predicted, target).value
+            value = INVALID * _PART(predicted, target).value
             return Score(value, {"method": f"{INVALID} of sequence: the predicted command was not parsed"})
         value, parts = compare_units(first, second)
         return Score(min(1.0, max(0.0, value)), {"method": "shell", **parts})
@@ -101,7 +102,10 @@ def _changes_state(unit: Unit) -> bool:
 
 
 def _files_written(stage: Normal) -> bool:
-    return any(operator in (">", ">>", "&>") and not target.startswith("/dev/") for operator, target in stage.redirects)
+    return any(
+        operator in (">", ">>", "&>", "&>>", "2>", "2>>") and not target.startswith("/dev/")
+        for operator, target in stage.redirects
+    )
 
 
 def _compare_pipelines(first: Unit, second: Unit) -> float:
@@ -149,6 +153,8 @@ def _compare_parts(first: Normal, second: Normal) -> float:
     operands, options = _operands(first, second), _options(first, second)
     value = (0.65 * operands + 0.35 * options) * (0.5 + 0.5 * min(operands, options))
     value *= 0.4 + 0.6 * _redirects(first, second)
+    if first.program == "python" and bool(first.pattern) != bool(second.pattern):
+        value *= 0.2  # a script's file is not code
     if first.body or second.body:
         value *= 0.2 + 0.8 * _texts(first.body, second.body)
     if _asks(first) != _asks(second):
@@ -179,7 +185,8 @@ def _manner(first: Edit, second: Edit) -> float:
     same_text = first.old == second.old and first.regex and second.regex
     regex = 0.95 if same_text and first.regex != second.regex else 1.0
     code = 0.95 if first.code and second.code and first.code != second.code else 1.0
-    return every * regex * code * (1.0 if first.sound == second.sound else 0.3)
+    rest = 0.7 + 0.3 * _texts(first.rest, second.rest) if first.code and second.code else 1.0
+    return every * regex * code * rest * (1.0 if first.sound == second.sound else 0.3)
 
 
 def _shown_lines(stage: Normal) -> tuple[int, int] | None:
@@ -225,7 +232,7 @@ def _overlap(shown: tuple[int, int], wanted: tuple[int, int]) -> float:
 def _operands(first: Normal, second: Normal) -> float:
     parts: list[float] = []
     if first.pattern or second.pattern:
-        parts.append(_pattern(first.pattern, second.pattern))
+        parts.append(_texts(first.pattern, second.pattern))
     if first.operands or second.operands:
         info = first.info
         likeness = path_similarity if info.paths else _word_similarity
@@ -258,7 +265,7 @@ def _options(first: Normal, second: Normal) -> float:
 
 
 def _redirects(first: Normal, second: Normal) -> float:
-    """Overlap of the files that output goes to; where errors go weighs little, and the file of an edit is its own part."""
+    """Overlap of the files written; errors thrown away weigh little, and the file of an edit is its own part."""
     ours, theirs = _output_files(first), _output_files(second)
     if ours == theirs:
         return 1.0 if first.redirects == second.redirects else 0.97
@@ -270,13 +277,10 @@ def _output_files(stage: Normal) -> set[tuple[str, str]]:
     return {
         (operator, target)
         for operator, target in stage.redirects
-        if not operator.startswith("2") and operator != ">&" and target not in edited
+        if not (operator.startswith("2") and (operator.endswith("&") or target.startswith("/dev/")))
+        if operator != ">&" and target not in edited
         if target != "/dev/null" or (stage.edit is None and stage.kind != "files")  # which show nothing
     }
-
-
-def _pattern(first: str, second: str) -> float:
-    return _texts(first, second)
 
 
 def _texts(first: str, second: str) -> float:
@@ -285,10 +289,10 @@ def _texts(first: str, second: str) -> float:
         return 1.0
     if not first or not second:
         return 0.0
-    return _TEXT(first, second).value ** 2 * 0.9
+    return _PART(first, second).value ** 2 * 0.9
 
 
 def _word_similarity(first: str, second: str) -> float:
     if first != second and _FOLDERED.match(first) and _FOLDERED.match(second):
         return path_similarity(first, second)
-    return 1.0 if first == second else 0.6 * _TEXT(first, second).value ** 2
+    return 1.0 if first == second else 0.6 * _PART(first, second).value ** 2

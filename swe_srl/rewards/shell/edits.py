@@ -15,6 +15,10 @@ _WRITES = re.compile(r"\.write\(|write_text\(|write_bytes\(|writelines\(")
 _FLAGS = re.compile(r"\A[gpIiMme0-9]*\Z")
 _EXTENDED = re.compile(r"[+?|(){}]")  # mean something else with -E
 _ESCAPE = re.compile(r"\\([nt\\])")
+_LOOKS = frozenset({"check", "stat", "numstat", "summary", "dry-run"})  # with which a patch is not applied
+_APPENDS = frozenset({"a", "a+", "ab"})
+_HUGE = 10**18
+_REVERSE = frozenset({"R", "reverse"})
 _SUFFIX = re.compile(r"\A[\w./~@+-]+\Z")
 
 
@@ -32,6 +36,7 @@ class Edit:
         regex: the text taken out as the regular expression that it was written as, "" for none.
         code: the program that makes the change, without its strings and the names it gives; "" for no program.
         sound: no name in that program is read that nothing sets.
+        rest: what else that program says: its other texts, and its numbers above 1.
     """
 
     files: tuple[str, ...]
@@ -43,6 +48,7 @@ class Edit:
     regex: str = ""
     code: str = ""
     sound: bool = True
+    rest: str = ""
 
 
 def edit_of(
@@ -62,8 +68,10 @@ def edit_of(
     written = [(operator, target) for operator, target in redirects if operator in (">", ">>")]
     if program == "sed" and "i" in options:
         return _sed(pattern, operands, options)
-    if program == "python" and (code := pattern or body) and _WRITES.search(code):
-        return _python(code)
+    if program == "python" and pattern and _WRITES.search(pattern):
+        return _python(pattern)
+    if program == "cat" and (options or operands not in ((), ("-",))):
+        return None  # shows other files, or the text in another form
     if program in ("cat", "echo", "printf") and len(written) == 1 and (body or program != "cat"):
         operator, target = written[0]
         text = body or _printed(program, options, operands)
@@ -72,8 +80,8 @@ def edit_of(
         return Edit((written[0][1],), "", body.removesuffix("\n"), whole=True)
     if program == "tee" and operands and body:
         return Edit(tuple(sorted(operands)), "", body, whole="a" not in options)
-    if program in ("patch", "git apply") and body:
-        return _patch(body)
+    if program in ("patch", "git apply") and body and not _LOOKS.intersection(options):
+        return _patch(body, reverse=not _REVERSE.isdisjoint(options))
     return None
 
 
@@ -130,9 +138,17 @@ def _python(code: str) -> Edit:
     named = [text for text in others if text in longest][:2]
     if not files or not named:
         return Edit(tuple(files[:1]), "", code, code=shape, sound=sound)
+    rest = "\n".join((*(text for text in others if text not in named), *_numbers(tree)))
     if len(named) == 1:
-        return Edit((files[0],), "", named[0], whole="replace(" not in code, code=shape, sound=sound)
-    return Edit((files[0],), named[0], named[1], code=shape, sound=sound)
+        whole = "replace(" not in code and not _APPENDS.intersection(texts)
+        return Edit((files[0],), "", named[0], whole=whole, code=shape, sound=sound, rest=rest)
+    return Edit((files[0],), named[0], named[1], code=shape, sound=sound, rest=rest)
+
+
+def _numbers(tree: ast.Module) -> list[str]:
+    """Its numbers but 0 and 1, which count and limit more often than they say where; "huge" for those that are long to write."""
+    values = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+    return sorted(str(value) if value < _HUGE else "huge" for value in values if type(value) is int and value > 1)
 
 
 def _literals(tree: ast.Module) -> list[str]:
@@ -140,8 +156,12 @@ def _literals(tree: ast.Module) -> list[str]:
     return [str(node.value) for node in sorted(nodes, key=lambda node: (node.lineno, node.col_offset))]
 
 
-def _patch(body: str) -> Edit:
-    files, old, new = [], [], []
+def _patch(body: str, reverse: bool) -> Edit:
+    """The lines that a patch takes out and puts in; where it takes none out, the lines around them say where."""
+    files: list[str] = []
+    old: list[str] = []
+    new: list[str] = []
+    around: list[str] = []
     for line in body.split("\n"):
         if line.startswith("+++ "):
             files.append(line[4:].split("\t")[0].removeprefix("b/"))
@@ -149,4 +169,9 @@ def _patch(body: str) -> Edit:
             old.append(line[1:])
         elif line.startswith("+"):
             new.append(line[1:])
-    return Edit(tuple(sorted(files)), "\n".join(old), "\n".join(new))
+        elif line.startswith(" "):
+            around.append(line)
+    place = "" if old and new else "\n".join(around)
+    if reverse:
+        old, new, place = new, old, " ".join(filter(None, (place, "reverse")))
+    return Edit(tuple(sorted(files)), "\n".join(old), "\n".join(new), place=place)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -41,13 +42,14 @@ def take_here_documents(command: str) -> tuple[str, dict[str, HereDocument]]:
     lines = command.split("\n")
     kept: list[str] = []
     documents: dict[str, HereDocument] = {}
+    places = _Places(lines)
     at = 0
     while at < len(lines):
         line = lines[at]
         at += 1
         for found in list(_HERE.finditer(line)):
             tabs, word = bool(found["tabs"]), found["quoted"] or found["plain"]
-            end = _end_of_body(lines, at, word, tabs)
+            end = places.next(at, word, tabs)
             if end is None:
                 continue
             file = f"{made_up}/{len(documents)}"
@@ -59,11 +61,21 @@ def take_here_documents(command: str) -> tuple[str, dict[str, HereDocument]]:
     return "\n".join(kept), documents
 
 
-def _end_of_body(lines: Sequence[str], start: int, word: str, tabs: bool) -> int | None:
-    for index in range(start, len(lines)):
-        if (lines[index].lstrip("\t") if tabs else lines[index]) == word:
-            return index
-    return None
+class _Places:
+    """Where each line is found, as it is and without the tabs before it."""
+
+    def __init__(self, lines: Sequence[str]) -> None:
+        self._plain: dict[str, list[int]] = {}
+        self._bare: dict[str, list[int]] = {}
+        for index, line in enumerate(lines):
+            self._plain.setdefault(line, []).append(index)
+            self._bare.setdefault(line.lstrip("\t"), []).append(index)
+
+    def next(self, start: int, line: str, tabs: bool) -> int | None:
+        """The first place from `start` on."""
+        places = (self._bare if tabs else self._plain).get(line, [])
+        found = bisect_left(places, start)
+        return places[found] if found < len(places) else None
 
 
 def _document(body: str, literal: bool) -> HereDocument:

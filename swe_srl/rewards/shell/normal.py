@@ -11,12 +11,13 @@ from functools import lru_cache
 from swe_srl.rewards.shell import programs as known
 from swe_srl.rewards.shell.edits import Edit, edit_of
 from swe_srl.rewards.shell.options import program_words, read_words, variables
-from swe_srl.rewards.shell.parse import Pipeline, Redirect, Stage, parse
+from swe_srl.rewards.shell.parse import Pipeline, Redirect, Stage, parse, with_redirects
 from swe_srl.rewards.shell.quoting import Quoted
 from swe_srl.rewards.shell.reached import reached
 from swe_srl.rewards.shell.views import with_views
 
 _PATH = re.compile(r"\A(?:\.{1,2}\Z|[\w@.+~-]*/|[\w@+-]+\.\w{1,5}\Z)")
+_DESCRIPTOR = re.compile(r"\A[0-9]*-?\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,7 @@ def normalise(command: str, directory: str) -> tuple[Unit, ...] | None:
         return None
     units: list[Unit] = []
     places: dict[tuple[int, ...], str] = {(): "."}  # by subshell: what it changes to is forgotten with it
+    before: dict[tuple[int, ...], str] = {}  # where `cd -` goes
     moved = False
     for pipeline in reached(_unwrapped(pipelines)):
         first = pipeline.stages[0]
@@ -96,10 +98,13 @@ def normalise(command: str, directory: str) -> tuple[Unit, ...] | None:
         place = next(places[shell[:depth]] for depth in range(len(shell), -1, -1) if shell[:depth] in places)
         if moved and pipeline.connector == "||" and first.words[:1] and first.words[0] in known.ENDS:
             continue  # `cd DIR || exit`
-        moved = first.words[:1] == ("cd",) and len(pipeline.stages) == 1
+        moved = first.words[:1] == ("cd",) and len(pipeline.stages) == 1 and not pipeline.background
         if moved:
-            places[shell] = resolve(first.words[1] if len(first.words) > 1 else "~", place, directory)
-            continue
+            target = _target(first)
+            places[shell] = before.get(shell, place) if target == "-" else resolve(target, place, directory)
+            before[shell] = place
+            if not _does_more(first):
+                continue
         connector = pipeline.connector if units or pipeline.connector == "||" else ""
         stages = _stages(pipeline, place, directory)
         units.append(Unit(stages, connector, pipeline.negated, pipeline.background))
@@ -107,26 +112,51 @@ def normalise(command: str, directory: str) -> tuple[Unit, ...] | None:
     return tuple(units) or (Unit((Normal("cd", known.OTHER, operands=(place,), directory=place),)),)
 
 
+def _target(stage: Stage) -> str:
+    """Where a `cd` goes."""
+    words = [word for word in stage.words[1:] if word not in ("--", "-P", "-L", "-e")]
+    return words[0] if words else "~"
+
+
+def _does_more(stage: Stage) -> bool:
+    """Whether a `cd` also empties a file, or runs other commands."""
+    files = (target for operator, target in _redirects(stage.redirects, ".", "/nowhere") if not operator.endswith("&"))
+    return any(not file.startswith("/dev/") for file in files) or any(
+        "$(" in word or "`" in word for word in stage.words
+    )
+
+
 def _unwrapped(pipelines: Iterable[Pipeline]) -> Iterable[Pipeline]:
-    """The pipelines, with `bash -c TEXT` replaced by what the text holds."""
+    """The pipelines, with `bash -c TEXT` replaced by what the text holds, with its variables and redirections."""
     for number, pipeline in enumerate(pipelines, start=1):
-        words = program_words(pipeline.stages[0])
-        inner = None
-        if len(pipeline.stages) == 1 and words[:1] == ("bash",) and len(words) == 3 and words[1] in ("-c", "-lc"):
-            inner = parse(words[2])
+        stage = pipeline.stages[0]
+        inner = _script(stage) if len(pipeline.stages) == 1 else None
         if inner is None:
             yield pipeline
             continue
+        given = variables(stage)
         for one in inner:
             first = one is inner[0]
+            stages = tuple(replace(part, assignments=(*given, *part.assignments)) for part in one.stages)
             yield replace(
-                one,
+                with_redirects(replace(one, stages=stages), stage.redirects),
                 connector=pipeline.connector if first else one.connector,
                 negated=one.negated != (pipeline.negated and one is inner[-1]),
                 background=one.background or (pipeline.background and one is inner[-1]),
                 shells=(*pipeline.shells, -number, *one.shells),
-                groups=(*pipeline.groups, *one.groups),
+                groups=(*pipeline.groups, *(((-number, *inside), joint) for inside, joint in one.groups)),
             )
+
+
+def _script(stage: Stage) -> list[Pipeline] | None:
+    """What the text of a `bash -c TEXT` without input of its own holds; None for other commands."""
+    words = program_words(stage)
+    if words[:1] != ("bash",) or len(words) != 3 or words[1] not in ("-c", "-lc"):
+        return None
+    if stage.body is not None or any(one.operator.startswith("<") for one in stage.redirects):
+        return None
+    inner = parse(words[2])
+    return None if inner is None else list(_unwrapped(inner))
 
 
 def resolve(path: str, place: str, directory: str) -> str:
@@ -204,6 +234,8 @@ def _normal(stage: Stage, place: str, directory: str) -> Normal:
         normal = replace(normal, operands=(place,))
     if name == "grep" and not normal.operands and any(option == "r" for option, _ in options):
         normal = replace(normal, operands=(place,))
+    if name == "python" and not pattern and stage.body and normal.operands[:1] in ((), ("-",)):
+        normal = replace(normal, pattern=stage.body.rstrip("\n"), body="", operands=normal.operands[1:])
     edit = edit_of(normal.program, dict(normal.options), normal.pattern, normal.operands, normal.redirects, normal.body)
     return replace(normal, edit=edit, kind=known.EDIT) if edit is not None else normal
 
@@ -224,5 +256,7 @@ def _redirects(redirects: Iterable[Redirect], place: str, directory: str) -> Ite
         if redirect.operator in (">", ">>", ">|", "&>", "&>>"):
             name = ("2" if redirect.descriptor == "2" else "") + redirect.operator.replace(">|", ">")
             yield name, resolve(redirect.target, place, directory)
+        elif redirect.operator == ">&" and not _DESCRIPTOR.match(redirect.target):
+            yield "&>", resolve(redirect.target, place, directory)
         elif redirect.operator.endswith("&"):
             yield redirect.descriptor + redirect.operator, redirect.target

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from swe_srl.rewards.shell.characters import stand_ins, translated
 from swe_srl.rewards.shell.here_documents import HereDocument, take_here_documents
 from swe_srl.rewards.shell.quoting import Quoted, quoted
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from tree_sitter import Node, Parser
 
 LONGEST = 20_000  # characters of a command that is parsed
+MOST_NODES = 5_000  # of its tree, which tells how long it takes
+DEEPEST = 50  # groups and subshells in one another
 
 _ESCAPED = re.compile(r'\\([$`"\\\n])')
 _BACKSLASH = re.compile(r"\\(.)", re.DOTALL)
@@ -63,7 +66,7 @@ class Pipeline:
         negated: with `!` before it.
         background: with `&` after it.
         shells: the subshells that it is in, outermost first, each by a number of its own.
-        groups: the right sides of `&&` and `||` that it is in, outermost first: a number of its own, and the connector.
+        groups: the right sides of `&&` and `||` that it is in, outermost first: what tells it from others, and the connector.
     """
 
     stages: tuple[Stage, ...]
@@ -71,7 +74,7 @@ class Pipeline:
     negated: bool = False
     background: bool = False
     shells: tuple[int, ...] = ()
-    groups: tuple[tuple[int, str], ...] = ()
+    groups: tuple[tuple[tuple[int, ...], str], ...] = ()
 
 
 class _Unparsable(Exception):
@@ -87,30 +90,30 @@ def _parser() -> Parser:
 
 
 def parse(command: str) -> tuple[Pipeline, ...] | None:
-    """The pipelines of a command in order; None when it is not valid bash or too long.
+    """The pipelines of a command in order; None when it is not valid bash, too long or nested too deeply.
 
     >>> [stage.words for stage in parse("cd src && grep -rn 'a b' . | head")[1].stages]
     [('grep', '-rn', 'a b', '.'), ('head',)]
     >>> parse("if then") is None
     True
     """
-    if len(command) > LONGEST:
+    if len(command) > LONGEST or "\0" in command:
         return None
     text, documents = take_here_documents(command)
     back: dict[int, str] = {}
     if not text.isascii():
-        stand_ins = _stand_ins(text)
-        if stand_ins is None:
+        letters = stand_ins(text)
+        if letters is None:
             return None
-        text, back = text.translate(stand_ins), {ord(new): chr(old) for old, new in stand_ins.items()}
+        text, back = text.translate(letters), {ord(new): chr(old) for old, new in letters.items()}
     tree = _parser().parse(text.encode("utf-8", errors="replace"))
-    if tree.root_node.has_error:
+    if tree.root_node.has_error or tree.root_node.descendant_count > MOST_NODES:
         return None
     try:
         pipelines = _statements(tree.root_node)
     except (_Unparsable, RecursionError):
         return None
-    pipelines = _translated(pipelines, back) if back else pipelines
+    pipelines = translated(pipelines, back) if back else pipelines
     return (
         tuple(
             replace(pipeline, stages=tuple(_with_body(stage, documents) for stage in pipeline.stages))
@@ -118,27 +121,6 @@ def parse(command: str) -> tuple[Pipeline, ...] | None:
         )
         or None
     )
-
-
-def _stand_ins(text: str) -> dict[int, str] | None:
-    """Letters below U+0100, not in the text, for its characters above; None when there are too many of those.
-
-    The grammar's scanner looks characters up in a table of that size and may end the process on others.
-    """
-    high = sorted({ord(char) for char in text if ord(char) > 0xFF})
-    free = [chr(code) for code in range(0xC0, 0x100) if chr(code) not in text]
-    return dict(zip(high, free, strict=False)) if len(high) <= len(free) else None
-
-
-def _translated(value: Any, table: dict[int, str]) -> Any:
-    """The same records with every string in them translated."""
-    if isinstance(value, str):
-        return value.translate(table)
-    if isinstance(value, list | tuple):
-        return type(value)(_translated(one, table) for one in value)
-    if is_dataclass(value) and not isinstance(value, type):
-        return replace(value, **{one.name: _translated(getattr(value, one.name), table) for one in fields(value)})
-    return value
 
 
 def _text(node: Node) -> str:
@@ -169,7 +151,9 @@ def _statement(node: Node) -> list[Pipeline]:
     if kind == "redirected_statement":
         return _redirected(node)
     if kind == "subshell":
-        return [replace(one, shells=(node.start_byte, *one.shells)) for one in _statements(node)]
+        inside = _statements(node)
+        _check_depth(inside)
+        return [replace(one, shells=(node.start_byte, *one.shells)) for one in inside]
     if kind == "compound_statement":
         return _statements(node)
     if kind == "negated_command":
@@ -179,8 +163,14 @@ def _statement(node: Node) -> list[Pipeline]:
 
 
 def _joined(pipelines: list[Pipeline], operator: str, number: int) -> list[Pipeline]:
-    grouped = [replace(one, groups=((number, operator), *one.groups)) for one in pipelines]
+    _check_depth(pipelines)
+    grouped = [replace(one, groups=(((number,), operator), *one.groups)) for one in pipelines]
     return [replace(grouped[0], connector=operator), *grouped[1:]] if grouped else []
+
+
+def _check_depth(pipelines: list[Pipeline]) -> None:
+    if any(len(one.groups) + len(one.shells) >= DEEPEST for one in pipelines):
+        raise _Unparsable
 
 
 def _piped(node: Node) -> Pipeline:
@@ -212,12 +202,13 @@ def _redirected(node: Node) -> list[Pipeline]:
             raise _Unparsable
     group = body is not None and body.type in ("subshell", "compound_statement")
     return [
-        _with_redirects(one, redirects) if group or index == len(pipelines) - 1 else one
+        with_redirects(one, redirects) if group or index == len(pipelines) - 1 else one
         for index, one in enumerate(pipelines)
     ]
 
 
-def _with_redirects(pipeline: Pipeline, redirects: list[Redirect]) -> Pipeline:
+def with_redirects(pipeline: Pipeline, redirects: Iterable[Redirect]) -> Pipeline:
+    """The pipeline with more redirections of its last stage."""
     last = pipeline.stages[-1]
     return replace(pipeline, stages=(*pipeline.stages[:-1], replace(last, redirects=(*last.redirects, *redirects))))
 

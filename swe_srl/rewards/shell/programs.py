@@ -91,6 +91,7 @@ _GREP = Program(
 )
 _PYTEST = Program(
     TEST,
+    clusters=True,
     values=_names("k m n p o W c r maxfail tb durations timeout rootdir ignore deselect"),
     same={"verbose": "v", "quiet": "q", "exitfirst": "x", "capture": "s", "vv": "v", "vvv": "v"},
     paths=True,

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import NormalizedName, canonicalize_name
 
+MOST_BYTES = 200_000  # of a project's file that is read
 _FOR_TESTS = ("test", "tests", "testing", "pytest")
 _FOR_ALL = (
     "dev",
@@ -62,7 +64,8 @@ class Needs:
 def declared_needs(tree: Path, offers: Sequence[str]) -> Needs | None:
     """What the project says of its tests, else of its development; None when it says nothing.
 
-    Requirements are names with versions: options, addresses and paths in a project's files are left out.
+    Requirements are names with versions: options, addresses and paths in a project's files are left out, and so are links and
+    files above 200 kB.
 
     Args:
         tree: the project's files.
@@ -84,31 +87,42 @@ def declared_needs(tree: Path, offers: Sequence[str]) -> Needs | None:
 
 def _groups(tree: Path, names: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
     try:
-        content = tomllib.loads((tree / "pyproject.toml").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        content = tomllib.loads(_read(tree, "pyproject.toml"))
+    except (ValueError, RecursionError):
         return
-    groups: Any = content.get("dependency-groups")
-    for name in groups if isinstance(groups, dict) else ():
+    given: Any = content.get("dependency-groups")
+    groups = {canonicalize_name(name): lines for name, lines in given.items()} if isinstance(given, dict) else {}
+    for name in given if groups else ():
         if name.lower() in names:
-            yield f"dependency group {name}", list(_members(groups, name, ()))
+            yield f"dependency group {name}", list(_members(groups, canonicalize_name(name)))
 
 
-def _members(groups: Mapping[str, Any], name: str, above: tuple[str, ...]) -> Iterator[str]:
-    """The lines of a group and of those that it includes."""
-    lines = groups.get(name)
-    for line in lines if isinstance(lines, list) and name not in above else ():
+def _members(groups: Mapping[NormalizedName, Any], name: NormalizedName) -> Iterator[str]:
+    """The lines of a group and of those that it includes, each group once."""
+    seen: set[NormalizedName] = set()
+    left: list[Any] = [{"include-group": name}]
+    while left:
+        line = left.pop()
         if isinstance(line, str):
             yield line
         elif isinstance(line, dict) and isinstance(line.get("include-group"), str):
-            yield from _members(groups, line["include-group"], (*above, name))
+            included = canonicalize_name(line["include-group"])
+            lines = groups.get(included) if included not in seen else None
+            seen.add(included)
+            left.extend(reversed(lines) if isinstance(lines, list) else ())
 
 
 def _files(tree: Path, names: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
     for place in (pattern.format(name) for pattern in _FILES for name in names):
-        file = tree / place
-        if file.is_file() and not file.is_symlink():
-            text = file.read_text(encoding="utf-8", errors="replace")
-            yield place, [re.sub(r"(^|\s)#.*", "", line).strip() for line in text.splitlines()]
+        yield place, [re.sub(r"(^|\s)#.*", "", line).strip() for line in _read(tree, place).splitlines()]
+
+
+def _read(tree: Path, name: str) -> str:
+    """A file's text; "" where there is none, or one that is reached by a link or too long to be written by hand."""
+    file = tree.resolve() / name
+    if file.resolve() != file or not file.is_file() or file.stat().st_size > MOST_BYTES:
+        return ""
+    return file.read_text(encoding="utf-8", errors="replace")
 
 
 def _parsed(line: str) -> Requirement | None:

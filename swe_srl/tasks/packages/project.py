@@ -77,7 +77,10 @@ def examined_project(
         SandboxError: the local sandbox does not work, or has no Python.
     """
     if file.is_file():
-        suite = Suite.from_row(json.loads(file.read_text()))
+        row = json.loads(file.read_text())
+        suite = Suite.from_row(row)
+        if "extras" not in row:  # of a version that installed what the settings say, and no more
+            suite = replace(suite, extras=settings.extras, requirements=settings.requirements)
         project = make_project(origin, settings, Needs(suite.extras, suite.requirements), progress)
     else:
         asked = Needs(settings.extras, settings.requirements)
