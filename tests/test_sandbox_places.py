@@ -7,6 +7,7 @@ import os
 import platform
 import secrets
 import select
+import shlex
 import shutil
 import signal
 import subprocess
@@ -729,6 +730,31 @@ def test_a_folder_that_goes_away_while_it_is_removed(tmp_path: Path, monkeypatch
     monkeypatch.setattr(shutil, "rmtree", lost)
     remove_folder(folder)
     assert not folder.exists() and folder.parent.stat().st_mode & 0o777 == 0o711
+
+
+def test_a_folder_deeper_than_calls_go_is_removed(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    above = os.open(tmp_path / "deep", os.O_RDONLY)
+    for _ in range(1100):
+        os.mkdir("d", dir_fd=above)
+        below = os.open("d", os.O_RDONLY, dir_fd=above)
+        os.close(above)
+        above = below
+    os.symlink("/", "link", dir_fd=above)
+    os.fchmod(above, 0)
+    os.close(above)
+    remove_folder(tmp_path / "deep")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.sandbox
+def test_a_snapshot_of_deep_folders_is_discarded() -> None:
+    with LocalSandbox(SandboxSpec()) as sandbox:
+        deeper = "import os\nos.chdir('/tmp')\nfor _ in range(1100): os.mkdir('d'); os.chdir('d')"
+        assert sandbox.run(f"python3 -c {shlex.quote(deeper)}").output == ""
+        snapshot = sandbox.snapshot()
+        snapshot.discard()
+        assert not snapshot.folder.exists()
 
 
 def test_the_mode_of_the_runtime_folder_is_restored() -> None:

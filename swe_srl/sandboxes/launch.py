@@ -236,21 +236,31 @@ def is_left_over(name: str) -> bool:
 
 
 def remove_folder(folder: Path) -> None:
-    """Remove a folder tree, unreadable parts too. It may be going away meanwhile; nothing above it is touched."""
+    """Remove a folder tree, unreadable parts too, however deep. It may be going away meanwhile; nothing above it is touched."""
 
-    def retry(function: Any, path: str, error: Any) -> None:
-        found = Path(path)
-        with contextlib.suppress(FileNotFoundError):
-            for part in (found.parent, found):
-                if part.is_relative_to(folder) and stat.S_ISDIR(part.lstat().st_mode):
-                    part.chmod(0o700)
-            if stat.S_ISDIR(found.lstat().st_mode):
-                shutil.rmtree(found, ignore_errors=True)
-            else:
-                found.unlink()
+    def passed_over(function: Any, path: str, error: Any) -> None:
+        if not isinstance(error[1], FileNotFoundError):
+            raise error[1]
 
+    with contextlib.suppress(RecursionError, OSError):
+        shutil.rmtree(folder, onerror=passed_over)
     if folder.exists():
-        shutil.rmtree(folder, onerror=retry)
+        _flatten(folder)
+        shutil.rmtree(folder, onerror=passed_over)
+
+
+def _flatten(folder: Path) -> None:
+    """Move all folders below to the top, and make them readable: trees can be deeper than paths, descriptors and calls go."""
+    left = [folder]
+    while left:
+        above = left.pop()
+        with contextlib.suppress(FileNotFoundError):
+            above.chmod(0o700)
+            with os.scandir(above) as listing:
+                below = [Path(entry.path) for entry in listing if entry.is_dir(follow_symlinks=False)]
+            for path in below:
+                path.chmod(0o700)  # to be moved it is written to
+                left.append(path.rename(folder / secrets.token_hex(16)))
 
 
 def sweep_folders() -> int:
