@@ -276,7 +276,7 @@ def test_a_full_disk_is_said_when_the_patch_is_taken(tasks: list[Task]) -> None:
             take_patch(sandbox, "/testbed", prepared.base_commit)
 
 
-def image_with_history(name: str, commands: str) -> str:
+def image_with_history(name: str, commands: str, changes: tuple[str, ...] = ()) -> str:
     """An image whose /testbed is a git repository with a past and a future."""
     import docker
 
@@ -284,7 +284,7 @@ def image_with_history(name: str, commands: str) -> str:
     container = client.containers.create(BASE_IMAGE, entrypoint=["bash", "-c", commands], network_mode="none")
     container.start()
     assert container.wait()["StatusCode"] == 0, container.logs()
-    container.commit(repository="swe-srl-test-history", tag=name)
+    container.commit(repository="swe-srl-test-history", tag=name, changes=list(changes))
     container.remove(force=True)
     client.close()
     return f"swe-srl-test-history:{name}"
@@ -337,6 +337,27 @@ def test_image_is_stripped_to_one_commit(image: str) -> None:
         assert "+4" in patch and "-3" in patch and "+++ b/new.cfg" in patch and "untracked.cfg" not in patch
     finally:
         env.close()
+
+
+@pytest.mark.docker
+def test_what_an_image_declares_does_not_reach_the_patch_or_a_fork() -> None:
+    """Its health check does not run; a fork without the files of its volumes would be another state."""
+    import docker
+
+    changes = ("VOLUME /testbed", "HEALTHCHECK --interval=1s CMD echo well >>/testbed/count")
+    image = image_with_history("declares", HISTORY, changes)
+    env = SweEnv([Task("img-3", "me/img", "0" * 40, "Fix it", image=image)], definition="swebench", sandbox="docker")
+    try:
+        env.reset()
+        assert env.step("sleep 3; cat count")[0] == "3\n" and env.patch() == ""
+        assert env.sandbox is not None
+        with pytest.raises(SandboxError, match=r"declares volumes \(/testbed\): a snapshot would lack their files"):
+            env.sandbox.snapshot()
+    finally:
+        env.close()
+        client = docker.from_env()
+        client.images.remove(image, force=True)
+        client.close()
 
 
 @pytest.mark.docker

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from swe_srl.errors import SandboxError
 from swe_srl.sandboxes import make_sandbox
 from swe_srl.sandboxes.launch import owner_name, runtime_folder, sweep_folders
+from swe_srl.sandboxes.local import LocalSandbox
 from swe_srl.sandboxes.removal import remove_folder
 from swe_srl.types import Limits, SandboxSpec
 from tests.conftest import BASE_IMAGE
@@ -113,3 +115,13 @@ def test_a_deep_tree_of_an_owner_that_is_gone_is_swept() -> None:
     make_deep(left)
     sweep_folders()
     assert not left.exists()
+
+
+@pytest.mark.sandbox
+def test_a_snapshot_of_deep_folders_is_discarded() -> None:
+    with LocalSandbox(SandboxSpec()) as sandbox:
+        deeper = "import os\nos.chdir('/tmp')\nfor _ in range(1100): os.mkdir('d'); os.chdir('d')"
+        assert sandbox.run(f"python3 -c {shlex.quote(deeper)}").output == ""
+        snapshot = sandbox.snapshot()
+        snapshot.discard()
+        assert not snapshot.folder.exists()

@@ -114,7 +114,19 @@ class DockerSandbox(SessionSandbox):
             self._container.put_archive("/", file)
 
     def snapshot(self) -> DockerSnapshot:
-        """Commit the container's files to an image, with the shell's directory, variables and functions."""
+        """Commit the container's files to an image, with the shell's directory, variables and functions.
+
+        Raises:
+            SandboxError: it failed, or the image declares volumes, whose files no commit holds.
+        """
+        self._open_session()
+        with engine_errors("making a snapshot"):
+            self._container.reload()
+        if volumes := sorted(mount["Destination"] for mount in self._container.attrs.get("Mounts") or ()):
+            raise SandboxError(
+                f"image {self.spec.image} declares volumes ({', '.join(volumes)}): a snapshot would lack their files; make the "
+                f"image without them (docker export and docker import), or use the local sandbox"
+            )
         shell_state = self._open_session().shell_state()
         tag = secrets.token_hex(8)
         with engine_errors("making a snapshot"):
@@ -220,6 +232,9 @@ def container_options(spec: SandboxSpec, user: str) -> dict[str, Any]:
         "memswap_limit": memory,
         "pids_limit": limits.processes or -1,
         "shm_size": "64m",
+        "healthcheck": {
+            "test": ["NONE"]
+        },  # an image's own would run beside the commands, and what it writes be in the patch
     }
 
 
