@@ -163,6 +163,16 @@ def test_an_exported_image_and_its_user(system: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.sandbox
+def test_a_user_that_the_image_does_not_have_is_refused(system: Path, tmp_path: Path) -> None:
+    """It would be root otherwise; an engine refuses to start it, too."""
+    archive, _ = saved(tmp_path / "image.tar", [tar_of({}, system)], user="nobody-here")
+    with pytest.raises(SandboxError, match=r"runs as user 'nobody-here', whom its /etc/passwd does not have"):
+        image_roots.unpack(NAME, archive)
+    archive, _ = saved(tmp_path / "numbered.tar", [tar_of({}, system)], user="4321")
+    assert image_roots.unpack(NAME, archive).user == "4321:0"
+
+
+@pytest.mark.sandbox
 def test_an_episode_in_an_image_without_an_engine(system: Path, tmp_path: Path) -> None:
     image_roots.unpack(NAME, saved(tmp_path / "image.tar", [tar_of({}, system)])[0])
     env = SweEnv([image_task()], sandbox="local")

@@ -173,13 +173,22 @@ def _unpacked(unpack_into: Callable[[Path], Unpacked]) -> ImageRoot:
 
 
 def _user(facts: Unpacked) -> tuple[str, str]:
-    """Numbers of the user that an image runs as, and the home; root and / where the image does not know them."""
+    """Numbers of the user that an image runs as, and the home; / where the image does not know it.
+
+    Raises:
+        SandboxError: the image names a user that it does not have.
+    """
     wanted, _, group = facts.user.partition(":")
     lines = [line.split(":") for line in facts.passwd.splitlines() if line.count(":") == 6]
     for line in lines:
         if (wanted or "0") in (line[0], line[2]) and line[2].isdigit() and line[3].isdigit():
             return f"{line[2]}:{group if group.isdigit() else line[3]}", line[5] or "/"
-    return (f"{wanted}:{group if group.isdigit() else 0}" if wanted.isdigit() else "0:0"), "/"
+    if wanted and not wanted.isdigit():
+        raise SandboxError(
+            f"image {facts.id} runs as user {wanted!r}, whom its /etc/passwd does not have: make the image with that user, or "
+            "with its number (USER 1000)"
+        )
+    return f"{wanted or 0}:{group if group.isdigit() else 0}", "/"
 
 
 def _entry(image_id: str) -> ImageRoot | None:
