@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from swe_srl.rewards.shell import programs as known
 from swe_srl.rewards.shell.edits import Edit, edit_of
-from swe_srl.rewards.shell.options import program_words, read_words, variables
+from swe_srl.rewards.shell.options import own_folder, program_words, read_words, variables
 from swe_srl.rewards.shell.parse import Pipeline, Redirect, Stage, parse, with_redirects
 from swe_srl.rewards.shell.quoting import Quoted
 from swe_srl.rewards.shell.reached import reached
@@ -210,7 +210,10 @@ def _without_useless_cat(stages: list[Normal]) -> list[Normal]:
 
 
 def _normal(stage: Stage, place: str, directory: str) -> Normal:
-    words = program_words(stage)
+    redirects = tuple(_redirects(stage.redirects, place, directory))
+    inside, folder = own_folder(stage)
+    place = resolve(folder, place, directory) if folder else place
+    words = program_words(inside)
     name = words[0] if words else ""
     info = known.PROGRAMS.get(name.split(" ")[0], known.UNKNOWN)
     options, pattern, operands = read_words(words, info)
@@ -225,7 +228,7 @@ def _normal(stage: Stage, place: str, directory: str) -> Normal:
         pattern=pattern,
         operands=tuple(_operand(word, info, place, directory) for word in operands),
         directory=place,
-        redirects=tuple(_redirects(stage.redirects, place, directory)),
+        redirects=redirects,
         body=stage.body or "",
         variables=variables(stage),
         quoted=tuple(sorted(shown, key=lambda one: one.text)),

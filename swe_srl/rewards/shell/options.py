@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
+from dataclasses import replace
 
 from swe_srl.rewards.shell import programs as known
 from swe_srl.rewards.shell.parse import Stage
@@ -68,6 +70,25 @@ def _unwrapped(stage_words: tuple[str, ...]) -> tuple[list[str], list[str]]:
         else:
             break
     return words, variables
+
+
+def own_folder(stage: Stage) -> tuple[Stage, str]:
+    """A command of `git -C FOLDER` or `make -C FOLDER` without that, and the folder; "" for the shell's own.
+
+    >>> own_folder(Stage(("git", "-C", "src", "diff")))[0].words, own_folder(Stage(("git", "diff", "-C")))[1]
+    (('git', 'diff'), '')
+    """
+    words, _ = _unwrapped(stage.words)
+    if words[:1] not in (["git"], ["make"]):
+        return stage, ""
+    folder, at = "", 1
+    while at + 1 < len(words) and words[at].startswith("-"):
+        if words[at] == "-C":
+            folder = posixpath.join(folder, words[at + 1])
+            del words[at : at + 2]
+        else:
+            at += 2 if words[at] == "-c" else 1
+    return (replace(stage, words=tuple(words)), folder) if folder else (stage, "")
 
 
 def _python_module(words: tuple[str, ...]) -> tuple[str, ...]:

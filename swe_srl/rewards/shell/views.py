@@ -20,6 +20,9 @@ _AWK = (
 )
 
 
+_SED = re.compile(r"\A([0-9]{1,9}),(\+?)([0-9]{1,9})p(?:; ?([0-9]{1,9})q)?\Z")
+
+
 def with_views(stages: list[Normal]) -> list[Normal]:
     """The stages of a pipeline; where its first ones show some lines of one file, `sed` does it.
 
@@ -31,6 +34,11 @@ def with_views(stages: list[Normal]) -> list[Normal]:
         found = next(filter(None, (pattern.match(stages[0].pattern) for pattern in _AWK)), None)
         lines = (int(found.group(1)), int(found.group(found.lastindex or 1))) if found is not None else None
         return _shown(stages, lines, 1)
+    if stages[0].program == "sed" and stages[0].edit is None and (found := _SED.match(stages[0].pattern)):
+        first, last = int(found.group(1)), int(found.group(3)) + (int(found.group(1)) if found.group(2) else 0)
+        ends = int(found.group(4) or last)  # the line after which it reads no more
+        plain = ("n", "") in stages[0].options and 1 <= first <= last <= ends
+        return [replace(stages[0], pattern=f"{first},{last}p"), *stages[1:]] if plain else stages
     if len(stages) > 1 and not stages[1].operands and not stages[1].redirects and not stages[1].body:
         return _shown(stages, _cut(stages[0], stages[1]), 2)
     return stages
