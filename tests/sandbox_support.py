@@ -87,3 +87,19 @@ def libraries_of(*programs: str) -> list[str]:
         listing = subprocess.run(["ldd", path], capture_output=True, text=True, check=True).stdout
         files |= {path, *(word for word in listing.split() if word.startswith("/"))}
     return sorted(files)
+
+
+DEPTH = 1_200  # beyond the interpreter's recursion, the longest path and the open files of a process
+
+
+def make_deep(folder: Path, depth: int = DEPTH) -> None:
+    """Folders within folders, a file in each."""
+    place = os.open(folder, os.O_RDONLY)
+    for number in range(depth):
+        name = f"folder-{number % 7}"
+        os.mkdir(name, dir_fd=place)
+        os.close(os.open("file", os.O_CREAT | os.O_WRONLY, dir_fd=place))
+        inner = os.open(name, os.O_RDONLY, dir_fd=place)
+        os.close(place)
+        place = inner
+    os.close(place)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import platform
-import secrets
 import select
 import shutil
 import signal
@@ -14,7 +13,6 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -29,14 +27,10 @@ from swe_srl.errors import (
 from swe_srl.sandboxes import capabilities, cgroups, files, local_limits, local_transport, make_sandbox, sweep
 from swe_srl.sandboxes.base import SessionSandbox
 from swe_srl.sandboxes.cgroups import hierarchies
-from swe_srl.sandboxes.docker_sandbox import DockerSandbox, DockerSnapshot, owner_labels, sweep_containers
+from swe_srl.sandboxes.docker_sandbox import DockerSandbox, owner_labels
 from swe_srl.sandboxes.launch import (
     helper,
-    is_gone,
-    new_folder,
-    owner_name,
     runtime_folder,
-    sweep_folders,
 )
 from swe_srl.sandboxes.local import LocalSandbox
 from swe_srl.sandboxes.local_transport import LocalTransport
@@ -637,82 +631,6 @@ def test_unpacked_image_as_root_file_system(repo: Path, tmp_path: Path) -> None:
     assert (root / "opt/made").read_text() == "in the image\n"
 
 
-def test_sweep_leaves_the_living_alone() -> None:
-    mine = new_folder("sandbox")
-    name = secrets.token_hex(4)  # what a broken-off run of this test has left does not count
-    dead = runtime_folder() / f"sandbox-{DEAD}-{name}"
-    elsewhere = [runtime_folder() / f"sandbox-{owner}-{name}" for owner in (ELSEWHERE, "4000000-123")]
-    for folder in (dead, *elsewhere):
-        folder.mkdir()
-    sweep()
-    assert mine.is_dir() and not dead.exists() and all(folder.is_dir() for folder in elsewhere)
-    for folder in (mine, *elsewhere):
-        folder.rmdir()
-
-
-DEAD = "-".join(["4000000", "123", *owner_name().split("-")[2:]])
-ELSEWHERE = DEAD.replace(owner_name().split("-")[2], "1")  # in another PID namespace of this machine
-
-
-def test_whose_end_can_be_told() -> None:
-    pid, started, namespace, boot, machine = owner_name().split("-")
-    assert not is_gone(owner_name())
-    assert is_gone(DEAD) and is_gone(f"{pid}-1{started}-{namespace}-{boot}-{machine}")
-    assert is_gone(f"{pid}-{started}-{namespace}-00000000-{machine}")
-    assert not any(map(is_gone, (ELSEWHERE, f"{pid}-1-{namespace}-00000000-other", "", "0-", f"{pid}-1{started}")))
-
-
-def test_a_process_of_which_nothing_is_told_is_not_gone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another user's, where `/proc` is mounted with `hidepid`: its sandboxes are not swept."""
-    alive = owner_name()
-    monkeypatch.setattr("swe_srl.sandboxes.launch.start_time", lambda pid: "")
-    assert not is_gone(alive)
-    assert is_gone(DEAD)
-
-
-def test_processes_of_a_gone_owner_are_ended() -> None:
-    if not hierarchies():
-        pytest.skip("control groups cannot be made here")
-    groups = [parent / f"sandbox-{owner}-test" for parent in set(hierarchies().values()) for owner in (DEAD, ELSEWHERE)]
-    sleepers = [subprocess.Popen(["sleep", "600"]) for _ in groups]
-    try:
-        for group, sleeper in zip(groups, sleepers, strict=True):
-            group.mkdir()
-            (group / "cgroup.procs").write_text(str(sleeper.pid))
-        sweep()
-        for group, sleeper in zip(groups, sleepers, strict=True):
-            if DEAD in group.name:
-                assert sleeper.wait(10) == -signal.SIGKILL
-            else:
-                assert sleeper.poll() is None and group.is_dir()
-        sweep()  # a dead child that its parent has not asked after may hold its group
-        assert not any(group.exists() for group in groups if DEAD in group.name)
-    finally:
-        for sleeper in sleepers:
-            sleeper.kill()
-            sleeper.wait()
-        for group in groups:
-            if group.exists():
-                group.rmdir()
-
-
-def test_sweeps_at_once_do_not_meet() -> None:
-    made = [runtime_folder() / f"sandbox-{DEAD}-{number}" for number in range(40)]
-    for folder in made:
-        (folder / "deep").mkdir(parents=True)
-        (folder / "deep").chmod(0)
-    with ThreadPoolExecutor(4) as pool:
-        counts = [pool.submit(sweep_folders) for _ in range(4)]
-    for count in counts:
-        count.result()  # how many is not said: other processes' starts sweep, too
-    assert not list(runtime_folder().glob(f"sandbox-{DEAD}-*"))
-    for _ in range(100):
-        if not list(runtime_folder().glob("swept-*")):
-            break
-        time.sleep(0.1)
-    assert not list(runtime_folder().glob("swept-*"))
-
-
 def test_the_mode_of_the_runtime_folder_is_restored() -> None:
     mode = runtime_folder().stat().st_mode
     runtime_folder().chmod(0o700 if is_root() else 0o711)
@@ -841,18 +759,3 @@ def test_no_time_limit(shared: SessionSandbox) -> None:
 def _containers_of(kind: str, pid: int) -> bytes:
     name = f"name=swe-srl-{pid}-"
     return subprocess.run([kind, "ps", "-aq", "--filter", name], capture_output=True, check=True).stdout
-
-
-def test_snapshots_of_the_gone_are_swept(kind: str, repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    if kind == "local":
-        left = runtime_folder() / f"snapshot-{DEAD}-abc"
-        left.mkdir()
-        sweep()
-        assert not left.exists()
-        return
-    monkeypatch.setattr("swe_srl.sandboxes.docker_sandbox.owner_name", lambda: DEAD)
-    with opened(kind, repo) as sandbox:
-        snapshot = sandbox.snapshot()
-        assert isinstance(snapshot, DockerSnapshot)
-        assert sweep_containers() >= 2  # the container, too
-        assert subprocess.run([kind, "image", "inspect", snapshot.image], capture_output=True).returncode != 0

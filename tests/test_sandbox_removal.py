@@ -11,25 +11,11 @@ import pytest
 
 from swe_srl.errors import SandboxError
 from swe_srl.sandboxes import make_sandbox
-from swe_srl.sandboxes.launch import owner_name, runtime_folder, sweep_folders
 from swe_srl.sandboxes.local import LocalSandbox
 from swe_srl.sandboxes.removal import remove_folder
 from swe_srl.types import Limits, SandboxSpec
 from tests.conftest import BASE_IMAGE
-
-DEPTH = 1_200  # beyond the interpreter's recursion, the longest path and the open files of a process
-
-
-def make_deep(folder: Path, depth: int = DEPTH) -> None:
-    place = os.open(folder, os.O_RDONLY)
-    for number in range(depth):
-        name = f"folder-{number % 7}"
-        os.mkdir(name, dir_fd=place)
-        os.close(os.open("file", os.O_CREAT | os.O_WRONLY, dir_fd=place))
-        inner = os.open(name, os.O_RDONLY, dir_fd=place)
-        os.close(place)
-        place = inner
-    os.close(place)
+from tests.sandbox_support import make_deep
 
 
 def test_a_deep_tree_is_removed(tmp_path: Path) -> None:
@@ -84,7 +70,6 @@ def test_several_may_remove_one_tree(tmp_path: Path) -> None:
     assert not folder.exists() and above.stat().st_mode & 0o777 == 0o711
 
 
-DEAD = "-".join(["4000000", "123", *owner_name().split("-")[2:]])
 DEEPER = """\
 import os
 for number in range(1200):
@@ -106,15 +91,6 @@ def test_an_agents_deep_tree_hinders_nothing(kind: str) -> None:
                 sandbox.snapshot()
             assert len(str(caught.value)) < 600
         assert sandbox.run("ls").output.split() == ["deeper.py", "folder"]
-
-
-@pytest.mark.sandbox
-def test_a_deep_tree_of_an_owner_that_is_gone_is_swept() -> None:
-    left = runtime_folder() / f"sandbox-{DEAD}-deep"
-    left.mkdir()
-    make_deep(left)
-    sweep_folders()
-    assert not left.exists()
 
 
 @pytest.mark.sandbox

@@ -60,6 +60,14 @@ def logprobs(model: Any, plain: bool = False) -> torch.Tensor:
     return score(model, SEQUENCES, plain=plain).logprob_NT.detach()
 
 
+def rows_without_times(run: Path) -> list[dict[str, Any]]:
+    """The metrics of a run that another one must repeat."""
+    return [
+        {key: value for key, value in row.items() if key not in ("seconds", "memory_mb")}
+        for row in read_jsonl(run / "metrics.jsonl")
+    ]
+
+
 def test_new_adapters_change_nothing_and_only_they_are_trained() -> None:
     plain, model = make_model(), adapted()
     use_grouped(plain)
@@ -194,13 +202,7 @@ def test_a_stage_that_goes_on_from_adapters_resumes_bit_for_bit(
     with pytest.raises(RuntimeError, match="gone"):
         train(settings)
     run = train(settings)
-    kept = [
-        [
-            {k: v for k, v in row.items() if k not in ("seconds", "memory_mb")}
-            for row in read_jsonl(one / "metrics.jsonl")
-        ]
-        for one in (whole, run)
-    ]
+    kept = [rows_without_times(one) for one in (whole, run)]
     assert kept[0] == kept[1] and next(row["kl"] for row in kept[0] if "kl" in row) < 1e-9 < kept[0][-1]["kl"]
     assert (whole / "model" / FILE).read_bytes() == (run / "model" / FILE).read_bytes() and not loaded
 
@@ -277,13 +279,7 @@ def test_a_run_with_adapters_resumes_bit_for_bit(tmp_path: Path, monkeypatch: py
         with pytest.raises(RuntimeError, match="gone"):
             train(settings)
     run = train(settings)
-    kept = [
-        [
-            {k: v for k, v in row.items() if k not in ("seconds", "memory_mb")}
-            for row in read_jsonl(one / "metrics.jsonl")
-        ]
-        for one in (whole, run)
-    ]
+    kept = [rows_without_times(one) for one in (whole, run)]
     assert kept[0] == kept[1] and len(kept[0]) == 6
     file = "model/adapter/adapter_model.safetensors"
     assert (whole / file).read_bytes() == (run / file).read_bytes()

@@ -249,6 +249,8 @@ def sweep_containers() -> int:
     Raises:
         SandboxUnavailableError: no engine answers.
     """
+    from docker.errors import NotFound
+
     client = engine()
     count = 0
     with engine_errors("sweeping containers"):
@@ -257,11 +259,12 @@ def sweep_containers() -> int:
             if is_gone((container.attrs.get("Labels") or {}).get(f"{LABEL}.owner", "")):
                 remove_container(container)
                 count += 1
-        for image in client.images.list(
+        for image in client.api.images(
             filters={"label": f"{LABEL}=sandbox"}
         ):  # Podman finds none by two labels or a name
-            if is_gone(image.labels.get(f"{LABEL}.owner", "")):
-                client.images.remove(image.id, force=True)
-                count += 1
+            if is_gone((image.get("Labels") or {}).get(f"{LABEL}.owner", "")):
+                with contextlib.suppress(NotFound):  # another process sweeps at the same time
+                    client.api.remove_image(image["Id"], force=True)
+                    count += 1
     client.close()
     return count
