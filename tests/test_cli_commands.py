@@ -161,6 +161,9 @@ def test_dry_run_of_training_makes_the_steps_and_no_folder(run: Run, expert: str
     (told,) = [line for line in out.splitlines() if line.startswith("contexts of 2 steps: ")]
     most = int(told.split()[-3].replace(",", ""))
     assert told.endswith(f"tokens on average, {most:,} at most")
+    assert "are too few for" not in out
+    short = run("train", "--trajectories", expert, "--dry-run", "--max-new-tokens", "2")[1]
+    assert "warning: max_new_tokens: 2 are too few for the expert's command of " in short
     out = run("train", "--trajectories", expert, "--dry-run", "--max-context-tokens", str(most - 1))[1]
     assert f"{told}; 1 have more than the {most - 1:,} that have room: left out" in out
 

@@ -15,6 +15,7 @@ import torch
 from tiny_models import make_model, make_tokenizer
 
 from swe_srl.agents import EpisodeJob
+from swe_srl.agents.policies import answer
 from swe_srl.errors import ConfigError, ContaminationError, DefinitionNotFoundError, SandboxError, TrainingError
 from swe_srl.files import read_jsonl, write_jsonl
 from swe_srl.generation.attention import use_grouped
@@ -26,7 +27,7 @@ from swe_srl.training import TrainSettings, train
 from swe_srl.training import rlvr as rlvr_module
 from swe_srl.training import runner as runner_module
 from swe_srl.training.data import load_steps
-from swe_srl.training.episodes import EpisodeBatch, EpisodeGroup, EpisodeSampler, with_logprobs
+from swe_srl.training.episodes import EpisodeBatch, EpisodeGroup, EpisodeSampler, episode_metrics, with_logprobs
 from swe_srl.training.experts import StepRewards, expert_commands, experts_fingerprint
 from swe_srl.training.forward import TokenGroup, score
 from swe_srl.training.journal import Clock
@@ -42,6 +43,7 @@ from swe_srl.training.update import Updater
 from swe_srl.types import Completion, Message, Sampling, StopReason, Task, Verdict, VerdictStatus
 
 pytestmark = pytest.mark.timeout(600)
+CUT_SHORT = Completion("```bash\nls", (1,), (-0.1,), False)
 TASKS = [Task(f"t{number}", "o/r", "0", "issue", "", "", (), ()) for number in range(6)]
 
 
@@ -419,6 +421,14 @@ def test_the_bundled_experts_are_those_of_the_bundled_tasks() -> None:
     assert rewards(name, turns) == 1.0 and rewards(name, [*turns, *turns]) == 0.5  # nothing beyond the expert's last
     broken = [dataclasses.replace(turns[0], malformed="no command"), *turns[1:]]
     assert rewards(name, broken) == pytest.approx(1 - 1 / len(turns))
+
+
+def test_what_the_token_limit_cut_is_counted() -> None:
+    turns = [
+        SampledTurn((1,), (2,), (-0.1,), "text", why) for why in ("", "no command", answer(CUT_SHORT).action.reason)
+    ]
+    row = episode_metrics([SampledEpisode("t", 0, 0.0, "unresolved", False, "submitted", "", tuple(turns))])
+    assert row["format_errors"] == pytest.approx(2 / 3) and row["unfinished"] == pytest.approx(1 / 3)
 
 
 def test_step_rewards_guard_shell_commands_alone() -> None:

@@ -24,6 +24,7 @@ from swe_srl.errors import ConfigError, TrainingError
 from swe_srl.files import read_jsonl
 from swe_srl.generation import TransformersGenerator
 from swe_srl.generation.loading import encode_chat
+from swe_srl.progress import SilentProgress
 from swe_srl.runs import RunFolder
 from swe_srl.settings import as_mapping
 from swe_srl.training import train
@@ -291,6 +292,26 @@ def test_an_interruption_amid_a_validation_loses_no_update(
     assert not any('unwritten": {"' in one.read_text() for one in resumed.glob("checkpoints/*/state.json"))
     kept = {place.update for place in Checkpoints(resumed / "checkpoints", 2).places()}
     assert {json.loads((resumed / "result.json").read_text())["stages"][0]["chosen_update"], 6} <= kept
+
+
+class Notes(SilentProgress):
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.said.append(text)
+
+
+def test_completions_that_the_token_limit_cuts_are_told_of(warm: Path, tmp_path: Path) -> None:
+    """How many experts' commands have no room, before the first update; that many completions were cut, once."""
+    notes = Notes()
+    stage = {**SRL, "updates": 3, "max_new_tokens": 7, "max_resampling": 1.0}
+    run = train(train_settings(tmp_path, stage, model=str(warm)), notes)
+    assert [row["unfinished"] > 0.05 for row in rows(run)[1:]] == [True] * 3
+    short = [note for note in notes.said if "are too few for the expert's command of" in note]
+    assert len(short) == 1 and "max_new_tokens: 7" in short[0]
+    told = [note for note in notes.said if "max_new_tokens: 7 cut " in note]
+    assert len(told) == 1 and "of the completions of an update" in told[0]
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:

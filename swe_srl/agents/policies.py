@@ -11,6 +11,7 @@ from swe_srl.trajectories.action_format import format_action, parse_action
 from swe_srl.types import Action, Completion, Context, FormatError, Refusal, Sampling, Task, Trajectory
 
 SUBMIT = "submit"
+CUT = "cut by the token limit"  # how the reason of a malformed completion begins that it made so
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,7 @@ def answer(completion: Completion, form: str = "bash") -> PolicyAnswer:
         return PolicyAnswer(completion.refusal, prompt_tokens=completion.prompt_tokens)
     action = parse_action(completion.text, form)
     if not completion.finished and isinstance(action, FormatError):
-        action = FormatError(f"cut by the token limit; {action.reason}", completion.text)
+        action = FormatError(f"{CUT}; {action.reason}", completion.text)
     count = completion.completion_tokens or len(completion.token_ids)
     head = completion.text.find("</think>")
     share = (head + len("</think>")) / len(completion.text) if head >= 0 else 0.0

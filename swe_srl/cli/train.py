@@ -61,6 +61,8 @@ def plan(settings: TrainSettings, console: Console) -> None:
             console.say(warning)
         if lengths := context_lengths(settings, data.training):
             console.say(lengths.text)
+            for warning in lengths.warnings:
+                console.say(warning)
     if settings.needs_tasks:
         tasks, unavailable = runnable(tasks, settings)
         console.say(f"{len(tasks.training)} training tasks, {len(tasks.validation)} held out")

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from swe_srl.agents import EpisodeJob
+from swe_srl.agents.policies import CUT
 from swe_srl.training.dynamic import GroupSampler
 from swe_srl.training.processes import ALONE, Processes
 from swe_srl.training.sampled import EpisodeStore, Keep, Key, SampledEpisode
@@ -106,6 +107,7 @@ def episode_metrics(episodes: Sequence[SampledEpisode], experts: bool = False) -
         "empty_patches": sum(episode.status == VerdictStatus.EMPTY_PATCH.value for episode in episodes) / len(episodes),
         "turns": len(turns) / len(episodes),
         "format_errors": sum(bool(turn.malformed) for turn in turns) / max(1, len(turns)),
+        "unfinished": sum(turn.malformed.startswith(CUT) for turn in turns) / max(1, len(turns)),
         "completion_tokens": sum(episode.tokens for episode in episodes) / max(1, len(turns)),
         "sampled_tokens": float(sum(episode.tokens for episode in episodes)),
     }

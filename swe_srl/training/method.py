@@ -27,6 +27,8 @@ from swe_srl.training.update import Updater
 from swe_srl.training.watch import Watch
 from swe_srl.training.workplace import Workplace
 
+UNFINISHED = 0.05  # share of completions cut by the token limit that is worth a word
+
 
 class Method(Protocol):
     """How a stage trains: what `StageTrainer` needs of `srl`, `sft` and `rlvr`."""
@@ -85,7 +87,7 @@ class BaseMethod(ABC):
             processes=work.processes,
             sharded=work.sharded,
         )
-        self.checked = self.bounded = self.resumed = False
+        self.checked = self.bounded = self.resumed = self.cut_told = False
         self.watch = Watch()
 
     @abstractmethod
@@ -110,6 +112,16 @@ class BaseMethod(ABC):
         if limit and context > limit:
             return False
         return self.positions is None or context + tokens <= self.positions
+
+    def tell_unfinished(self, row: dict[str, Any]) -> None:
+        """Say once that the token limit cut many of an update's completions."""
+        share = row.get("unfinished", 0.0)
+        if share >= UNFINISHED and not self.cut_told:
+            self.cut_told = True
+            self.work.progress.note(
+                f"{self.name}: max_new_tokens: {self.stage.max_new_tokens:,} cut {share:.0%} of the completions of an update, "
+                "which count as malformed; raise it when what they are to say is longer (samples.jsonl shows them)"
+            )
 
     @property
     def positions(self) -> int | None:

@@ -68,6 +68,7 @@ class RlvrMethod(BaseMethod):
         self.work.release()
         found = batch.metrics(self.stage.epsilon, self.stage.dynamic_sampling, self.stage.step_weight > 0)
         row: dict[str, Any] = {"epoch": self.sampler.stream.epoch, **found, **self.unfilled(len(batch.kept), number)}
+        self.tell_unfinished(row)
         if not batch.kept:
             return row | self.tokens(batch.forward_tokens)
         scored = self.updater.scored

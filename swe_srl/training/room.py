@@ -6,12 +6,17 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from swe_srl.agents import AgentDefinition
 from swe_srl.errors import ConfigError
 from swe_srl.seeds import derive_seed
 from swe_srl.training.data import quickstart_file
 from swe_srl.training.settings import QUICKSTART, TrainSettings
 from swe_srl.types import Step
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 LOOKED_AT = 500  # steps
 
@@ -23,10 +28,12 @@ class ContextLengths:
     Args:
         tokens: of each.
         room: tokens that a context may have; None when nothing bounds them.
+        warnings: of stages whose completions are too short for the steps' commands.
     """
 
     tokens: tuple[int, ...]
     room: int | None
+    warnings: tuple[str, ...] = ()
 
     @property
     def too_long(self) -> int:
@@ -39,6 +46,32 @@ class ContextLengths:
         mean, most = statistics.fmean(self.tokens), max(self.tokens)
         left = f"; {self.too_long} have more than the {self.room:,} that have room: left out" if self.too_long else ""
         return f"contexts of {len(self.tokens)} steps: {mean:,.0f} tokens on average, {most:,} at most{left}"
+
+
+def some_steps(steps: Sequence[Step], seed: int) -> list[Step]:
+    """At most `LOOKED_AT` of them, drawn by the seed."""
+    return sorted(steps, key=lambda step: derive_seed(seed, "lengths", step.step_id))[:LOOKED_AT]
+
+
+def cut_commands(
+    tokenizer: PreTrainedTokenizerBase, steps: Sequence[Step], limit: int, form: str = "bash", end: int | None = None
+) -> str:
+    """A warning when completions are too short for the commands of some of these experts' steps, or "".
+
+    Args:
+        limit: `max_new_tokens`.
+        form, end: see `target_tokens`.
+    """
+    from swe_srl.training.targets import target_tokens
+
+    tokens = [len(target_tokens(tokenizer, step, False, form, end)) for step in steps]
+    if max(tokens, default=0) <= limit:
+        return ""
+    longer = sum(one > limit for one in tokens)
+    return (
+        f"warning: max_new_tokens: {limit:,} are too few for the expert's command of {longer} of {len(tokens)} steps (the "
+        f"longest takes {max(tokens):,}): no completion can equal it"
+    )
 
 
 def context_lengths(settings: TrainSettings, steps: Sequence[Step]) -> ContextLengths | None:
@@ -55,7 +88,7 @@ def context_lengths(settings: TrainSettings, steps: Sequence[Step]) -> ContextLe
     from swe_srl.generation.loading import encode_chat
 
     tokenizer, config = AutoTokenizer.from_pretrained(str(folder)), AutoConfig.from_pretrained(str(folder))
-    chosen = sorted(steps, key=lambda step: derive_seed(settings.seed, "lengths", step.step_id))[:LOOKED_AT]
+    chosen = some_steps(steps, settings.seed)
     found = tuple(len(encode_chat(tokenizer, step.context)) for step in chosen)
     bounds = [settings.max_context_tokens] if settings.max_context_tokens else []
     positions = getattr(config.get_text_config(decoder=True), "max_position_embeddings", None)
@@ -67,4 +100,7 @@ def context_lengths(settings: TrainSettings, steps: Sequence[Step]) -> ContextLe
                 "context and completion: lower it"
             )
         bounds.append(positions - longest)
-    return ContextLengths(found, min(bounds, default=None))
+    form = AgentDefinition.load(settings.agent_name).prompting.action_format
+    limits = sorted({stage.max_new_tokens for stage in settings.stages if stage.method == "srl"})
+    warnings = [cut_commands(tokenizer, chosen, limit, form) for limit in limits]
+    return ContextLengths(found, min(bounds, default=None), tuple(filter(None, warnings)))

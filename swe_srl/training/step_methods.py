@@ -22,6 +22,7 @@ from swe_srl.training.method import BaseMethod
 from swe_srl.training.objective import group_advantages
 from swe_srl.training.pivots import select_pivots
 from swe_srl.training.rollouts import Logprobs, Rollouts, Sampler, mean_similarity
+from swe_srl.training.room import cut_commands, some_steps
 from swe_srl.training.targets import target_tokens
 from swe_srl.training.update import PolicyGroup
 from swe_srl.training.workplace import Workplace
@@ -127,6 +128,9 @@ class SrlMethod(StepMethod):
     def prepare(self) -> int:
         """The training steps; only the pivots when there is a probing pass."""
         count = super().prepare()
+        work, looked_at = self.work, some_steps(self.steps, self.work.settings.seed)
+        if said := cut_commands(work.tokenizer, looked_at, self.stage.max_new_tokens, work.action_format, work.end):
+            work.progress.note(f"{self.name}: {said}")
         if not self.stage.pivot_samples:
             return count
         fitting = [index for index, step in enumerate(self.steps) if self.fits(step)]
@@ -162,6 +166,7 @@ class SrlMethod(StepMethod):
             **batch.metrics(self.stage.epsilon, self.stage.dynamic_sampling),
         }
         row |= self.unfilled(len(batch.kept), number)
+        self.tell_unfinished(row)
         if not batch.kept:
             return row | self.tokens(batch.forward_tokens)
         scored = self.updater.scored
