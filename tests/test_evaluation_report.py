@@ -8,12 +8,13 @@ from dataclasses import replace
 import pytest
 from grading_support import GOLD
 
+from swe_srl.agents.policies import answer
 from swe_srl.evaluation.markdown import report_markdown
 from swe_srl.evaluation.pipeline import Attempt, Failure
 from swe_srl.evaluation.report import Report, make_report
 from swe_srl.rewards import get_similarity
 from swe_srl.tasks import task_from_row
-from swe_srl.types import Action, FormatError, StopReason, Trajectory, Turn, Verdict, VerdictStatus
+from swe_srl.types import Action, Completion, FormatError, StopReason, Trajectory, Turn, Verdict, VerdictStatus
 
 
 def attempt(
@@ -75,7 +76,12 @@ def test_tokens_turns_and_format_errors() -> None:
         Turn(FormatError("no command", "x"), prompt_tokens=200, completion_tokens=10, thought_tokens=0),
     )
     report = report_of([attempt("a", 0, True, turns=turns), attempt("b", 0, False, turns=turns)])
-    assert report.turns == 2 and report.format_error_rate == 0.5
+    assert report.turns == 2 and report.format_error_rate == 0.5 and report.cut_rate == 0
+    assert "| format errors | 50.0% of the turns |" in report_markdown(report)
+    cut = answer(Completion("```bash\nls", (), (), False)).action
+    assert isinstance(cut, FormatError)
+    some = report_of([attempt("a", 0, True, turns=(*turns, Turn(cut), Turn(cut)))])
+    assert "| format errors | 75.0% of the turns, 50.0% cut by the token limit |" in report_markdown(some)
     assert report.tokens == {"prompt": 150, "completion": 20, "thought": 10, "command": 10}
     assert report.exit_reasons == {"submitted": 2}
     assert report_of([attempt("a", 0, True)]).tokens == {}

@@ -67,9 +67,10 @@ def _verdicts(report: Report) -> list[tuple[str, str]]:
 
 def _work(report: Report) -> list[tuple[str, str]]:
     """How the policy worked: nothing is known of it where only patches were given."""
+    cut = f", {report.cut_rate:.1%} cut by the token limit" if report.cut_rate else ""
     return [
         ("turns per episode", f"{report.turns:.1f}"),
-        ("format errors", f"{report.format_error_rate:.1%} of the turns"),
+        ("format errors", f"{report.format_error_rate:.1%} of the turns{cut}"),
         *((f"{kind} tokens per turn", f"{value:.1f}") for kind, value in report.tokens.items()),
         *(
             (f"{kind} tokens per episode", f"{value:.0f}")

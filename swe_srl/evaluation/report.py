@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
 
+from swe_srl.agents.policies import CUT
 from swe_srl.evaluation.behaviour import Behaviour, behaviour_of
 from swe_srl.evaluation.patches import PatchStatistics, patch_statistics
 from swe_srl.evaluation.pipeline import Attempt, Failure
@@ -18,7 +19,7 @@ from swe_srl.grading import flaky_flags
 from swe_srl.protocols import Similarity
 from swe_srl.tasks.difficulty import difficulty_of
 from swe_srl.tasks.problems import is_problem
-from swe_srl.types import Action, Task, Trajectory, VerdictStatus
+from swe_srl.types import Action, FormatError, Task, Trajectory, VerdictStatus
 
 RIGHT = "right answers"
 
@@ -42,6 +43,7 @@ class Report:
         exit_reasons: graded samples by the reason the episode ended.
         turns: mean turns of an episode.
         format_error_rate: share of all turns whose completion was malformed.
+        cut_rate: share of all turns whose completion was malformed since the token limit cut it.
         tokens: mean per turn, by kind: "prompt", "completion", "thought", "command". Empty when no tokens were counted.
         similarity: mean similarity to the expert's command of the same turn, over episodes; None when no expert is known.
         seconds: mean wall time of an episode.
@@ -82,6 +84,7 @@ class Report:
     by_repository: Mapping[str, tuple[int, int]]
     behaviour: Behaviour
     patches: PatchStatistics
+    cut_rate: float = 0.0
     by_difficulty: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     per_episode: Mapping[str, float] = field(default_factory=dict)
     flaky: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -149,6 +152,7 @@ def make_report(
         exit_reasons=dict(Counter(_exit_reason(attempt) for attempt in attempts)),
         turns=_mean([len(attempt.trajectory.turns) for attempt in attempts]),
         format_error_rate=_mean([not isinstance(turn.action, Action) for turn in turns]),
+        cut_rate=_mean([isinstance(turn.action, FormatError) and turn.action.reason.startswith(CUT) for turn in turns]),
         tokens=_tokens(attempts),
         similarity=fmean(scores) if scores else None,
         seconds=_mean([attempt.seconds for attempt in attempts]),
