@@ -59,6 +59,20 @@ def test_the_flag_of_a_list_may_be_given_again() -> None:
     assert job("--seed", "1", "--seed", "2").seed == 2
 
 
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("pytest>=6,<8", ["pytest>=6,<8"]),
+        ("requests[socks,security]>=2, !=2.1,numpy", ["requests[socks,security]>=2, !=2.1", "numpy"]),
+        ("a,~/b,c[d", ["a", "~/b", "c[d"]),
+        ("a~=1.0,~=1.1,b ,c[d,e],", ["a~=1.0,~=1.1", "b", "c[d,e]", ""]),
+    ],
+)
+def test_a_requirement_is_one_item_of_a_list(text: str, names: list[str]) -> None:
+    assert job("--names", text).names == tuple(names)
+    assert job("--names", text, "--names", "z").names == (*filter(None, names), "z")
+
+
 def test_precedence_is_defaults_file_flags_overrides(tmp_path: Path) -> None:
     file = tmp_path / "job.yaml"
     file.write_text(

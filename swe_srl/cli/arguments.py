@@ -17,7 +17,7 @@ from swe_srl.definitions import load_definition
 from swe_srl.errors import ConfigError, suggest
 from swe_srl.settings import Draft, Setting, settings_of
 from swe_srl.settings.fields import is_settings
-from swe_srl.settings.values import element_of, expectation, optional_of
+from swe_srl.settings.values import element_of, expectation, optional_of, split_list
 
 OVERRIDES = "KEY=VALUE sets any setting by its dotted key, after the flags: stages.0.learning_rate=1e-4"
 
@@ -86,7 +86,7 @@ def parse(command: Command, arguments: Sequence[str]) -> Parsed:
 
 def _together(given: Sequence[str]) -> str | list[str]:
     """What a list's flag is given, once or several times: `--package A --package B` is `--package A,B`."""
-    return given[0] if len(given) == 1 else [part.strip() for one in given for part in one.split(",") if part.strip()]
+    return given[0] if len(given) == 1 else [part for one in given for part in split_list(one) if part]
 
 
 def _is_override(kind: type[Any], argument: str) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+import re
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -17,6 +19,8 @@ from swe_srl.errors import ConfigError, suggest
 _TRUE = frozenset({"true", "yes", "on", "1"})
 _FALSE = frozenset({"false", "no", "off", "0"})
 _NONE = frozenset({"", "none", "null"})
+_BETWEEN = re.compile(r",(?!\s*(?:[<>=!]|~=))")  # what follows is no further version of a requirement
+_IN_BRACKETS = re.compile(r"\[[^\[\]]*\]")
 
 
 def optional_of(annotation: Any) -> Any | None:
@@ -128,10 +132,19 @@ def _number(value: Any, kind: type[int] | type[float]) -> int | float | None:
     return number if kind is int or math.isfinite(number) else None
 
 
+def split_list(text: str) -> list[str]:
+    """The items of a list written with commas. A requirement is one item: `pytest>=6,<8`, `requests[socks,security]`."""
+    if not text.strip():
+        return []
+    hidden = _IN_BRACKETS.sub(lambda found: " " * len(found[0]), text)
+    starts = [0, *(found.end() for found in _BETWEEN.finditer(hidden))]
+    return [text[start : end - 1].strip() for start, end in itertools.pairwise([*starts, len(text) + 1])]
+
+
 def _items(value: Any, where: str, expected: str) -> Sequence[Any]:
     if isinstance(value, str):
         if not value.startswith("["):
-            return [part.strip() for part in value.split(",")] if value.strip() else []
+            return split_list(value)
         value = parse_yaml(value, where)
     if isinstance(value, (list, tuple)):
         return value
