@@ -18,7 +18,7 @@ from typing import Any
 from swe_srl.errors import ConfigError, SandboxError, SandboxUnavailableError
 from swe_srl.protocols import Snapshot
 from swe_srl.sandboxes.base import SessionSandbox
-from swe_srl.sandboxes.container_transport import ContainerTransport, engine, engine_errors
+from swe_srl.sandboxes.container_transport import GLANCE_SECONDS, ContainerTransport, engine, engine_errors
 from swe_srl.sandboxes.descriptors import check_descriptors
 from swe_srl.sandboxes.launch import is_gone, owner_name
 from swe_srl.sandboxes.session import ShellSession
@@ -247,11 +247,11 @@ def sweep_containers() -> int:
     """Remove containers and snapshots of this host whose owner process is gone; returns how many.
 
     Raises:
-        SandboxUnavailableError: no engine answers.
+        SandboxUnavailableError: no engine answers at once: who needs none is not to wait for it.
     """
     from docker.errors import NotFound
 
-    client = engine()
+    client = engine(GLANCE_SECONDS)
     count = 0
     with engine_errors("sweeping containers"):
         filters = {"label": [f"{LABEL}=sandbox", f"{LABEL}.host={platform.node()}"]}
