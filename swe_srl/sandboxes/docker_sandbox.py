@@ -45,6 +45,13 @@ while ((SECONDS < {LIFE_SECONDS})); do
   done
 done"""
 
+MEND_TMP = """
+set -e
+[[ -d /tmp ]] || { mkdir -p -- "$(readlink -f /tmp)"; echo made; }
+[[ $(stat -L -c %a /tmp) == 1777 ]] || { chmod 1777 /tmp; echo opened; }
+"""
+_images_with_tmp: set[str] = set()
+
 
 class DockerSnapshot:
     """An image made of a container's files, and the shell state. The image goes with `discard` or `sweep`."""
@@ -95,6 +102,8 @@ class DockerSandbox(SessionSandbox):
                 self._copy_repository(spec, user)
             with engine_errors(f"starting a container of {image}"):
                 self._container.start()
+            if not snapshot:
+                mend_tmp(self._container)
             self._session.start(snapshot.shell_state if snapshot else "")
         except BaseException:
             self.close()
@@ -153,6 +162,26 @@ class DockerSandbox(SessionSandbox):
             raise
         finally:
             self._client.close()
+
+
+def mend_tmp(container: Any) -> None:
+    """Give a running container whose image has no /tmp that everybody may write to one. Images that have are looked at once.
+
+    Raises:
+        SandboxError: it could not be given one.
+    """
+    image = container.attrs["Image"]
+    if image in _images_with_tmp:
+        return
+    with engine_errors("looking at /tmp of the container"):
+        code, said = container.exec_run(["/bin/bash", "-p", "-c", MEND_TMP], user="0:0")
+    if code != 0:
+        reason = said.decode(errors="replace").strip()[-300:]
+        raise SandboxError(
+            f"image {image} has no /tmp that everybody may write to (mode 1777), and gets none: {reason}"
+        )
+    if not said:
+        _images_with_tmp.add(image)
 
 
 def whole(make: Callable[[], Any], unmake: Callable[[Any], object]) -> Any:
@@ -218,7 +247,7 @@ def container_options(spec: SandboxSpec, user: str) -> dict[str, Any]:
     limits = spec.limits
     memory = f"{limits.memory_mb}m" if limits.memory_mb else None
     return {
-        "entrypoint": ["/bin/bash", "--noprofile", "--norc", "-c", WAIT],
+        "entrypoint": ["/bin/bash", "--noprofile", "--norc", "-p", "-c", WAIT],
         "command": [],
         "name": f"{LABEL}-{os.getpid()}-{secrets.token_hex(6)}",
         "user": user or None,
