@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import secrets
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from swe_srl.envs.patch import take_patch
+from swe_srl.errors import SandboxError
 from swe_srl.sandboxes import image_roots, make_sandbox
 from swe_srl.sandboxes.container_transport import engine
 from swe_srl.sandboxes.docker_sandbox import BASE_IMAGE
@@ -89,3 +91,17 @@ def test_every_image_has_a_tmp_for_everybody(lines: str, kind: str, image: Calla
             with sandbox.fork(snapshot) as fork:
                 assert fork.run("stat -Lc %a /tmp; ls /tmp").output == "1777\nmine\n"
             snapshot.discard()
+
+
+@pytest.mark.parametrize("program", ["while :; do :; done", "exec yes", "yes & sleep infinity"])
+def test_a_git_that_never_ends_is_not_waited_for(program: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("swe_srl.envs.clean.SECONDS", 3.0)
+    with make_sandbox("docker", SandboxSpec(image=BASE_IMAGE, user="0:0")) as sandbox:
+        sandbox.run(f"printf '#!/bin/bash\n{program}\n' >/usr/local/bin/git && chmod +x /usr/local/bin/git")
+        began = time.monotonic()
+        with pytest.raises(
+            SandboxError, match="the patch cannot be taken: git, find or bash of the sandbox did not end"
+        ):
+            take_patch(sandbox, "/testbed", "0" * 40)
+        assert time.monotonic() - began < 30
+        assert sandbox.run("echo on").output.endswith("on\n")
