@@ -174,6 +174,18 @@ def test_a_large_file_is_left_out_and_told(fresh: SweEnv, name: str, caplog: pyt
     assert f"left out of the patch of /testbed, being larger than 32768 KB: {name}" in caplog.text
 
 
+def test_a_file_whose_path_is_too_long_is_left_out_and_told(fresh: SweEnv, caplog: pytest.LogCaptureFixture) -> None:
+    fresh.step(
+        "name=$(printf 'a%.0s' {1..250}); for n in {1..16}; do mkdir $name; cd $name; done; echo x >short; cd /testbed"
+    )
+    assert "/short" in fresh.patch() and not caplog.text
+    fresh.step("for n in {1..16}; do cd $name; done; mkdir $name; cd $name; echo x >deep; cd /testbed")
+    assert "/short" in (patch := fresh.patch()) and "/deep" not in patch
+    assert "left out of the patch of /testbed, having paths of 4096 bytes and more: aaa" in caplog.text
+    assert "aaa/deep" in caplog.text
+    fresh.step("rm -rf $name")
+
+
 def test_a_patch_is_bounded(fresh: SweEnv, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("swe_srl.envs.patch.PATCH_BYTES", 10_000)
     fresh.step("echo new > new.txt; head -c 2000000 /dev/urandom > two-megabytes; head -c 50000 /dev/urandom > fifty")

@@ -675,7 +675,7 @@ def test_settings_are_checked() -> None:
 
 def test_a_run_without_a_sandbox_is_refused_before_it_begins(rows: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     missing = Capability("local sandbox", False, "no bwrap", "install it: apt-get install bubblewrap")
-    monkeypatch.setattr("swe_srl.grading.obstacles.capabilities", lambda: [missing])
+    monkeypatch.setattr("swe_srl.grading.obstacles.capabilities", lambda docker: [missing])
     settings = settings_for(rows)
     with pytest.raises(SandboxUnavailableError, match=r"local sandbox: no bwrap\. install it"):
         evaluate(settings)

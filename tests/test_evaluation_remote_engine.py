@@ -7,6 +7,7 @@ import os
 import re
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,6 +18,9 @@ from grading_support import named, tiny_task
 from swe_srl.errors import SandboxUnavailableError
 from swe_srl.evaluation import EvalSettings, evaluate
 from swe_srl.files import write_jsonl
+from swe_srl.grading.obstacles import check_sandboxes
+from swe_srl.sandboxes import capabilities, make_sandbox, sweep
+from swe_srl.types import SandboxSpec
 
 pytestmark = pytest.mark.docker
 LOCAL = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
@@ -103,3 +107,21 @@ def test_an_engine_that_does_not_answer_is_named(tmp_path: Path, monkeypatch: py
         )
     assert str(refused.value).count("does not answer") == 1, "said once"
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.sandbox
+def test_an_engine_that_never_answers_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
+        monkeypatch.setenv("DOCKER_HOST", address)
+        began = time.monotonic()
+        sweep()
+        check_sandboxes([tiny_task(tmp_path / "calc")], "local")
+        assert time.monotonic() - began < 12, "a start that needs no engine"
+        began = time.monotonic()
+        with pytest.raises(SandboxUnavailableError, match=f"does not answer at {address} within .*: install it"):
+            make_sandbox("docker", SandboxSpec())
+        (docker,) = (one for one in capabilities() if one.name == "docker engine")
+        assert docker.detail.startswith(f"does not answer at {address} within ") and not docker.available
+        assert docker.remedy.startswith("install it")
+        assert time.monotonic() - began < 60

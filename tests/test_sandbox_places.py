@@ -562,7 +562,9 @@ def test_unenforceable_limit_is_refused(repo: Path, monkeypatch: pytest.MonkeyPa
 
 def test_missing_bubblewrap_says_how_to_get_it(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
-    with pytest.raises(SandboxUnavailableError, match="apt-get install bubblewrap"):
+    with pytest.raises(
+        SandboxUnavailableError, match=r"bwrap is not on the PATH .*/nowhere.*apt-get install bubblewrap"
+    ):
         make_sandbox("local", SandboxSpec(repository=str(repo)))
     found = {one.name: one for one in capabilities()}
     assert not found["bubblewrap"].available and "bubblewrap" in found["bubblewrap"].remedy

@@ -441,6 +441,22 @@ def test_submodules_are_stripped(tmp_path: Path, absorbed: bool) -> None:
     assert git("rev-parse", "HEAD:sub/middle x", cwd=folder) == git("rev-parse", "HEAD", cwd=inside)
 
 
+@pytest.mark.parametrize("within", ["", "module"])
+def test_references_that_are_no_files_are_refused(tmp_path: Path, within: str) -> None:
+    folder = tmp_path / "project"
+    for one in (folder, folder / "module") if within else (folder,):
+        one.mkdir()
+        make_history(one)
+    if within:
+        git("add", within, cwd=folder)
+        git("commit", "--quiet", "--message=with a module", cwd=folder)
+    config = str(folder / within / ".git" / "config")
+    git("config", "--file", config, "core.repositoryFormatVersion", "1", cwd=tmp_path)
+    git("config", "--file", config, "extensions.refStorage", "reftable", cwd=tmp_path)
+    with pytest.raises(TaskError, match=r"references of .*\.git are in git's format reftable.*git refs migrate"):
+        strip_history(folder)
+
+
 def fixes(folder: Path) -> list[Path]:
     """Files below a folder that hold the fix of `make_history`, also as a git object."""
     found = [path for path in folder.rglob("*") if path.is_file() and b"THE FIX" in path.read_bytes()]

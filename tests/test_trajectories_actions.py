@@ -115,6 +115,27 @@ def test_the_readers_know_the_longer_fence_too():
 @pytest.mark.parametrize(
     ("text", "action"),
     [
+        ("Look.\r\n```bash\r\nls\r\npwd\r\n```\r\n", Action("ls\npwd", "Look.")),
+        ("Look.\n```bash\r\nls\r\n```", Action("ls", "Look.")),
+        ("```bash\nprintf 'a\r\n'\n```\r\n", Action("printf 'a\r\n'")),
+        ("```bash\r\nls\r\n```\r\n```bash\r\npwd\r\n```\r\n", "2 commands: give exactly one"),
+        ("```bash\r\n\r\n```\r\n", "the command is empty"),
+        ("```bash\r\nls\r\n", "the fenced command is not closed"),
+        ("```python\r\nls\r\n```\r\n", "no fenced bash command: the block is not opened by ```bash"),
+        (
+            "```bash\r\ncat <<E\r\n```\r\nx\r\n```\r\nE\r\n```\r\n",
+            "a fence inside the command ends it in a here-document or a quote: give the command a longer fence",
+        ),
+    ],
+)
+def test_line_ends_of_a_fence_are_not_the_commands(text, action):
+    read = parse_action(text)
+    assert (read.reason if isinstance(read, FormatError) else read) == action
+
+
+@pytest.mark.parametrize(
+    ("text", "action"),
+    [
         ("Look.\n</think>\n\n```bash\nls\n```", Action("ls", "Look.")),
         (
             "I could\n```bash\nrm x\n```\nbut no.</think>\n```bash\nls\n```",

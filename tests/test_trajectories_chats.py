@@ -40,6 +40,7 @@ def call(name, arguments, identity="a"):
         ("<think>Hm.</think>\nLook.\n```sh\nls\n```", Action("ls", "Hm.\n\nLook.")),
         ("Look.\n```\nls -F\n```", Action("ls -F", "Look.")),
         ("Look.\r\n\r\n```bash\r\nls -l\r\npwd\r\n```\r\n", Action("ls -l\npwd", "Look.")),
+        ("Look.\n```bash\r\nls -l\r\npwd\r\n```\r\n", Action("ls -l\npwd", "Look.")),
         ("Look.\n```bash\nprintf 'a\r\n'\n```", Action("printf 'a\r\n'", "Look.")),
         (
             "Write.\n```bash\ncat > a.md <<'END'\n```\ncode\n```\nEND\n```",

@@ -8,19 +8,16 @@ import re
 import secrets
 import shlex
 
+from swe_srl.envs.clean import LateError, run_clean
 from swe_srl.errors import SandboxError
 from swe_srl.protocols import Sandbox
 from swe_srl.sandboxes.output import decode
 
-SECONDS = 300.0
 # Files beyond this size are left out: beyond the next one when the patch itself is larger than PATCH_BYTES.
 LARGEST_KB = (32 << 10, 1 << 10, 16)
 PATCH_BYTES = 64 << 20
-KILLED = 128  # exit codes above it: ended by a signal
+LONG = 4096  # bytes of a path that no program can open
 PLACE = "/tmp"
-CLEAN = (
-    "exec /usr/bin/env -i PATH=/usr/local/bin:/usr/bin:/bin HOME=/nonexistent LC_ALL=C /bin/bash --noprofile --norc -c"
-)
 # A fresh index of the base commit takes the working tree's tracked files as they are, and new files unless the repository's own
 # .gitignore files exclude them or they were there from the start. Nested repositories count as plain files. Named pipes that
 # git would read go: in the git directory, in those of nested repositories, and in all that `alternates` lead to. Files larger
@@ -96,6 +93,9 @@ export GIT_DIR={folder}/git GIT_WORK_TREE={workdir} GIT_INDEX_FILE={folder}/inde
 g() {{ git -c safe.directory='*' -c core.fsmonitor=false -c core.hooksPath=/dev/null -c core.excludesFile=/dev/null \\
   -c core.autocrlf=false -c core.fileMode=true -c core.sparseCheckout=false -c core.quotePath=true "$@"; }}
 g read-tree {base}
+find . -mindepth 16 ! -path './.git/*' '(' -type f -o -type l ')' -print0 2>/dev/null | while IFS= read -r -d '' path; do
+  ((${{#path}} < {long} + 2)) || printf '%s\0' "${{path:2:60}}…${{path: -60}}" # git cannot open it
+done >{folder}/long
 declare -A large
 while IFS= read -r -d '' path; do
   large[${{path#./}}]=1
@@ -130,6 +130,8 @@ diff --name-status -z
 printf %s {mark}
 head -c 2000 {folder}/left
 printf %s {mark}
+head -c 2000 {folder}/long
+printf %s {mark}
 """
 # Whether everything of the base commit is there: writes nothing itself.
 _USABLE = """
@@ -152,10 +154,10 @@ def untracked_files(sandbox: Sandbox, workdir: str) -> bytes:
     listing = "git -c safe.directory='*' ls-files -z --others --exclude-per-directory=.gitignore -- ."
     folder = _folder()
     script = f"mkdir -p {folder} && cd -- {shlex.quote(workdir)} && {listing} >{folder}/new"
-    if _run_clean(sandbox, script)[0] != 0:
+    if run_clean(sandbox, script)[0] != 0:
         raise SandboxError(f"there is no usable git repository at {workdir}")
     found = sandbox.read_file(f"{folder}/new")
-    _run_clean(sandbox, f"rm -rf {folder}")
+    run_clean(sandbox, f"rm -rf {folder}")
     return found
 
 
@@ -169,11 +171,13 @@ def take_patch(sandbox: Sandbox, workdir: str, base_commit: str, untracked: byte
         untracked: what `untracked_files` found at the start: those files stay out, whatever became of them.
 
     Files that are not UTF-8 are given as binary, so that the text stands for their very bytes. An agent that destroyed the
-    repository's `.git` has no patch: the result is "". Files larger than 32 MB are left out, which a warning tells; smaller ones,
-    too, when the patch would have more than 64 MB. One that has so much of files of 16 KB is "", and a warning.
+    repository's `.git` has no patch: the result is "". Files larger than 32 MB, and those whose path has 4,096 bytes and more,
+    are left out, which a warning tells; smaller ones, too, when the patch would have more than 64 MB. One that has so much of
+    files of 16 KB is "", and a warning.
 
     Raises:
-        SandboxError: the sandbox failed, or the patch cannot be taken although the repository is usable (a full disk).
+        SandboxError: the sandbox failed, or the patch cannot be taken although the repository is usable (a full disk), or not
+            in time.
     """
     try:
         return _take(sandbox, workdir, base_commit, untracked)
@@ -187,18 +191,18 @@ def _take(sandbox: Sandbox, workdir: str, base_commit: str, untracked: bytes) ->
     said = ""
     for mend in ("", "1"):
         if mend:
-            _run_clean(sandbox, f"chmod u+rwx {PLACE}")
+            run_clean(sandbox, f"chmod u+rwx {PLACE}")
         folder = _folder()
         try:
             patch, said = _bounded(sandbox, {**names, "folder": folder, "mend": mend}, untracked)
         except SandboxError as error:
-            if mend:
+            if mend or isinstance(error, LateError):
                 raise
             patch, said = None, str(error)
-        _run_clean(sandbox, f"rm -rf {folder}")
+        run_clean(sandbox, f"rm -rf {folder}")
         if patch is not None:
             return patch
-        if _run_clean(sandbox, _USABLE.format(**names))[0] != 0:
+        if run_clean(sandbox, _USABLE.format(**names))[0] != 0:
             return ""
     raise SandboxError(f"the patch cannot be taken: {said[-500:]}")
 
@@ -206,7 +210,7 @@ def _take(sandbox: Sandbox, workdir: str, base_commit: str, untracked: bytes) ->
 def _bounded(sandbox: Sandbox, names: dict[str, str], untracked: bytes) -> tuple[str | None, str]:
     """The patch without the largest files, as many as make it small enough; or None and what was said instead."""
     for largest in LARGEST_KB:
-        names |= {"largest": str(largest), "bytes": str(PATCH_BYTES)}
+        names |= {"largest": str(largest), "bytes": str(PATCH_BYTES), "long": str(LONG)}
         with contextlib.suppress(_TooLargeError):
             return _patch(sandbox, _SCRIPT, names, untracked)
     log.warning("the patch of %s is larger than %d bytes, and counts as none", names["workdir"], PATCH_BYTES)
@@ -224,9 +228,9 @@ def _patch(sandbox: Sandbox, script: str, names: dict[str, str], untracked: byte
         sandbox.write_file(f"{folder}/known", untracked)
     for last in (False, True):
         mark = secrets.token_hex(16)  # what is printed is read as it was printed; a file could be another one by then
-        code, printed = _run_clean(sandbox, script.format(**names, mark=mark))
+        code, printed = run_clean(sandbox, script.format(**names, mark=mark))
         parts = printed.split(mark.encode())
-        if code != 0 or len(parts) != 5:
+        if code != 0 or len(parts) != 6:
             return None, decode(printed).strip() or f"exit code {code}"
         patch = parts[1]
         if len(patch) > PATCH_BYTES:
@@ -239,10 +243,9 @@ def _patch(sandbox: Sandbox, script: str, names: dict[str, str], untracked: byte
             path for path, section in zip(_section_paths(parts[2]), sections, strict=True) if not _is_text(section)
         ]
         sandbox.write_file(f"{folder}/binary", b"".join(_attribute_line(path) for path in dict.fromkeys(binary)))
-    if left := decode(parts[3].rstrip(b"\0").replace(b"\0", b", ")):
-        log.warning(
-            "left out of the patch of %s, being larger than %s KB: %s", names["workdir"], names["largest"], left
-        )
+    for part, why in ((3, f"being larger than {names['largest']} KB"), (4, f"having paths of {LONG} bytes and more")):
+        if left := decode(parts[part].rstrip(b"\0").replace(b"\0", b", ")):
+            log.warning("left out of the patch of %s, %s: %s", names["workdir"], why, left)
     return patch.decode("utf-8", errors="replace"), ""
 
 
@@ -255,25 +258,6 @@ def _section_paths(listing: bytes) -> list[bytes]:
 def _folder() -> str:
     """A new one: no command of the agent's can have made anything there."""
     return f"{PLACE}/.swe-srl-patch-{secrets.token_hex(16)}"
-
-
-def _run_clean(sandbox: Sandbox, script: str) -> tuple[int, bytes]:
-    """Run a script in a fresh bash that nothing of the session reaches; its exit code and what it printed.
-
-    When it is killed, by whatever the agent left running, everything is ended and it is tried again.
-
-    Raises:
-        SandboxError: it did not end in time, or was lost with the sandbox.
-    """
-    code, said = sandbox.run_clean(f"{CLEAN} {shlex.quote(script)}", SECONDS)
-    if code is None or code > KILLED:
-        sandbox.restart()
-        code, said = sandbox.run_clean(f"{CLEAN} {shlex.quote(script)}", SECONDS)
-    if code is None:
-        raise SandboxError(
-            f"the sandbox was lost while the patch was taken, or that took {SECONDS:g} seconds: {decode(said).strip()[-300:]}"
-        )
-    return code, said
 
 
 def _is_text(data: bytes) -> bool:

@@ -125,7 +125,7 @@ class PlaceMaker:
             plant(sandbox, task, self.definition.workdir)
         workdir = shlex.quote(self.definition.workdir)
         script = self._strip_script() or f"git -C {workdir} rev-parse --verify HEAD"
-        done = sandbox.run(f"bash -c {shlex.quote(script)}", STRIP_SECONDS)
+        done = sandbox.run(f"bash -p -c {shlex.quote(script)}", STRIP_SECONDS)
         if done.exit_code != 0 or not done.output.strip():
             raise SandboxError(
                 f"{task.instance_id}: image {task.image} has no usable git repository at {self.definition.workdir}: "

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from swe_srl.envs.patch import CLEAN
+from swe_srl.envs.clean import CLEAN
 from swe_srl.envs.spaces import clean_text
 from swe_srl.errors import SandboxError
 from swe_srl.protocols import Sandbox, Snapshot

@@ -90,7 +90,7 @@ class Bench:
         self._used = True
         found: dict[str, str] = {}
         try:
-            result = self._sandbox.run(f"bash {self.here}/script", timeout)
+            result = self._sandbox.run(f"bash -p {self.here}/script", timeout)
             self._bring(keep, found)
             full = (
                 not result.timed_out and self._sandbox.run(_PROBE.format(here=self.here), _PUT_SECONDS).exit_code == 1

@@ -90,6 +90,6 @@ def check_sandboxes(tasks: Iterable[Task], sandbox: str) -> None:
     asked = [task for task in tasks if not is_problem(task)]
     docker = {sandbox == "docker" or (sandbox == "auto" and bool(task.image)) for task in asked}
     wanted = {"docker engine" if container else "local sandbox" for container in docker}
-    for capability in capabilities() if wanted else ():
+    for capability in capabilities(docker=True in docker) if wanted else ():
         if capability.name in wanted and not capability.available:
             raise SandboxUnavailableError(f"{capability.name}: {capability.detail}. {capability.remedy}")

@@ -27,31 +27,38 @@ from swe_srl.types import SandboxSpec
 
 READ_BYTES = 1 << 18
 ENGINE_SECONDS = 120  # for the engine to answer a request
+GREETING_SECONDS = 15  # for it to say its version, before anything is asked of it
+GLANCE_SECONDS = 2  # the same, for what can be done without an engine
 STDOUT = 1
 ANSWER_SECONDS = 60  # for the engine to answer while a shell is started: it may be stalled
 RESTARTS = 10  # tries to reach the shell of a container whose state is changing
-SILENT = "Docker does not answer: "
 REMEDY = (
     "install it (Debian: apt-get install docker.io), start its daemon (systemctl start docker, or dockerd), and let this user "
     "reach its socket (group docker, or DOCKER_HOST)"
 )
 
 
-def engine() -> Any:
-    """A client of the Docker engine.
+def engine(seconds: float = GREETING_SECONDS) -> Any:
+    """A client of the Docker engine, which has to say its version within `seconds`.
 
     Raises:
-        SandboxUnavailableError: no engine answers; the message says what to do.
+        SandboxUnavailableError: no engine answers; the message names its address and says what to do.
     """
     from docker.client import DockerClient
+    from docker.constants import DEFAULT_UNIX_SOCKET
     from docker.errors import DockerException
 
     try:
-        return DockerClient.from_env(timeout=ENGINE_SECONDS, version="auto")
+        client = DockerClient.from_env(timeout=seconds, version="auto")
     except DockerException as error:
         if wants_descriptors(error):
             raise NoDescriptorsError(error) from error
-        raise SandboxUnavailableError(f"{SILENT}{REMEDY}. It said: {error}") from error
+        address = os.environ.get("DOCKER_HOST") or DEFAULT_UNIX_SOCKET.replace("http+unix", "unix")
+        raise SandboxUnavailableError(
+            f"Docker does not answer at {address} within {seconds:g} seconds: {REMEDY}. It said: {error}"
+        ) from error
+    client.api.timeout = ENGINE_SECONDS
+    return client
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ from typing import Any
 from swe_srl.errors import ConfigError, SandboxError, SandboxUnavailableError
 from swe_srl.protocols import Snapshot
 from swe_srl.sandboxes.base import SessionSandbox
-from swe_srl.sandboxes.container_transport import ContainerTransport, engine, engine_errors
+from swe_srl.sandboxes.container_transport import GLANCE_SECONDS, ContainerTransport, engine, engine_errors
 from swe_srl.sandboxes.descriptors import check_descriptors
 from swe_srl.sandboxes.launch import is_gone, owner_name
 from swe_srl.sandboxes.session import ShellSession
@@ -44,6 +44,13 @@ while ((SECONDS < {LIFE_SECONDS})); do
     [[ $stat != *"(runc:["*") T "* ]] || exit 0
   done
 done"""
+
+MEND_TMP = """
+set -e
+[[ -d /tmp ]] || { mkdir -p -- "$(readlink -f /tmp)"; echo made; }
+[[ $(stat -L -c %a /tmp) == 1777 ]] || { chmod 1777 /tmp; echo opened; }
+"""
+_images_with_tmp: set[str] = set()
 
 
 class DockerSnapshot:
@@ -95,6 +102,8 @@ class DockerSandbox(SessionSandbox):
                 self._copy_repository(spec, user)
             with engine_errors(f"starting a container of {image}"):
                 self._container.start()
+            if not snapshot:
+                mend_tmp(self._container)
             self._session.start(snapshot.shell_state if snapshot else "")
         except BaseException:
             self.close()
@@ -153,6 +162,26 @@ class DockerSandbox(SessionSandbox):
             raise
         finally:
             self._client.close()
+
+
+def mend_tmp(container: Any) -> None:
+    """Give a running container whose image has no /tmp that everybody may write to one. Images that have are looked at once.
+
+    Raises:
+        SandboxError: it could not be given one.
+    """
+    image = container.attrs["Image"]
+    if image in _images_with_tmp:
+        return
+    with engine_errors("looking at /tmp of the container"):
+        code, said = container.exec_run(["/bin/bash", "-p", "-c", MEND_TMP], user="0:0")
+    if code != 0:
+        reason = said.decode(errors="replace").strip()[-300:]
+        raise SandboxError(
+            f"image {image} has no /tmp that everybody may write to (mode 1777), and gets none: {reason}"
+        )
+    if not said:
+        _images_with_tmp.add(image)
 
 
 def whole(make: Callable[[], Any], unmake: Callable[[Any], object]) -> Any:
@@ -218,7 +247,7 @@ def container_options(spec: SandboxSpec, user: str) -> dict[str, Any]:
     limits = spec.limits
     memory = f"{limits.memory_mb}m" if limits.memory_mb else None
     return {
-        "entrypoint": ["/bin/bash", "--noprofile", "--norc", "-c", WAIT],
+        "entrypoint": ["/bin/bash", "--noprofile", "--norc", "-p", "-c", WAIT],
         "command": [],
         "name": f"{LABEL}-{os.getpid()}-{secrets.token_hex(6)}",
         "user": user or None,
@@ -247,11 +276,11 @@ def sweep_containers() -> int:
     """Remove containers and snapshots of this host whose owner process is gone; returns how many.
 
     Raises:
-        SandboxUnavailableError: no engine answers.
+        SandboxUnavailableError: no engine answers at once: who needs none is not to wait for it.
     """
     from docker.errors import NotFound
 
-    client = engine()
+    client = engine(GLANCE_SECONDS)
     count = 0
     with engine_errors("sweeping containers"):
         filters = {"label": [f"{LABEL}=sandbox", f"{LABEL}.host={platform.node()}"]}

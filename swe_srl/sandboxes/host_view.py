@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import shutil
 import subprocess
 import sys
@@ -26,7 +27,10 @@ def bubblewrap() -> str:
     """
     path = shutil.which("bwrap")
     if path is None:
-        raise SandboxUnavailableError(f"the local sandbox needs bubblewrap (bwrap), which is not installed: {INSTALL}")
+        path = os.environ.get("PATH", "")
+        raise SandboxUnavailableError(
+            f"the local sandbox needs bubblewrap: bwrap is not on the PATH ({path!r}): {INSTALL}"
+        )
     return path
 
 

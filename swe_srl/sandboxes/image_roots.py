@@ -20,7 +20,7 @@ from urllib.parse import quote, unquote
 
 from swe_srl.errors import ConfigError, SandboxError, SandboxUnavailableError
 from swe_srl.files import write_atomic
-from swe_srl.sandboxes.container_transport import engine, engine_errors
+from swe_srl.sandboxes.container_transport import GLANCE_SECONDS, engine, engine_errors
 from swe_srl.sandboxes.docker_sandbox import owner_labels
 from swe_srl.sandboxes.image_unpack import Unpacked, unpack_archive, unpack_from_engine
 from swe_srl.sandboxes.launch import is_gone, owner_name
@@ -205,7 +205,7 @@ def _engine_id(name: str) -> str:
     from docker.errors import DockerException
 
     try:
-        client = engine()
+        client = engine(GLANCE_SECONDS)
     except SandboxUnavailableError:
         return ""
     try:

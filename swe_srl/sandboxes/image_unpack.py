@@ -38,7 +38,17 @@ done
 # What a running container gets from its engine, and where its pipes appear (another user than root cannot make that folder);
 # then the users, for the name that the image runs as.
 _FINISH = r"""
-mkdir -p dev proc sys tmp etc run
+mkdir -p dev proc sys etc run
+tmp=tmp
+for ((links = 0; links < 9; links++)); do # where one leads to in the image
+  [[ -L $tmp ]] || break
+  link=$(readlink -- "$tmp")
+  [[ $link == /* ]] || link=/$(dirname -- "$tmp")/$link
+  tmp=.$(realpath -s -m -- "$link")
+done
+[[ ! -L $tmp ]] || { rm -f tmp; tmp=tmp; }
+mkdir -p -- "$tmp"
+chmod 1777 -- "$tmp"
 [[ -L run ]] || mkdir -p run/swe-srl
 rm -f etc/hosts etc/hostname .dockerenv
 printf '127.0.0.1 localhost sandbox\n::1 localhost\n' >etc/hosts

@@ -18,7 +18,8 @@ REMEDY = (
     "The local sandbox needs unprivileged user namespaces and overlays in them: check "
     "/proc/sys/user/max_user_namespaces, kernel.unprivileged_userns_clone=1 (Debian) and "
     "kernel.apparmor_restrict_unprivileged_userns=0 (Ubuntu); in a container, run it with "
-    "--security-opt seccomp=unconfined --security-opt apparmor=unconfined --cap-add SYS_ADMIN; or use the Docker sandbox"
+    "--security-opt seccomp=unconfined --security-opt apparmor=unconfined --security-opt systempaths=unconfined (a /proc "
+    "of which nothing is hidden) --cap-add SYS_ADMIN; or use the Docker sandbox"
 )
 
 

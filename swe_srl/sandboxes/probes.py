@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from dataclasses import dataclass
@@ -29,9 +30,10 @@ class Capability:
     remedy: str = ""
 
 
-def capabilities() -> list[Capability]:
-    """Everything the two sandboxes can use here. Starts one local sandbox and asks the Docker engine; takes under a second."""
-    return [_bubblewrap(), _namespaces(), _local_sandbox(), *_limits(), _docker(), _base_image()]
+def capabilities(docker: bool = True) -> list[Capability]:
+    """Everything the two sandboxes can use here. Starts one local sandbox and asks the Docker engine, where that answers in
+    under a second; without `docker` the engine is not asked, and not told of."""
+    return [_bubblewrap(), _namespaces(), _local_sandbox(), *_limits(), *(_docker() if docker else ())]
 
 
 def _bubblewrap() -> Capability:
@@ -74,27 +76,24 @@ def _limits() -> list[Capability]:
     return found
 
 
-def _docker() -> Capability:
-    from swe_srl.sandboxes.container_transport import SILENT, engine
-
-    try:
-        client = engine()
-        version = client.version()
-        client.close()
-    except SandboxError as error:
-        return Capability("docker engine", False, "does not answer", str(error).removeprefix(SILENT))
-    return Capability("docker engine", True, f"{version['Version']}, API {version['ApiVersion']}")
-
-
-def _base_image() -> Capability:
+def _docker() -> list[Capability]:
+    """The engine, and the base image that it has."""
     from swe_srl.sandboxes.container_transport import engine, engine_errors
     from swe_srl.sandboxes.docker_sandbox import BASE_IMAGE
 
+    image = Capability("docker base image", False, f"no image {BASE_IMAGE}", "make it: docker/make-base-image.sh")
     try:
-        with engine_errors("looking for the base image"):
-            client = engine()
+        client = engine()
+    except SandboxError as error:
+        detail, _, remedy = str(error).removeprefix("Docker ").partition(": ")
+        return [Capability("docker engine", False, detail, remedy), image]
+    with contextlib.closing(client):
+        try:
+            with engine_errors("asking the engine for its version"):
+                version = client.version()
+        except SandboxError as error:
+            return [Capability("docker engine", False, "does not say its version", str(error)), image]
+        with contextlib.suppress(SandboxError), engine_errors("looking for the base image"):
             client.images.get(BASE_IMAGE)
-            client.close()
-    except SandboxError:
-        return Capability("docker base image", False, f"no image {BASE_IMAGE}", "make it: docker/make-base-image.sh")
-    return Capability("docker base image", True, BASE_IMAGE)
+            image = Capability("docker base image", True, BASE_IMAGE)
+    return [Capability("docker engine", True, f"{version['Version']}, API {version['ApiVersion']}"), image]

@@ -6,6 +6,16 @@ set -eu
 cd -- "$repository"
 # The repository's own programs are not run. This variable is the one that every version of git knows.
 export GIT_CONFIG_PARAMETERS="${GIT_CONFIG_PARAMETERS:+$GIT_CONFIG_PARAMETERS }'core.fsmonitor=false' 'core.hooksPath=/dev/null'"
+# Where references are no files, what follows would not find them. A git that does not know that format reads no configuration of it.
+refuse_other_references() {
+  local format
+  format=$(git config --file "$1/config" extensions.refStorage 2>/dev/null || git config extensions.refStorage || :)
+  [[ -z $format || $format == files ]] || {
+    echo "the references of $1 are in git's format $format, which is not stripped: git refs migrate --ref-format=files" >&2
+    exit 1
+  }
+}
+refuse_other_references .git
 head=$(git rev-parse --verify HEAD)
 own=$(git rev-parse --git-dir)
 git_dir=$(git rev-parse --git-common-dir)
@@ -117,6 +127,7 @@ strip_modules() {
       cd -- "$path"
       git_dir=$module
       export GIT_DIR=$module GIT_WORK_TREE=$path
+      refuse_other_references "$module"
       if head=$(git rev-parse --quiet --verify 'HEAD^{commit}'); then
         strip_repository
       else

@@ -15,7 +15,9 @@
 exec 190<&0 191>&2 193>&1 </dev/null >/dev/null 2>&1
 unset supervisor TMOUT # an image's, which would end `read` here
 ((relay)) && { read -r -N 1 -u 190 || exit 110; }
-export -n worker relay limits workdir
+bash_env=${BASH_ENV-} # an image's: for the commands, and the programs that they start
+unset BASH_ENV
+export -n worker relay limits workdir bash_env
 [[ -z $limits ]] || ulimit $limits 2>&191 || exit 110
 ((relay)) && kill -9 -- -1
 trap : PIPE INT TERM HUP QUIT USR1 USR2 ALRM
@@ -34,7 +36,7 @@ start_worker() {
   exec 194> >(
     close_descriptors
     cd -- "$workdir" || cd /
-    LC_ALL=$locale worker=$worker /bin/bash --noprofile --norc -c 'eval "$worker"' bash <&0 2>&191
+    LC_ALL=$locale worker=$worker bash_env=$bash_env /bin/bash --noprofile --norc -c 'eval "$worker"' bash <&0 2>&191
     printf '\0\0\0X%s\0' "$?" >&191 # the NULs end what it had begun to report
   )
   waiter=$!
@@ -122,7 +124,7 @@ run_clean() {
     printf 'B\0' >&191
     close_descriptors
     cd -- "$workdir" || cd /
-    (exec 191>&-; export LC_ALL=$locale; eval "$1")
+    (exec 191>&-; export LC_ALL=$locale; [[ -z $bash_env ]] || export BASH_ENV=$bash_env; eval "$1")
     status=$?
     printf '%s' "$2"
     printf 'D%s %s\0\0\0' "$2" "$status" >&191

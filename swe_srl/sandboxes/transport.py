@@ -109,7 +109,8 @@ SHELL_VARIABLES: dict[str, str] = {
 }
 
 
-SUPERVISOR = ("/bin/bash", "--noprofile", "--norc", "-c", 'eval "$supervisor"', "bash")
+# Privileged: an image's BASH_ENV, functions and shell options are not the supervisor's.
+SUPERVISOR = ("/bin/bash", "--noprofile", "--norc", "-p", "-c", 'eval "$supervisor"', "bash")
 
 
 def supervisor_variables(workdir: str, relay: bool, ulimit: str) -> dict[str, str]:

@@ -3,6 +3,8 @@
 # has ended, which may have changed any variable: 32 bytes of nonce, two digits, and the sink again. All of it is ASCII, whose
 # lengths are the same in every locale: the letter is E when the command comes with escapes for other bytes, else C. The worker
 # reports on descriptor 191.
+# An image's BASH_ENV is read by a shell of its own, whose exported variables the worker takes over: what else it does (it may
+# print, change the directory, set options or exit) is not the worker's.
 # A B says that a command has begun: one that has not can be given to another shell when this one is lost.
 # `mapfile` reads the line ends and evaluates its callback after each: so a command stands in no loop and in no function, and
 # `break`, `return` and `declare` do in it what they do at the top of any script.
@@ -19,6 +21,14 @@ exec </dev/null >/dev/null 2>&1;
 __swe_rc=0 __swe_kind= __swe_trace= __swe_options=:expand_aliases:;
 trap '{ if [[ /proc/self -ef /proc/$$ ]]; then builtin printf S >&191; builtin pwd >&191; builtin printf "\0" >&191; builtin export -p >&191; builtin printf ".\0" >&191; fi; } 2>/dev/null' EXIT;
 unset worker;
+__swe_env=$bash_env;
+unset bash_env;
+if [[ $__swe_env ]]; then
+  export BASH_ENV=$__swe_env;
+  if read -r -d '' -t 20 __swe_env < <(exec /bin/bash --noprofile --norc -c 'unset PWD OLDPWD SHLVL || :; export -p >&9; printf "\0" >&9' 9>&1 >/dev/null);
+  then eval "$__swe_env"; else kill -9 "$!"; fi;
+fi;
+unset __swe_env;
 __swe_take() {
   TMOUT= builtin read -r -N 11 -u 190 __swe_message || builtin exit 118;
   TMOUT= builtin read -r -N "${__swe_message:1:2}" -u 190 __swe_sink || builtin exit 118;

@@ -22,7 +22,9 @@ _SHELL = frozenset({"bash", "tool"})  # forms whose commands a shell runs
 SUBMIT = "submit"  # the reserved command that ends an episode, in trajectories of every format
 
 _THINK = re.compile(r"\A\s*<think>(.*?)</think>", re.DOTALL)
-_FENCE = re.compile(r"^(?P<mark>`{3,})(?P<language>[^\n`]*)\n(?P<body>.*?)^(?P=mark)[ \t]*$", re.DOTALL | re.MULTILINE)
+_FENCE = re.compile(
+    r"^(?P<mark>`{3,})(?P<language>[^\n`]*)\n(?P<body>.*?)^(?P=mark)[ \t]*\r?$", re.DOTALL | re.MULTILINE
+)
 _OPENED = re.compile(r"^`{3,}", re.MULTILINE)
 _HERE_DOCUMENT = re.compile(r"(?<!<)<<-?[ \t]*['\"\\]?(?P<word>\w+)")
 _BACKTICKS = re.compile(r"`{3,}")
@@ -121,7 +123,7 @@ def parse_action(text: str, form: str = "bash") -> Action | FormatError:
 def _fenced(rest: str) -> list[str] | str:
     """The commands of a completion's rest after the thought, or why it is malformed."""
     blocks = list(_FENCE.finditer(rest))
-    commands = [found["body"] for found in blocks if found["language"].strip() in _SHELL_LANGUAGES]
+    commands = [_body(found) for found in blocks if found["language"].strip() in _SHELL_LANGUAGES]
     left_open = _OPENED.search(_FENCE.sub("", rest)) is not None
     if commands and left_open:
         return "a fence is left open: one inside the command ends it, so give the command a longer fence"
@@ -129,12 +131,17 @@ def _fenced(rest: str) -> list[str] | str:
         if (
             not following["language"].strip()
             and found["language"].strip() in _SHELL_LANGUAGES
-            and _is_cut(found["body"])
+            and _is_cut(_body(found))
         ):
             return "a fence inside the command ends it in a here-document or a quote: give the command a longer fence"
     if blocks and not commands and not left_open:
         return "no fenced bash command: the block is not opened by ```bash"
     return commands or ("the fenced command is not closed" if "```" in rest else "no fenced bash command")
+
+
+def _body(block: re.Match[str]) -> str:
+    """What a fence holds. One whose opening line ends in a carriage return and a line feed was written with such line ends."""
+    return block["body"].replace("\r\n", "\n") if block["language"].endswith("\r") else block["body"]
 
 
 def _is_cut(command: str) -> bool:

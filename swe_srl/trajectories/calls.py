@@ -16,7 +16,7 @@ _FUNCTION = re.compile(r"<function\s*=\s*([^>\n]+)>(.*?)</function>", re.DOTALL)
 _PARAMETER = re.compile(r"<parameter\s*=\s*([^>\n]+)>(.*?)</parameter>", re.DOTALL)
 _TOOL_CALL = re.compile(r"<tool_call>\s*(\{.*?\})\s*</tool_call>", re.DOTALL)
 _COMMAND = re.compile(r"<command>\n?(.*?)\n?</command>", re.DOTALL)
-_FENCE = re.compile(r"^(`{3,})([\w.+-]*)[ \t]*\n(.*?)(?:^|\n)\1[ \t]*$", re.DOTALL | re.MULTILINE)
+_FENCE = re.compile(r"^(`{3,})([\w.+-]*)[ \t]*\r?\n(.*?)(?:^|\n)\1[ \t]*\r?$", re.DOTALL | re.MULTILINE)
 _HEREDOC = re.compile(r"(?<!<)<<(?!<)-?[ \t]*(?P<quote>['\"]?)\\?(?P<word>\w+)(?P=quote)")
 _SHELL_FENCES = frozenset({"bash", "sh", "shell", "mswea_bash_command"})
 _THINK = re.compile(r"\A\s*<think>(.*?)</think>\s*", re.DOTALL)
@@ -165,6 +165,8 @@ def _fences(text: str, swe_agent: bool) -> Found | str:
         return "several commands"
     block = blocks[0]
     command = block.group(block.re.groups)
+    if text.startswith("\r\n", block.start(block.re.groups) - 2):  # its fence was written with such line ends
+        command = command.replace("\r\n", "\n").removesuffix("\r")
     if not swe_agent and _is_cut(command, text[block.end() :]):
         return "unparsable: a fence inside the command ends it"
     return Found(Call(SHELL_TOOL, {"command": command}), text[: block.start()] + text[block.end() :])

@@ -15,7 +15,7 @@ from swe_srl.types import Trajectory
 
 NAME = "mini-swe-agent"
 
-_ACTION = re.compile(r"```(?:bash|mswea_bash_command)\s*\n(.*?)\n```", re.DOTALL)
+_ACTION = re.compile(r"```(?:bash|mswea_bash_command)\s*\n(.*?)\r?\n```", re.DOTALL)
 
 
 def recognises(value: object) -> bool:
