@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from swe_srl.envs.environment import SweEnv
@@ -84,6 +84,17 @@ def count(kind: str) -> Counts:
     )
 
 
+def lasting(kind: str) -> Counts:
+    """The counts once they, but for memory, have stayed the same for half a second (at most half a minute is waited): the child
+    that waits for the next sandbox is made after a start, and holds what its parent does for a moment."""
+    now, same, until = count(kind), 0, time.monotonic() + 30
+    while same < 5 and time.monotonic() < until:
+        time.sleep(0.1)
+        before, now = now, count(kind)
+        same = same + 1 if replace(before, memory_mb=now.memory_mb) == now else 0
+    return now
+
+
 def _descriptors(pid: int) -> list[str]:
     found = []
     try:
@@ -148,12 +159,12 @@ def soak(
     for number in range(1, episodes + 1):
         episode(env, number)
         if number == max(1, episodes // 10):
-            warm = count(kind)
+            warm = lasting(kind)
             show(number, warm, time.monotonic() - begin)
         elif number % every == 0 or number == episodes:
             show(number, count(kind), time.monotonic() - begin)
     assert warm is not None
-    return warm, count(kind)
+    return warm, lasting(kind)
 
 
 def grown(warm: Counts, last: Counts) -> list[str]:

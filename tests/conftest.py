@@ -20,6 +20,14 @@ from functools import lru_cache
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# The same examples in every run, for a suite that passes once is to pass always, and as long for each as a busy machine takes.
+# Others are looked for by `--hypothesis-profile=searching`.
+_PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("repeatable", _PATIENT, derandomize=True)
+settings.register_profile("searching", _PATIENT)
+settings.load_profile("repeatable")
 
 ROOT = Path(__file__).resolve().parent.parent
 BASE_IMAGE = os.environ.get("SWE_SRL_BASE_IMAGE", "swe-srl-base:bookworm")

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import secrets
 import subprocess
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,6 +15,7 @@ import pytest
 
 from swe_srl.sandboxes import make_sandbox
 from swe_srl.sandboxes.base import SessionSandbox
+from swe_srl.sandboxes.framing import OutputReader
 from swe_srl.sandboxes.repository import prepare_repository
 from swe_srl.types import Limits, SandboxSpec
 
@@ -21,6 +25,7 @@ KINDS = [
     pytest.param("podman", marks=pytest.mark.podman),  # the Docker sandbox over Podman's socket
 ]
 LIMITS = Limits(processes=96, memory_mb=256, command_seconds=30, output_bytes=4000)
+NAP = f"60000.{secrets.randbelow(10**9):09}"  # seconds: no other process, of whatever tests, sleeps so long
 FILES = {"README.md": "hello\n", "src/tool.py": "VALUE = 1\n", "src/gone/old.txt": "old\n"}
 
 
@@ -73,6 +78,55 @@ def processes(sandbox: SessionSandbox) -> list[str]:
     lines = output(sandbox, "ps -e -o stat=,comm=").split("\n")
     names = [line.split(maxsplit=1)[1] for line in lines if line.strip() and not line.lstrip().startswith("Z")]
     return sorted(name for name in names if name not in ("bash", "bwrap", "ps", "cat"))
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 60.0) -> None:
+    """Until it holds.
+
+    Raises:
+        AssertionError: it did not in all that time.
+    """
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"it did not come to pass in {seconds:g} seconds"
+        time.sleep(0.02)
+
+
+def napping() -> int:
+    """How many processes of this machine sleep for `NAP` seconds."""
+    count = 0
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            count += f"sleep\0{NAP}".encode() in path.read_bytes()
+        except OSError:  # it has ended meanwhile
+            continue
+    return count
+
+
+@contextmanager
+def once_heard(action: Callable[[], object]) -> Iterator[None]:
+    """Do something, in a thread, as soon as the output of a command in this context begins to arrive."""
+    heard, feed = threading.Event(), OutputReader.feed
+
+    def listening(reader: OutputReader, data: bytes) -> bool:
+        said = feed(reader, data)
+        if said:
+            heard.set()
+        return said
+
+    def act() -> None:
+        heard.wait()
+        action()
+
+    thread = threading.Thread(target=act)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(OutputReader, "feed", listening)
+        thread.start()
+        try:
+            yield
+        finally:
+            heard.set()
+            thread.join()
 
 
 def is_root() -> bool:

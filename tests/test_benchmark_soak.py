@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.soak import MEMORY_MB, Counts, count, grown, soak
+from benchmarks.soak import MEMORY_MB, Counts, count, grown, lasting, soak
 from swe_srl.sandboxes.launch import new_folder
 from swe_srl.sandboxes.removal import remove_folder
 from tests.sandbox_support import KINDS, new_sandbox, repository, sandbox_of
@@ -23,7 +23,7 @@ def test_a_few_dozen_episodes(kind: str, tmp_path: Path, monkeypatch: pytest.Mon
     episodes = 24 if kind == "local" else 6
     shown: list[int] = []
     new_sandbox(kind, repository(tmp_path)).close()  # what the first one makes for all of them stays
-    before = count(sandbox_of(kind))
+    before = lasting(sandbox_of(kind))
     warm, last = soak(
         tmp_path / "repository", sandbox_of(kind), episodes, 10, lambda number, counts, seconds: shown.append(number)
     )
@@ -42,7 +42,7 @@ def test_growth_is_told() -> None:
 
 
 def test_what_is_left_is_counted() -> None:
-    before = count("local")
+    before = lasting("local")
     folder = new_folder("sandbox")
     descriptor = os.open(os.devnull, os.O_RDONLY)
     after = count("local")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -20,8 +19,9 @@ from swe_srl.files import write_jsonl
 from swe_srl.sandboxes import launch
 from swe_srl.trajectories import write_trajectories
 from swe_srl.types import Action, FormatError, Task, Trajectory, Turn
+from tests.sandbox_support import NAP
 
-SLEEP = f"sleep 98{os.getpid()}"
+SLEEP = f"sleep {NAP}"
 _ARGUMENTS = SLEEP.replace(" ", "\0").encode() + b"\0"
 Fork = Callable[..., tuple[int, str, str]]
 

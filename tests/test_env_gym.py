@@ -434,7 +434,7 @@ def test_threads_do_the_same_as_sync(tmp_path: Path, faked: list[FakeSandbox]) -
 def test_threads_run_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import threading
 
-    meeting = threading.Barrier(4, timeout=20)
+    meeting = threading.Barrier(4, timeout=60)
 
     def meet(command: str) -> str:
         meeting.wait()

@@ -74,7 +74,7 @@ def test_a_target_runs_once_and_what_is_frozen_is_freed(tmp_path: Path, monkeypa
         forks: list[object] = []
         fork = sandbox.fork
         monkeypatch.setattr(sandbox, "fork", lambda snapshot: forks.append(snapshot) or fork(snapshot))
-        probe = SandboxProbe(sandbox, timeout=1)
+        probe = SandboxProbe(sandbox, timeout=6)
         similarity = get_similarity("effect", probe)
         values = [
             similarity(predicted, "ls src").value for predicted in ("ls -1 src", "ls ./src/", "sleep 60 | ls src")

@@ -182,14 +182,25 @@ def wait_for(run: Path, journal: str, rows: int, program: subprocess.Popen[str])
         time.sleep(0.02)
 
 
-def at_work() -> set[int]:
-    """The processes that work for a run on the nodes, and what they started: the launchers and what runs in sandboxes."""
-    parents = {}
+def parents() -> dict[int, int]:
+    """The parent of every process."""
+    found = {}
     for file in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):
-            parents[int(file.parent.name)] = int(file.read_text().rpartition(")")[2].split()[1])
-    found = set(processes("ray::Node"))
-    while more := {pid for pid, parent in parents.items() if parent in found} - found:
+            found[int(file.parent.name)] = int(file.read_text().rpartition(")")[2].split()[1])
+    return found
+
+
+def on_nodes() -> set[int]:
+    """The processes that work for a run on the nodes of this cluster: what started them names its folder."""
+    above, mine = parents(), set(processes(os.environ["RAY_TMPDIR"]))
+    return {pid for pid in processes("ray::Node") if above.get(pid) in mine}
+
+
+def at_work() -> set[int]:
+    """These, and what they started: the launchers and what runs in sandboxes."""
+    above, found = parents(), on_nodes()
+    while more := {pid for pid, parent in above.items() if parent in found} - found:
         found |= more
     return found
 
@@ -246,9 +257,9 @@ def test_killed_nodes_and_runs(cluster: Any, rows: Path, tmp_path: Path, endpoin
     endpoint.allow(3)
     program = start(rows, run, *flags)
     until(lambda: endpoint.waiting >= 2)
-    first = set(processes("ray::Node"))
+    first = on_nodes()
     os.kill(min(first), signal.SIGKILL)
-    until(lambda: len(set(processes("ray::Node")) - first) == 1)  # it was started again
+    until(lambda: len(on_nodes() - first) == 1)  # it was started again
     wait_for(run, "verdicts", 1, program)
     working = at_work()
     program.kill()

@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 from conftest import BASE_IMAGE
 from grading_support import GOLD, named, tiny_task
+from ports import free_port
 from registry_support import load_image, own_engine
 
 import docker
@@ -172,7 +173,7 @@ def test_a_dead_endpoint(rows: Path, tmp_path: Path) -> None:
         )
         evaluate(settings, policy=ModelPolicy(EndpointGenerator(url, "m", retries=0), Sampling()))
 
-    with endpoint(answers=7) as port:
+    with endpoint(answers=7, port=free_port()) as port:
         with pytest.raises(GenerationError, match=f"127.0.0.1:{port}"):
             work(port)
         assert 1 <= count(run, "episodes") < TASKS

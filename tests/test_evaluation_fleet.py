@@ -14,7 +14,7 @@ import pytest
 from swe_srl.agents import PolicyAnswer
 from swe_srl.errors import ConfigError, GenerationError, SweSrlError
 from swe_srl.evaluation import EvalSettings
-from swe_srl.evaluation.cluster import connecting
+from swe_srl.evaluation.cluster import batching, connecting
 from swe_srl.evaluation.cluster.batching import Together
 from swe_srl.evaluation.cluster.connecting import Machine, connected
 from swe_srl.evaluation.cluster.fleet import EPISODE, GRADE, LOSSES, SICK, Fleet, Member, NoNodeError, StoppedError
@@ -194,7 +194,7 @@ def test_who_waits_when_the_run_ends_stops_waiting() -> None:
     never = threading.Event()
 
     def work(word: str) -> Reply:
-        never.wait(30)
+        never.wait(120)
         return Reply(word)
 
     one = member("a", work)
@@ -206,7 +206,7 @@ def test_who_waits_when_the_run_ends_stops_waiting() -> None:
         made.stop(EPISODE)
         for future in waiting:
             with pytest.raises(StoppedError):
-                future.result(timeout=10)
+                future.result(timeout=60)
     assert one.actor.stopped == ["episodes"]
     made.close()
     assert one.actor.stopped[-1] == "all" and ray.killed == [one.actor]
@@ -228,7 +228,8 @@ class Recorder:
         return [PolicyAnswer(Action(context.task_id)) for context in contexts]
 
 
-def test_a_model_is_asked_for_all_episodes_that_wait() -> None:
+def test_a_model_is_asked_for_all_episodes_that_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batching, "PATIENCE", 60.0)
     recorder = Recorder()
     together = Together(recorder)
     begin = threading.Barrier(6)

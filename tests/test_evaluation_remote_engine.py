@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from grading_support import named, tiny_task
+from ports import free_port
 
 from swe_srl.errors import SandboxUnavailableError
 from swe_srl.evaluation import EvalSettings, evaluate
@@ -98,8 +99,7 @@ def test_an_evaluation_over_tcp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_an_engine_that_does_not_answer_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     task = tiny_task(tmp_path / "calc")
     write_jsonl(tmp_path / "rows.jsonl", [task.row()])
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+    port = free_port()
     monkeypatch.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{port}")
     with pytest.raises(SandboxUnavailableError, match=rf"does not answer.*DOCKER_HOST.*{port}") as refused:
         evaluate(

@@ -25,6 +25,7 @@ from swe_srl.evaluation.settings import parse_size
 from swe_srl.evaluation.store import ImageStore
 from swe_srl.files import write_jsonl
 from swe_srl.tasks.dockerfiles import built_name
+from tests.sandbox_support import wait_until
 
 MB = 1 << 20
 pytestmark = [
@@ -117,9 +118,9 @@ def test_a_pull_that_falls_silent_is_broken_off_and_tried_again(
 ) -> None:
     image, told = registry.add("org/a", size=3 * MB), []
     setattr(registry, where, 1)
-    with store(back_off=BackOff(first=0.05, longest=0.1, note=told.append, silence=1.0)).holding(image):
+    with store(back_off=BackOff(first=0.05, longest=0.1, note=told.append, silence=5.0)).holding(image):
         assert names(client) == {image}
-    assert len(told) == 1 and "timed out: no byte in 1 seconds; trying again" in told[0]
+    assert len(told) == 1 and "timed out: no byte in 5 seconds; trying again" in told[0]
     assert getattr(registry, where) == 0
 
 
@@ -127,9 +128,16 @@ def test_a_silent_pull_is_given_up_at_once(client: docker.DockerClient, registry
     image = registry.add("org/a", size=3 * MB)
     registry.stalled = 1
     stopped = threading.Event()
-    threading.Timer(1.0, stopped.set).start()
+
+    def stop() -> None:
+        wait_until(lambda: not registry.stalled)  # it is silent now
+        stopped.set()
+
+    stopping = threading.Thread(target=stop)
+    stopping.start()
     with pytest.raises(PullStoppedError), store(back_off=BackOff(silence=600.0)).holding(image, stopped):
         pass
+    stopping.join()
     with store().holding(image):  # the engine has let go of the silent one too
         assert names(client) == {image}
 

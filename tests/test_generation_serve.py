@@ -6,7 +6,6 @@ import importlib.util
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from ports import free_port
 
 from swe_srl.agents import ModelPolicy
 from swe_srl.errors import GenerationError
@@ -65,9 +65,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     shutil.copytree(quickstart_file("model"), folder)
     settings = folder / "generation_config.json"
     settings.write_text(json.dumps({**json.loads(settings.read_text()), "do_sample": True}))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     log = folder.parent / "serve.log"
     words = [sys.executable, "-m", "transformers.cli.transformers", "serve", str(folder)]
     words += ["--host", "127.0.0.1", "--port", str(port), "--device", "cpu", "--dtype", "float64"]

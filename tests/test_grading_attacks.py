@@ -24,16 +24,19 @@ except OSError:
 os._exit(0)"""
 AT_EXIT = f"import atexit, os\natexit.register(lambda: (os.write(2, b'''{WANTED}'''), os._exit(0)))"
 DAEMON = f"""import os, time
+failed, told = os.pipe(), os.pipe()
 if os.fork() == 0:
     os.setsid()
-    time.sleep(0.15)
-    for _ in range(40):
+    os.read(failed[0], 1)
+    for number in range(40):
         os.write(1, b'''{WANTED}''')
+        number or os.write(told[1], b"x")
         time.sleep(0.02)
     os._exit(0)
 else:
     import atexit
-    atexit.register(lambda: (time.sleep(0.5), os._exit(0)))"""
+    os.close(told[1])
+    atexit.register(lambda: (os.write(failed[1], b"x"), os.read(told[0], 1), os._exit(0)))"""
 ASSERTS = f"import unittest\n{NEUTRAL}"
 RUN = "import unittest\nunittest.TestCase._callTestMethod = lambda self, method: None"
 RESULT = """import unittest

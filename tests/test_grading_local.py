@@ -72,9 +72,9 @@ def test_a_sloppy_patch_applies_as_the_harness_applies_it(task: Task) -> None:
 def test_an_endless_test_times_out(task: Task) -> None:
     kept: list[TestRun] = []
     endless = calc_prepend("while True: pass")
-    verdict = grade(task, endless, GradingSettings(timeout=3.0), keep=kept.append)
+    verdict = grade(task, endless, GradingSettings(timeout=8.0), keep=kept.append)
     assert verdict.status is VerdictStatus.TIMEOUT
-    assert verdict.reason == "Timeout error: 3 seconds exceeded."
+    assert verdict.reason == "Timeout error: 8 seconds exceeded."
     assert "Start Test Output" in kept[0].log, "what was logged so far is kept"
 
 

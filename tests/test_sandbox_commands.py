@@ -13,7 +13,18 @@ from swe_srl.sandboxes import session as session_module
 from swe_srl.sandboxes.base import SessionSandbox
 from swe_srl.sandboxes.losses import EARLIER, KEPT
 from swe_srl.sandboxes.session import ShellSession
-from tests.sandbox_support import KINDS, LIMITS, assert_well, new_sandbox, output, processes, repository
+from tests.sandbox_support import (
+    KINDS,
+    LIMITS,
+    NAP,
+    assert_well,
+    napping,
+    new_sandbox,
+    output,
+    processes,
+    repository,
+    wait_until,
+)
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -76,11 +87,10 @@ def test_error_messages_name_the_line(sandbox: SessionSandbox) -> None:
 )
 def test_time_out_kills_everything(sandbox: SessionSandbox, command: str) -> None:
     sandbox.run("cd src; export KEPT=yes")
-    begin = time.monotonic()
-    result = sandbox.run(command, timeout=0.5)
-    assert time.monotonic() - begin < 5
+    result = sandbox.run(command, timeout=2.5)
+    assert result.duration < 60
     assert result.timed_out and result.rebuilt and result.exit_code is None
-    assert result.output.startswith("before\n[the command was killed after 0.5 seconds; every process was ended")
+    assert result.output.startswith("before\n[the command was killed after 2.5 seconds; every process was ended")
     assert result.output.endswith("directory and exported variables are kept]")
     assert processes(sandbox) == []
     assert output(sandbox, "pwd; echo $KEPT") == "/testbed/src\nyes\n"
@@ -108,7 +118,7 @@ def test_nothing_after_the_killed_part_runs(sandbox: SessionSandbox) -> None:
 )
 def test_lost_shell_is_rebuilt(sandbox: SessionSandbox, command: str, code: int | None) -> None:
     sandbox.run("cd src; export KEPT='a\nb'; other=gone")
-    result = sandbox.run(f"echo before; {command}", timeout=5)
+    result = sandbox.run(f"echo before; {command}", timeout=60)
     assert result.output.startswith("before\n")
     if code is not None:
         assert result.exit_code == code and result.rebuilt and not result.timed_out
@@ -130,15 +140,16 @@ def test_every_process_killed(sandbox: SessionSandbox) -> None:
 
 
 def test_background_job_killing_the_shell_later(sandbox: SessionSandbox) -> None:
-    sandbox.run("cd src; (sleep 0.2; kill -9 $$) & true")
-    time.sleep(0.5)
+    sandbox.run(f"cd src; (sleep 0.2; kill -9 $$; exec sleep {NAP}) & true")
+    wait_until(lambda: napping() == 1)
     result = sandbox.run("pwd")
     assert result.rebuilt and result.output.endswith("kept]\n/testbed/src\n")
+    sandbox.restart()
 
 
 def test_background_output_stays_out_of_later_commands(sandbox: SessionSandbox) -> None:
     result = sandbox.run("(while :; do echo noise; sleep 0.01; done) & noisy=$!; echo started")
-    assert result.output.replace("noise\n", "") == "started\n" and result.duration < 2
+    assert result.output.replace("noise\n", "") == "started\n" and not result.timed_out
     for _ in range(3):
         assert output(sandbox, "sleep 0.1; echo quiet") == "quiet\n"
     assert output(sandbox, "kill -0 $noisy && echo alive; kill $noisy") == "alive\n"
@@ -148,18 +159,18 @@ def test_job_that_outlives_its_command_is_not_hurt_by_its_output(sandbox: Sessio
     sandbox.run("rm -f ticks; (for i in 1 2 3 4; do sleep 0.1; echo tick; echo tick >> ticks; done) &")
     for _ in range(6):
         sandbox.run("sleep 0.1")
-    assert output(sandbox, "wc -l < ticks").strip() == "4"
+    wait_until(lambda: sandbox.run("wc -l < ticks").output.strip() == "4")
 
 
 def test_flooding_background_job(sandbox: SessionSandbox) -> None:
-    assert sandbox.run("yes & flood=$!", timeout=5).duration < 4
+    assert not sandbox.run("yes & flood=$!").timed_out
     for _ in range(3):
-        assert output(sandbox, "sleep 0.2; echo quiet", timeout=10) == "quiet\n"
+        assert output(sandbox, "sleep 0.2; echo quiet") == "quiet\n"
     assert output(sandbox, "kill -0 $flood && echo alive; kill -9 $flood; wait $flood 2>/dev/null; true") == "alive\n"
 
 
 def test_wait_does_not_hang(sandbox: SessionSandbox) -> None:
-    assert output(sandbox, "sleep 0.05 & wait; echo waited", timeout=5) == "waited\n"
+    assert output(sandbox, "sleep 0.05 & wait; echo waited") == "waited\n"
 
 
 @pytest.mark.parametrize(
@@ -175,8 +186,7 @@ def test_wait_does_not_hang(sandbox: SessionSandbox) -> None:
     ],
 )
 def test_nothing_waits_for_input(sandbox: SessionSandbox, command: str) -> None:
-    result = sandbox.run(command, timeout=10)
-    assert not result.timed_out
+    assert not sandbox.run(command).timed_out
 
 
 def test_much_output_is_bounded(sandbox: SessionSandbox) -> None:
@@ -231,7 +241,7 @@ def test_nul_in_a_command_is_dropped(sandbox: SessionSandbox) -> None:
     "command", ["echo 'open", 'echo "open', "echo $(open", "if true; then", "echo ${a", "}", ")", ";;"]
 )
 def test_broken_syntax_is_an_error_message(sandbox: SessionSandbox, command: str) -> None:
-    result = sandbox.run(command, timeout=5)
+    result = sandbox.run(command)
     assert result.exit_code not in (0, None) and result.output.startswith("bash: ")
 
 
@@ -259,7 +269,7 @@ def test_open_here_document(sandbox: SessionSandbox) -> None:
     ],
 )
 def test_shell_tricks(sandbox: SessionSandbox, command: str) -> None:
-    sandbox.run(command, timeout=5)
+    sandbox.run(command)
     assert_well(sandbox)
     sandbox.run("exit")  # the next test gets a fresh shell
 
@@ -268,20 +278,20 @@ def test_shell_tricks(sandbox: SessionSandbox, command: str) -> None:
     "command", ["readonly IFS OPTIND REPLY", "declare -rf f 2>/dev/null; f() { :; }; readonly -f f", "PATH="]
 )
 def test_tricks_that_last(sandbox: SessionSandbox, command: str) -> None:
-    sandbox.run(command, timeout=5)
+    sandbox.run(command)
     assert_well(sandbox)
     sandbox.run("PATH=/usr/local/bin:/usr/bin:/bin; exit")
 
 
 def test_set_eux_lasts_and_does_not_break_framing(sandbox: SessionSandbox) -> None:
     sandbox.run("set -eux")
-    assert sandbox.run("echo traced", timeout=5).output.endswith("+ echo traced\ntraced\n")
-    assert sandbox.run("false; echo not reached", timeout=5).exit_code == 1
+    assert sandbox.run("echo traced").output.endswith("+ echo traced\ntraced\n")
+    assert sandbox.run("false; echo not reached").exit_code == 1
     assert_well(sandbox)
 
 
 def test_readonly_builtin_is_a_lost_shell_not_a_lie(sandbox: SessionSandbox) -> None:
-    result = sandbox.run("builtin() { echo hijacked; }; readonly -f builtin", timeout=5)
+    result = sandbox.run("builtin() { echo hijacked; }; readonly -f builtin")
     assert result.rebuilt and not result.timed_out
     assert_well(sandbox)
 
@@ -324,7 +334,7 @@ def test_old_mark_does_not_end_a_later_command(sandbox: SessionSandbox) -> None:
 def test_fork_bomb(sandbox: SessionSandbox) -> None:
     result = sandbox.run("bomb() { bomb | bomb & }; bomb; sleep 2", timeout=1.5)
     assert result.timed_out or "fork" in result.output
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while (left := processes_or_none(sandbox)) and time.monotonic() < deadline:
         sandbox.run("sleep 600", timeout=0.2)  # another time-out kills what is left
     assert left == []
@@ -347,15 +357,15 @@ def test_open_files_are_limited(sandbox: SessionSandbox) -> None:
 def test_silence_is_not_waited_for(request: pytest.FixtureRequest, shared: SessionSandbox) -> None:
     session = shared._session
     limits = session.limits
-    session.limits = type(limits)(silent_seconds=1.5, command_seconds=30)
+    session.limits = type(limits)(silent_seconds=4, command_seconds=60)
     try:
-        talking = shared.run("for i in 1 2 3 4 5; do echo $i; sleep 0.4; done")
+        talking = shared.run("for i in 1 2 3 4 5; do echo $i; sleep 1; done")
         silent = shared.run("echo once; sleep 600")
     finally:
         session.limits = limits
     assert talking.exit_code == 0
-    assert silent.timed_out and silent.duration < 10
-    assert silent.output.startswith("once\n[the command was killed after 1.5 seconds without output")
+    assert silent.timed_out
+    assert silent.output.startswith("once\n[the command was killed after 4 seconds without output")
 
 
 @pytest.mark.parametrize(
@@ -390,9 +400,9 @@ def test_a_flooded_control_channel_ends_the_shell_at_once(sandbox: SessionSandbo
 
 
 def test_a_command_that_no_shell_took_up_is_given_to_another(sandbox: SessionSandbox) -> None:
-    sandbox.run("(sleep 0.3; kill -STOP $$) & true")
-    time.sleep(1)
-    result = sandbox.run("echo x >>/tmp/ran; echo once", timeout=3)
+    sandbox.run(f"(sleep 0.3; kill -STOP $$; exec sleep {NAP}) & true")
+    wait_until(lambda: napping() == 1)
+    result = sandbox.run("echo x >>/tmp/ran; echo once", timeout=5)
     assert not result.timed_out and "the shell did not answer" in result.output and result.output.endswith("once\n")
     assert sandbox.run("cat /tmp/ran").output == "x\n"
 

@@ -17,7 +17,7 @@ from swe_srl.errors import SandboxError
 from swe_srl.sandboxes import session as session_module
 from swe_srl.sandboxes.docker_sandbox import DockerSandbox, sweep_containers
 from swe_srl.types import SandboxSpec
-from tests.sandbox_support import is_root, libraries_of, output
+from tests.sandbox_support import is_root, libraries_of, once_heard, output
 
 pytestmark = [
     pytest.mark.docker,
@@ -63,7 +63,7 @@ SAME = "/tmp\nyes\ndata\n"
 def stall(engine: Engine) -> None:
     """Stop the engine: a thread of it that has not noticed yet could still carry a command."""
     engine.process.send_signal(signal.SIGSTOP)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not all(" T" in path.read_text().rpartition(")")[2][:2] for path in _threads(engine)):
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -85,13 +85,14 @@ def test_stalled_engine(engine: Engine, sandbox: DockerSandbox) -> None:
 
 def test_engine_that_stalls_for_good(engine: Engine, sandbox: DockerSandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     """An error in bounded time, not a wait for ever; the sandbox works again once the engine does."""
-    monkeypatch.setattr("swe_srl.sandboxes.container_transport.ANSWER_SECONDS", 2)
-    monkeypatch.setattr(session_module, "RESTART_SECONDS", 3.0)
-    monkeypatch.setattr(session_module, "KILL_SECONDS", 1.0)
     stall(engine)
     try:
-        with pytest.raises(SandboxError, match=r"starting the sandbox's shell: .*timed out"):
-            sandbox.run("true", timeout=1)
+        with monkeypatch.context() as hurried:
+            hurried.setattr("swe_srl.sandboxes.container_transport.ANSWER_SECONDS", 2)
+            hurried.setattr(session_module, "RESTART_SECONDS", 3.0)
+            hurried.setattr(session_module, "KILL_SECONDS", 1.0)
+            with pytest.raises(SandboxError, match=r"starting the sandbox's shell: .*timed out"):
+                sandbox.run("true", timeout=1)
     finally:
         engine.process.send_signal(signal.SIGCONT)
     result = sandbox.run(STATE)
@@ -107,18 +108,16 @@ def test_restarted_engine(engine: Engine, sandbox: DockerSandbox) -> None:
         engine.stop()
         engine.start()
 
-    thread = threading.Timer(0.5, restart)
-    thread.start()
-    lost = sandbox.run("echo before; sleep 600", timeout=60)
-    thread.join()
+    with once_heard(restart):
+        lost = sandbox.run("echo before; sleep 600", timeout=120)
     assert lost.rebuilt and not lost.timed_out and lost.output.startswith("before\n[the shell was lost; every process")
     assert output(sandbox, STATE) == SAME
 
 
 def test_container_removed_in_mid_command(sandbox: DockerSandbox) -> None:
     """Its files are gone, so no session can go on: an error that says so."""
-    threading.Timer(0.5, sandbox._container.remove, kwargs={"force": True}).start()
-    with pytest.raises(SandboxError, match="the container was removed from outside"):
+    removed = once_heard(lambda: sandbox._container.remove(force=True))
+    with removed, pytest.raises(SandboxError, match="the container was removed from outside"):
         sandbox.run("echo before; sleep 600", timeout=60)
     with pytest.raises(SandboxError, match="the container was removed from outside"):
         sandbox.run("true")

@@ -16,10 +16,19 @@ from swe_srl.envs import SweEnv
 from swe_srl.sandboxes.base import SessionSandbox
 from swe_srl.sandboxes.forks import making_connections
 from swe_srl.types import Task
-from tests.sandbox_support import KINDS, assert_well, new_sandbox, repository, sandbox_of, write_tree
+from tests.sandbox_support import (
+    KINDS,
+    NAP,
+    assert_well,
+    napping,
+    new_sandbox,
+    repository,
+    sandbox_of,
+    wait_until,
+    write_tree,
+)
 
 pytestmark = pytest.mark.timeout(120)
-NAP = str(60_000 + os.getpid())  # seconds: nobody else's
 
 
 @pytest.fixture(scope="module")
@@ -63,25 +72,6 @@ time.sleep(100)
 """
 
 
-def sleeping() -> int:
-    """How many processes of the test's sandbox there are."""
-    count = 0
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            count += f"sleep\0{NAP}".encode() in path.read_bytes()
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-    return count
-
-
-def sleeping_once_settled(expected: int) -> int:
-    """`sleeping()`, once it is `expected` or 20 seconds have passed."""
-    deadline = time.monotonic() + 20
-    while sleeping() != expected and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return sleeping()
-
-
 def test_the_owner_is_killed_and_its_forked_child_is_not(kind: str, repo: Path) -> None:
     root = str(Path(__file__).resolve().parent.parent)
     env = {**os.environ, "PYTHONPATH": os.pathsep.join([root, *sys.path])}
@@ -90,10 +80,10 @@ def test_the_owner_is_killed_and_its_forked_child_is_not(kind: str, repo: Path) 
     assert owner.stdout is not None
     child = int(owner.stdout.readline())
     try:
-        assert sleeping_once_settled(2) == 2  # a process in the background becomes `sleep` a little later
+        wait_until(lambda: napping() == 2)  # a process in the background becomes `sleep` a little later
         owner.kill()
         owner.wait()
-        assert sleeping_once_settled(0) == 0
+        wait_until(lambda: napping() == 0)
         os.kill(child, 0)
     finally:
         os.kill(child, 9)

@@ -22,9 +22,10 @@ from swe_srl.envs.pool import WarmPool, join_pool, leave_pool
 from swe_srl.errors import SandboxError
 from swe_srl.protocols import Sandbox, Snapshot
 from swe_srl.sandboxes.docker_sandbox import DockerSandbox, whole
+from swe_srl.sandboxes.local import LocalSandbox
 from swe_srl.testing import FakeSandbox
 from swe_srl.types import Task
-from tests.sandbox_support import KINDS, new_sandbox, opened, repository, sandbox_of, write_tree
+from tests.sandbox_support import KINDS, new_sandbox, opened, repository, sandbox_of, wait_until, write_tree
 
 pytestmark = pytest.mark.timeout(120)
 ROUNDS = {"local": 100, "docker": 15, "podman": 5}  # interrupts; a start of a container takes long
@@ -32,6 +33,30 @@ ROUNDS = {"local": 100, "docker": 15, "podman": 5}  # interrupts; a start of a c
 
 def interrupted(seconds: float, action: Callable[[], object]) -> bool:
     """Do something, with a KeyboardInterrupt in this (the main) thread after some time: whether it came before the end."""
+    return _interrupted_by(
+        threading.Timer(seconds, signal.pthread_kill, (threading.get_ident(), signal.SIGUSR1)), action
+    )
+
+
+def interrupted_in(moment: threading.Event, action: Callable[[], object], sent: threading.Event) -> bool:
+    """The same, with the interrupt as soon as a moment has come; it is told when it is sent."""
+    main = threading.get_ident()
+
+    def send() -> None:
+        moment.wait()
+        time.sleep(0.2)  # the main thread waits by then
+        signal.pthread_kill(main, signal.SIGUSR1)
+        sent.set()
+
+    try:
+        return _interrupted_by(threading.Thread(target=send), action, moment.set)
+    finally:
+        sent.set()
+
+
+def _interrupted_by(
+    sender: threading.Thread, action: Callable[[], object], end: Callable[[], None] = lambda: None
+) -> bool:
     armed = True
 
     def interrupt(number: int, frame: FrameType | None) -> None:
@@ -39,17 +64,18 @@ def interrupted(seconds: float, action: Callable[[], object]) -> bool:
             raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGUSR1, interrupt)
-    timer = threading.Timer(seconds, signal.pthread_kill, (threading.get_ident(), signal.SIGUSR1))
     try:
-        timer.start()
+        sender.start()
         action()
         armed = False
     except KeyboardInterrupt:
         return True
     finally:
         armed = False
-        timer.cancel()
-        timer.join()
+        if isinstance(sender, threading.Timer):
+            sender.cancel()
+        end()
+        sender.join()
         signal.signal(signal.SIGUSR1, before)
     return False
 
@@ -97,7 +123,7 @@ def test_interrupts_leave_nothing(kind: str, tmp_path: Path) -> None:
             assert env.sandbox.run("echo well").output.endswith("well\n")
         env.close()
         _free(snapshots, forks)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while (now := left(sandbox_of(kind))) != before:  # the child that waits for the next start is just being made
             assert time.monotonic() < deadline, (number, which, before, now)
             time.sleep(0.05)
@@ -114,35 +140,47 @@ def _free(snapshots: list[Snapshot], forks: list[Sandbox]) -> None:
 def test_a_snapshot_that_is_interrupted_leaves_no_copy(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    begun, sent = threading.Event(), threading.Event()
     with opened(kind, repository(tmp_path)) as sandbox:
         before = left(sandbox_of(kind))
         if isinstance(sandbox, DockerSandbox):
-            images = sandbox._client.images
             commit, made = sandbox._container.commit, []
 
             def slow_commit(**of: str) -> object:
-                time.sleep(1)
+                begun.set()
+                sent.wait()
                 made.append(commit(**of))
                 return made[-1]
 
             monkeypatch.setattr(sandbox._container, "commit", slow_commit)
-            assert interrupted(0.7, sandbox.snapshot)
-            assert len(made) == 1 and made[0].id not in {image.id for image in images.list()}
+            assert interrupted_in(begun, sandbox.snapshot, sent)
+            assert len(made) == 1 and made[0].id not in {image["Id"] for image in sandbox._client.api.images()}
         else:
+            assert isinstance(sandbox, LocalSandbox)
             sandbox.run("head -c 100000000 /dev/zero >/tmp/large")
-            assert interrupted(0.02, sandbox.snapshot)
-            assert left("local") == before
+            copy = sandbox._transport.copy_layer
+
+            def slow_copy(folder: Path) -> None:
+                begun.set()
+                copy(folder)
+                sent.wait()
+
+            monkeypatch.setattr(sandbox._transport, "copy_layer", slow_copy)
+            assert interrupted_in(begun, sandbox.snapshot, sent)
+            wait_until(lambda: left("local") == before)
 
 
 def test_what_the_engine_makes_in_spite_of_an_interrupt_is_unmade() -> None:
     made: list[str] = []
+    begun, sent = threading.Event(), threading.Event()
 
     def make() -> str:
-        time.sleep(0.3)
+        begun.set()
+        sent.wait()
         made.append("container")
         return made[-1]
 
-    assert interrupted(0.1, lambda: whole(make, made.remove))
+    assert interrupted_in(begun, lambda: whole(make, made.remove), sent)
     assert made == []
     assert whole(make, made.remove) == "container" and made == ["container"]
     with pytest.raises(ValueError, match="refused"):
@@ -192,19 +230,19 @@ def test_an_environments_close_can_be_repeated(
 def test_a_pools_close_that_was_interrupted_can_be_repeated() -> None:
     """It waits for the place that is being made, which an interrupted `Thread.join` would not."""
     made: list[FakeSandbox] = []
-    making = threading.Event()
+    making, sent = threading.Event(), threading.Event()
 
     def make() -> Place:
         if made:
             making.set()
-            time.sleep(1)
+            sent.wait()
         made.append(FakeSandbox({":": ""}))
         return Place(made[-1], "")
 
     pool = WarmPool(1, 0)
     pool.take("key", make).sandbox.close()
-    assert making.wait(10)
-    assert interrupted(0.2, pool.close)
+    assert making.wait(60)
+    assert interrupted_in(making, pool.close, sent)
     pool.close()
     assert [sandbox.closed for sandbox in made] == [True, True]
 

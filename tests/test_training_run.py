@@ -178,19 +178,29 @@ def test_a_finished_run_is_left_alone_and_other_settings_are_refused(reference: 
 
 
 CHILD = """
-import json, sys
+import json, sys, time
+from pathlib import Path
 from swe_srl.settings import from_mapping
 from swe_srl.training import TrainSettings, train
+from swe_srl.training.stage import StageTrainer
+update, later = StageTrainer._one_update, []
+def held(self, *arguments, **options):
+    if later:
+        time.sleep(600)
+    later.extend([True] * Path(sys.argv[2]).exists())
+    return update(self, *arguments, **options)
+StageTrainer._one_update = held
 train(from_mapping(TrainSettings, json.loads(sys.argv[1]), "child"))
 """
 
 
 def kill_after(settings: Any, checkpoint: str) -> None:
-    """Run in a process of its own, and kill -9 it some time after it has written this checkpoint."""
-    command = [sys.executable, "-c", CHILD, json.dumps(as_mapping(settings))]
+    """Run in a process of its own, and kill -9 it some time after it has written this checkpoint: in the next update, or when
+    that is over."""
+    folder = settings.output / "checkpoints" / checkpoint
+    command = [sys.executable, "-c", CHILD, json.dumps(as_mapping(settings)), str(folder)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) as child:
-        folder = settings.output / "checkpoints" / checkpoint
         deadline = time.monotonic() + 240
         while not folder.exists():
             assert child.poll() is None, child.stderr.read().decode()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import time
 import urllib.error
@@ -13,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from ports import free_port
 
 PLACE = Path(os.environ.get("SWE_SRL_VLLM", ""))
 PYTHON = PLACE / "bin/python"
@@ -34,9 +34,7 @@ needs_vllm = pytest.mark.skipif(
 @contextmanager
 def served(model: Path, folder: Path, dev: bool = True) -> Iterator[str]:
     """The address of a server with that model in float32, ended at the end; its words are in `folder`."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     words = [str(PYTHON), "-m", "vllm.entrypoints.openai.api_server", "--model", str(model), "--host", "127.0.0.1"]
     words += ["--port", str(port), "--dtype", "float32", "--enforce-eager", "--max-num-seqs", "64"]
     own = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
