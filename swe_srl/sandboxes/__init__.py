@@ -57,9 +57,10 @@ def sweep() -> int:
     count = sweep_folders()
     sweep_groups()
     try:
+        from swe_srl.sandboxes.container_transport import GLANCE_SECONDS
         from swe_srl.sandboxes.docker_sandbox import sweep_containers
 
-        count += sweep_containers()
+        count += sweep_containers(GLANCE_SECONDS)  # one who needs no engine is not to wait for it
     except SandboxError:
         return count
     return count

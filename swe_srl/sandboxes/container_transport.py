@@ -28,7 +28,7 @@ from swe_srl.types import SandboxSpec
 READ_BYTES = 1 << 18
 ENGINE_SECONDS = 120  # for the engine to answer a request
 GREETING_SECONDS = 15  # for it to say its version, before anything is asked of it
-GLANCE_SECONDS = 2  # the same, for what can be done without an engine
+GLANCE_SECONDS = 5  # the same, for what can be done without an engine
 STDOUT = 1
 ANSWER_SECONDS = 60  # for the engine to answer while a shell is started: it may be stalled
 RESTARTS = 10  # tries to reach the shell of a container whose state is changing

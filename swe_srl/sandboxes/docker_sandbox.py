@@ -18,7 +18,7 @@ from typing import Any
 from swe_srl.errors import ConfigError, SandboxError, SandboxUnavailableError
 from swe_srl.protocols import Snapshot
 from swe_srl.sandboxes.base import SessionSandbox
-from swe_srl.sandboxes.container_transport import GLANCE_SECONDS, ContainerTransport, engine, engine_errors
+from swe_srl.sandboxes.container_transport import GREETING_SECONDS, ContainerTransport, engine, engine_errors
 from swe_srl.sandboxes.descriptors import check_descriptors
 from swe_srl.sandboxes.launch import is_gone, owner_name
 from swe_srl.sandboxes.session import ShellSession
@@ -272,15 +272,15 @@ def owner_labels() -> dict[str, str]:
     return {LABEL: "sandbox", f"{LABEL}.owner": owner_name(), f"{LABEL}.host": platform.node()}
 
 
-def sweep_containers() -> int:
+def sweep_containers(seconds: float = GREETING_SECONDS) -> int:
     """Remove containers and snapshots of this host whose owner process is gone; returns how many.
 
     Raises:
-        SandboxUnavailableError: no engine answers at once: who needs none is not to wait for it.
+        SandboxUnavailableError: no engine answers within `seconds`.
     """
     from docker.errors import NotFound
 
-    client = engine(GLANCE_SECONDS)
+    client = engine(seconds)
     count = 0
     with engine_errors("sweeping containers"):
         filters = {"label": [f"{LABEL}=sandbox", f"{LABEL}.host={platform.node()}"]}
