@@ -39,6 +39,8 @@ THREADS = max(1, min(2, (os.cpu_count() or 1) // int(os.environ.get("PYTEST_XDIS
 os.environ.setdefault("OMP_NUM_THREADS", str(THREADS))
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+for _name in ("COLUMNS", "LINES", "FORCE_COLOR", "CLICOLOR_FORCE"):  # what is shown is as wide and plain as in a pipe
+    os.environ.pop(_name, None)
 
 
 def shared_root() -> Path:
@@ -49,7 +51,7 @@ def shared_root() -> Path:
 def _run(*command: str) -> str:
     """'' when the command succeeds, else why it does not."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=30, stdin=subprocess.DEVNULL)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL)
     except (OSError, subprocess.TimeoutExpired) as error:
         return str(error)
     return "" if done.returncode == 0 else (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
@@ -104,7 +106,7 @@ def podman_socket() -> str:
         shutil.rmtree(folder, ignore_errors=True)
 
     atexit.register(end)
-    for _ in range(300):
+    for _ in range(1200):
         if socket.exists():
             break
         time.sleep(0.1)

@@ -501,7 +501,7 @@ def test_a_failure_leaves_nothing_for_the_next_step(tmp_path: Path, monkeypatch:
     envs.close()
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(240)
 @pytest.mark.parametrize("when", ["between", "while it steps", "while it resets"])
 def test_a_process_that_was_killed_is_told(when: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And the others are closed."""
@@ -546,7 +546,7 @@ def test_a_process_that_was_killed_is_told(when: str, tmp_path: Path, monkeypatc
     assert closed.exists() and not any(process.is_alive() for process in processes)
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(240)
 def test_a_process_that_an_error_ended_is_told(tmp_path: Path, faked: list[FakeSandbox]) -> None:
     envs = make_vec(2, mode="async", tasks=[task(tmp_path)])
     envs.reset(seed=0)

@@ -29,6 +29,7 @@ from swe_srl.evaluation import EvalSettings, evaluate
 from swe_srl.files import read_jsonl, write_jsonl
 from swe_srl.generation import EndpointGenerator
 from swe_srl.types import Sampling
+from tests.sandbox_support import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.sandbox]
 ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="mounts a file system, or starts a Docker daemon: needs root")
@@ -82,7 +83,11 @@ def kept(run: Path) -> dict[str, bytes]:
 
 
 def assert_nothing_runs(program: subprocess.Popen[str]) -> None:
-    """No process of the program's session, nor any that it put into a sandbox, is left."""
+    """No process of the program's session, nor any that it put into a sandbox, is left: at most of those that are ending."""
+    wait_until(lambda: not alive_of(program))
+
+
+def alive_of(program: subprocess.Popen[str]) -> list[str]:
     alive = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -91,7 +96,7 @@ def assert_nothing_runs(program: subprocess.Popen[str]) -> None:
             continue
         if int(fields[3]) == program.pid and fields[0] != "Z":
             alive.append(stat.parent.name)
-    assert not alive
+    return alive
 
 
 def test_ctrl_c(rows: Path, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ WITH_BASH = settings(
 
 
 def run(command, folder):
-    return subprocess.run(["bash", "-c", command], cwd=folder, capture_output=True, text=True, timeout=20)
+    return subprocess.run(["bash", "-c", command], cwd=folder, capture_output=True, text=True, timeout=60)
 
 
 def editor(**arguments):
