@@ -9,7 +9,7 @@ from swe_srl.errors import SandboxError
 from swe_srl.protocols import Sandbox
 from swe_srl.sandboxes.output import decode
 
-SECONDS = 60.0  # for each of the few scripts that take a patch
+SECONDS = 180.0  # for each of the few scripts that take a patch
 KILLED = 128  # exit codes above it: ended by a signal
 CLEAN = (
     "exec /usr/bin/env -i PATH=/usr/local/bin:/usr/bin:/bin HOME=/nonexistent LC_ALL=C /bin/bash --noprofile --norc -c"
