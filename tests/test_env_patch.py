@@ -252,6 +252,15 @@ def test_a_folder_that_cannot_be_read_in_a_nested_repository_costs_no_other_file
     assert all(f"b/{path}" in patch for path in ("nested/inner", "zoo", "other/more"))
 
 
+def test_replaced_objects_make_no_repository_unusable(fresh: SweEnv) -> None:
+    """The patch was empty when a file could not be read, too."""
+    fresh.step("tree=$(git rev-parse 'HEAD^{tree}'); mkdir -p .git/refs/replace; echo $tree >.git/refs/replace/$tree")
+    fresh.step("echo more >>src/tool.py; chmod 111 README.md")
+    patch = fresh.patch()
+    fresh.step("rm -r .git/refs/replace")
+    assert "+more" in patch
+
+
 def test_patch_leaves_the_work_as_it_is(fresh: SweEnv) -> None:
     fresh.step(
         "echo more >> README.md; echo staged > staged.txt; git add staged.txt; printf '\\377\\n' > latin2; cd src"

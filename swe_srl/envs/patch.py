@@ -144,7 +144,7 @@ printf %s {mark}
 # Whether everything of the base commit is there: writes nothing itself.
 _USABLE = """
 set -o pipefail
-cd -- {workdir} && export GIT_DIR={workdir}/.git GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null &&
+cd -- {workdir} && export GIT_DIR={workdir}/.git GIT_NO_REPLACE_OBJECTS=1 GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null &&
 g() {{ git -c safe.directory='*' -c core.fsmonitor=false "$@"; }} &&
 g ls-tree -r {base} | while read -r mode kind object path; do [[ $kind == blob ]] && echo "$object"; done |
   g cat-file --batch-check | {{ ! grep -q missing; }}
