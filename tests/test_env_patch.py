@@ -234,6 +234,33 @@ def test_nested_repository_counts_as_files(fresh: SweEnv) -> None:
     assert "+++ b/sub/inner" in patch and "Subproject" not in patch and "sub/.git" not in patch
 
 
+def test_ignored_files_of_a_nested_repository_stay_out(fresh: SweEnv) -> None:
+    fresh.step(
+        "git init -q sub; cd sub; mkdir build; touch build/made noise.log 'a b.o' kept; echo '*.o' >.gitignore; cd .."
+    )
+    patch = fresh.patch()
+    assert "b/sub/kept" in patch and "b/sub/.gitignore" in patch
+    assert "made" not in patch and "noise" not in patch and "a b.o" not in patch
+
+
+def test_a_folder_that_cannot_be_read_in_a_nested_repository_costs_no_other_file(fresh: SweEnv) -> None:
+    """What came after it was not in the patch, and nothing said so."""
+    fresh.step("git init -q nested; mkdir nested/closed; touch nested/inner zoo; git init -q other; touch other/more")
+    fresh.step("chmod 000 nested/closed")
+    patch = fresh.patch()
+    fresh.step("chmod 755 nested/closed")
+    assert all(f"b/{path}" in patch for path in ("nested/inner", "zoo", "other/more"))
+
+
+def test_replaced_objects_make_no_repository_unusable(fresh: SweEnv) -> None:
+    """The patch was empty when a file could not be read, too."""
+    fresh.step("tree=$(git rev-parse 'HEAD^{tree}'); mkdir -p .git/refs/replace; echo $tree >.git/refs/replace/$tree")
+    fresh.step("echo more >>src/tool.py; chmod 111 README.md")
+    patch = fresh.patch()
+    fresh.step("rm -r .git/refs/replace")
+    assert "+more" in patch
+
+
 def test_patch_leaves_the_work_as_it_is(fresh: SweEnv) -> None:
     fresh.step(
         "echo more >> README.md; echo staged > staged.txt; git add staged.txt; printf '\\377\\n' > latin2; cd src"

@@ -75,6 +75,8 @@ def test_an_images_bash_env_that_ends_its_shell_ends_no_session(
         "RUN chmod 755 /tmp\nUSER 1000",
         "RUN rm -rf /tmp && mkdir /var/room && ln -s /var/room /tmp\nUSER 1000",
         "RUN rm -rf /tmp && ln -s ../var/missing /tmp\nUSER 1000",
+        "RUN chown 1000 /tmp && chmod 700 /tmp\nUSER 1000",
+        "RUN rm -rf /tmp && mkdir /room && chown 1234 /room && ln -s /room/tmp /tmp\nUSER 1000",
     ],
 )
 def test_every_image_has_a_tmp_for_everybody(lines: str, kind: str, image: Callable[[str], str]) -> None:
@@ -105,3 +107,11 @@ def test_a_git_that_never_ends_is_not_waited_for(program: str, monkeypatch: pyte
             take_patch(sandbox, "/testbed", "0" * 40)
         assert time.monotonic() - began < 30
         assert sandbox.run("echo on").output.endswith("on\n")
+
+
+def test_a_tmp_that_is_well_is_seen_without_the_images_programs(image: Callable[[str], str]) -> None:
+    """One of them may never end."""
+    programs = "for name in stat chmod mkdir readlink; do printf '#!/bin/bash\\necho run >>/ran\\n' >/usr/local/bin/$name; done"
+    name = image(f"RUN {programs}; chmod +x /usr/local/bin/*; : >/ran; /usr/bin/chmod 666 /ran")
+    with make_sandbox("docker", SandboxSpec(image=name)) as sandbox:
+        assert sandbox.run("cat /ran; echo seen").output == "seen\n"

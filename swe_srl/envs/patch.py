@@ -19,10 +19,11 @@ PATCH_BYTES = 64 << 20
 LONG = 4096  # bytes of a path that no program can open
 PLACE = "/tmp"
 # A fresh index of the base commit takes the working tree's tracked files as they are, and new files unless the repository's own
-# .gitignore files exclude them or they were there from the start. Nested repositories count as plain files. Named pipes that
-# git would read go: in the git directory, in those of nested repositories, and in all that `alternates` lead to. Files larger
-# than `largest` (KB) are left out: a new one is none, a tracked one counts as unchanged. Of the agent's git directory nothing
-# but the objects is used (those that a `.git` which is a file points to, too): no index, configuration, attributes or hooks.
+# .gitignore files exclude them or they were there from the start. Nested repositories count as plain files, as their .gitignore
+# files and the repository's own say. Named pipes that git would read go: in the git directory, in those of nested repositories,
+# and in all that `alternates` lead to. Files larger than `largest` (KB) are left out: a new one is none, a tracked one counts as
+# unchanged. Of the agent's git directory nothing but the objects is used (those that a `.git` which is a file points to, too):
+# no index, configuration, attributes or hooks.
 # Meanwhile all that the agent has left running stands still: it lies below the worker, which is the grandchild of the
 # supervisor (the topmost ancestor of this shell), or below the first process. With `mend`, what cannot be read is made readable,
 # what is no file (a named pipe in a file's place) counts as unchanged, and no file is read in the encoding that attributes claim.
@@ -109,15 +110,22 @@ if ((${{#large[@]}})); then
 else : >{folder}/left; fi
 if [[ $mend ]]; then g add --update --ignore-errors -- . || :; else g add --update -- .; fi
 g ls-files -z --others --exclude-per-directory=.gitignore -- . >{folder}/new
+nested() {{ # `find` fails at folders that it may not read
+  local path
+  local -A ignored=()
+  find "$1" -name .git -prune -o '(' -type l -o -type f ! -size +{largest}k ')' -print0 >{folder}/nested || :
+  while IFS= read -r -d '' path; do ignored[$path]=1; done < <(g check-ignore -z --no-index --stdin <{folder}/nested)
+  while IFS= read -r -d '' path; do [[ ${{ignored[$path]-}} ]] || printf '%s\\0' "$path"; done <{folder}/nested
+}}
 declare -A known
 if [[ -s {folder}/known ]]; then while IFS= read -r -d '' path; do known[$path]=1; done <{folder}/known; fi
 while IFS= read -r -d '' path; do
   if [[ ${{known[$path]-}} ]]; then continue; fi
   if [[ $mend && ! -r $path && ! -L $path ]]; then continue; fi
   if [[ ${{large[$path]-}} ]]; then printf '%s\\0' "$path" >>{folder}/left; continue; fi
-  if [[ $path == */ ]]; then find "$path" -name .git -prune -o '(' -type l -o -type f ! -size +{largest}k ')' -print0
-  else printf '%s\\0' "$path"; fi
+  if [[ $path == */ ]]; then nested "$path"; else printf '%s\\0' "$path"; fi
 done <{folder}/new | g update-index --add -z --stdin
+((PIPESTATUS[0] == 0))
 if [[ -s {folder}/binary ]]; then cat {folder}/binary >>"$GIT_DIR/info/attributes"; fi
 diff() {{
   g diff-index --cached --no-ext-diff --no-textconv --no-color --no-renames --src-prefix=a/ --dst-prefix=b/ "$@" {base}
@@ -136,7 +144,7 @@ printf %s {mark}
 # Whether everything of the base commit is there: writes nothing itself.
 _USABLE = """
 set -o pipefail
-cd -- {workdir} && export GIT_DIR={workdir}/.git GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null &&
+cd -- {workdir} && export GIT_DIR={workdir}/.git GIT_NO_REPLACE_OBJECTS=1 GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null &&
 g() {{ git -c safe.directory='*' -c core.fsmonitor=false "$@"; }} &&
 g ls-tree -r {base} | while read -r mode kind object path; do [[ $kind == blob ]] && echo "$object"; done |
   g cat-file --batch-check | {{ ! grep -q missing; }}

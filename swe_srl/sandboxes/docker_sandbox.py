@@ -18,6 +18,7 @@ from typing import Any
 from swe_srl.errors import ConfigError, SandboxError, SandboxUnavailableError
 from swe_srl.protocols import Snapshot
 from swe_srl.sandboxes.base import SessionSandbox
+from swe_srl.sandboxes.container_tmp import mend_tmp
 from swe_srl.sandboxes.container_transport import GREETING_SECONDS, ContainerTransport, engine, engine_errors
 from swe_srl.sandboxes.descriptors import check_descriptors
 from swe_srl.sandboxes.launch import is_gone, owner_name
@@ -44,13 +45,6 @@ while ((SECONDS < {LIFE_SECONDS})); do
     [[ $stat != *"(runc:["*") T "* ]] || exit 0
   done
 done"""
-
-MEND_TMP = """
-set -e
-[[ -d /tmp ]] || { mkdir -p -- "$(readlink -f /tmp)"; echo made; }
-[[ $(stat -L -c %a /tmp) == 1777 ]] || { chmod 1777 /tmp; echo opened; }
-"""
-_images_with_tmp: set[str] = set()
 
 
 class DockerSnapshot:
@@ -162,26 +156,6 @@ class DockerSandbox(SessionSandbox):
             raise
         finally:
             self._client.close()
-
-
-def mend_tmp(container: Any) -> None:
-    """Give a running container whose image has no /tmp that everybody may write to one. Images that have are looked at once.
-
-    Raises:
-        SandboxError: it could not be given one.
-    """
-    image = container.attrs["Image"]
-    if image in _images_with_tmp:
-        return
-    with engine_errors("looking at /tmp of the container"):
-        code, said = container.exec_run(["/bin/bash", "-p", "-c", MEND_TMP], user="0:0")
-    if code != 0:
-        reason = said.decode(errors="replace").strip()[-300:]
-        raise SandboxError(
-            f"image {image} has no /tmp that everybody may write to (mode 1777), and gets none: {reason}"
-        )
-    if not said:
-        _images_with_tmp.add(image)
 
 
 def whole(make: Callable[[], Any], unmake: Callable[[Any], object]) -> Any:
