@@ -9,6 +9,7 @@ from swe_srl.sandboxes.container_transport import engine_errors
 
 ROOT, NOBODY = "0:0", "65534:65534"
 # By builtins alone, as somebody who owns nothing: none of the image's programs is waited for where nothing is missing.
+OWN = "[[ -d /tmp && -w /tmp && -x /tmp ]]"
 LOOK = "[[ -d /tmp && -k /tmp && -r /tmp && -w /tmp && -x /tmp ]]"
 # Root has no capabilities there: what belongs to somebody else can be changed by that user alone, who is printed.
 MEND = """
@@ -25,6 +26,8 @@ _images_with_tmp: set[str] = set()
 def mend_tmp(container: Any) -> None:
     """Give a running container whose image has no /tmp that everybody may write to one. Images that have are looked at once.
 
+    One that cannot be mended, since the image has no `chmod`, stays as it is when the container's own user may write to it.
+
     Raises:
         SandboxError: it could not be given one.
     """
@@ -38,6 +41,9 @@ def mend_tmp(container: Any) -> None:
         code, owner, said = _run(container, MEND, ROOT)
         if code != 0 and owner:
             code, _, said = _run(container, MEND, owner)
+        if code != 0 and _run(container, OWN, "")[0] == 0:
+            _images_with_tmp.add(image)
+            return
     if code != 0:
         raise SandboxError(
             f"image {image} has no /tmp that everybody may write to (mode 1777), and gets none: {said[-300:]}"

@@ -14,7 +14,8 @@
 # A command's TMOUT would end `read` here. A background job that is killed before it has put aside the worker's EXIT trap runs it, too.
 # No descriptor of the worker is below 190 while a command runs. Both are closed on `exec`, like what bash saves at 10 and 11 for
 # the braces, of which they are duplicates: a program that a command starts has neither. They are compared with those of the
-# parent (the supervisor's subshell that waits for the worker), where one process may look at another one's.
+# parent (the supervisor's subshell that waits for the worker), where one process may look at another one's, and while it is there:
+# a command may have killed it, and it may be ending while it is looked at.
 exec 10<&- 11<&-;
 { exec 190<&10 191>&11; } </dev/null 2>/dev/null;
 exec </dev/null >/dev/null 2>&1;
@@ -61,7 +62,7 @@ __swe_end() {
 __swe_report() {
   exec >/dev/null 2>&1 || builtin exit 120;
   [[ ! $__swe_sees || ! -e /proc/$PPID/fd/0 ||
-    /proc/self/fd/190 -ef /proc/$PPID/fd/0 && /proc/self/fd/191 -ef /proc/$PPID/fd/191 ]] || builtin exit 122;
+    /proc/self/fd/190 -ef /proc/$PPID/fd/0 && /proc/self/fd/191 -ef /proc/$PPID/fd/191 || ! -e /proc/$PPID/fd/0 ]] || builtin exit 122;
   TMOUT= builtin read -r -N 34 -u 190 __swe_message || builtin exit 122;
   TMOUT= builtin read -r -N "${__swe_message:32}" -u 190 __swe_sink || builtin exit 122;
   __swe_message=${__swe_message:0:32};
