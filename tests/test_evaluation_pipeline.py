@@ -677,6 +677,6 @@ def test_a_run_without_a_sandbox_is_refused_before_it_begins(rows: Path, monkeyp
     missing = Capability("local sandbox", False, "no bwrap", "install it: apt-get install bubblewrap")
     monkeypatch.setattr("swe_srl.grading.obstacles.capabilities", lambda docker: [missing])
     settings = settings_for(rows)
-    with pytest.raises(SandboxUnavailableError, match=r"local sandbox: no bwrap\. install it"):
+    with pytest.raises(SandboxUnavailableError, match=r"local sandbox: no bwrap; install it"):
         evaluate(settings)
     assert not settings.folder.exists()

@@ -119,9 +119,9 @@ def test_an_engine_that_never_answers_is_not_waited_for(tmp_path: Path, monkeypa
         check_sandboxes([tiny_task(tmp_path / "calc")], "local")
         assert time.monotonic() - began < 60, "a start that needs no engine"
         began = time.monotonic()
-        with pytest.raises(SandboxUnavailableError, match=f"does not answer at {address} within .*: install it"):
+        with pytest.raises(SandboxUnavailableError, match=f"does not answer at {address}: install it"):
             make_sandbox("docker", SandboxSpec())
         (docker,) = (one for one in capabilities() if one.name == "docker engine")
-        assert docker.detail.startswith(f"does not answer at {address} within ") and not docker.available
+        assert docker.detail == f"does not answer at {address}" and not docker.available
         assert docker.remedy.startswith("install it")
         assert time.monotonic() - began < 100

@@ -92,4 +92,4 @@ def check_sandboxes(tasks: Iterable[Task], sandbox: str) -> None:
     wanted = {"docker engine" if container else "local sandbox" for container in docker}
     for capability in capabilities(docker=True in docker) if wanted else ():
         if capability.name in wanted and not capability.available:
-            raise SandboxUnavailableError(f"{capability.name}: {capability.detail}. {capability.remedy}")
+            raise SandboxUnavailableError(f"{capability.name}: {capability.detail}; {capability.remedy}")

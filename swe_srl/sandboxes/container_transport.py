@@ -54,9 +54,7 @@ def engine(seconds: float = GREETING_SECONDS) -> Any:
         if wants_descriptors(error):
             raise NoDescriptorsError(error) from error
         address = os.environ.get("DOCKER_HOST") or DEFAULT_UNIX_SOCKET.replace("http+unix", "unix")
-        raise SandboxUnavailableError(
-            f"Docker does not answer at {address} within {seconds:g} seconds: {REMEDY}. It said: {error}"
-        ) from error
+        raise SandboxUnavailableError(f"Docker does not answer at {address}: {REMEDY}. It said: {error}") from error
     client.api.timeout = ENGINE_SECONDS
     return client
 
