@@ -26,7 +26,7 @@ demo: venv sandbox-tools
 	$(BIN)/swe-srl demo $(DEMO_ARGS)
 
 test: venv sandbox-tools lint
-	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 lint: venv
 	$(BIN)/ruff format --check .

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Callable, Generator
 from functools import lru_cache
 from pathlib import Path
@@ -170,10 +171,28 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+SECONDS = {
+    "slow": 20.0,
+    "browser": 3.0,
+    "docker": 2.0,
+    "podman": 2.0,
+    "sandbox": 0.7,
+}  # about what a test with this marker takes
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A junit report tells which capabilities each test needed ("needs"), and for lack of which it was skipped ("lacks")."""
+    """A junit report tells which capabilities each test needed ("needs"), and for lack of which it was skipped ("lacks").
+
+    Several processes begin with the files that take longest, for else the last of these runs alone at the end (this order is kept
+    with `--no-loadscope-reorder`).
+    """
     for item in items:
         item.user_properties += [("needs", name) for name in MISSING if item.get_closest_marker(name)]
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        seconds: defaultdict[Path, float] = defaultdict(float)
+        for item in items:
+            seconds[item.path] += max([0.2, *(SECONDS[name] for name in SECONDS if item.get_closest_marker(name))])
+        items.sort(key=lambda item: -seconds[item.path])
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -68,6 +68,14 @@ def test_an_earlier_command_cannot_hide_effects(sandbox: SessionSandbox) -> None
     assert score.parts["method"] == "effect" and score.value < 0.7
 
 
+def test_named_pipes_that_git_would_read_hold_nothing_up(sandbox: SessionSandbox) -> None:
+    output(sandbox, "mkfifo .gitattributes")
+    with SandboxProbe(sandbox) as probe:
+        assert not probe.effect("ls src").moved
+        effect = probe.effect("echo more >>README.md; rm .git/index; mkfifo .gitignore src/.gitignore .git/index")
+    assert effect.moved and any("README.md" in paths for paths in effect.changes), effect
+
+
 @pytest.mark.sandbox
 def test_a_target_runs_once_and_what_is_frozen_is_freed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with opened("local", repository(tmp_path)) as sandbox:

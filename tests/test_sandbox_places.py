@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import platform
 import select
@@ -10,13 +11,16 @@ import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
+from docker.models.containers import Container
 
 from swe_srl.errors import (
     ConfigError,
@@ -156,6 +160,7 @@ def found(name):
 """
 OWNER_OF_KEYS = """
 import sys
+import tarfile
 from tests.sandbox_support import new_sandbox
 
 if call(CONTROL, JOIN, None) < 0 or leave(b"owners", b"hunter2") < 0 or found(b"owners") != "hunter2":
@@ -774,3 +779,25 @@ def test_no_time_limit(shared: SessionSandbox) -> None:
 def _containers_of(kind: str, pid: int) -> bytes:
     name = f"name=swe-srl-{pid}-"
     return subprocess.run([kind, "ps", "-aq", "--filter", name], capture_output=True, check=True).stdout
+
+
+@pytest.mark.docker
+def test_a_repository_is_copied_in_without_padding(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Podman stops reading at an archive's end: what comes after it may meet a broken pipe, and the start failed."""
+    sent: list[bytes] = []
+    put = Container.put_archive
+
+    def keep(container: Container, path: str, data: BinaryIO) -> bool:
+        sent.append(data.read())
+        return put(container, path, sent[-1])
+
+    monkeypatch.setattr(Container, "put_archive", keep)
+    with opened("docker", repo) as sandbox:
+        assert_well(sandbox)
+        assert output(sandbox, "git status --porcelain") == ""
+    (archive,) = sent
+    assert archive.endswith(bytes(2 * tarfile.BLOCKSIZE))
+    with tarfile.open(fileobj=io.BytesIO(archive)) as listing:
+        last = listing.getmembers()[-1]
+    blocks = -(-last.size // tarfile.BLOCKSIZE) + 2
+    assert len(archive) == last.offset_data + blocks * tarfile.BLOCKSIZE

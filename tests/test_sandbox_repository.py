@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
+import io
 import os
 import socket
 import tarfile
@@ -214,6 +216,91 @@ def test_broken_archive(tmp_path: Path) -> None:
     assert not (tmp_path.parent / "escaped").exists()
 
 
+def linked(name: str, kind: bytes, target: str) -> tarfile.TarInfo:
+    member = tarfile.TarInfo(name)
+    member.type, member.linkname = kind, target
+    return member
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        [linked("a", tarfile.LNKTYPE, "nothing")],
+        [linked("a", tarfile.SYMTYPE, "b"), linked("b", tarfile.SYMTYPE, "a"), tarfile.TarInfo("a/x")],
+        [linked("a", tarfile.SYMTYPE, "b"), linked("b", tarfile.SYMTYPE, "c"), linked("c", tarfile.LNKTYPE, "a")],
+    ],
+)
+def test_an_archive_whose_links_lead_nowhere(tmp_path: Path, members: list[tarfile.TarInfo]) -> None:
+    with tarfile.open(tmp_path / "x.tar", "w") as archive:
+        for member in members:
+            archive.addfile(member)
+    with pytest.raises(TaskError, match="not a readable archive"):
+        prepare(f"archive:{tmp_path}/x.tar", tmp_path)
+
+
+def test_an_archive_that_was_spoilt_is_no_source(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(bytes(range(256)) * 1000)
+    with tarfile.open(tmp_path / "whole.tar.gz", "w:gz") as archive:
+        archive.add(tmp_path / "file", arcname="file")
+    whole = (tmp_path / "whole.tar.gz").read_bytes()
+    for spoilt in (whole[: len(whole) // 2], whole[:-8] + bytes(4) + whole[-4:]):  # cut; with another sum
+        (tmp_path / "x.tar.gz").write_bytes(spoilt)
+        with pytest.raises(TaskError):
+            prepare(f"archive:{tmp_path}/x.tar.gz", tmp_path)
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as zipped:
+        zipped.writestr("file", "x" * 1000)
+    data = bytearray((tmp_path / "x.zip").read_bytes())
+    data[6] = data[data.index(b"PK\1\2") + 8] = 1  # says that it is encrypted
+    (tmp_path / "x.zip").write_bytes(data)
+    with pytest.raises(TaskError, match="encrypted"):
+        prepare(f"archive:{tmp_path}/x.zip", tmp_path)
+
+
+@pytest.mark.parametrize("where", ["member", "after", "zip"])
+def test_an_archive_of_endless_zeros_fills_no_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+    monkeypatch.setattr("swe_srl.sandboxes.archives.LARGEST_BYTES", 1 << 22)
+    path = tmp_path / "x"
+    if where == "zip":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as zipped:
+            zipped.writestr("file", bytes(1 << 23))
+    else:
+        with gzip.open(path, "w") as packed:
+            with tarfile.open(fileobj=packed, mode="w") as archive:
+                member = tarfile.TarInfo("file")
+                member.size = 1 << 23 if where == "member" else 0
+                archive.addfile(member, io.BytesIO(bytes(member.size)))
+            packed.write(bytes(1 << 23))
+    with pytest.raises(TaskError, match=r"it holds more than 4 MB .*: unpack it"):
+        prepare(f"archive:{path}", tmp_path)
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["tar", "zip"])
+def test_an_archive_of_endless_files_fills_no_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    monkeypatch.setattr("swe_srl.sandboxes.archives.LARGEST_BYTES", 1 << 20)
+    path = tmp_path / "x"
+    if kind == "zip":
+        with zipfile.ZipFile(path, "w") as zipped:
+            for number in range(300):
+                zipped.writestr(f"{number}", b"")
+    else:
+        with tarfile.open(path, "w:gz") as archive:
+            for number in range(300):
+                archive.addfile(tarfile.TarInfo(f"{number}"))
+    with pytest.raises(TaskError, match=r"it holds more than 1 MB .*: unpack it"):
+        prepare(f"archive:{path}", tmp_path)
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", [tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE, tarfile.XGLTYPE])
+def test_an_archive_of_endless_names_fills_no_memory(tmp_path: Path, kind: bytes) -> None:
+    member = tarfile.TarInfo("names")
+    member.type, member.size = kind, 1 << 40
+    (tmp_path / "x").write_bytes(member.tobuf(tarfile.GNU_FORMAT) + bytes(1024))
+    with pytest.raises(TaskError, match=f"names or attributes of {1 << 40} bytes"):
+        prepare(f"archive:{tmp_path / 'x'}", tmp_path)
+
+
 def make_history(folder: Path) -> str:
     """A repository whose HEAD is followed, in every way git knows, by a fix; returns HEAD."""
     write_tree(folder)
@@ -321,6 +408,24 @@ def test_what_only_the_index_holds_is_stripped(tmp_path: Path, way: str, strippe
         for word in (line.split()[0], line.split()[2], "0", line.split()[3])
     ]
     assert git("status", "--porcelain", cwd=folder) == "?? untracked\n"
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_what_an_index_in_two_parts_said_is_stripped(tmp_path: Path, linked: bool) -> None:
+    main = tmp_path / "main"
+    main.mkdir()
+    head = make_history(main)
+    folder = tmp_path / "linked" if linked else main
+    if linked:
+        git("worktree", "add", "--quiet", "--detach", str(folder), head, cwd=main)
+    blob = git("hash-object", "-w", "--stdin", cwd=folder, stdin=b"THE FIX is here\n").strip()
+    git("update-index", "--add", "--cacheinfo", f"100644,{blob},of_the_fix.py", cwd=folder)
+    git("update-index", "--split-index", cwd=folder)
+    git("update-index", "--force-remove", "of_the_fix.py", cwd=folder)
+    assert [path for path in (main / ".git").rglob("sharedindex.*") if b"of_the_fix" in path.read_bytes()]
+    assert strip_history(folder) == strip_history(folder) == head
+    assert not [path for path in (main / ".git").rglob("*") if path.is_file() and b"of_the_fix" in path.read_bytes()]
+    assert git("status", "--porcelain", cwd=folder) == ("" if linked else "?? untracked\n")
 
 
 @pytest.mark.parametrize("stripped", [False, True])

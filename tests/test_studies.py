@@ -547,6 +547,7 @@ def finished_elsewhere_as_it_is(folder: Path) -> Path:
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.sandbox
 def test_a_budget_that_is_too_short_is_refused_before_anything_is_run(tmp_path: Path) -> None:
     folder = tmp_path / "out"

@@ -98,6 +98,7 @@ def tasks_of(folder: Path) -> list[Task]:
     return load_tasks(str(folder))
 
 
+@pytest.mark.slow
 def test_tasks_are_sound_and_say_nothing_of_the_fix(made: Path) -> None:
     tasks = tasks_of(made)
     assert len({task.instance_id for task in tasks}) == len(tasks) == COUNT
@@ -245,6 +246,7 @@ def test_a_broken_suite_is_told_in_words(place: Path, tmp_path: Path) -> None:
         synthesise_packages(settings, referee())
 
 
+@pytest.mark.slow
 def test_what_does_not_count_of_a_suite_is_told(
     place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -20,10 +20,19 @@ def git(folder: Path, *words: str) -> str:
     return subprocess.run(["git", *who, *words], cwd=folder, capture_output=True, text=True, check=True).stdout
 
 
-def plant(folder: Path, patch: str = BUG) -> int:
+def plant(folder: Path, patch: str = BUG, root: Path | None = None) -> int:
     (folder.parent / "setup").write_text(patch)
     (folder.parent / "list").write_text(withheld_list(TASK))
-    return subprocess.run(["bash", "-c", f"{PLANT}\nplant ../setup ../list"], cwd=folder, check=False).returncode
+    return subprocess.run(
+        ["bash", "-c", f"{PLANT}\nplant ../setup ../list {root or folder}"], cwd=folder, check=False
+    ).returncode
+
+
+def write(folder: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
 
 
 @pytest.fixture
@@ -67,6 +76,50 @@ def test_a_patch_that_does_not_fit_changes_nothing(repository: Path) -> None:
     before = git(repository, "rev-parse", "HEAD")
     assert plant(repository, BUG.replace("good = 1", "else = 1")) != 0
     assert git(repository, "rev-parse", "HEAD") == before and git(repository, "status", "--short") == ""
+
+
+def test_what_an_image_holds_of_the_sound_files_besides_is_cleared(repository: Path) -> None:
+    sound, test = "def good():\n    return 1\n" * 30, "import a\n"
+    write(repository, {"a.py": sound, "pkg/b.py": "right = 1\n", "tests/test a.py": test, "twin.py": sound})
+    git(repository, "add", ".")
+    git(repository, "commit", "-q", "--no-verify", "--no-gpg-sign", "-m", "sound")
+    patch = ""
+    for path, old, new in (("a.py", "def good", "def evil"), ("pkg/b.py", "right = 1", "right = 2")):
+        text = (repository / path).read_text()
+        (repository / path).write_text(text.replace(old, new, 1))
+        patch += git(repository, "diff", path)
+        (repository / path).write_text(text)
+    site = repository.parent / "site-packages"
+    cleared = {
+        repository / "__pycache__/a.cpython-311.pyc": "code",
+        repository / "tests/__pycache__/test a.cpython-311-pytest-8.pyc": "code",
+        repository / "a.pyc": "code",
+        repository / "a.py.orig": "what it was",
+        repository / "pkg/.b.py.swp": "what it was",
+        repository / "dist/a-1.tar.gz": "archive",
+        repository / ".pytest_cache/v/cache/nodeids": "tests/test a.py::test_1",
+        site / "tests/test a.py": test,
+        site / "__pycache__/a.cpython-311.opt-1.pyc": "code",
+        site / "gone/pkg/b.pyc": "code",
+    }
+    replaced = {site / "a.py": "a.py", site / "pkg/b.py": "pkg/b.py", repository / "build/lib/pkg/b.py": "pkg/b.py"}
+    replaced |= {site.parent / "home/what I saved": "a.py"}
+    kept = {
+        site / "other/b.py": "right = 1\n",
+        site / "other/pkg/b.py": "another one\n",
+        repository / "build/b.so": "x",
+    }
+    kept |= {site / "other/pkg/__pycache__/b.cpython-311.pyc": "code of another one", repository / "twin.py": sound}
+    for path, text in (cleared | kept).items():
+        write(path.parent, {path.name: text})
+    for path, own in replaced.items():
+        write(path.parent, {path.name: (repository / own).read_text()})
+    assert plant(repository, patch, repository.parent) == 0
+    assert [path for path in cleared if path.exists()] == []
+    assert "evil" in (repository / "a.py").read_text() and "right = 2" in (repository / "pkg/b.py").read_text()
+    for path, own in replaced.items():
+        assert path.read_text() == (repository / own).read_text(), path
+    assert {path: path.read_text() for path in kept} == kept
 
 
 def test_which_tasks_are_planted() -> None:

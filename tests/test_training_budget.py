@@ -132,7 +132,7 @@ import sys
 from swe_srl.training import load_recipe, train
 from swe_srl.training.memory import peak_bytes
 
-train(load_recipe("quickstart", updates=2, eval_every=0, save_every=0, memory="1GB", output=sys.argv[1], threads=1))
+train(load_recipe("quickstart", updates=1, eval_every=0, save_every=0, memory="1GB", output=sys.argv[1], threads=1))
 print(peak_bytes())
 """
 

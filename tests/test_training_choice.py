@@ -79,6 +79,7 @@ train(from_mapping(TrainSettings, json.loads(sys.argv[1]), "test"))
 """
 
 
+@pytest.mark.slow
 def test_the_mark_is_right_again_after_a_kill(tmp_path: Path) -> None:
     """Killed by kill -9 when a better checkpoint was written, before it was marked."""
     (tmp_path / "whole").mkdir()

@@ -38,6 +38,7 @@ class Interrupting(SilentProgress):
             raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 def test_a_stage_ends_with_the_update_that_brings_its_compute(tmp_path: Path) -> None:
     whole = metrics(train(train_settings(tmp_path, ENOUGH, output=str(tmp_path / "whole"))))
     spent = [sum(map(compute_of, whole[: n + 1])) for n in range(len(whole))]
@@ -91,6 +92,7 @@ def test_the_rest_of_a_trajectory_as_one_action(tmp_path: Path) -> None:
     assert stage_steps(steps, settings, 1) == steps  # sft learns the turn's command
 
 
+@pytest.mark.slow
 def test_the_holistic_reward_compares_with_the_rest(tmp_path: Path) -> None:
     stages = ({**SFT, "updates": 40, "eval_every": 0}, {**SRL, "updates": 2, "srl_target": "rest", "epsilon": 0.0})
     run = train(train_settings(tmp_path, *stages))

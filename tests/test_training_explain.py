@@ -127,6 +127,7 @@ class StillEnv:
         pass
 
 
+@pytest.mark.slow
 def test_episodes_are_recorded_and_explained(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

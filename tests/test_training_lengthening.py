@@ -59,6 +59,7 @@ def warm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return train(train_settings(tmp_path_factory.mktemp("warm"), WARM_UP)) / "model"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["sft", "srl"])
 def test_a_longer_run_is_the_one_made_at_once(method: str, warm: Path, tmp_path: Path) -> None:
     stage = {**SRL} if method == "srl" else {**SFT, "eval_every": 3, "save_every": 0}

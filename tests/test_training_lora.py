@@ -176,6 +176,7 @@ def test_the_start_is_not_counted_as_a_second_model(monkeypatch: pytest.MonkeyPa
     assert fixed_bytes(TrainSettings(**lora, kl=0.1), model, CPU, 1) == whole + 5 * trained < 1.5 * whole
 
 
+@pytest.mark.slow
 def test_a_stage_that_goes_on_from_adapters_resumes_bit_for_bit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -258,6 +259,7 @@ def test_a_step_of_a_run_with_adapters_is_explained(tmp_path: Path) -> None:
     assert not (tmp_path / "next/run").exists()
 
 
+@pytest.mark.slow
 def test_a_run_with_adapters_resumes_bit_for_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stage = {**SFT, "updates": 2, "batch_steps": 2, "eval_every": 2, "save_every": 1, "validation_steps": 2}
     stages = (stage, stage)

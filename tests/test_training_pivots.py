@@ -134,6 +134,7 @@ def test_one_sample_is_refused() -> None:
         StageSettings(pivot_samples=1)
 
 
+@pytest.mark.slow
 def test_a_run_trains_on_its_pivots_and_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = {**SFT, "updates": 25, "batch_steps": 8, "learning_rate": 5e-3, "eval_every": 0, "save_every": 0}
     second = {**SRL, "updates": 2, "eval_every": 0, "save_every": 1, "pivot_samples": 3}

@@ -61,6 +61,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = [sys.executable, "-m", *launch, str(HERE / "two_processes.py"), str(folder)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=400)
     assert done.returncode == 0, done.stderr[-3000:]
+    train(growing(folder, "to-be-one", 3))
     return folder
 
 
@@ -89,6 +90,12 @@ def assert_same_curve(run: Path, reference: Path) -> None:
         for name in CURVES:
             if name in one:
                 assert one[name] == pytest.approx(other[name], rel=1e-3, abs=1e-6), (name, one["stage"], one["update"])
+
+
+def assert_same_weights(folder: Path, *runs: str) -> None:
+    one, two = (load_file(folder / run / "model/model.safetensors") for run in runs)
+    assert one.keys() == two.keys()
+    assert all(torch.allclose(one[name], two[name], atol=1e-5) for name in one)
 
 
 @pytest.mark.slow
@@ -123,8 +130,15 @@ def test_a_run_of_two_processes_is_made_longer(both: Path) -> None:
     assert_same_curve(both / "two-grown", both / "one-whole")
     assert [row["updates"] for row in json.loads((both / "two-grown/result.json").read_text())["stages"]] == [3]
     assert not (both / "two-grown/lengthening.json").exists()
-    one, two = (load_file(both / run / "model/model.safetensors") for run in ("one-whole", "two-grown"))
-    assert all(torch.allclose(one[name], two[name], atol=1e-5) for name in one)
+    assert_same_weights(both, "one-whole", "two-grown")
+
+
+@pytest.mark.slow
+def test_a_run_that_was_shared_out_goes_on_in_one_process(both: Path) -> None:
+    assert_same_curve(both / "to-be-one", both / "one-whole")
+    starts = list(read_jsonl(both / "to-be-one/sessions.jsonl"))
+    assert [start["settings"]["shard"] for start in starts] == [True, False]
+    assert_same_weights(both, "one-whole", "to-be-one")
 
 
 @pytest.mark.slow

@@ -66,6 +66,7 @@ def reference(warm: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return train(train_settings(folder, SRL, model=str(warm)))
 
 
+@pytest.mark.slow
 def test_sft_learns_the_targets(warm: Path) -> None:
     losses = [row["loss"] for row in rows(warm.parent) if "loss" in row]
     assert len(losses) == 60 and sum(losses[-5:]) < 0.6 * sum(losses[:5])
@@ -161,6 +162,7 @@ def test_old_checkpoints_are_removed_and_the_best_is_kept(reference: Path) -> No
     assert updates == {stage["chosen_update"], 4, 6}
 
 
+@pytest.mark.slow
 def test_the_same_run_gives_the_same_numbers(reference: Path, warm: Path, tmp_path: Path) -> None:
     again = train(train_settings(tmp_path, SRL, model=str(warm)))
     assert rows(again) == rows(reference)
@@ -211,6 +213,7 @@ def kill_after(settings: Any, checkpoint: str) -> None:
         assert child.wait() == -signal.SIGKILL, "the run was over before it could be killed"
 
 
+@pytest.mark.slow
 def test_kill_and_resume_srl(reference: Path, warm: Path, tmp_path: Path) -> None:
     settings = train_settings(tmp_path, SRL, model=str(warm))
     kill_after(settings, "s0-u000002")
@@ -221,6 +224,7 @@ def test_kill_and_resume_srl(reference: Path, warm: Path, tmp_path: Path) -> Non
     assert len(list(read_jsonl(resumed / "sessions.jsonl"))) == 2
 
 
+@pytest.mark.slow
 def test_kill_and_resume_sft_and_the_stage_after_it(tmp_path: Path) -> None:
     stages = ({**SFT, "save_every": 1}, {**SFT, "updates": 3, "eval_every": 0})
     for name in ("whole", "killed"):

@@ -50,10 +50,10 @@ def settings_of(case: str, folder: Path, output: str, **extra: Any) -> TrainSett
     )
 
 
-def growing(folder: Path, output: str, updates: int) -> TrainSettings:
-    """A run that is `updates` long: only that may differ between the starts of one folder."""
+def growing(folder: Path, output: str, updates: int, shard: bool = False) -> TrainSettings:
+    """A run that is `updates` long: only that, and how it is shared out, may differ between the starts of one folder."""
     stage = {**SFT_STAGE, "updates": updates, "eval_every": 0}
-    extra = {"model": "quickstart", "samples_every": 99, "update_tokens": 256}
+    extra = {"model": "quickstart", "samples_every": 99, "update_tokens": 256, "shard": shard}
     return train_settings(folder, stage, output=str(folder / output), **extra)
 
 
@@ -90,6 +90,7 @@ def main(folder: Path) -> None:
     train(settings_of("shard", folder, "resumed"))  # begun by one process
     for updates in (1, 3):
         train(growing(folder, "two-grown", updates))
+    train(growing(folder, "to-be-one", 1, shard=True))  # and goes on in one process
 
     def fail(*arguments: Any) -> None:
         raise SweSrlError("the disk is on fire")

@@ -24,9 +24,13 @@ SECONDS = 120.0
 _MARK = "\n--- swe-srl: what the repository is at ---\n"
 # A git directory of its own sees the files of the working directory as they are; the repository's is only read. The index
 # is made once and travels with the snapshot: forks have other inodes and times of change, so those are not looked at.
+# Named pipes that git would read go: it would wait for what nobody writes.
 _GIT = """
 set -e
 cd -- {workdir}
+find -L .git -maxdepth 4 -type p -exec rm -f {{}} + 2>/dev/null || :
+find . -path ./.git -prune -o '(' -name .git -o -name .gitignore -o -name .gitattributes ')' -type p -exec rm -f {{}} + \\
+  2>/dev/null || :
 export GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null GIT_ATTR_NOSYSTEM=1
 state() {{
   git -c safe.directory='*' -c core.fsmonitor=false "$@" 2>/dev/null || echo none

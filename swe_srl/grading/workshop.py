@@ -35,7 +35,7 @@ _APPLY = '(export {trust}; apply_patch "$here/patch.diff") >"$here/apply.log" 2>
 # make git read files otherwise).
 _LISTS = ("before", "tracked", "after", "base", "changed")
 _PLANTING = f"""{PLANT}
-plant "$here/setup.diff" "$here/withheld" >"$here/plant.log" 2>&1 && exit 0
+plant "$here/setup.diff" "$here/withheld" / >"$here/plant.log" 2>&1 && exit 0
 cat "$here/plant.log"
 exit 1
 """

@@ -113,6 +113,7 @@ class DockerSandbox(SessionSandbox):
         with tempfile.TemporaryFile() as file, engine_errors("copying the repository in"):
             with tarfile.open(fileobj=file, mode="w") as archive:
                 archive.add(spec.repository, arcname=spec.workdir.lstrip("/"), filter=own)
+            file.truncate(archive.offset)  # Podman may take the padding after an archive's end for a broken pipe
             file.seek(0)
             self._container.put_archive("/", file)
 

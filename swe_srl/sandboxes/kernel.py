@@ -23,6 +23,7 @@ MS_NOSUID, MS_NODEV, MS_BIND, MS_REC, MS_PRIVATE = 0x2, 0x4, 0x1000, 0x4000, 0x4
 SYS_OPEN_TREE, SYS_MOVE_MOUNT, SYS_MOUNT_SETATTR = 428, 429, 442  # the same on every architecture
 SYS_KEYCTL = {"x86_64": 250, "aarch64": 219, "riscv64": 219, "ppc64le": 271, "s390x": 280, "i686": 288, "armv7l": 311}
 KEYCTL_JOIN_SESSION_KEYRING = 1
+PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 OPEN_TREE_CLONE, AT_EMPTY_PATH, AT_RECURSIVE, MOVE_MOUNT_F_EMPTY_PATH = 0x1, 0x1000, 0x8000, 0x4
 MOUNT_ATTR_IDMAP = 0x00100000
@@ -63,6 +64,11 @@ def leave_keyring() -> None:
 def adopt_orphans() -> None:
     """Become the parent of descendants whose own parent ends."""
     checked(libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "prctl (a parent of orphans)")
+
+
+def end_with_parent() -> None:
+    """Be killed when the parent ends, which has one thread."""
+    checked(libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "prctl (the signal of a parent's end)")
 
 
 def children() -> set[int]:

@@ -3,7 +3,7 @@
 `swe_srl.sandboxes.launch` runs it. It has one thread and lives as long as the process that started it: bubblewrap's
 `--die-with-parent` follows the thread that spawned it, so no sandbox outlives its owner. Requests and answers are JSON over a
 socket whose descriptor is its argument; a launch also carries three descriptors (the sandbox's standard input, its control
-pipe, and a pipe for bubblewrap's report of the process id inside).
+pipe, and a pipe for bubblewrap's report of the process id inside), a copy one (a pipe for its complaints, open until it ends).
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from swe_srl.sandboxes.kernel import (
     SHIFT,
     adopt_orphans,
     children,
+    end_with_parent,
     shifted_namespace,
     write,
 )
@@ -53,6 +54,7 @@ class Launcher:
     def __init__(self) -> None:
         self.places: dict[str, Place] = {}
         self.launched: dict[int, str] = {}  # processes, not waited for yet, and the sandboxes that they are of
+        self.copies: dict[str, int] = {}  # processes that copy, by where to
         self.adopted: list[str] = []
         self.spare: Child | None = None
         self.namespace = -1
@@ -97,27 +99,28 @@ class Launcher:
         child.tell(message, descriptors, FRESH_SECONDS)
         return child
 
-    def copy(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Copy the files of a sandbox's layer to a folder (a snapshot)."""
-        output, child_output = os.pipe()
+    def copy(self, request: dict[str, Any], complaints: int) -> dict[str, Any]:
+        """Begin to copy the files of a sandbox's layer to a folder (a snapshot). Nobody waits here: what runs in the sandbox
+        may hold it up."""
         child = os.fork()
         if child == 0:
-            os.dup2(child_output, 2)
+            os.dup2(complaints, 2)
             try:
                 enter_namespaces(self.places[request["id"]].descriptors())
+                end_with_parent()
                 parts = [f"{request['layer']}/{name}" for name in request["parts"]]
                 os.execv("/bin/cp", ["cp", "-a", "--", *parts, request["to"]])
             except BaseException as error:
                 os.write(2, str(error).encode())
             finally:
                 os._exit(1)
-        os.close(child_output)
-        with os.fdopen(output, "rb") as said:
-            complaint = said.read().decode(errors="replace").strip()
-        if len(complaint) > 400:  # of a path that is too long, or of many files
-            complaint = f"{complaint[:200]} … {complaint[-200:]}"
-        _, status = os.waitpid(child, 0)
-        return {"error": f"copying the sandbox's files: {complaint}"} if status else {}
+        self.copies[request["to"]] = child
+        return {}
+
+    def end_copy(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Let go of a copy, which is killed unless it is `ending` by itself; whether it went well."""
+        child = self.copies.pop(request["to"], None)
+        return {"copied": child is not None and end(child, kill=not request["ending"]) == 0}
 
     def release(self, request: dict[str, Any]) -> dict[str, Any]:
         """Let go of a sandbox's namespaces: its files are freed."""
@@ -137,7 +140,8 @@ class Launcher:
         for pid in [pid for pid, name in self.launched.items() if name == request["id"]]:
             del self.launched[pid]
             end(pid)
-        for pid in children() - self.launched.keys() - ({self.spare.pid} if self.spare else set()):
+        own = {*self.launched, *self.copies.values(), *([self.spare.pid] if self.spare else [])}
+        for pid in children() - own:
             end(pid)
         return {}
 
@@ -147,11 +151,12 @@ class Launcher:
         try:
             if request["do"] == "launch":
                 return numbered | self.launch(request, message, descriptors)
+            if request["do"] == "copy":
+                return numbered | self.copy(request, *descriptors)
             others = {
-                "copy": self.copy,
+                "end_copy": self.end_copy,
                 "release": self.release,
                 "reap": self.reap,
-                "wait": lambda request: {},
                 "adopt": self.adopt,
             }
             return numbered | others[request["do"]](request)
@@ -159,12 +164,14 @@ class Launcher:
             return numbered | {"error": str(error)}
 
 
-def end(pid: int) -> None:
-    """Kill a child and wait for it."""
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
+def end(pid: int, kill: bool = True) -> int:
+    """Kill a child and wait for it; its status (0: it ended well, before that)."""
+    if kill:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
     with contextlib.suppress(ChildProcessError):
-        os.waitpid(pid, 0)
+        return os.waitpid(pid, 0)[1]
+    return -1
 
 
 def serve(launcher: Launcher, connection: socket.socket) -> None:

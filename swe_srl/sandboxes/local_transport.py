@@ -14,6 +14,7 @@ from pathlib import Path
 
 from swe_srl.errors import SandboxError, SandboxUnavailableError
 from swe_srl.sandboxes.cgroups import ControlGroup, make_group
+from swe_srl.sandboxes.copies import copy_layer
 from swe_srl.sandboxes.descriptors import check_descriptors, descriptor_errors
 from swe_srl.sandboxes.etc import HOME
 from swe_srl.sandboxes.forks import making_connections
@@ -281,12 +282,7 @@ class LocalTransport:
         remove_folder(self.folder)
 
     def copy_layer(self, target: Path, parts: Sequence[str] = ()) -> None:
-        """Copy the writable files, or some parts of them (`root.upper`), to a folder."""
+        """Copy the writable files, or some parts of them (`root.upper`), to a folder; see `copies.copy_layer`."""
         parts = parts or [*PARTS, *(f"{name}.upper" for name in self._lowers)]
-        layer = str(self.folder / "layer")
-        try:
-            self._helper.ask({"do": "copy", "id": self.folder.name, "layer": layer, "parts": parts, "to": str(target)})
-        except BaseException:  # an interrupt: the answer to the next request tells that the copy has ended
-            with contextlib.suppress(SandboxError):
-                self._helper.ask({"do": "wait"})
-            raise
+        request = {"id": self.folder.name, "layer": str(self.folder / "layer"), "parts": parts, "to": str(target)}
+        copy_layer(self._helper, self, request)

@@ -22,6 +22,7 @@ git_dir=$(git rev-parse --git-common-dir)
 rm -f -- "$git_dir"/*.lock # of a git that was killed: they would stop every other one
 if [[ ! $own -ef $git_dir ]]; then
   git_dir=$(cd -- "$git_dir" && pwd)
+  git -c core.splitIndex=false update-index --no-split-index
   cp -- "$own/index" "$git_dir/index"
   printf '%s\n' "$head" >"$git_dir/HEAD"
   printf 'gitdir: %s\n' "$git_dir" >"$(git rev-parse --show-toplevel)/.git"
@@ -52,6 +53,7 @@ strip_objects() {
   done < <(find "$git_dir/refs" -type f -print0)
   # Objects that the index alone holds are kept by `repack`: what is staged, in conflict, or was so before it was resolved.
   if ! git diff-index --cached --quiet HEAD || [[ -n $(git ls-files --resolve-undo) ]]; then git read-tree --reset HEAD; fi
+  git -c core.splitIndex=false update-index --no-split-index # an index's shared part also tells of what was in it before
   if ! is_stripped; then
     git update-ref --no-deref HEAD "$head"
     git for-each-ref --format='delete %(refname)' | git update-ref --stdin --no-deref
@@ -73,7 +75,7 @@ strip_objects() {
   done
   find "$objects/pack" -mindepth 1 ! -name '*.pack' ! -name '*.idx' ! -name '*.rev' ! -name multi-pack-index -exec rm -rf -- {} +
   strip_words
-  for name in HEAD config config.worktree index sharedindex.'*' info objects refs packed-refs shallow hooks branches \
+  for name in HEAD config config.worktree index info objects refs packed-refs shallow hooks branches \
     modules lfs annex; do
     others+=(! -name "$name")
   done

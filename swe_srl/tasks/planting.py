@@ -1,17 +1,21 @@
 """Tasks whose bug is planted in their image: SWE-smith's images hold the sound repository, and the row the patch that breaks it.
 
 A fresh sandbox gets two commits: the bug, and then the files of the FAIL_TO_PASS tests taken away. The agent starts from the
-second one. Grading makes the same two, and the evaluation script brings the tests back from the first.
+second one. What the image holds of those files besides (byte code, builds, installed copies, backups) is cleared. Grading makes
+the same two, and the evaluation script brings the tests back from the first.
 """
 
 from __future__ import annotations
+
+from pathlib import Path
 
 from swe_srl.types import Task
 
 WITH_TESTS = "HEAD~1"  # where the withheld tests are, seen from the planted base commit
 _WHO = "swe-srl"
 PLANT = f"""
-plant() (  # plant PATCH LIST: in the repository of the current folder; LIST names the files to withhold, each ended by NUL
+plant() (  # plant PATCH LIST ROOT: in the repository of the current folder; LIST names the files to withhold, each ended by NUL;
+  # ROOT is where copies of what is changed may be
   export GIT_CONFIG_COUNT=4 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0='*' GIT_CONFIG_KEY_1=core.hooksPath \\
     GIT_CONFIG_VALUE_1=/dev/null GIT_CONFIG_KEY_2=commit.gpgSign GIT_CONFIG_VALUE_2=false \\
     GIT_CONFIG_KEY_3=core.fileMode GIT_CONFIG_VALUE_3=false
@@ -19,9 +23,11 @@ plant() (  # plant PATCH LIST: in the repository of the current folder; LIST nam
     GIT_AUTHOR_DATE=2000-01-01T00:00:00Z GIT_COMMITTER_DATE=2000-01-01T00:00:00Z
   git update-index -q --refresh  # what it knows of the files is of the machine that made the image
   git apply --index --whitespace=nowarn "$1" && git commit -q --no-verify -m 'The state of the issue' || exit 1
-  xargs -0 -r git rm -q -f --ignore-unmatch -- <"$2" && git commit -q --no-verify --allow-empty -m 'The base commit'
+  sound=$(git rev-parse HEAD~1) || exit 1
+  xargs -0 -r git rm -q -f --ignore-unmatch -- <"$2" && git commit -q --no-verify --allow-empty -m 'The base commit' || exit 1
+  clear_copies "$sound" "$3"
 )
-"""
+{Path(__file__).with_name("clear_copies.bash").read_text("utf-8")}"""
 
 
 def is_planted(task: Task) -> bool:

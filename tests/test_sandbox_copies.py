@@ -1,0 +1,106 @@
+"""A copy of a sandbox's files (a snapshot) that does not get on: it ends, and holds nobody else up."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from swe_srl.errors import SandboxError
+from swe_srl.sandboxes import copies, sweep
+from swe_srl.sandboxes.base import SessionSandbox
+from swe_srl.sandboxes.launch import helper, runtime_folder
+from tests.sandbox_support import assert_well, opened, output, repository, wait_until
+
+pytestmark = pytest.mark.sandbox
+MANY = "cd /tmp && mkdir many && touch many/{1..8000}"  # a copy of them takes long enough to be stopped
+OWNER = """
+import sys, threading
+from swe_srl.sandboxes import make_sandbox
+from swe_srl.types import SandboxSpec
+from tests.test_sandbox_copies import MANY, held_up
+sandbox = make_sandbox("local", SandboxSpec(repository=sys.argv[1]))
+sandbox.run(MANY)
+with held_up(sandbox, []) as copying:
+    print(copying, flush=True)
+    threading.Event().wait()
+"""
+
+
+def copying(parent: int) -> list[int]:
+    """The processes by which a helper copies."""
+    found = []
+    for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split():
+        with contextlib.suppress(OSError):
+            if Path(f"/proc/{pid}/comm").read_text() == "cp\n":
+                found.append(int(pid))
+    return found
+
+
+@contextlib.contextmanager
+def held_up(sandbox: SessionSandbox, said: list[str]) -> Iterator[int]:
+    """A copy that has been stopped in the midst of a snapshot, and what the snapshot then says."""
+    stopped: list[int] = []
+
+    def snapshot() -> None:
+        try:
+            sandbox.snapshot().discard()
+        except SandboxError as error:
+            said.append(str(error))
+
+    while not stopped:
+        thread = threading.Thread(target=snapshot, daemon=True)
+        thread.start()
+        while thread.is_alive() and not stopped:
+            for pid in copying(helper()._process.pid):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGSTOP)
+                    stopped.append(pid)
+    try:
+        yield stopped[0]
+    finally:
+        thread.join()
+
+
+def test_a_copy_that_is_held_up_ends_and_holds_nobody_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As by a named pipe that takes a file's place when it is opened: that waits for a writer."""
+    said: list[str] = []
+    monkeypatch.setattr(copies, "COPY_SECONDS", 3)
+    with opened("local", repository(tmp_path)) as sandbox:
+        output(sandbox, MANY)
+        before = set(runtime_folder().glob(f"*-{os.getpid()}-*"))
+        with held_up(sandbox, said) as pid:
+            with opened("local", repository(tmp_path)) as other:
+                assert_well(other)
+            assert_well(sandbox)
+        assert "could not be copied within 3 seconds" in said[-1]
+        assert not Path(f"/proc/{pid}").exists()
+        assert set(runtime_folder().glob(f"*-{os.getpid()}-*")) == before
+        monkeypatch.undo()
+        snapshot = sandbox.snapshot()
+        snapshot.discard()
+        assert_well(sandbox)
+
+
+def test_a_copy_that_is_held_up_ends_with_its_owner(tmp_path: Path) -> None:
+    root = str(Path(__file__).resolve().parent.parent)
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([root, *sys.path])}
+    owner = subprocess.Popen(
+        [sys.executable, "-c", OWNER, str(repository(tmp_path))], stdout=subprocess.PIPE, env=env, text=True
+    )
+    try:
+        assert owner.stdout is not None
+        pid = int(owner.stdout.readline())
+    finally:
+        owner.kill()
+        owner.communicate()
+    wait_until(lambda: not Path(f"/proc/{pid}").exists())
+    sweep()
+    assert not list(runtime_folder().glob(f"*-{owner.pid}-*"))
