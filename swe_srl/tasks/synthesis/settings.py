@@ -30,7 +30,11 @@ class SynthesiseSettings:
     )
     name: str = setting("", "Name of the repository in the rows, `owner/name`; empty for `local/<folder>`.")
     count: int = setting(50, "How many tasks to make of a repository at most.")
-    per_function: int = setting(2, "How many tasks to make of one function at most.")
+    per_function: int = setting(
+        2,
+        "How many tasks to make of one function at most; those of a package or a repository are each of another line and kind of "
+        "bug.",
+    )
     difficulty: tuple[str, ...] = setting(
         (),
         "Make tasks of these difficulties only: by how many one-piece edits of the places that the issue leaves open could be "
