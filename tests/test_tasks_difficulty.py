@@ -14,6 +14,7 @@ import pytest
 from training_data import train_settings
 
 from swe_srl.cli import main
+from swe_srl.cli.tasks import select
 from swe_srl.errors import ConfigError, TaskError, TrajectoryError
 from swe_srl.evaluation.selection import select_tasks
 from swe_srl.evaluation.settings import EvalSettings
@@ -208,3 +209,15 @@ def test_synthesis_makes_tasks_of_the_difficulty_that_is_wanted() -> None:
 def test_a_difficulty_that_does_not_exist_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"--difficulty: .*did you mean 'hard'"):
         SynthesiseSettings(source="x", difficulty=("hart",)).check()
+
+
+def test_evaluations_and_checks_take_the_same_lists(tmp_path: Path) -> None:
+    names = ["quickstart__loans-6", "quickstart__loans-1"]
+    (tmp_path / "some.txt").write_text("# held back\n" + "\n".join(names) + "\n")
+    (tmp_path / "empty.txt").write_text("# nothing\n")
+    chosen = select_tasks(EvalSettings(instances=(str(tmp_path / "some.txt"),)))
+    assert sorted(task.instance_id for task in chosen) == sorted(names)
+    assert sorted(task.instance_id for task in select(chosen, (str(tmp_path / "some.txt"),))) == sorted(names)
+    for choose in (lambda lists: select_tasks(EvalSettings(instances=lists)), lambda lists: select(chosen, lists)):
+        with pytest.raises(ConfigError, match=r"no id stands in .*empty\.txt"):
+            choose((str(tmp_path / "empty.txt"),))

@@ -33,7 +33,7 @@ class PullSettings:
     split: str = setting("", SPLIT)
     revision: str = setting("", REVISION)
     images: str = setting("auto", RULE, IMAGE_RULES)
-    instances: tuple[str, ...] = setting((), "Only these instances.")
+    instances: tuple[str, ...] = setting((), "Only these instances: ids, or .txt lists.")
     filter: str = setting("", "Only instances whose id matches this regular expression.")
     limit: int = setting(0, "Only the first so many instances; 0 takes all.")
     shard: str = setting("", "Only part i of n, as 2/4.")

@@ -27,7 +27,7 @@ class ReplaySettings:
     format: str = setting("", FORMAT)
     split: str = setting("quickstart-train", f"Where the trajectories' tasks are. {SPLIT}")
     revision: str = setting("", REVISION)
-    instances: tuple[str, ...] = setting((), "Only trajectories of these tasks.")
+    instances: tuple[str, ...] = setting((), "Only trajectories of these tasks: ids, or .txt lists.")
     limit: int = setting(5, "At most so many trajectories; 0 for all.")
     sandbox: str = setting("auto", "Where the commands run.", choices=("auto", "local", "docker"))
     timeout: float = setting(0.0, "Seconds a command may take; 0 for the sandbox's own limit.")
@@ -69,12 +69,14 @@ class Outcome:
 def run(settings: ReplaySettings, console: Console) -> int:
     """Replay; the exit code is 1 when something differs."""
     from swe_srl.tasks import load_tasks
+    from swe_srl.tasks.naming import chosen_ids
     from swe_srl.trajectories import ReadReport, read_trajectories
 
     tasks = {task.instance_id: task for task in load_tasks(settings.split, settings.revision)}
     report = ReadReport()
     read = read_trajectories(settings.path, report, settings.format)
-    chosen = (trajectory for trajectory in read if not settings.instances or trajectory.task_id in settings.instances)
+    names = chosen_ids(settings.instances)
+    chosen = (trajectory for trajectory in read if not names or trajectory.task_id in names)
     console.sweep()
     outcomes = []
     for trajectory in islice(chosen, settings.limit or None):

@@ -48,7 +48,7 @@ class ValidateSettings:
 
     split: str = setting("", SPLIT)
     revision: str = setting("", REVISION)
-    instances: tuple[str, ...] = setting((), "Only these instances.")
+    instances: tuple[str, ...] = setting((), "Only these instances: ids, or .txt lists.")
     limit: int = setting(0, "At most so many tasks; 0 for all.")
     sandbox: str = setting("auto", "Where the tests run.", choices=("auto", "local", "docker"))
     workers: int = setting(2, "Tasks validated at a time.")
@@ -163,16 +163,16 @@ def tell_findings(results: Sequence[ValidationResult], console: Console) -> None
 
 
 def select(tasks: Sequence[Task], ids: Sequence[str], limit: int = 0, source: str = "") -> list[Task]:
-    """The tasks with these ids (all when none are given) of the set `source`, at most `limit` of them (0: all).
+    """The tasks of the set `source` with these ids or those in .txt lists (none given: all), at most `limit` of them (0: all).
 
     Raises:
         ConfigError: an id that no task has; the set that holds it, or the nearest, is suggested.
     """
-    known = {task.instance_id: task for task in tasks}
+    from swe_srl.tasks.naming import chosen_ids, unknown_task
+
+    known, ids = {task.instance_id: task for task in tasks}, chosen_ids(ids)
     for name in ids:
         if name not in known:
-            from swe_srl.tasks.naming import unknown_task
-
             raise ConfigError(unknown_task(name, known, source))
     chosen = [known[name] for name in ids] if ids else list(tasks)
     return chosen[:limit] if limit else chosen

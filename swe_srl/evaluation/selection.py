@@ -16,7 +16,7 @@ from swe_srl.grading import GradingSettings, obstacle
 from swe_srl.tasks import load_tasks
 from swe_srl.tasks.difficulty import of_difficulty
 from swe_srl.tasks.images import with_image
-from swe_srl.tasks.naming import expanded, listed_ids, unknown_task
+from swe_srl.tasks.naming import chosen_ids, expanded, listed_ids, unknown_task
 from swe_srl.tasks.problems import is_problem, load_problems
 from swe_srl.tasks.scripts import with_script
 from swe_srl.tasks.sources import BUNDLED, HUB_SETS
@@ -57,14 +57,14 @@ def select_tasks(settings: EvalSettings) -> list[Task]:
             )
     if not tasks:
         raise ConfigError(f"{source}: there is no task in it")
-    known = {task.instance_id for task in tasks}
-    for name in (*settings.instances, *(ids or ())):
+    known, named = {task.instance_id for task in tasks}, chosen_ids(settings.instances)
+    for name in (*named, *(ids or ())):
         if name not in known:
             raise ConfigError(unknown_task(name, known, source))
     if ids is not None:
         tasks = [task for task in tasks if task.instance_id in ids]
-    if settings.instances:
-        tasks = [task for task in tasks if task.instance_id in settings.instances]
+    if named:
+        tasks = [task for task in tasks if task.instance_id in named]
     tasks = of_difficulty(tasks, settings.difficulty, source)
     if settings.filter:
         tasks = [task for task in tasks if re.search(settings.filter, task.instance_id)]

@@ -43,7 +43,7 @@ class EvalSettings:
         "", "File of task rows that stands in for the split (no hub needed), or a .txt file of instance ids to keep."
     )
     revision: str = setting("", "Commit, branch or tag of a hub data set; empty for the pinned or newest one.")
-    instances: tuple[str, ...] = setting((), "Only these instances.")
+    instances: tuple[str, ...] = setting((), "Only these instances: ids, or .txt lists.")
     difficulty: tuple[str, ...] = setting(
         (), "Only tasks of these difficulties, as the report's table by difficulty writes them."
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from swe_srl.errors import ConfigError, suggest
@@ -31,6 +31,18 @@ def expanded(names: Iterable[str]) -> tuple[str, ...]:
         listed = listed_ids(entry)
         found += (entry,) if listed is None else listed
     return tuple(dict.fromkeys(found))
+
+
+def chosen_ids(instances: Sequence[str]) -> tuple[str, ...]:
+    """Those of the setting `instances`, `expanded`; empty when nothing is chosen.
+
+    Raises:
+        ConfigError: no id stands in the lists that it names.
+    """
+    names = expanded(instances)
+    if instances and not names:
+        raise ConfigError(f"instances: no id stands in {', '.join(instances)}")
+    return names
 
 
 def unknown_task(name: str, known: Iterable[str], source: str = "") -> str:

@@ -11,7 +11,7 @@ from swe_srl.errors import ConfigError, TrajectoryError, suggest
 from swe_srl.seeds import derive_seed
 from swe_srl.tasks import load_tasks
 from swe_srl.tasks.difficulty import of_difficulty
-from swe_srl.tasks.naming import expanded, unknown_task
+from swe_srl.tasks.naming import chosen_ids, unknown_task
 from swe_srl.training.settings import TrainSettings
 from swe_srl.types import Step, Task
 
@@ -47,7 +47,7 @@ def chosen_tasks(training: Sequence[Task], validation: Sequence[Task], settings:
     chosen = of_difficulty(training, settings.difficulty, settings.task_source)
     if not settings.instances:
         return chosen
-    names, known = _names(settings), {task.instance_id for task in training}
+    names, known = chosen_ids(settings.instances), {task.instance_id for task in training}
     held = sorted(set(names) & {task.instance_id for task in validation})
     if held:
         raise ConfigError(
@@ -66,7 +66,7 @@ def chosen_tasks(training: Sequence[Task], validation: Sequence[Task], settings:
 def _of_instances(steps: list[Step], settings: TrainSettings) -> list[Step]:
     if not settings.instances:
         return steps
-    names, known = _names(settings), {step.task_id for step in steps}
+    names, known = chosen_ids(settings.instances), {step.task_id for step in steps}
     for name in names:
         if name not in known and not settings.needs_tasks:
             raise ConfigError(f"instances: no training step is of {name}: {suggest(name, known, 'task')}")
@@ -74,13 +74,6 @@ def _of_instances(steps: list[Step], settings: TrainSettings) -> list[Step]:
     if not chosen:
         raise ConfigError(f"instances: no training step is of one of the {len(names)} tasks")
     return chosen
-
-
-def _names(settings: TrainSettings) -> tuple[str, ...]:
-    names = expanded(settings.instances)
-    if not names:
-        raise ConfigError(f"instances: no id stands in {', '.join(settings.instances)}")
-    return names
 
 
 def of_trajectories(steps: Sequence[Step], count: int, seed: int) -> list[Step]:
