@@ -501,6 +501,27 @@ def test_a_failure_leaves_nothing_for_the_next_step(tmp_path: Path, monkeypatch:
     envs.close()
 
 
+def test_processes_that_were_interrupted_are_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C is told to all of them, and `close` is what their owner calls then."""
+
+    class Closing(FakeSandbox):
+        def close(self) -> None:
+            (tmp_path / f"closed-{os.getpid()}").touch()
+            super().close()
+
+    def interrupted(command: str) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(places_module, "make_sandbox", lambda kind, spec: Closing({"stop": interrupted}))
+    envs = make_vec(2, mode="async", tasks=[task(tmp_path)])
+    envs.reset(seed=0)
+    processes = envs.processes  # type: ignore[attr-defined]
+    envs.step_async(["stop", "stop"])  # type: ignore[attr-defined]
+    envs.close()
+    assert {path.name for path in tmp_path.glob("closed-*")} == {f"closed-{process.pid}" for process in processes}
+    assert [process.exitcode for process in processes] == [0, 0]
+
+
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("when", ["between", "while it steps", "while it resets"])
 def test_a_process_that_was_killed_is_told(when: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

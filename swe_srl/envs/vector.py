@@ -163,15 +163,12 @@ class ProcessVectorEnv(AsyncVectorEnv):
             return super().call_wait(*arguments, **named)
 
     def close_extras(self, timeout: float | None = None, terminate: bool = False) -> None:
-        """End the processes, those too that another one's end left with an answer that nobody takes.
+        """End the processes, each once it has closed its environment; those too that were interrupted, or left an answer.
 
         Args:
             timeout: seconds for each process to close its environment; None waits.
             terminate: kill them at once.
         """
-        if not self._ended():
-            super().close_extras(timeout, terminate)
-            return
         pipes = [pipe for pipe in self.parent_pipes if pipe is not None and not pipe.closed]
         for pipe in pipes:
             with suppress(OSError):
@@ -179,7 +176,7 @@ class ProcessVectorEnv(AsyncVectorEnv):
         for pipe in pipes:
             with suppress(OSError, EOFError):  # its process has ended
                 while pipe.poll(0 if terminate else timeout):
-                    pipe.recv()
+                    pipe.recv_bytes()  # it may not be whole
                 terminate = True
             pipe.close()
         for process in self.processes:
