@@ -25,7 +25,7 @@ from swe_srl.envs import places as places_module
 from swe_srl.errors import ConfigError, DefinitionNotFoundError, SandboxError, TaskError
 from swe_srl.testing import FakeSandbox
 from swe_srl.types import Action, CommandResult, SandboxSpec, Task
-from tests.sandbox_support import KINDS, sandbox_of, write_tree
+from tests.sandbox_support import KINDS, sandbox_of, wait_until, write_tree
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -499,6 +499,53 @@ def test_a_failure_leaves_nothing_for_the_next_step(tmp_path: Path, monkeypatch:
     assert ended == ["late"]
     assert envs.step(["ls", "ls"])[0] == ("README.md\n",) * 2
     envs.close()
+
+
+def test_processes_that_were_interrupted_are_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C is told to all of them, and `close` is what their owner calls then."""
+
+    class Closing(FakeSandbox):
+        def close(self) -> None:
+            (tmp_path / f"closed-{os.getpid()}").touch()
+            super().close()
+
+    def interrupted(command: str) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(places_module, "make_sandbox", lambda kind, spec: Closing({"stop": interrupted}))
+    envs = make_vec(2, mode="async", tasks=[task(tmp_path)])
+    envs.reset(seed=0)
+    processes = envs.processes  # type: ignore[attr-defined]
+    envs.step_async(["stop", "stop"])  # type: ignore[attr-defined]
+    envs.close()
+    assert {path.name for path in tmp_path.glob("closed-*")} == {f"closed-{process.pid}" for process in processes}
+    assert [process.exitcode for process in processes] == [0, 0]
+
+
+OWNER = """
+import threading
+from swe_srl.envs import make_vec
+envs = make_vec(2, mode="async", tasks="quickstart", definition="default", sandbox="local")
+envs.reset(seed=1)
+envs.step_async(["sleep 1000", "sleep 1000"])
+print(*[process.pid for process in envs.processes], flush=True)
+threading.Event().wait()
+"""
+
+
+@pytest.mark.sandbox
+def test_processes_end_with_their_owner_in_the_midst_of_a_command() -> None:
+    root = str(Path(__file__).resolve().parent.parent)
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([root, *sys.path])}
+    owner = subprocess.Popen([sys.executable, "-c", OWNER], stdout=subprocess.PIPE, env=env, text=True)
+    try:
+        assert owner.stdout is not None
+        pids = owner.stdout.readline().split()
+    finally:
+        owner.kill()
+        owner.wait()
+    assert len(pids) == 2
+    wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), 30)  # the command may take 60
 
 
 @pytest.mark.timeout(240)

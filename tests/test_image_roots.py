@@ -346,3 +346,19 @@ def test_a_task_with_an_image_is_evaluated_without_an_engine(
     assert main(["eval", *arguments, "--output", str(tmp_path / "run")]) == 0
     report = json.loads((tmp_path / "run" / "report.json").read_text())
     assert (report["resolved"], report["hardened"], report["samples"]) == (1, 1, 1)
+
+
+@pytest.mark.sandbox
+def test_what_an_image_holds_does_not_fill_the_owners_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Endless users, endless complaints, endless words of its own."""
+    monkeypatch.setattr(image_unpack, "WORDS_BYTES", 1000)
+    monkeypatch.setattr(image_unpack, "COMPLAINT_BYTES", 100)
+    (tmp_path / "tree" / "etc").mkdir(parents=True)
+    with (tmp_path / "tree" / "etc" / "passwd").open("wb") as passwd:
+        passwd.truncate(1 << 22)
+    assert len(image_unpack._facts("id", {}, tmp_path / "tree").passwd) == image_unpack.USERS_BYTES
+    with pytest.raises(SandboxError, match="bytes of output cut here"):
+        image_unpack._contained("printf %0300d 0 >&2; exit 2", tmp_path, (), "x")
+    (tmp_path / "image.tar").write_bytes(tar_of({"manifest.json": b" " * 1001}))
+    with pytest.raises(SandboxError, match="has more than 1000 bytes"):
+        image_unpack.unpack_archive(tmp_path / "image.tar", tmp_path / "tree")

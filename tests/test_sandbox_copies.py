@@ -1,4 +1,4 @@
-"""A copy of a sandbox's files (a snapshot) that does not get on: it ends, and holds nobody else up."""
+"""A copy of a sandbox's files (a snapshot) that change meanwhile; one that does not get on holds nobody up."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from swe_srl.sandboxes.launch import helper, runtime_folder
 from tests.sandbox_support import assert_well, opened, output, repository, wait_until
 
 pytestmark = pytest.mark.sandbox
+ROOT = str(Path(__file__).resolve().parent.parent)
 MANY = "cd /tmp && mkdir many && touch many/{1..8000}"  # a copy of them takes long enough to be stopped
 OWNER = """
 import sys, threading
@@ -39,7 +40,7 @@ def copying(parent: int) -> list[int]:
     found = []
     for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split():
         with contextlib.suppress(OSError):
-            if Path(f"/proc/{pid}/comm").read_text() == "cp\n":
+            if "snapshot" in Path(f"/proc/{pid}/cwd").readlink().name:
                 found.append(int(pid))
     return found
 
@@ -90,8 +91,7 @@ def test_a_copy_that_is_held_up_ends_and_holds_nobody_up(tmp_path: Path, monkeyp
 
 
 def test_a_copy_that_is_held_up_ends_with_its_owner(tmp_path: Path) -> None:
-    root = str(Path(__file__).resolve().parent.parent)
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join([root, *sys.path])}
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([ROOT, *sys.path])}
     owner = subprocess.Popen(
         [sys.executable, "-c", OWNER, str(repository(tmp_path))], stdout=subprocess.PIPE, env=env, text=True
     )
@@ -104,3 +104,48 @@ def test_a_copy_that_is_held_up_ends_with_its_owner(tmp_path: Path) -> None:
     wait_until(lambda: not Path(f"/proc/{pid}").exists())
     sweep()
     assert not list(runtime_folder().glob(f"*-{owner.pid}-*"))
+
+
+SWAPPING = """
+import os, sys
+from swe_srl.sandboxes import live_copy
+copied = live_copy._copy_file
+def copy_and_swap(name):
+    state = copied(name)
+    if not os.path.exists("/tmp/earlier"):
+        os.rename("/tmp/folder", "/tmp/earlier")
+        os.symlink(LINK, "/tmp/folder")
+    return state
+live_copy._copy_file = copy_and_swap
+live_copy.copy_live(sys.argv[1], ["tmp"], sys.argv[2])
+"""
+
+
+@pytest.mark.parametrize("link", ["{host}", "../../host"])
+def test_a_folder_that_becomes_a_link_in_the_midst_of_a_copy_leads_to_nothing_of_the_host(
+    tmp_path: Path, link: str
+) -> None:
+    for folder in ("layer/tmp/folder", "host"):
+        (tmp_path / folder).mkdir(parents=True)
+        for name in "ab":
+            (tmp_path / folder / name).write_text(folder)
+    (tmp_path / "target").mkdir()
+    script = SWAPPING.replace("LINK", repr(link.format(host=tmp_path / "host")))
+    places = [str(tmp_path / name) for name in ("layer", "target")]
+    command = ["unshare", "--user", "--map-root-user", "--mount", sys.executable, "-c", script, *places]
+    subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": os.pathsep.join([ROOT, *sys.path])})
+    found = [path.read_text() for path in (tmp_path / "target").rglob("*") if path.is_file()]
+    assert found == ["layer/tmp/folder"]
+
+
+def test_files_that_come_and_go_stop_no_snapshot(tmp_path: Path) -> None:
+    with opened("local", repository(tmp_path)) as sandbox:
+        output(
+            sandbox,
+            "cd /tmp && echo here >stays && { while :; do touch f; rm f; mkfifo f; rm f; mkdir f; rmdir f; done & }",
+        )
+        for _ in range(20):
+            snapshot = sandbox.snapshot()
+            assert (snapshot.folder / "tmp/stays").read_text() == "here\n"
+            snapshot.discard()
+        assert_well(sandbox)

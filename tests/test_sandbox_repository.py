@@ -9,12 +9,14 @@ import os
 import socket
 import tarfile
 import zipfile
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from swe_srl.errors import TaskError
+from swe_srl.sandboxes.archives import BoundedTar, extract_archive
 from swe_srl.sandboxes.repository import PreparedRepository, git, prepare_repository, strip_history
 from tests.sandbox_support import FILES, write_tree
 
@@ -297,8 +299,67 @@ def test_an_archive_of_endless_names_fills_no_memory(tmp_path: Path, kind: bytes
     member = tarfile.TarInfo("names")
     member.type, member.size = kind, 1 << 40
     (tmp_path / "x").write_bytes(member.tobuf(tarfile.GNU_FORMAT) + bytes(1024))
-    with pytest.raises(TaskError, match=f"names or attributes of {1 << 40} bytes"):
+    with pytest.raises(TaskError, match="names, attributes or holes of a member in more than"):
         prepare(f"archive:{tmp_path / 'x'}", tmp_path)
+
+
+def headers(kind: str) -> bytes:
+    """What comes before a member without ever being a large piece: attributes, or maps of holes."""
+    if kind == "attributes":
+        attributes = b"600000 comment=" + b"x" * 599_984 + b"\n"
+        member = tarfile.TarInfo("attributes")
+        member.type, member.size = tarfile.XHDTYPE, len(attributes)
+        return 2 * (member.tobuf(tarfile.GNU_FORMAT) + attributes + bytes(-len(attributes) % 512))
+    member = tarfile.TarInfo("sparse")
+    member.type = tarfile.GNUTYPE_SPARSE
+    first = bytearray(member.tobuf(tarfile.GNU_FORMAT))
+    first[482] = 1  # more of the map follows
+    first[148:156] = b" " * 8
+    first[148:156] = b"%06o\0 " % sum(first)
+    return bytes(first) + (b"00000000001\0" * 42 + b"\1" + bytes(7)) * 3000
+
+
+@pytest.mark.parametrize("kind", ["attributes", "holes"])
+def test_an_archive_of_endless_headers_fills_no_memory(tmp_path: Path, kind: str) -> None:
+    with gzip.open(tmp_path / "x.tar.gz", "wb") as packed:
+        packed.write(headers(kind) + tarfile.TarInfo("file").tobuf(tarfile.GNU_FORMAT) + bytes(1024))
+    with pytest.raises(TaskError, match="names, attributes or holes of a member in more than"):
+        prepare(f"archive:{tmp_path}/x.tar.gz", tmp_path)
+
+
+def test_nothing_of_an_archives_members_is_kept(tmp_path: Path) -> None:
+    def write(attributes: Callable[[int], dict[str, str]]) -> Path:
+        with (tmp_path / "x.tar").open("wb") as file:
+            for number in range(200):
+                file.write(tarfile.TarInfo.create_pax_global_header(attributes(number)))
+                file.write(tarfile.TarInfo(f"{number}").tobuf(tarfile.PAX_FORMAT))
+            file.write(bytes(1024))
+        return tmp_path / "x.tar"
+
+    with BoundedTar.open(write(lambda number: {"comment": f"{number}"})) as archive:
+        assert [(member.name, len(archive.members)) for member in archive.each()][-1] == ("199", 0)
+    with pytest.raises(TaskError, match="more than 100 attributes of all members"):
+        prepare(f"archive:{write(lambda number: {f'a{number}': 'x'})}", tmp_path)
+
+
+def test_hard_links_are_copies_of_what_was_extracted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not sought in the archive each time: of many links that takes for ever."""
+    sought = []
+    extract = BoundedTar.extractfile
+    monkeypatch.setattr(BoundedTar, "extractfile", lambda tar, member: sought.append(member) or extract(tar, member))
+    with tarfile.open(tmp_path / "x.tar", "w") as archive:
+        member = tarfile.TarInfo("a")
+        member.size, member.mode = 4, 0o755
+        archive.addfile(member, io.BytesIO(b"text"))
+        for name, target in (("b", "a"), ("c", "b"), ("a", "c"), ("a", "a")):
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = tarfile.LNKTYPE, target
+            archive.addfile(member)
+    tree = extract_archive(tmp_path / "x.tar", tmp_path / "tree")
+    assert {path.name: (path.read_bytes(), path.stat().st_mode & 0o777) for path in tree.iterdir()} == dict.fromkeys(
+        "abc", (b"text", 0o755)
+    )
+    assert len(sought) == 1
 
 
 def make_history(folder: Path) -> str:

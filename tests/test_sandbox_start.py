@@ -478,6 +478,14 @@ def test_copies_are_those_of_cp(tmp_path: Path, kind: str) -> None:
     copy_files(str(source), str(tmp_path / "ours"))
     subprocess.run(["cp", "-a", f"{source}/.", str(tmp_path / "cps")], check=True)
     assert states(tmp_path / "ours") == states(tmp_path / "cps") == states(source)
+    (tmp_path / "live").mkdir()
+    live = (
+        "import sys; from swe_srl.sandboxes.live_copy import copy_live; copy_live(sys.argv[1], ['source'], sys.argv[2])"
+    )
+    own = [] if is_root() else ["unshare", "--user", "--map-root-user"]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([*own, sys.executable, "-c", live, str(tmp_path), str(tmp_path / "live")], check=True, env=env)
+    assert states(tmp_path / "live" / "source") == states(source)
 
 
 def test_a_copy_that_fails_says_so(tmp_path: Path) -> None:

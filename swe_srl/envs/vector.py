@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import multiprocessing.connection
+import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
@@ -163,15 +167,12 @@ class ProcessVectorEnv(AsyncVectorEnv):
             return super().call_wait(*arguments, **named)
 
     def close_extras(self, timeout: float | None = None, terminate: bool = False) -> None:
-        """End the processes, those too that another one's end left with an answer that nobody takes.
+        """End the processes, each once it has closed its environment; those too that were interrupted, or left an answer.
 
         Args:
             timeout: seconds for each process to close its environment; None waits.
             terminate: kill them at once.
         """
-        if not self._ended():
-            super().close_extras(timeout, terminate)
-            return
         pipes = [pipe for pipe in self.parent_pipes if pipe is not None and not pipe.closed]
         for pipe in pipes:
             with suppress(OSError):
@@ -179,7 +180,7 @@ class ProcessVectorEnv(AsyncVectorEnv):
         for pipe in pipes:
             with suppress(OSError, EOFError):  # its process has ended
                 while pipe.poll(0 if terminate else timeout):
-                    pipe.recv()
+                    pipe.recv_bytes()  # it may not be whole
                 terminate = True
             pipe.close()
         for process in self.processes:
@@ -217,6 +218,20 @@ def _process_ended(which: str) -> SandboxError:
     )
 
 
+def _end_with_owner(env: SweEnv) -> None:
+    """In a process of a vector environment: when the one that made it has ended, end too, also in the midst of a command."""
+    owner = multiprocessing.parent_process()
+    assert owner is not None
+
+    def watch() -> None:
+        multiprocessing.connection.wait([owner.sentinel])
+        with suppress(SandboxError):
+            env.close()
+        os._exit(1)
+
+    threading.Thread(target=watch, name="owner", daemon=True).start()
+
+
 def make_vec(
     n: int,
     mode: str = "threads",
@@ -249,8 +264,12 @@ def make_vec(
             f"wrap: expected a function that makes a wrapper around an environment, such as Resolved, not {wrap!r}"
         )
 
+    owner = os.getpid()
+
     def make(index: int) -> gymnasium.Env[str, str]:
         env = SweEnv(**arguments)
+        if os.getpid() != owner:
+            _end_with_owner(env)
         return _Member(wrap(env) if wrap else env, index, n)
 
     makers = [partial(make, index) for index in range(n)]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections import deque
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,8 @@ from swe_srl.sandboxes.container_transport import engine_errors
 from swe_srl.tasks.dockerfiles import built_name, sent_files
 
 LOG_PARTS, LOG_TAIL = 400, 3000  # pieces of a build's log that are kept, and its characters in an error
+BUILD_SECONDS = 4 * 3600.0
+MOST_LAYERS = 1000  # an image has 127 at most; whatever a build prints could name one
 _LAYER = re.compile(r" ---> ([0-9a-f]{12})\n")
 
 
@@ -41,12 +45,12 @@ def build(
             up the next build, and take room.
 
     Raises:
-        BuildError: the build failed.
+        BuildError: the build failed, or did not end within `BUILD_SECONDS`.
         BuildStoppedError: `stopped` was set.
     """
     with engine_errors("asking the engine for its time"):
         begun = str(client.info()["SystemTime"])
-    layers: list[str] = []
+    layers: dict[str, None] = {}  # in their order
     try:
         _build(client, image, Path(dockerfile), stopped, platform, layers)
     finally:
@@ -54,7 +58,20 @@ def build(
             _remove_unnamed(client, layers, begun)
 
 
-def _build(client: Any, image: str, file: Path, stopped: threading.Event, platform: str, layers: list[str]) -> None:
+@dataclass(frozen=True)
+class _Waiting:
+    """Whether nobody waits any more, or has waited long enough."""
+
+    stopped: threading.Event
+    until: float
+
+    def is_set(self) -> bool:
+        return self.stopped.is_set() or time.monotonic() >= self.until
+
+
+def _build(
+    client: Any, image: str, file: Path, stopped: threading.Event, platform: str, layers: dict[str, None]
+) -> None:
     import requests
     import urllib3
     from docker.errors import DockerException
@@ -62,19 +79,24 @@ def _build(client: Any, image: str, file: Path, stopped: threading.Event, platfo
 
     log = deque[str](maxlen=LOG_PARTS)
     failed = ""
+    waiting = _Waiting(stopped, time.monotonic() + BUILD_SECONDS)
     try:
         with create_archive(root=str(file.parent), files=sent_files(file)) as context:
             if built_name(file) != image:
                 raise BuildError(f"{file}: the files beside it have changed since the tasks were read: start again")
             request = {"fileobj": context, "custom_context": True, "dockerfile": file.name, "tag": image}
             ways = {"rm": True, "forcerm": True, "decode": True, "platform": platform or None}
-            for event in events(client, lambda: client.api.build(**request, **ways), stopped):
+            for event in events(client, lambda: client.api.build(**request, **ways), waiting):
                 text = str(event.get("stream") or event.get("error") or "")
                 log.append(text)
-                layers += _LAYER.findall(text)
+                if len(layers) < MOST_LAYERS:
+                    layers |= dict.fromkeys(_LAYER.findall(text)[:MOST_LAYERS])
                 failed = failed or str(event.get("error") or "")
     except StreamStoppedError:
-        raise BuildStoppedError(f"building the image of {file} was interrupted") from None
+        if stopped.is_set():
+            raise BuildStoppedError(f"building the image of {file} was interrupted") from None
+        failed = f"it did not end within {BUILD_SECONDS / 3600:g} hours"
+        log.append(failed)
     except (DockerException, requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
         failed = " ".join(str(getattr(error, "explanation", None) or error).split())
         log.append(failed)

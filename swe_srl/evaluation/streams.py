@@ -6,17 +6,23 @@ import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 POLL = 0.2  # seconds between looks whether somebody still waits
 _END = object()
+
+
+class Stopped(Protocol):
+    """An event, as one of `threading`."""
+
+    def is_set(self) -> bool: ...
 
 
 class StreamStoppedError(Exception):
     """Nobody waits any more."""
 
 
-def events(client: Any, begin: Callable[[], Iterable[Any]], stopped: threading.Event) -> Iterator[Any]:
+def events(client: Any, begin: Callable[[], Iterable[Any]], stopped: Stopped) -> Iterator[Any]:
     """What `begin` yields. An engine that says nothing for long does not keep the caller from giving up.
 
     Args:

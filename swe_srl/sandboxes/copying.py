@@ -35,7 +35,7 @@ def copy_files(source: str, target: str) -> None:
         else:
             made.write_bytes(Path(source, name).read_bytes())
     for entry in reversed(entries):  # what is in a folder comes before it, and changes its times no more
-        _copy_state(entry, target)
+        copy_state(entry, target)
 
 
 def plain_entries(source: str) -> list[Entry] | None:
@@ -48,7 +48,7 @@ def plain_entries(source: str) -> list[Entry] | None:
         with os.scandir(f"{source}/{above}") as listing:
             for entry in listing:
                 name, state = f"{above}{entry.name}", entry.stat(follow_symlinks=False)
-                attributes = _attributes(entry.path)
+                attributes = read_attributes(entry.path)
                 size += state.st_size
                 if not _is_plain(state, attributes) or size > MOST_BYTES or len(found) >= MOST_ENTRIES:
                     return None
@@ -58,7 +58,8 @@ def plain_entries(source: str) -> list[Entry] | None:
     return found
 
 
-def _attributes(path: str) -> dict[str, bytes]:
+def read_attributes(path: str) -> dict[str, bytes]:
+    """The extended attributes of what a path names; of a link, its own."""
     names = os.listxattr(path, follow_symlinks=False)
     return {name: os.getxattr(path, name, follow_symlinks=False) for name in names}
 
@@ -73,7 +74,7 @@ def _is_plain(state: os.stat_result, attributes: dict[str, bytes]) -> bool:
     return stat.S_ISDIR(state.st_mode) or (stat.S_ISLNK(state.st_mode) and state.st_nlink == 1)
 
 
-def _copy_state(entry: Entry, target: str) -> None:
+def copy_state(entry: Entry, target: str) -> None:
     """Owner, mode, attributes and times, in this order: a new owner takes bits of the mode away."""
     name, state, attributes = entry
     path = Path(target, name)

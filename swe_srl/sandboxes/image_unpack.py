@@ -21,9 +21,16 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from swe_srl.errors import SandboxError
+from swe_srl.sandboxes.archives import BoundedTar
 from swe_srl.sandboxes.host_view import bubblewrap, system_files
+from swe_srl.sandboxes.live_copy import LONGEST
+from swe_srl.sandboxes.output import OutputBuffer
 
 CHUNK_BYTES = 1 << 20
+WORDS_BYTES = 16 << 20  # of what an image says of itself
+USERS_BYTES = 1 << 20
+MEMORY_KB = 4 << 20  # for each program that touches the folder
+COMPLAINT_BYTES = 100_000  # `tar` complains of every file
 _OPAQUE = ".wh..wh..opq"
 _WHITEOUT = ".wh."
 _EXTRACT = (
@@ -54,7 +61,7 @@ rm -f etc/hosts etc/hostname .dockerenv
 printf '127.0.0.1 localhost sandbox\n::1 localhost\n' >etc/hosts
 printf 'sandbox\n' >etc/hostname
 [[ -e etc/resolv.conf ]] || { rm -f etc/resolv.conf; : >etc/resolv.conf; }
-[[ ! -f etc/passwd ]] || cat etc/passwd
+[[ ! -f etc/passwd ]] || head -c USERS_BYTES etc/passwd
 """
 _RIGHTS = ("CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID", "CAP_SETFCAP")
 
@@ -103,7 +110,7 @@ def unpack_archive(archive: Path, tree: Path) -> Unpacked:
         OSError: it cannot be read.
     """
     try:
-        with tarfile.open(archive) as tar:
+        with BoundedTar.open(archive) as tar:
             manifest = _member(tar, "manifest.json")
             if manifest is None:
                 return _unpack_export(archive, tree)
@@ -139,8 +146,10 @@ def _unpack_export(archive: Path, tree: Path) -> Unpacked:
 def _unpack_layer(tar: tarfile.TarFile, name: str, tree: Path) -> None:
     """Remove what a layer hides (its `.wh.` entries), then add what it brings."""
     hidden = []
-    with _layer(tar, name) as stream, tarfile.open(fileobj=stream, mode="r|") as layer:
-        for member in layer:
+    with _layer(tar, name) as stream, BoundedTar.open(fileobj=stream, mode="r|") as layer:
+        for member in layer.each():
+            if len(member.name) > LONGEST:
+                continue  # what can have been made has a shorter one
             path = PurePosixPath(member.name)
             if path.name == _OPAQUE:
                 hidden.append(f"{path.parent}/")
@@ -180,7 +189,12 @@ def _member(tar: tarfile.TarFile, name: str) -> bytes | None:
         file = tar.extractfile(name)
     except KeyError:
         return None
-    return file.read() if file else None
+    if file is None:
+        return None
+    found = file.read(WORDS_BYTES + 1)
+    if len(found) > WORDS_BYTES:
+        raise tarfile.ReadError(f"{name} has more than {WORDS_BYTES} bytes")
+    return found
 
 
 def _extract(chunks: Iterable[bytes], tree: Path, what: str) -> None:
@@ -189,7 +203,9 @@ def _extract(chunks: Iterable[bytes], tree: Path, what: str) -> None:
 
 
 def _facts(image_id: str, config: dict[str, Any], tree: Path) -> Unpacked:
-    passwd = _contained(_FINISH, tree, (), f"image {image_id}").decode(errors="replace")
+    passwd = _contained(_FINISH.replace("USERS_BYTES", str(USERS_BYTES)), tree, (), f"image {image_id}").decode(
+        errors="replace"
+    )
     env = tuple((name, value) for name, _, value in (entry.partition("=") for entry in config.get("Env") or ()))
     return Unpacked(image_id, str(config.get("User") or ""), env, passwd)
 
@@ -210,12 +226,18 @@ def _contained(script: str, tree: Path, chunks: Iterable[bytes], what: str) -> b
         "--",
         "bash",
         "-c",
-        f"set -e\n{script}",
+        f"set -e\nulimit -v {MEMORY_KB}\n{script}",
     ]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdin is not None and process.stdout is not None and process.stderr is not None
-    said: list[bytes] = []
-    listener = threading.Thread(target=lambda: said.append(process.stderr.read()), daemon=True)  # type: ignore[union-attr]
+    said = OutputBuffer(COMPLAINT_BYTES)
+    complaints = process.stderr
+
+    def listen() -> None:
+        for chunk in _chunks(complaints):
+            said.add(chunk)
+
+    listener = threading.Thread(target=listen, daemon=True)
     listener.start()
     try:
         with process.stdin as stdin:
@@ -230,7 +252,7 @@ def _contained(script: str, tree: Path, chunks: Iterable[bytes], what: str) -> b
     shown = process.stdout.read()
     listener.join()
     if process.wait() != 0:
-        raise SandboxError(f"{what} could not be unpacked: {_complaint(b''.join(said).decode(errors='replace'))}")
+        raise SandboxError(f"{what} could not be unpacked: {_complaint(said.text())}")
     return shown
 
 

@@ -18,7 +18,7 @@ import subprocess
 import sys
 from typing import Any
 
-from swe_srl.sandboxes.inmate import FRESH_SECONDS, TAKE_SECONDS, Child, enter_namespaces
+from swe_srl.sandboxes.inmate import END, FRESH_SECONDS, TAKE_SECONDS, Child, enter_namespaces
 from swe_srl.sandboxes.kernel import (
     SHIFT,
     adopt_orphans,
@@ -27,6 +27,7 @@ from swe_srl.sandboxes.kernel import (
     shifted_namespace,
     write,
 )
+from swe_srl.sandboxes.live_copy import copy_live
 
 OPEN_FILES = 1024  # at least, where the owner's own limit can be raised: shells have descriptors from 190 on
 IGNORED = (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGPIPE, signal.SIGXFSZ)
@@ -108,8 +109,9 @@ class Launcher:
             try:
                 enter_namespaces(self.places[request["id"]].descriptors())
                 end_with_parent()
-                parts = [f"{request['layer']}/{name}" for name in request["parts"]]
-                os.execv("/bin/cp", ["cp", "-a", "--", *parts, request["to"]])
+                os.closerange(3, END)
+                copy_live(request["layer"], request["parts"], request["to"])
+                os._exit(0)
             except BaseException as error:
                 os.write(2, str(error).encode())
             finally:

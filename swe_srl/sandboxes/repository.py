@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import os
 import shlex
 import shutil
@@ -20,7 +21,7 @@ from importlib import resources
 from pathlib import Path
 
 from swe_srl.errors import TaskError, suggest
-from swe_srl.sandboxes.archives import extract_archive
+from swe_srl.sandboxes.archives import CHUNK_BYTES, extract_archive
 
 FORMAT = "1"  # changes when the same source would make another repository
 MOMENT = 946_684_800  # of the commit and of every file: 2000-01-01 UTC
@@ -226,10 +227,13 @@ def _mode(path: Path, plain_modes: bool) -> int:
 def _fingerprint(tree: Path, setup_patch: str, plain_modes: bool) -> str:
     digest = hashlib.sha256(f"{FORMAT}\n{len(setup_patch)}\n{setup_patch}\n".encode())
     for path in _files(tree):
-        link = path.is_symlink()
-        data = os.fsencode(path.readlink()) if link else path.read_bytes()
-        kind = "link" if link else oct(_mode(path, plain_modes))
-        digest.update(os.fsencode(path.relative_to(tree)) + f"\0{kind}\0{len(data)}\0".encode() + data)
+        kind = "link" if path.is_symlink() else oct(_mode(path, plain_modes))
+        with io.BytesIO(os.fsencode(path.readlink())) if kind == "link" else path.open("rb") as content:
+            size = content.seek(0, os.SEEK_END)
+            digest.update(os.fsencode(path.relative_to(tree)) + f"\0{kind}\0{size}\0".encode())
+            content.seek(0)
+            while data := content.read(CHUNK_BYTES):  # it may be larger than the memory
+                digest.update(data)
     return digest.hexdigest()[:40]
 
 

@@ -1,0 +1,157 @@
+"""Copying a sandbox's files while its processes change them: nothing that they do leads the copy to files of the host.
+
+The process that copies (a child of the launcher) has the layer as its root: where a folder is replaced by a link in the midst of
+it, that leads, at the worst, to another file of the sandbox's own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from swe_srl.sandboxes.copying import Entry, copy_state, read_attributes
+
+LONGEST = 4095  # bytes of a path
+_TRIES = 20  # for what is another kind of thing each time that it is looked at
+_ANOTHER_KIND = (errno.ELOOP, errno.EINVAL, errno.ENOTDIR, errno.ENXIO)
+_LEASE_SECONDS = 0.1  # between two looks at a file that somebody holds a lease of
+_OVERLAYS = ("trusted.overlay.", "user.overlay.")
+_OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+def copy_live(layer: str, parts: Sequence[str], target: str) -> None:
+    """Copy parts of a layer to an empty folder as `cp -a` does. This process has the layer as its root afterwards.
+
+    What goes away meanwhile is left out, what is replaced is what it was or what it becomes, and of a file that grows as much
+    is copied as it had.
+
+    Raises:
+        OSError: something could not be copied.
+    """
+    room = LONGEST - max(len(os.fsencode(layer)), len(os.fsencode(target)))
+    os.chdir(target)
+    os.chroot(layer)
+    _Copy(room).run(parts)
+
+
+@dataclass
+class _Copy:
+    """From `/name`, which is the layer's, to the relative `name`, which is the target's.
+
+    Args:
+        room: for a name, so that it can be opened below the target, too.
+    """
+
+    room: int
+    linked: dict[tuple[int, int], str] = field(default_factory=dict)
+
+    def run(self, parts: Sequence[str]) -> None:
+        folders = []
+        left = list(parts)
+        for name in parts:
+            os.lstat(f"/{name}")
+        while left:
+            name = left.pop()
+            entry = self._tried(name)
+            if entry is not None and stat.S_ISDIR(entry[1].st_mode):
+                folders.append(entry)
+                left += _inside(name)
+            elif entry is not None:
+                _copy_state(entry)
+        for entry in reversed(folders):  # what is in a folder comes before it, and changes its times no more
+            _copy_state(entry)
+
+    def _tried(self, name: str) -> Entry | None:
+        """Copy one thing, of a folder not what is in it; None when it is not there, or there is nothing left to do."""
+        if len(os.fsencode(name)) >= self.room:
+            raise OSError(errno.ENAMETOOLONG, f"{os.strerror(errno.ENAMETOOLONG)}: {name[:60]}…{name[-60:]}")
+        tries = 0
+        while True:
+            try:
+                return self._copy(name)
+            except FileNotFoundError:
+                return None
+            except BlockingIOError:
+                time.sleep(_LEASE_SECONDS)  # the kernel ends the lease
+            except FileExistsError:  # a folder that is changed while it is listed may name a thing twice
+                return None
+            except OSError as error:
+                tries += 1
+                if error.errno not in _ANOTHER_KIND or tries == _TRIES:
+                    raise
+
+    def _copy(self, name: str) -> Entry | None:
+        path = f"/{name}"
+        state, attributes = os.lstat(path), read_attributes(path)
+        if stat.S_ISDIR(state.st_mode):
+            Path(name).mkdir(0o700)
+        elif earlier := self.linked.get((state.st_dev, state.st_ino)):
+            os.link(earlier, name, follow_symlinks=False)
+            return None
+        elif stat.S_ISREG(state.st_mode):
+            state = _copy_file(name)
+        elif stat.S_ISLNK(state.st_mode):
+            Path(name).symlink_to(Path(path).readlink())
+        else:
+            os.mknod(name, state.st_mode, state.st_rdev)
+        if state.st_nlink > 1 and not stat.S_ISDIR(state.st_mode):
+            self.linked[state.st_dev, state.st_ino] = name
+        return name, state, attributes
+
+
+@contextlib.contextmanager
+def _opened(name: str, flags: int) -> Iterator[int]:
+    found = os.open(name, flags, 0o600)
+    try:
+        yield found
+    finally:
+        os.close(found)
+
+
+def _inside(folder: str) -> list[str]:
+    try:
+        with _opened(f"/{folder}", _OPEN | os.O_DIRECTORY) as opened, os.scandir(opened) as listing:
+            return [f"{folder}/{entry.name}" for entry in listing]
+    except OSError as error:  # it is gone, or no folder any more
+        if error.errno not in (errno.ENOENT, *_ANOTHER_KIND):
+            raise
+        return []
+
+
+def _copy_file(name: str) -> os.stat_result:
+    """Copy a file's content, its holes as holes; the state of what was copied."""
+    with _opened(f"/{name}", _OPEN) as source:
+        state = os.fstat(source)
+        if not stat.S_ISREG(state.st_mode):
+            raise OSError(errno.EINVAL, f"{name} is no file any more")
+        with _opened(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC) as target:
+            at = 0
+            while at < state.st_size:
+                try:
+                    at = os.lseek(source, at, os.SEEK_DATA)
+                except OSError as error:
+                    if error.errno != errno.ENXIO:
+                        raise
+                    break  # nothing but a hole is left, or it was cut
+                end = min(state.st_size, os.lseek(source, at, os.SEEK_HOLE))
+                os.lseek(target, at, os.SEEK_SET)
+                while at < end and (sent := os.sendfile(target, source, at, end - at)):
+                    at += sent
+            os.ftruncate(target, min(state.st_size, os.fstat(source).st_size))
+        return state
+
+
+def _copy_state(entry: Entry) -> None:
+    """Owner, mode, attributes and times; of the attributes that are not the overlay's those that can be set."""
+    name, state, attributes = entry
+    for attribute in [one for one in attributes if not one.startswith(_OVERLAYS)]:
+        value = attributes.pop(attribute)
+        with contextlib.suppress(OSError):
+            os.setxattr(name, attribute, value, follow_symlinks=False)
+    copy_state((name, state, attributes), ".")
