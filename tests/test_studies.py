@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from swe_srl.cli import main
-from swe_srl.errors import ConfigError
+from swe_srl.errors import ConfigError, TaskError
 from swe_srl.evaluation.statistics import Estimate, paired_bootstrap
 from swe_srl.progress import SilentProgress
 from swe_srl.runs import RunFolder
@@ -559,3 +559,17 @@ def test_a_budget_that_is_too_short_is_refused_before_anything_is_run(tmp_path: 
     assert not folder.exists()
     enough = plan_of(dataclasses.replace(settings, budget="5m")).choice
     assert [unit.name for unit, _ in enough.taken] == ["data/base-0", "data/sft-0"]
+
+
+@pytest.mark.sandbox
+def test_tasks_that_no_run_could_have_are_refused_before_anything_is_run(tmp_path: Path) -> None:
+    settings = ReproduceSettings(study="quickstart", difficulty=("harrd",), arms=("base",), output=tmp_path / "out")
+    with pytest.raises(TaskError, match="unknown difficulty 'harrd': did you mean 'hard'"):
+        reproduce(settings)
+    assert not settings.folder.exists()
+
+
+@pytest.mark.sandbox
+def test_the_base_alone_can_be_planned_without_a_budget(tmp_path: Path) -> None:
+    settings = ReproduceSettings(study="quickstart", arms=("base",), seeds=2, output=tmp_path / "out")
+    assert [unit.name for unit, _ in plan_of(settings).choice.taken] == ["data/base-0", "data/base-1"]
