@@ -91,6 +91,14 @@ def test_what_no_round_could_begin_with_is_refused_before_the_first_episode(
     assert not settings.output.exists()
 
 
+def test_rounds_that_are_there_are_not_cut_off(tmp_path: Path) -> None:
+    made = '[{"number": 0}, {"number": 1}, {"number": 2}]'
+    (tmp_path / "rounds.json").write_text(made)
+    with pytest.raises(ConfigError, match=r"rounds: .* holds 2 already: it cannot be made shorter"):
+        self_improve(RoundsSettings(output=tmp_path, rounds=1, model="gold"))
+    assert (tmp_path / "rounds.json").read_text() == made
+
+
 @pytest.mark.sandbox
 @pytest.mark.slow
 @pytest.mark.timeout(900)

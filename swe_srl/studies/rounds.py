@@ -102,8 +102,7 @@ def self_improve(settings: RoundsSettings, progress: Progress | None = None, wat
         SweSrlError: as `collect`, `train` and `evaluate` do; the same call goes on where it was.
     """
     told = progress or SilentProgress()
-    if not (settings.output / "rounds.json").exists():
-        check_rounds(settings)
+    check_rounds(settings)
     found: list[Round] = []
     recorded, usual = as_mapping(settings), as_mapping(RoundsSettings())
     with RunFolder.start(settings.output, "self-improve", recorded, free=FREE, defaults=usual):
@@ -118,9 +117,13 @@ def check_rounds(settings: RoundsSettings) -> None:
     """Look at everything that the first round needs, and neither run nor write anything.
 
     Raises:
-        ConfigError: settings that cannot be used, or tasks to collect on that are held-out ones.
+        ConfigError: settings that cannot be used, more rounds are there already, or tasks to collect on are held-out ones.
         SweSrlError: as `self_improve` would.
     """
+    page = settings.output / "rounds.json"
+    made = json.loads(page.read_text(encoding="utf-8"))[-1]["number"] if page.exists() else 0
+    if made > settings.rounds:
+        raise ConfigError(f"rounds: {settings.output} holds {made} already: it cannot be made shorter")
     model = settings.model or load_recipe(settings.recipe).model
     training = training_of(settings, 1, model)
     check_run(evaluation_of(settings, 0, model))
