@@ -353,6 +353,8 @@ def test_the_command_asks_an_endpoint(teacher: Teacher, run_root: Path, capsys: 
     assert "rewritten 9" in said and "9 answers of the teacher, 90 prompt and 45 completion tokens" in said
     assert len(teacher.requests) == 11 and {body["temperature"] for body in teacher.requests} == {0.0}
     assert {body["model"] for body in teacher.requests} == {"teacher"}
+    (rewriter,) = {row["rewritten_by"] for row in read_jsonl(Path("run/trajectories.jsonl")) if "rewritten_by" in row}
+    assert rewriter.startswith("teacher at http://")
     assert main(["trajectories", "inspect", "run"]) == 0
     assert "10 trajectories (10 numbered)" in capsys.readouterr().out
 

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from swe_srl.cli import main
-from swe_srl.errors import ConfigError
+from swe_srl.errors import ConfigError, TaskError
 from swe_srl.evaluation.statistics import Estimate, paired_bootstrap
 from swe_srl.progress import SilentProgress
 from swe_srl.runs import RunFolder
+from swe_srl.settings import as_mapping
 from swe_srl.studies import Arm, ReproduceSettings, Study, reading
 from swe_srl.studies.conclusions import conclusions, summary
-from swe_srl.studies.definition import load_study
+from swe_srl.studies.definition import load_study, recipe_of
 from swe_srl.studies.figures import learning_figure
 from swe_srl.studies.joining import check_joined, joined
 from swe_srl.studies.markdown import results_markdown, row_cells
@@ -31,6 +35,7 @@ from swe_srl.studies.settings import COMPUTE, DATA
 from swe_srl.studies.statistics import Values, difference, includes_zero, mean_of
 from swe_srl.studies.units import MANY, Runs, Unit
 from swe_srl.studies.writing import write_results
+from swe_srl.training.settings import StageSettings
 from swe_srl.types import Action, Trajectory, Turn
 
 STUDY = """
@@ -42,6 +47,8 @@ arms:
   - {name: sft, title: SFT, recipe: quickstart-sft, settings: [learning_rate=1e-4], seconds: 2, tokens: 100}
   - {name: then, title: SFT → RLVR, recipe: quickstart-rlvr, after: sft, seconds: 50, tokens: 5000}
 """
+
+SETTING = re.compile(r"`(\w+): ([^`]+)`")
 
 
 def study(text: str = STUDY, folder: Path | None = None) -> Study:
@@ -559,3 +566,40 @@ def test_a_budget_that_is_too_short_is_refused_before_anything_is_run(tmp_path: 
     assert not folder.exists()
     enough = plan_of(dataclasses.replace(settings, budget="5m")).choice
     assert [unit.name for unit, _ in enough.taken] == ["data/base-0", "data/sft-0"]
+
+
+@pytest.mark.sandbox
+def test_tasks_that_no_run_could_have_are_refused_before_anything_is_run(tmp_path: Path) -> None:
+    settings = ReproduceSettings(study="quickstart", difficulty=("harrd",), arms=("base",), output=tmp_path / "out")
+    with pytest.raises(TaskError, match="unknown difficulty 'harrd': did you mean 'hard'"):
+        reproduce(settings)
+    assert not settings.folder.exists()
+
+
+@pytest.mark.sandbox
+def test_the_base_alone_can_be_planned_without_a_budget(tmp_path: Path) -> None:
+    settings = ReproduceSettings(study="quickstart", arms=("base",), seeds=2, output=tmp_path / "out")
+    assert [unit.name for unit, _ in plan_of(settings).choice.taken] == ["data/base-0", "data/base-1"]
+
+
+def test_the_results_page_states_every_setting_of_its_arms() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "results.md").read_text()
+    section = page.split("### Settings\n")[1].split("\n## ")[0]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in section.splitlines() if line[:2] == "| "]
+    told = {title: (recipe, text) for title, recipe, text in cells}
+    usual = as_mapping(StageSettings()) | {"final_model": "best"}
+
+    def stated(title: str) -> dict[str, Any]:
+        text = told[title][1]
+        own = {name: yaml.safe_load(value) for name, value in SETTING.findall(text)}
+        alike = re.match(r"as (\w+)", text)
+        return (stated(alike[1]) if alike else usual) | own
+
+    for arm in load_study("quickstart").arms:
+        if arm.recipe:
+            settings = recipe_of(arm)
+            (stage,) = settings.stages
+            assert told[arm.title][0] == f"`{arm.recipe}`"
+            assert stated(arm.title) == as_mapping(stage) | {"final_model": settings.final_model}, arm.title
+    for name, value in SETTING.findall(section.split("Defaults that matter")[1]):
+        assert usual[name] == yaml.safe_load(value), name

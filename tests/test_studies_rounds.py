@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from swe_srl.cli import main
-from swe_srl.errors import ConfigError
+from swe_srl.errors import ConfigError, SweSrlError
 from swe_srl.evaluation.collection import Collection
 from swe_srl.evaluation.statistics import Estimate
 from swe_srl.files import read_jsonl, write_jsonl
-from swe_srl.studies.rounds import COLUMNS, Round, collecting_of, evaluation_of, rounds_markdown, training_of
+from swe_srl.studies.rounds import (
+    COLUMNS,
+    Round,
+    collecting_of,
+    evaluation_of,
+    rounds_markdown,
+    self_improve,
+    training_of,
+)
 from swe_srl.studies.rounds_settings import RoundsSettings
 from swe_srl.tasks import load_tasks
 from swe_srl.types import Trajectory
@@ -62,6 +71,32 @@ def test_the_table_has_a_row_for_every_model() -> None:
         **{"episodes": 80, "unresolved": 76, "fooled": 0, "duplicates": 1, "beyond": 1},
         **{"kept": 2, "tasks": 2},
     }
+
+
+@pytest.mark.sandbox
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"difficulty": ("harrd",)}, "unknown difficulty 'harrd': did you mean 'hard'"),
+        ({"split": "quickstart-train"}, "280 tasks of quickstart-train are held-out ones of quickstart-train"),
+        ({"tasks": "nowhere.jsonl"}, "nowhere.jsonl: no such file"),
+    ],
+)
+def test_what_no_round_could_begin_with_is_refused_before_the_first_episode(
+    change: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    settings = RoundsSettings(output=tmp_path / "out", held_out_limit=1, model="gold", **change)
+    with pytest.raises(SweSrlError, match=message):
+        self_improve(settings)
+    assert not settings.output.exists()
+
+
+def test_rounds_that_are_there_are_not_cut_off(tmp_path: Path) -> None:
+    made = '[{"number": 0}, {"number": 1}, {"number": 2}]'
+    (tmp_path / "rounds.json").write_text(made)
+    with pytest.raises(ConfigError, match=r"rounds: .* holds 2 already: it cannot be made shorter"):
+        self_improve(RoundsSettings(output=tmp_path, rounds=1, model="gold"))
+    assert (tmp_path / "rounds.json").read_text() == made
 
 
 @pytest.mark.sandbox

@@ -26,11 +26,12 @@ def plan(settings: RoundsSettings, console: Console) -> None:
     """What the first round would do; the others do the same with the model that it makes."""
     from swe_srl.cli import collect, evaluate
     from swe_srl.cli.train import stage_summary
-    from swe_srl.studies.rounds import collecting_of, evaluation_of, training_of
+    from swe_srl.studies.rounds import check_rounds, collecting_of, evaluation_of, training_of
     from swe_srl.training.recipes import load_recipe
 
     model = settings.model or load_recipe(settings.recipe).model
     training = training_of(settings, 1, model)
+    check_rounds(settings)
     evaluate.plan(evaluation_of(settings, 0, model), console)
     collect.plan(collecting_of(settings, 1, model), console)
     for number, stage in enumerate(training.stages):

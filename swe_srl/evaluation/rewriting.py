@@ -197,6 +197,7 @@ def _result(found: Source, answers: Answers) -> Rewriting:
 def _rows(settings: RewriteSettings, found: Source, answers: Answers) -> list[dict[str, Any]]:
     """The records in steps, in the source's order, with all their columns; a rewritten one keeps its solution as it was."""
     rows = []
+    teacher = f"{settings.endpoint_model} at {settings.policy}" if settings.endpoint_model else settings.policy
     for solution in found.solutions:
         key, steps = key_of(solution), answers.steps(key_of(solution))
         if key in found.unfit or (key in answers.checked and not steps):
@@ -205,7 +206,7 @@ def _rows(settings: RewriteSettings, found: Source, answers: Answers) -> list[di
         if row.get("id") is None:
             row["id"] = solution.name
         if steps:
-            row |= {"solution": numbered_text(steps), "solution_before": solution.text, "rewritten_by": settings.policy}
+            row |= {"solution": numbered_text(steps), "solution_before": solution.text, "rewritten_by": teacher}
         rows.append(row)
     return rows
 

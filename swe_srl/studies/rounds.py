@@ -14,6 +14,7 @@ from swe_srl.evaluation import compare, evaluate
 from swe_srl.evaluation.collect_settings import CollectSettings
 from swe_srl.evaluation.collection import FILE, Collection, collect
 from swe_srl.evaluation.markdown import percent
+from swe_srl.evaluation.running import check_run
 from swe_srl.evaluation.settings import EvalSettings
 from swe_srl.evaluation.statistics import Estimate
 from swe_srl.files import write_atomic
@@ -22,7 +23,9 @@ from swe_srl.runs import RunFolder
 from swe_srl.seeds import derive_seed
 from swe_srl.settings import as_mapping
 from swe_srl.studies.rounds_settings import FREE, RoundsSettings
+from swe_srl.tasks import load_tasks
 from swe_srl.training.recipes import load_recipe
+from swe_srl.trajectories import ContaminationIndex
 
 if TYPE_CHECKING:
     from swe_srl.evaluation.report import Report
@@ -32,6 +35,8 @@ COLUMNS = (
     "model", "trajectories", "steps", "held-out resolved (95% interval)", "points above the start", "similarity",
     "format errors", "episodes collected", "resolved", "kept", "of tasks",
 )  # fmt: skip
+
+SHOWN = 3  # tasks that a message names
 
 
 @dataclass(frozen=True)
@@ -97,9 +102,7 @@ def self_improve(settings: RoundsSettings, progress: Progress | None = None, wat
         SweSrlError: as `collect`, `train` and `evaluate` do; the same call goes on where it was.
     """
     told = progress or SilentProgress()
-    training_of(
-        settings, 1, settings.model or "quickstart"
-    )  # what is wrong with the recipe is said before anything is run
+    check_rounds(settings)
     found: list[Round] = []
     recorded, usual = as_mapping(settings), as_mapping(RoundsSettings())
     with RunFolder.start(settings.output, "self-improve", recorded, free=FREE, defaults=usual):
@@ -108,6 +111,32 @@ def self_improve(settings: RoundsSettings, progress: Progress | None = None, wat
             write_atomic(settings.output / "rounds.json", json.dumps([row.as_dict() for row in found], indent=2) + "\n")
             write_atomic(settings.output / "rounds.md", rounds_markdown(settings, found))
     return found
+
+
+def check_rounds(settings: RoundsSettings) -> None:
+    """Look at everything that the first round needs, and neither run nor write anything.
+
+    Raises:
+        ConfigError: settings that cannot be used, more rounds are there already, or tasks to collect on are held-out ones.
+        SweSrlError: as `self_improve` would.
+    """
+    page = settings.output / "rounds.json"
+    made = json.loads(page.read_text(encoding="utf-8"))[-1]["number"] if page.exists() else 0
+    if made > settings.rounds:
+        raise ConfigError(f"rounds: {settings.output} holds {made} already: it cannot be made shorter")
+    model = settings.model or load_recipe(settings.recipe).model
+    training = training_of(settings, 1, model)
+    check_run(evaluation_of(settings, 0, model))
+    selection, _, _ = check_run(collecting_of(settings, 1, model).evaluation)
+    if training.allow_contamination:
+        return
+    held_out = ContaminationIndex(load_tasks(settings.split))
+    shared = [task.instance_id for task in selection.tasks if held_out.match_task(task)]
+    if shared:
+        raise ConfigError(
+            f"tasks: {len(shared)} tasks of {settings.tasks} are held-out ones of {settings.split}, which no round is trained "
+            f"on: {', '.join(shared[:SHOWN])}{', …' if len(shared) > SHOWN else ''}. Give other tasks, or another split"
+        )
 
 
 def _rounds(settings: RoundsSettings, progress: Progress, watch: Watch | None) -> Iterator[Round]:

@@ -84,7 +84,7 @@ def plan_of(settings: ReproduceSettings) -> Plan:
         share = choose_share(runs, records, tasks, budget - spent) if _may_shorten(settings) and budget else 1.0
     runs = dataclasses.replace(runs, share=share)
     choice = Costs(runs, records, tasks).choose(float("inf") if budget is None else budget - spent)
-    if not records and not any(unit.arm.recipe for unit, _ in choice.taken):
+    if budget is not None and not records and not any(unit.arm.recipe for unit, _ in choice.taken):
         least = math.ceil(least_seconds(runs, tasks) / 60)
         raise ConfigError(
             f"budget: no arm can be trained and evaluated in {settings.budget}: give it {least}m at least"
@@ -113,8 +113,9 @@ def reproduce(settings: ReproduceSettings, progress: Progress | None = None, com
         if unit.arm.recipe and unit.table == DATA:
             runs.training(unit)  # what is wrong with a recipe is said before anything is run
     check_joined(settings, *_identity(settings, study))
-    if settings.budget:
-        plan_of(settings)  # one that is too short is refused before anything is run
+    resumes = RunFolder.check(settings.folder, "reproduce", *_identity(settings, study))
+    if settings.budget or not (resumes or settings.join):  # the tables of what is there need no sandbox
+        plan_of(settings)  # what no run could begin with, and too short a budget, are refused before anything is run
     with RunFolder.start(settings.folder, "reproduce", *_identity(settings, study)) as run:
         watch = Stopwatch(run.file(CLOCK), progress or SilentProgress())
         try:

@@ -6,11 +6,11 @@ import hashlib
 import json
 import shutil
 import threading
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -20,6 +20,7 @@ from swe_srl.progress import Progress, SilentProgress
 from swe_srl.runs import RunFolder
 from swe_srl.tasks.difficulty import LEVELS, difficulty_of
 from swe_srl.tasks.packages.candidates import candidates
+from swe_srl.tasks.packages.choice import Choice
 from swe_srl.tasks.packages.origin import Origin, parse_package
 from swe_srl.tasks.packages.origins import JOURNALS, origins
 from swe_srl.tasks.packages.outcomes import KEPT, Count, Journal, Outcome, count
@@ -122,10 +123,11 @@ def _of_origin(origin: Origin, settings: SynthesiseSettings, referee: Referee, p
     place = settings.folder / JOURNALS
     project, suite = examined_project(origin, settings, place / f"{origin.label}.suite.json", progress)
     journal = Journal(place / f"{origin.label}.jsonl", settings.folder)
-    waiting = deque(candidates(project.root, suite, settings.seed))
+    found = candidates(project.root, suite, settings.seed)
+    waiting = deque(found)
     progress.note(f"{origin.name}: {len(suite.passing)} tests pass, {len(waiting)} mutations to choose from")
     progress.track(origin.name, settings.count)
-    choice = _Choice(settings)
+    choice = Choice(settings)
     with ExitStack() as stack:
         pool = ThreadPoolExecutor(settings.workers, thread_name_prefix="synthesis")
         stack.callback(pool.shutdown, cancel_futures=True)
@@ -152,40 +154,9 @@ def _of_origin(origin: Origin, settings: SynthesiseSettings, referee: Referee, p
         except BaseException:
             referee.end()
             raise
+    if len(choice.kept) < settings.count:
+        progress.note(f"{origin.name}: {len(choice.kept)} of {settings.count} tasks: {choice.shortage(len(found))}")
     return choice.outcomes
-
-
-@dataclass
-class _Choice:
-    """Decides in the candidates' order which count: neither workers nor kills change what comes out."""
-
-    settings: SynthesiseSettings
-    outcomes: list[Outcome] = field(default_factory=list)
-    kept: list[Outcome] = field(default_factory=list)
-    _tried: Counter[tuple[str, str]] = field(default_factory=Counter)
-    _taken: dict[tuple[str, str], list[Candidate]] = field(default_factory=dict)
-
-    def takes(self, candidate: Candidate) -> bool:
-        """Whether a candidate is of use: once it is of none, it stays so."""
-        function = candidate.path, candidate.mutation.function
-        taken = self._taken.get(function, [])
-        return (
-            len(taken) < self.settings.per_function
-            and self._tried[function] < self.settings.attempts
-            and all(other.mutation.kind != candidate.mutation.kind for other in taken)
-            and all(other.mutation.line != candidate.mutation.line for other in taken)
-        )
-
-    def add(self, candidate: Candidate, outcome: Outcome) -> bool:
-        """Count an outcome; whether it is a task."""
-        function = candidate.path, candidate.mutation.function
-        self._tried[function] += 1
-        self.outcomes.append(outcome)
-        if outcome.reason != KEPT:
-            return False
-        self.kept.append(outcome)
-        self._taken.setdefault(function, []).append(candidate)
-        return True
 
 
 def task_seconds(seconds: float) -> int:
