@@ -7,11 +7,9 @@ import sys
 
 import pytest
 
-from swe_srl.cli import synthesise
 from swe_srl.cli.bars import PlainProgress, RichProgress
 from swe_srl.cli.console import Console
 from swe_srl.progress import Progress
-from swe_srl.tasks.packages.outcomes import Count
 
 
 def work(progress: Progress) -> None:
@@ -74,11 +72,3 @@ def test_a_narrow_terminal_shows_what_a_row_is_of(
     Console().table(columns, [("shop__long-prices-115", "quickstart/shop", "medium", 3, 88, "packaged:" + "x" * 60)])
     row = next(line for line in capsys.readouterr().out.splitlines() if "shop" in line)
     assert "shop__long-prices-115" in row and len(row) <= 60
-
-
-def test_fewer_tasks_than_asked_for_are_explained(capsys: pytest.CaptureFixture[str]) -> None:
-    counts = [Count("pypi/few", {("branch", "kept"): 2}), Count("pypi/enough", {("branch", "kept"): 3})]
-    synthesise.tell(counts, Console(), 3)
-    said = capsys.readouterr().out
-    assert "pypi/few: 2 tasks, not 3: no other mutation was left to try" in said and "another --seed" in said
-    assert "pypi/enough: " not in said

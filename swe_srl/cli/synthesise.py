@@ -29,15 +29,15 @@ def run(settings: SynthesiseSettings, console: Console) -> int:
     console.resumable(settings.folder)
     begun = time.monotonic()
     counts = synthesise_packages(settings, judge, console.progress())
-    tell(counts, console, settings.count)
+    tell(counts, console)
     kept = sum(one.by_reason()["kept"] for one in counts)
     minutes = (time.monotonic() - begun) / 60
     console.say(f"{kept} tasks, each with the expert's trajectory, in {settings.folder} ({minutes:.1f} minutes)")
     return 0 if kept else 1
 
 
-def tell(counts: Sequence[Count], console: Console, wanted: int) -> None:
-    """What became of the mutations: by reason for each repository, kept of tried by kind, and why fewer than wanted were kept."""
+def tell(counts: Sequence[Count], console: Console) -> None:
+    """What became of the mutations: by reason for each repository, and kept of tried by kind."""
     reasons = list(dict.fromkeys(reason for one in counts for reason in one.by_reason()))
     columns = ("mutations", *(f">{one.name}" for one in counts))
     rows: list[Sequence[object]] = [("tried", *(sum(one.by_reason().values()) for one in counts))]
@@ -53,9 +53,3 @@ def tell(counts: Sequence[Count], console: Console, wanted: int) -> None:
             for kind, several in zip(kinds, shares, strict=True)
         ],
     )
-    for one in counts:
-        if (kept := one.by_reason()["kept"]) < wanted:
-            console.say(
-                f"{one.name}: {kept} tasks, not {wanted}: no other mutation was left to try. The tasks of a function are each of "
-                "another line and kind of bug; --per-function and --attempts bound them, and another --seed makes others"
-            )

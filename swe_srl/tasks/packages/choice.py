@@ -49,5 +49,6 @@ class Choice:
             return "all its mutations have been tried"
         return (
             f"the other {left} mutations are of functions with enough tasks (--per-function {self.settings.per_function}, each "
-            f"of another kind and line) or tries (--attempts {self.settings.attempts}); more of either need another --output"
+            f"of another kind and line) or tries (--attempts {self.settings.attempts}); more of either, or others by another "
+            "--seed, need another --output"
         )
