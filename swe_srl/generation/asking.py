@@ -84,11 +84,18 @@ class Asker:
                     too_long = error.code == 413 or TOO_LONG.search(detail)
                     return Refusal(problem, StopReason.TOKEN_LIMIT if too_long else StopReason.INFRASTRUCTURE)
                 if error.code not in RETRIED:
-                    raise GenerationError(f"{self.url} refused the request: {problem}") from error
+                    raise GenerationError(f"{self.url} refused the request: {problem}{self._hint(error.code)}") from error
                 pause = max(pause, _retry_after(error))
             except (OSError, http.client.HTTPException, ValueError) as error:  # OSError: time-outs, lost connections
                 problem = str(error) or type(error).__name__
         raise GenerationError(f"{self.url} failed {self.retries + 1} times, the last time with: {problem}")
+
+    def _hint(self, code: int) -> str:
+        if code not in (401, 403):
+            return ""
+        if self.api_key_env:
+            return f" (the key was that of the environment variable {self.api_key_env})"
+        return " (no key was sent: --api-key-env NAME sends that of an environment variable)"
 
     def _once(self, request: dict[str, Any] | None) -> Any:
         headers = {"Content-Type": "application/json"}
