@@ -40,7 +40,7 @@ class Asker:
 
     Args:
         url: the whole address.
-        api_key_env: environment variable that holds the key; "" for none.
+        api_key_env: environment variable that holds the key; "" for none; None where none can be given.
         timeout: seconds that one request may take.
         retries: further tries of a request after a time-out, a lost connection, or a status that says "later".
         backoff: seconds before the second try; doubled after each (a longer `Retry-After` is honoured).
@@ -50,7 +50,7 @@ class Asker:
     """
 
     def __init__(
-        self, url: str, api_key_env: str = "", timeout: float = 300.0, retries: int = 5, backoff: float = 1.0
+        self, url: str, api_key_env: str | None = None, timeout: float = 300.0, retries: int = 5, backoff: float = 1.0
     ) -> None:
         if not url.startswith(("http://", "https://")):
             raise ConfigError(f"endpoint {url!r}: expected a URL such as http://localhost:8000/v1")
@@ -84,14 +84,16 @@ class Asker:
                     too_long = error.code == 413 or TOO_LONG.search(detail)
                     return Refusal(problem, StopReason.TOKEN_LIMIT if too_long else StopReason.INFRASTRUCTURE)
                 if error.code not in RETRIED:
-                    raise GenerationError(f"{self.url} refused the request: {problem}{self._hint(error.code)}") from error
+                    raise GenerationError(
+                        f"{self.url} refused the request: {problem}{self._hint(error.code)}"
+                    ) from error
                 pause = max(pause, _retry_after(error))
             except (OSError, http.client.HTTPException, ValueError) as error:  # OSError: time-outs, lost connections
                 problem = str(error) or type(error).__name__
         raise GenerationError(f"{self.url} failed {self.retries + 1} times, the last time with: {problem}")
 
     def _hint(self, code: int) -> str:
-        if code not in (401, 403):
+        if code not in (401, 403) or self.api_key_env is None:
             return ""
         if self.api_key_env:
             return f" (the key was that of the environment variable {self.api_key_env})"
