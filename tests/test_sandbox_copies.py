@@ -110,22 +110,23 @@ SWAPPING = """
 import os, sys
 from swe_srl.sandboxes import live_copy
 copied = live_copy._copy_file
+here = os.open(sys.argv[1] + "/tmp", os.O_RDONLY)
 def copy_and_swap(name):
     state = copied(name)
-    if not os.path.exists("/tmp/earlier"):
-        os.rename("/tmp/folder", "/tmp/earlier")
-        os.symlink(LINK, "/tmp/folder")
+    if "earlier" not in os.listdir(here):
+        os.rename("folder", "earlier", src_dir_fd=here, dst_dir_fd=here)
+        os.symlink(LINK, "folder", dir_fd=here)
     return state
 live_copy._copy_file = copy_and_swap
 live_copy.copy_live(sys.argv[1], ["tmp"], sys.argv[2])
 """
 
 
-@pytest.mark.parametrize("link", ["{host}", "../../host"])
-def test_a_folder_that_becomes_a_link_in_the_midst_of_a_copy_leads_to_nothing_of_the_host(
+@pytest.mark.parametrize("link", ["{host}", "../../host", "/root.lower", "../root.lower"])
+def test_a_folder_that_becomes_a_link_in_the_midst_of_a_copy_leads_to_nothing_of_the_host_or_the_image(
     tmp_path: Path, link: str
 ) -> None:
-    for folder in ("layer/tmp/folder", "host"):
+    for folder in ("layer/tmp/folder", "layer/root.lower", "host"):
         (tmp_path / folder).mkdir(parents=True)
         for name in "ab":
             (tmp_path / folder / name).write_text(folder)

@@ -1,7 +1,8 @@
-"""Copying a sandbox's files while its processes change them: nothing that they do leads the copy to files of the host.
+"""Copying a sandbox's files while its processes change them: nothing that they do leads the copy to other files.
 
-The process that copies (a child of the launcher) has the layer as its root: where a folder is replaced by a link in the midst of
-it, that leads, at the worst, to another file of the sandbox's own.
+The process that copies (a child of the launcher) has the part of the layer that it copies as its root: where a folder is
+replaced by a link in the midst of it, that leads, at the worst, to another file of that part, which the sandbox wrote. Beside
+the parts lie an image's own files, with the history that later layers hide.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 def copy_live(layer: str, parts: Sequence[str], target: str) -> None:
-    """Copy parts of a layer to an empty folder as `cp -a` does. This process has the layer as its root afterwards.
+    """Copy parts of a layer, each a folder, to an empty folder as `cp -a` does. This process has the last one as its root then.
 
     What goes away meanwhile is left out, what is replaced is what it was or what it becomes, and of a file that grows as much
     is copied as it had.
@@ -34,15 +35,19 @@ def copy_live(layer: str, parts: Sequence[str], target: str) -> None:
     Raises:
         OSError: something could not be copied.
     """
-    room = LONGEST - max(len(os.fsencode(layer)), len(os.fsencode(target)))
-    os.chdir(target)
-    os.chroot(layer)
-    _Copy(room).run(parts)
+    with _opened(layer, _OPEN | os.O_DIRECTORY) as source, _opened(target, _OPEN | os.O_DIRECTORY) as copied:
+        for part in parts:
+            os.fchdir(source)
+            os.chroot(part)
+            os.fchdir(copied)
+            Path(part).mkdir(0o700)
+            os.chdir(part)
+            _Copy(LONGEST - max(len(os.fsencode(f"{above}/{part}")) for above in (layer, target))).run()
 
 
 @dataclass
 class _Copy:
-    """From `/name`, which is the layer's, to the relative `name`, which is the target's.
+    """From `/name`, which is the part's, to the relative `name`, which is the target's.
 
     Args:
         room: for a name, so that it can be opened below the target, too.
@@ -51,11 +56,9 @@ class _Copy:
     room: int
     linked: dict[tuple[int, int], str] = field(default_factory=dict)
 
-    def run(self, parts: Sequence[str]) -> None:
-        folders = []
-        left = list(parts)
-        for name in parts:
-            os.lstat(f"/{name}")
+    def run(self) -> None:
+        folders = [(".", os.lstat("/"), read_attributes("/"))]
+        left = _inside(".")
         while left:
             name = left.pop()
             entry = self._tried(name)
@@ -117,7 +120,7 @@ def _opened(name: str, flags: int) -> Iterator[int]:
 def _inside(folder: str) -> list[str]:
     try:
         with _opened(f"/{folder}", _OPEN | os.O_DIRECTORY) as opened, os.scandir(opened) as listing:
-            return [f"{folder}/{entry.name}" for entry in listing]
+            return [f"{folder}/{entry.name}".removeprefix("./") for entry in listing]
     except OSError as error:  # it is gone, or no folder any more
         if error.errno not in (errno.ENOENT, *_ANOTHER_KIND):
             raise
