@@ -17,6 +17,7 @@ from swe_srl.errors import SandboxError
 from swe_srl.sandboxes import copies, sweep
 from swe_srl.sandboxes.base import SessionSandbox
 from swe_srl.sandboxes.launch import helper, runtime_folder
+from swe_srl.types import Limits
 from tests.sandbox_support import assert_well, opened, output, repository, wait_until
 
 pytestmark = pytest.mark.sandbox
@@ -110,22 +111,23 @@ SWAPPING = """
 import os, sys
 from swe_srl.sandboxes import live_copy
 copied = live_copy._copy_file
-def copy_and_swap(name):
-    state = copied(name)
-    if not os.path.exists("/tmp/earlier"):
-        os.rename("/tmp/folder", "/tmp/earlier")
-        os.symlink(LINK, "/tmp/folder")
+here = os.open(sys.argv[1] + "/tmp", os.O_RDONLY)
+def copy_and_swap(name, left):
+    state = copied(name, left)
+    if "earlier" not in os.listdir(here):
+        os.rename("folder", "earlier", src_dir_fd=here, dst_dir_fd=here)
+        os.symlink(LINK, "folder", dir_fd=here)
     return state
 live_copy._copy_file = copy_and_swap
 live_copy.copy_live(sys.argv[1], ["tmp"], sys.argv[2])
 """
 
 
-@pytest.mark.parametrize("link", ["{host}", "../../host"])
-def test_a_folder_that_becomes_a_link_in_the_midst_of_a_copy_leads_to_nothing_of_the_host(
+@pytest.mark.parametrize("link", ["{host}", "../../host", "/root.lower", "../root.lower"])
+def test_a_folder_that_becomes_a_link_in_the_midst_of_a_copy_leads_to_nothing_of_the_host_or_the_image(
     tmp_path: Path, link: str
 ) -> None:
-    for folder in ("layer/tmp/folder", "host"):
+    for folder in ("layer/tmp/folder", "layer/root.lower", "host"):
         (tmp_path / folder).mkdir(parents=True)
         for name in "ab":
             (tmp_path / folder / name).write_text(folder)
@@ -136,6 +138,47 @@ def test_a_folder_that_becomes_a_link_in_the_midst_of_a_copy_leads_to_nothing_of
     subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": os.pathsep.join([ROOT, *sys.path])})
     found = [path.read_text() for path in (tmp_path / "target").rglob("*") if path.is_file()]
     assert found == ["layer/tmp/folder"]
+
+
+FILLING = """
+import os, subprocess, sys
+from swe_srl.sandboxes import live_copy
+subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", sys.argv[1]], check=True)
+os.mkdir(sys.argv[1] + "/tmp")
+os.chdir(sys.argv[1] + "/tmp")
+for number in range(20):
+    open(f"file{number}", "w").close()
+here = os.open(".", os.O_RDONLY)
+copied = live_copy._copy_file
+def fill_and_copy(name, *left):
+    file = os.open(name, os.O_WRONLY, dir_fd=here)
+    os.write(file, bytes(1 << 19))
+    try:
+        return copied(name, *left)
+    finally:
+        os.ftruncate(file, 0)
+live_copy._copy_file = fill_and_copy
+live_copy.copy_live(sys.argv[1], ["tmp"], sys.argv[2])
+"""
+
+
+def test_a_layer_without_a_limit_is_copied(tmp_path: Path) -> None:
+    with opened("local", repository(tmp_path), Limits(disk_mb=0, memory_mb=0)) as sandbox:
+        output(sandbox, "echo here >/tmp/file")
+        snapshot = sandbox.snapshot()
+        assert (snapshot.folder / "tmp/file").read_text() == "here\n"
+        snapshot.discard()
+
+
+def test_files_that_are_full_when_they_are_copied_fill_no_disk_of_the_host(tmp_path: Path) -> None:
+    places = [tmp_path / "layer", tmp_path / "target"]
+    for place in places:
+        place.mkdir()
+    command = ["unshare", "--user", "--map-root-user", "--mount", sys.executable, "-c", FILLING, *map(str, places)]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([ROOT, *sys.path])}
+    done = subprocess.run(command, capture_output=True, text=True, env=env)
+    assert "writes more meanwhile than it can hold" in done.stderr, done.stderr
+    assert sum(path.stat().st_size for path in places[1].rglob("*") if path.is_file()) <= 3 << 20
 
 
 def test_files_that_come_and_go_stop_no_snapshot(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import secrets
 import shlex
 
 from swe_srl.envs.clean import LateError, run_clean
+from swe_srl.envs.git_objects import GIT_DIR, NESTED, OBJECTS
 from swe_srl.errors import SandboxError
 from swe_srl.protocols import Sandbox
 from swe_srl.sandboxes.output import decode
@@ -20,14 +21,15 @@ LONG = 4096  # bytes of a path that no program can open
 PLACE = "/tmp"
 # A fresh index of the base commit takes the working tree's tracked files as they are, and new files unless the repository's own
 # .gitignore files exclude them or they were there from the start. Nested repositories count as plain files, as their .gitignore
-# files and the repository's own say. Named pipes that git would read go: in the git directory, in those of nested repositories,
-# and in all that `alternates` lead to. Files larger than `largest` (KB) are left out: a new one is none, a tracked one counts as
+# files and the repository's own say; the base commit's submodules count as unchanged, unless they are no folders any more. Named
+# pipes that git would read go. Files larger than `largest` (KB) are left out: a new one is none, a tracked one counts as
 # unchanged. Of the agent's git directory nothing but the objects is used (those that a `.git` which is a file points to, too):
 # no index, configuration, attributes or hooks.
 # Meanwhile all that the agent has left running stands still: it lies below the worker, which is the grandchild of the
 # supervisor (the topmost ancestor of this shell), or below the first process. With `mend`, what cannot be read is made readable,
 # what is no file (a named pipe in a file's place) counts as unchanged, and no file is read in the encoding that attributes claim.
-_SCRIPT = """
+_SCRIPT = (
+    """
 parent() {{ local stat; {{ read -r stat </proc/$1/stat; }} 2>/dev/null || stat='0 () ? 1'; set -- ${{stat##*)}}; parent=$2; }}
 depth() {{
   chain=" " depth=0 parent=$1
@@ -56,44 +58,25 @@ set -e
 cd -- {workdir}
 mkdir -p {folder}
 if [[ $mend ]]; then chmod -R u+rwX -- . 2>/dev/null || :; fi
-rm -rf {folder}/git {folder}/index {folder}/index.lock
+rm -rf {folder}/git {folder}/stores {folder}/index {folder}/index.lock
 export GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null GIT_ATTR_NOSYSTEM=1
 base={base}
 if ((${{#base}} > 40)); then format=--object-format=sha256; fi
-git init -q --bare --template= ${{format-}} {folder}/git
-mkdir -p {folder}/git/objects/info {folder}/git/info
-git_dir() {{
-  local line
-  dir=$1
-  if [[ -f $dir ]] && IFS= read -r -n 4096 line <"$dir" && [[ $line == 'gitdir: '* ]]; then dir=${{line#gitdir: }}; fi
-  [[ $dir == /* ]] || dir=${{1%/*}}/$dir
-  if [[ -f $dir/commondir ]] && IFS= read -r -n 4096 line <"$dir/commondir"; then # of a linked working tree
-    places+=("$dir/")
-    if [[ $line == /* ]]; then dir=$line; else dir+=/$line; fi
-  fi
-}}
-places=()
-while IFS= read -r -d '' path; do
-  git_dir "$path"
-  places+=("$dir/")
-done < <(find {workdir}/ -mindepth 2 -name .git -prune -print0 2>/dev/null)
-git_dir {workdir}/.git
-places+=("$dir/" "$dir/objects/")
-for ((place = 0; place < ${{#places[@]}}; place++)); do
-  find -L "${{places[place]}}" -maxdepth 4 -type p -exec rm -f {{}} + 2>/dev/null || :
-  [[ -f ${{places[place]}}info/alternates ]] || continue
-  while ((${{#places[@]}} < 1000)) && {{ IFS= read -r -n 4096 path || [[ $path ]]; }}; do
-    [[ $path == /* ]] || path=${{places[place]}}$path
-    places+=("$path/")
-  done <"${{places[place]}}info/alternates"
-done
+"""
+    + NESTED
+    + OBJECTS
+    + """
 find . -path ./.git -prune -o '(' -name .gitignore -o -name .gitattributes ')' -type p -exec rm -f {{}} + 2>/dev/null || :
-printf '%s\\n' "$dir/objects" >{folder}/git/objects/info/alternates
 [[ ! $mend ]] || echo '* !working-tree-encoding' >{folder}/git/info/attributes
-export GIT_DIR={folder}/git GIT_WORK_TREE={workdir} GIT_INDEX_FILE={folder}/index
+export GIT_WORK_TREE={workdir} GIT_INDEX_FILE={folder}/index
 g() {{ git -c safe.directory='*' -c core.fsmonitor=false -c core.hooksPath=/dev/null -c core.excludesFile=/dev/null \\
   -c core.autocrlf=false -c core.fileMode=true -c core.sparseCheckout=false -c core.quotePath=true "$@"; }}
 g read-tree {base}
+if [[ $repositories ]]; then # git would run in submodules, by what their configuration says
+  g ls-files -z --stage | while IFS= read -r -d '' path; do
+    [[ $path == 160000* && -d ${{path#*$'\t'}} && ! -L ${{path#*$'\t'}} ]] && printf '%s\\0' "${{path#*$'\t'}}" || :
+  done | g update-index --skip-worktree -z --stdin
+fi
 find . -mindepth 16 ! -path './.git/*' '(' -type f -o -type l ')' -print0 2>/dev/null | while IFS= read -r -d '' path; do
   ((${{#path}} < {long} + 2)) || printf '%s\0' "${{path:2:60}}…${{path: -60}}" # git cannot open it
 done >{folder}/long
@@ -110,21 +93,27 @@ if ((${{#large[@]}})); then
 else : >{folder}/left; fi
 if [[ $mend ]]; then g add --update --ignore-errors -- . || :; else g add --update -- .; fi
 g ls-files -z --others --exclude-per-directory=.gitignore -- . >{folder}/new
-nested() {{ # `find` fails at folders that it may not read
+nested() {{ # nested FOLDER...: `find` fails at folders that it may not read
   local path
   local -A ignored=()
-  find "$1" -name .git -prune -o '(' -type l -o -type f ! -size +{largest}k ')' -print0 >{folder}/nested || :
+  (($#)) || return 0
+  find "$@" -name .git -prune -o '(' -type l -o -type f ! -size +{largest}k ')' -print0 >{folder}/nested || :
   while IFS= read -r -d '' path; do ignored[$path]=1; done < <(g check-ignore -z --no-index --stdin <{folder}/nested)
   while IFS= read -r -d '' path; do [[ ${{ignored[$path]-}} ]] || printf '%s\\0' "$path"; done <{folder}/nested
 }}
 declare -A known
 if [[ -s {folder}/known ]]; then while IFS= read -r -d '' path; do known[$path]=1; done <{folder}/known; fi
-while IFS= read -r -d '' path; do
-  if [[ ${{known[$path]-}} ]]; then continue; fi
-  if [[ $mend && ! -r $path && ! -L $path ]]; then continue; fi
-  if [[ ${{large[$path]-}} ]]; then printf '%s\\0' "$path" >>{folder}/left; continue; fi
-  if [[ $path == */ ]]; then nested "$path"; else printf '%s\\0' "$path"; fi
-done <{folder}/new | g update-index --add -z --stdin
+{{
+  inner=()
+  while IFS= read -r -d '' path; do
+    if [[ ${{known[$path]-}} ]]; then continue; fi
+    if [[ $mend && ! -r $path && ! -L $path ]]; then continue; fi
+    if [[ ${{large[$path]-}} ]]; then printf '%s\\0' "$path" >>{folder}/left; continue; fi
+    if [[ $path == */ ]]; then inner+=("./$path"); else printf '%s\\0' "$path"; fi
+    if ((${{#inner[@]}} == 100)); then nested "${{inner[@]}}"; inner=(); fi
+  done <{folder}/new
+  nested "${{inner[@]}}"
+}} | g update-index --add -z --stdin
 ((PIPESTATUS[0] == 0))
 if [[ -s {folder}/binary ]]; then cat {folder}/binary >>"$GIT_DIR/info/attributes"; fi
 diff() {{
@@ -141,14 +130,25 @@ printf %s {mark}
 head -c 2000 {folder}/long
 printf %s {mark}
 """
-# Whether everything of the base commit is there: writes nothing itself.
-_USABLE = """
+)
+# Whether everything of the base commit is there: of submodules, which are other repositories, nothing has to be.
+_USABLE = (
+    """
 set -o pipefail
-cd -- {workdir} && export GIT_DIR={workdir}/.git GIT_NO_REPLACE_OBJECTS=1 GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null &&
-g() {{ git -c safe.directory='*' -c core.fsmonitor=false "$@"; }} &&
-g ls-tree -r {base} | while read -r mode kind object path; do [[ $kind == blob ]] && echo "$object"; done |
+cd -- {workdir} || exit
+base={base}
+if ((${{#base}} > 40)); then format=--object-format=sha256; fi
+export GIT_NO_REPLACE_OBJECTS=1 GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null
+"""
+    + GIT_DIR
+    + OBJECTS
+    + """
+[[ ! $full ]] || exit 0
+g() {{ git -c safe.directory='*' -c core.fsmonitor=false "$@"; }}
+g ls-tree -r {base} | while read -r mode kind object path; do [[ $kind != blob ]] || echo "$object"; done |
   g cat-file --batch-check | {{ ! grep -q missing; }}
 """
+)
 log = logging.getLogger(__name__)
 _SECTION = re.compile(rb"^diff --git ", re.MULTILINE)
 
@@ -210,7 +210,10 @@ def _take(sandbox: Sandbox, workdir: str, base_commit: str, untracked: bytes) ->
         run_clean(sandbox, f"rm -rf {folder}")
         if patch is not None:
             return patch
-        if run_clean(sandbox, _USABLE.format(**names))[0] != 0:
+        folder = _folder()
+        usable = run_clean(sandbox, _USABLE.format(**names, folder=folder))[0] == 0
+        run_clean(sandbox, f"rm -rf {folder}")
+        if not usable:
             return ""
     raise SandboxError(f"the patch cannot be taken: {said[-500:]}")
 

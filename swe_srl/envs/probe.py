@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from swe_srl.envs.clean import CLEAN
+from swe_srl.envs.git_objects import PIPES
 from swe_srl.envs.spaces import clean_text
 from swe_srl.errors import SandboxError
 from swe_srl.protocols import Sandbox, Snapshot
@@ -25,10 +26,13 @@ _MARK = "\n--- swe-srl: what the repository is at ---\n"
 # A git directory of its own sees the files of the working directory as they are; the repository's is only read. The index
 # is made once and travels with the snapshot: forks have other inodes and times of change, so those are not looked at.
 # Named pipes that git would read go: it would wait for what nobody writes.
-_GIT = """
+_GIT = (
+    """
 set -e
 cd -- {workdir}
-find -L .git -maxdepth 4 -type p -exec rm -f {{}} + 2>/dev/null || :
+"""
+    + PIPES
+    + """
 find . -path ./.git -prune -o '(' -name .git -o -name .gitignore -o -name .gitattributes ')' -type p -exec rm -f {{}} + \\
   2>/dev/null || :
 export GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null GIT_ATTR_NOSYSTEM=1
@@ -41,6 +45,7 @@ g() {{
     -c core.trustctime=false -c core.bigFileThreshold=1m -c advice.addEmbeddedRepo=false "$@"
 }}
 """
+)
 _PREPARE = """
 mkdir -p {folder}
 git init -q --bare --template= {folder}/git

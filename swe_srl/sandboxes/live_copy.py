@@ -1,7 +1,8 @@
-"""Copying a sandbox's files while its processes change them: nothing that they do leads the copy to files of the host.
+"""Copying a sandbox's files while its processes change them: nothing that they do leads the copy to other files.
 
-The process that copies (a child of the launcher) has the layer as its root: where a folder is replaced by a link in the midst of
-it, that leads, at the worst, to another file of the sandbox's own.
+The process that copies (a child of the launcher) has the part of the layer that it copies as its root: where a folder is
+replaced by a link in the midst of it, that leads, at the worst, to another file of that part, which the sandbox wrote. Beside
+the parts lie an image's own files, with the history that later layers hide.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import contextlib
 import errno
 import os
 import stat
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +20,7 @@ from pathlib import Path
 from swe_srl.sandboxes.copying import Entry, copy_state, read_attributes
 
 LONGEST = 4095  # bytes of a path
+CHUNK_BYTES = 16 << 20
 _TRIES = 20  # for what is another kind of thing each time that it is looked at
 _ANOTHER_KIND = (errno.ELOOP, errno.EINVAL, errno.ENOTDIR, errno.ENXIO)
 _LEASE_SECONDS = 0.1  # between two looks at a file that somebody holds a lease of
@@ -26,36 +29,44 @@ _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 def copy_live(layer: str, parts: Sequence[str], target: str) -> None:
-    """Copy parts of a layer to an empty folder as `cp -a` does. This process has the layer as its root afterwards.
+    """Copy parts of a layer, each a folder, to an empty folder as `cp -a` does. This process has the last one as its root then.
 
     What goes away meanwhile is left out, what is replaced is what it was or what it becomes, and of a file that grows as much
     is copied as it had.
 
     Raises:
-        OSError: something could not be copied.
+        OSError: something could not be copied, or more was written meanwhile than the layer can hold twice.
     """
-    room = LONGEST - max(len(os.fsencode(layer)), len(os.fsencode(target)))
-    os.chdir(target)
-    os.chroot(layer)
-    _Copy(room).run(parts)
+    with _opened(layer, _OPEN | os.O_DIRECTORY) as source, _opened(target, _OPEN | os.O_DIRECTORY) as copied:
+        size = os.fstatvfs(source)
+        left = 2 * size.f_blocks * size.f_frsize or sys.maxsize  # a tmpfs without a limit says 0
+        for part in parts:
+            os.fchdir(source)
+            os.chroot(part)
+            os.fchdir(copied)
+            Path(part).mkdir(0o700)
+            os.chdir(part)
+            room = LONGEST - max(len(os.fsencode(f"{above}/{part}")) for above in (layer, target))
+            left = _Copy(room, left).run()
 
 
 @dataclass
 class _Copy:
-    """From `/name`, which is the layer's, to the relative `name`, which is the target's.
+    """From `/name`, which is the part's, to the relative `name`, which is the target's.
 
     Args:
         room: for a name, so that it can be opened below the target, too.
+        left: bytes that may still be copied: jobs may fill each file when it is looked at, and empty it then.
     """
 
     room: int
+    left: int
     linked: dict[tuple[int, int], str] = field(default_factory=dict)
 
-    def run(self, parts: Sequence[str]) -> None:
-        folders = []
-        left = list(parts)
-        for name in parts:
-            os.lstat(f"/{name}")
+    def run(self) -> int:
+        """Copy all there is; how many more bytes may be copied."""
+        folders = [(".", os.lstat("/"), read_attributes("/"))]
+        left = _inside(".")
         while left:
             name = left.pop()
             entry = self._tried(name)
@@ -66,6 +77,7 @@ class _Copy:
                 _copy_state(entry)
         for entry in reversed(folders):  # what is in a folder comes before it, and changes its times no more
             _copy_state(entry)
+        return self.left
 
     def _tried(self, name: str) -> Entry | None:
         """Copy one thing, of a folder not what is in it; None when it is not there, or there is nothing left to do."""
@@ -95,7 +107,8 @@ class _Copy:
             os.link(earlier, name, follow_symlinks=False)
             return None
         elif stat.S_ISREG(state.st_mode):
-            state = _copy_file(name)
+            state, size = _copy_file(name, self.left)
+            self.left -= size
         elif stat.S_ISLNK(state.st_mode):
             Path(name).symlink_to(Path(path).readlink())
         else:
@@ -117,21 +130,21 @@ def _opened(name: str, flags: int) -> Iterator[int]:
 def _inside(folder: str) -> list[str]:
     try:
         with _opened(f"/{folder}", _OPEN | os.O_DIRECTORY) as opened, os.scandir(opened) as listing:
-            return [f"{folder}/{entry.name}" for entry in listing]
+            return [f"{folder}/{entry.name}".removeprefix("./") for entry in listing]
     except OSError as error:  # it is gone, or no folder any more
         if error.errno not in (errno.ENOENT, *_ANOTHER_KIND):
             raise
         return []
 
 
-def _copy_file(name: str) -> os.stat_result:
-    """Copy a file's content, its holes as holes; the state of what was copied."""
+def _copy_file(name: str, left: int) -> tuple[os.stat_result, int]:
+    """Copy a file's content, `left` bytes at most, its holes as holes; the state of what was copied, and how many bytes were."""
     with _opened(f"/{name}", _OPEN) as source:
         state = os.fstat(source)
         if not stat.S_ISREG(state.st_mode):
             raise OSError(errno.EINVAL, f"{name} is no file any more")
         with _opened(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC) as target:
-            at = 0
+            at = copied = 0
             while at < state.st_size:
                 try:
                     at = os.lseek(source, at, os.SEEK_DATA)
@@ -141,10 +154,12 @@ def _copy_file(name: str) -> os.stat_result:
                     break  # nothing but a hole is left, or it was cut
                 end = min(state.st_size, os.lseek(source, at, os.SEEK_HOLE))
                 os.lseek(target, at, os.SEEK_SET)
-                while at < end and (sent := os.sendfile(target, source, at, end - at)):
-                    at += sent
+                while at < end and (sent := os.sendfile(target, source, at, min(end - at, CHUNK_BYTES))):
+                    at, copied = at + sent, copied + sent
+                    if copied > left:
+                        raise OSError(errno.EFBIG, "what runs in the sandbox writes more meanwhile than it can hold")
             os.ftruncate(target, min(state.st_size, os.fstat(source).st_size))
-        return state
+        return state, copied
 
 
 def _copy_state(entry: Entry) -> None:
