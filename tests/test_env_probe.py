@@ -77,6 +77,21 @@ def test_named_pipes_that_git_would_read_hold_nothing_up(sandbox: SessionSandbox
 
 
 @pytest.mark.sandbox
+def test_links_in_a_git_directory_hold_nothing_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looking for named pipes through thousands of them took minutes."""
+    monkeypatch.setattr("swe_srl.envs.probe.SECONDS", 50)
+    links = "import os; [os.symlink('/', f'.git/link{number}') for number in range(2000)]"
+    with opened("local", repository(tmp_path)) as sandbox:
+        output(
+            sandbox, "mkdir /tmp/tags && mkfifo /tmp/tags/one && rmdir .git/refs/tags && ln -s /tmp/tags .git/refs/tags"
+        )
+        output(sandbox, f'python3 -c "{links}"')
+        with SandboxProbe(sandbox) as probe:
+            assert not probe.effect("git tag").moved
+            assert "+more" in str(probe.effect("echo more >>README.md").changes)
+
+
+@pytest.mark.sandbox
 def test_a_target_runs_once_and_what_is_frozen_is_freed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with opened("local", repository(tmp_path)) as sandbox:
         forks: list[object] = []

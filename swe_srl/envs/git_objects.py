@@ -2,7 +2,10 @@
 
 _REMOVE = """
 remove() {{ # remove PATH...
-  while (($#)); do rm -f -- "${{@:1:100}}" && shift $(($# < 100 ? $# : 100)) || return 0; done
+  while (($#)); do
+    rm -f -- "${{@:1:100}}" 2>/dev/null || :
+    shift $(($# < 100 ? $# : 100))
+  done
 }}
 """
 # A git directory is where `.git` says, which may be a file.
