@@ -153,7 +153,9 @@ def test_it_gives_up_after_its_tries(server: Server) -> None:
 
 def test_a_refusal_is_not_tried_again(server: Server) -> None:
     server.failures[:] = [401]
-    with pytest.raises(GenerationError, match=r"refused the request: status 401.*\(no key was sent: --api-key-env NAME"):
+    with pytest.raises(
+        GenerationError, match=r"refused the request: status 401.*\(no key was sent: --api-key-env NAME"
+    ):
         server.client().generate(CHATS[:1], 1, SAMPLING, [3])
     assert len(server.requests) == 1
 
