@@ -15,7 +15,7 @@ import torch
 from training_data import SFT, train_settings
 
 from swe_srl.errors import SweSrlError
-from swe_srl.launched import launched
+from swe_srl.launched import end, launched
 from swe_srl.training import train
 from swe_srl.training.optimiser import Optimiser
 
@@ -45,3 +45,4 @@ def main(folder: Path) -> None:
 
 if __name__ == "__main__":
     main(Path(sys.argv[1]))
+    end(0)

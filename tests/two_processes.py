@@ -105,4 +105,7 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
+    from swe_srl.launched import end
+
     main(Path(sys.argv[1]))
+    end(0)

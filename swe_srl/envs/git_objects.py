@@ -51,9 +51,10 @@ stores=("$dir/objects")
 declare -A seen=()
 for ((store = 0; store < ${{#stores[@]}}; store++)); do
   from=${{stores[store]}} into={folder}/stores/$store look=()
-  mkdir -p "$into" && ln -s "$from/pack" "$from"/[0-9a-f][0-9a-f] "$into/" &&
+  type -P ln >/dev/null || into=$from # an image may lack it
+  {{ [[ $into == "$from" ]] || {{ mkdir -p "$into" && ln -s "$from/pack" "$from"/[0-9a-f][0-9a-f] "$into/"; }}; }} &&
     printf '%s\\n' "$into" >>{folder}/git/objects/info/alternates || full=1
-  for path in "$into"/*/ "$into"/pack/multi-pack-index.d/; do
+  for path in "$into"/*/ "$into"/pack/multi-pack-index.d/ "$into"/info/commit-graphs/; do
     cd -P -- "$path" 2>/dev/null && [[ -z ${{seen[$PWD]-}} ]] || continue
     seen[$PWD]=1
     look+=("$path")
