@@ -37,6 +37,12 @@ def _pipes() -> tuple[int, int, int, int]:
     return read, write, high[0], high[1]
 
 
+# What `content-visibility: auto` leaves out until it is near has no text before it has been drawn.
+FRAMES = """Promise.race([
+  new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))), new Promise((done) => setTimeout(done, 2000)),
+])"""
+
+
 class Browser:
     """One browser with one page. A context manager.
 
@@ -124,6 +130,7 @@ class Browser:
         self.call("Page.navigate", url="about:blank")
         self.call("Page.navigate", url=f"{page.resolve().as_uri()}{place}")
         self.wait("document.readyState === 'complete' && document.querySelector('main').children.length > 0")
+        self.settle()
 
     def go(self, place: str) -> None:
         """Change the address within the page, as a link does."""
@@ -154,6 +161,7 @@ class Browser:
     def settle(self) -> None:
         """Until the page shows what it was asked for, and nothing is being loaded."""
         self.js("new Promise((done) => setTimeout(done, 0))")
+        self.js(FRAMES)
         self.wait("![...document.querySelectorAll('.nothing')].some((one) => one.textContent === 'Loading…')")
 
     def text(self, selector: str) -> str:
