@@ -133,7 +133,7 @@ def test_a_seed_of_every_control_comes_before_all_but_the_first_arms(tmp_path: P
         study(STUDY.replace("after: sft", "after: sft, control: true"), tmp_path)
 
 
-@pytest.mark.parametrize("name", ["quickstart", "data-scale", "similarity"])
+@pytest.mark.parametrize("name", ["quickstart", "data-scale", "similarity", "group-size"])
 def test_an_hour_is_enough_for_the_controls_of_every_study(name: str) -> None:
     runs = Runs(ReproduceSettings(study=name, budget="1h"), load_study(name))
     runs = dataclasses.replace(runs, share=choose_share(runs, [], 60, 3600))
