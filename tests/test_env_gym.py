@@ -308,6 +308,30 @@ def test_closed_by_another_thread_in_mid_reset(tmp_path: Path, monkeypatch: pyte
     assert all(sandbox.closed for sandbox in made)
 
 
+def test_a_step_that_ends_after_a_reset_is_no_turn_of_the_new_episode(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after Ctrl-C in a vector environment of threads: its commands run on while it is reset."""
+    running, go_on = threading.Event(), threading.Event()
+
+    def slow(command: str) -> str:
+        running.set()
+        assert go_on.wait(60)
+        return "late\n"
+
+    monkeypatch.setattr(places_module, "make_sandbox", lambda kind, spec: FakeSandbox({"slow": slow, "ls": "a\n"}))
+    env = SweEnv([task(tmp_path)], max_turns=1)
+    env.reset()
+    with ThreadPoolExecutor(1) as threads:
+        step = threads.submit(env.step, "slow")
+        assert running.wait(60)
+        env.reset()
+        go_on.set()
+        with pytest.raises(SandboxError, match="another thread"):
+            step.result()
+    assert env.turns == [] and env.step("ls")[0] == "a\n"
+
+
 def test_human_rendering(tmp_path: Path, faked: list[FakeSandbox], capsys: pytest.CaptureFixture[str]) -> None:
     env = SweEnv([task(tmp_path)], render_mode="human")
     env.reset()

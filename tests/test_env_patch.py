@@ -15,6 +15,7 @@ from swe_srl.envs.patch import take_patch
 from swe_srl.errors import SandboxError
 from swe_srl.sandboxes import make_sandbox
 from swe_srl.sandboxes.docker_sandbox import BASE_IMAGE
+from swe_srl.sandboxes.image_roots import image_root
 from swe_srl.sandboxes.repository import git, prepare_repository
 from swe_srl.testing import FakeSandbox
 from swe_srl.types import Limits, SandboxSpec, Task
@@ -179,11 +180,21 @@ def test_a_file_whose_path_is_too_long_is_left_out_and_told(fresh: SweEnv, caplo
         "name=$(printf 'a%.0s' {1..250}); for n in {1..16}; do mkdir $name; cd $name; done; echo x >short; cd /testbed"
     )
     assert "/short" in fresh.patch() and not caplog.text
-    fresh.step("for n in {1..16}; do cd $name; done; mkdir $name; cd $name; echo x >deep; cd /testbed")
+    fresh.step("for n in {1..16}; do cd $name; done; mkdir $name; cd $name; echo x >deep; echo x >low; cd /testbed")
     assert "/short" in (patch := fresh.patch()) and "/deep" not in patch
     assert "left out of the patch of /testbed, having paths of 4096 bytes and more: aaa" in caplog.text
-    assert "aaa/deep" in caplog.text
+    assert "aaa/deep, aaa" in caplog.text or "aaa/low, aaa" in caplog.text
+    assert "aaa/deep" in caplog.text and "aaa/low" in caplog.text
     fresh.step("rm -rf $name")
+
+
+def test_names_that_git_refuses_are_told(fresh: SweEnv, caplog: pytest.LogCaptureFixture) -> None:
+    fresh.step(
+        "mkdir .GIT src/'git~1'; echo x >.GIT/a; echo x >src/'git~1/b'; ln -s x .gitmodules; echo more >>README.md"
+    )
+    patch = fresh.patch()
+    assert "+more" in patch and patch.count("diff --git") == 1
+    assert "having names that git refuses: .GIT/a, .gitmodules, src/git~1/b" in caplog.text
 
 
 def test_a_patch_is_bounded(fresh: SweEnv, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -287,6 +298,36 @@ def test_nested_repository_counts_as_files(fresh: SweEnv) -> None:
     fresh.step("mkdir sub && cd sub && git init -q . && echo x > inner && git add . && git commit -q -m x; cd ..")
     patch = fresh.patch()
     assert "+++ b/sub/inner" in patch and "Subproject" not in patch and "sub/.git" not in patch
+
+
+def test_a_file_that_has_become_a_repository_counts_as_files(fresh: SweEnv) -> None:
+    """Its commit was in the patch, as a submodule's, instead of what it holds."""
+    fresh.step("rm README.md; git init -q README.md; cd README.md; echo x >inner; git add .; git commit -qm x; cd ..")
+    patch = fresh.patch()
+    assert "+++ b/README.md/inner" in patch and "-hello" in patch and "Subproject" not in patch
+
+
+def test_a_process_of_any_name_runs_nothing_where_the_patch_is_taken(fresh: SweEnv) -> None:
+    """What follows a line end in the name stood where a number is expected, and was evaluated."""
+    named = r"(printf ') 1 a[`./x`]\n' >/proc/self/comm; : >/tmp/named; sleep 1000; :) &"
+    fresh.step(f"printf '#!/bin/bash\\ntouch /tmp/ran\\n' >x; chmod +x x; {named} until [ -e /tmp/named ]; do :; done")
+    assert "+++ b/x" in fresh.patch()
+    assert fresh.step("kill %%; rm /tmp/named; ls /tmp/ran")[4]["exit_code"] == 2
+
+
+FORGER = """
+builtin read -r -N 32 -u 190 nonce; printf %s "$nonce"; printf 'D%s 0\\0%s\\0%s.\\0' "$nonce" "$PWD" "$(export -p)" >&191
+while :; do for new in /tmp/.swe-srl-patch-*/new; do [[ ! -s $new ]] || : >"$new"; done; done
+"""
+
+
+def test_a_shell_that_goes_on_after_its_command_stands_still_too(fresh: SweEnv) -> None:
+    """It emptied the list of new files."""
+    fresh.step("for n in {1..50}; do echo x >new$n; done")
+    wanted = fresh.patch()
+    assert fresh.step(FORGER)[4]["exit_code"] == 0
+    assert fresh.patch() == wanted
+    fresh.sandbox.restart()  # type: ignore[union-attr]
 
 
 def test_ignored_files_of_a_nested_repository_stay_out(fresh: SweEnv) -> None:
@@ -459,6 +500,34 @@ def test_what_an_image_declares_does_not_reach_the_patch_or_a_fork() -> None:
         client = docker.from_env()
         client.images.remove(image, force=True)
         client.close()
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("kind", ["docker", pytest.param("local", marks=pytest.mark.sandbox)])
+def test_what_an_image_has_changed_is_no_work_of_the_agents(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was in every patch, none of which applied to the image that it is graded in."""
+    import docker
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    changed = "echo built >>count; printf one >made; printf two >gone; git add made gone; git commit -qm more; echo x >>made\n"
+    image = image_with_history(f"changed-{kind}", f"{HISTORY}{changed}chmod 755 count; rm gone; echo built >>count\n")
+    env = SweEnv([Task("img-4", "me/img", "0" * 40, "Fix it", image=image)], definition="swebench", sandbox=kind)
+    try:
+        for _ in range(2):  # the second time, what is kept of the first one serves
+            env.reset()
+            assert env.patch() == ""
+            env.step("cd /testbed; echo mine >>count; printf one >made; printf two >gone; git gc -q --prune=now")
+            patch = env.patch()
+            assert "+mine" in patch and "+built" not in patch and "mode 100755\n+++" not in patch
+            assert "-onex" in patch and "+++ b/gone" in patch
+    finally:
+        env.close()
+        client = docker.from_env()
+        client.images.remove(image, force=True)
+        client.close()
+        image_root.cache_clear()
 
 
 @pytest.mark.docker

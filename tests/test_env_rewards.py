@@ -239,6 +239,39 @@ def test_the_task_after_a_seeded_one_is_drawn_anew(tasks: list[Task], faked: lis
         assert 0 < sum(first == second for first, second, *_ in stories) < 9  # by chance 4 of 12
 
 
+def test_none_draws_a_task_in_a_list_of_ids_too(tasks: list[Task], faked: list[FakeSandbox]) -> None:
+    envs = make_vec(2, tasks=tasks, wrap=lambda env: ExpertSimilarity(env, expert("tiny-1", "ls")))
+    assert list(envs.reset(options={"task": ["tiny-1", None]})[1]["task_id"]) == ["tiny-1", "tiny-1"]
+    envs.close()
+    for options in (["tiny-1"], {"task": ["tiny-1"]}):
+        with pytest.raises(ConfigError, match="options"):
+            ExpertSimilarity(SweEnv(tasks), expert("tiny-1", "ls")).reset(options=options)  # type: ignore[arg-type]
+
+
+def test_a_reset_that_is_refused_opens_no_ended_episode(tasks: list[Task], faked: list[FakeSandbox]) -> None:
+    """The student's own command ran then, beyond the expert's last one."""
+    env = ExpertSimilarity(SweEnv(tasks), expert("tiny-1", "ls"))
+    env.reset()
+    env.step("ls")
+    with pytest.raises(ConfigError, match="option of reset"):
+        env.reset(options={"tasks": "tiny-1"})
+    with pytest.raises(gymnasium.error.ResetNeeded):
+        env.step("rm -r src")
+    assert faked[-1].commands == ["ls"]
+
+
+def test_what_starts_episodes_belongs_around_the_expert(tasks: list[Task], faked: list[FakeSandbox]) -> None:
+    """Inside, a command that was not run was rewarded, and a task without an expert drawn."""
+    outside = gymnasium.wrappers.Autoreset(ExpertSimilarity(SweEnv(tasks), expert("tiny-1", "ls")))
+    outside.reset()
+    assert [outside.step("ls")[1] for _ in range(4)] == [1.0, 0.0, 1.0, 0.0]
+    inside = ExpertSimilarity(gymnasium.wrappers.Autoreset(SweEnv(tasks)), expert("tiny-1", "submit", "ls"))
+    inside.reset()
+    inside.step("submit")
+    with pytest.raises(ConfigError, match="put it around ExpertSimilarity"):
+        inside.step("ls")
+
+
 def test_wrappers_need_a_swe_env() -> None:
     import gymnasium
 

@@ -6,8 +6,10 @@ import json
 import sys
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
+import requests
 from grading_support import CALC, GOLD, make_repository, tiny_task
 
 from swe_srl.errors import SandboxError
@@ -146,3 +148,15 @@ def test_a_task_without_a_place_to_run_in(task: Task) -> None:
     verdict = grade(replace(task, source=""), GOLD)
     assert verdict.status is VerdictStatus.INFRASTRUCTURE
     assert "neither an image nor a source" in verdict.reason
+
+
+def test_an_engine_that_goes_away_costs_the_cache_alone(
+    task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What its client raises then is no error of the engine's own, and ended whole evaluations."""
+    client = Mock()
+    client.images.get.side_effect = requests.ConnectionError("the connection was aborted")
+    monkeypatch.setattr("docker.client.DockerClient.from_env", lambda **options: client)
+    cache, imaged = VerdictCache(tmp_path / "cache"), replace(task, image="some/image:1", source="")
+    cache.put(imaged, GOLD, GradingSettings(), VERDICT)
+    assert cache.get(imaged, GOLD, GradingSettings()) is None and client.close.called

@@ -53,6 +53,7 @@ def test_a_wrong_patch_is_unresolved(task: Task) -> None:
         "diff --git a/x b/x\nhello\n",
         GOLD.replace("return a - b", "return c - d"),
         GOLD.replace("calc.py", "no.py"),
+        GOLD.replace("a + b", "a + b  # \ud800"),
     ],
 )
 def test_a_patch_that_does_not_apply_is_a_verdict(task: Task, patch: str) -> None:
@@ -153,6 +154,18 @@ def test_an_edit_of_a_protected_file_that_git_does_not_know_speaks_against_the_p
     report = hardened(task, GOLD + edit("p.egg-info/entry_points.txt", "[x]\n", "[pytest11]\nevil = evil\n"), before)
     assert report.problem.endswith("so that they cannot be put back: p.egg-info/entry_points.txt")
     assert hardened(task, GOLD, before).problem == ""
+
+
+def test_an_edit_of_a_protected_link_beside_others_speaks_against_the_patch(task: Task) -> None:
+    """The list of links had no ends of their names."""
+    before = "for name in a conftest.py z; do ln -s old.py $name; echo /$name >>.git/info/exclude; done"
+    last = "\\ No newline at end of file\n"
+    moved = (
+        "diff --git a/conftest.py b/conftest.py\nindex 1234567..89abcde 120000\n--- a/conftest.py\n+++ b/conftest.py\n"
+    )
+    moved += f"@@ -1 +1 @@\n-old.py\n{last}+new.py\n{last}"
+    report = hardened(task, GOLD + moved + new_file("new.py", "evil = True"), before)
+    assert report.problem.endswith("so that they cannot be put back: conftest.py")
 
 
 def test_a_folder_of_tests_turned_into_a_link_is_put_back(task: Task) -> None:

@@ -10,6 +10,7 @@ import os
 import shlex
 import subprocess
 import tarfile
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -33,6 +34,7 @@ PROGRAMS = (
     "ls",
     "git",
     "mkdir",
+    "ln",
     "rm",
     "find",
     "base64",
@@ -269,6 +271,44 @@ def test_layers_cannot_lead_out(way: str, system: Path, tmp_path: Path) -> None:
         assert not list(image_roots.image_cache().glob(".making*")), "nothing half-made is left"
     assert sorted(path.name for path in outside.iterdir()) == ["kept"]
     assert not (tmp_path / "written").exists()
+
+
+@pytest.mark.sandbox
+@pytest.mark.parametrize(("folder", "network"), [("run", False), ("etc", True)])
+def test_links_in_the_way_of_what_is_mounted_lead_nowhere(
+    folder: str, network: bool, system: Path, tmp_path: Path
+) -> None:
+    """Where they lead, bubblewrap made folders and files of the host when the sandbox, or a fork, was started."""
+    inside = {folder: "inside", "inside/resolv.conf": b""}
+    image_roots.unpack(NAME, saved(tmp_path / "image.tar", [tar_of({}, system), tar_of(inside)])[0])
+    with tempfile.TemporaryDirectory(dir="/tmp") as outside:  # which everybody may enter
+        Path(outside).chmod(0o777)
+        try:
+            with make_sandbox("local", SandboxSpec(image=NAME, network=network)) as sandbox:
+                assert sandbox.run(f"rm /{folder} && ln -s ../oldroot{outside} /{folder}").exit_code == 0
+                snapshot = sandbox.snapshot()
+                sandbox.fork(snapshot).close()
+                snapshot.discard()
+        except SandboxError as error:
+            assert "/etc of the sandbox's files is a link" in str(error)
+        assert not list(Path(outside).iterdir())
+
+
+@pytest.mark.sandbox
+@pytest.mark.parametrize("where", ["variable", "home"])
+def test_an_image_gives_bubblewrap_no_options(
+    where: str, system: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A NUL ended the variable: what followed was an option of bubblewrap's, such as one that shows all files of the host."""
+    options = f"x\0--bind\0/\0/\0--setenv\0supervisor\0cat {tmp_path}/secret >&2\0--"
+    (tmp_path / "secret").write_text("the host's secret")
+    if where == "variable":
+        monkeypatch.setitem(ENV, "COLOUR", options)
+    passwd = f"root:x:0:0::{options if where == 'home' else '/root'}:/bin/bash\n".encode()
+    archive, _ = saved(tmp_path / "image.tar", [tar_of({}, system), tar_of({"etc/passwd": passwd})])
+    with pytest.raises(SandboxError, match="has a NUL, which no program can be given"):
+        image_roots.unpack(NAME, archive)
+        make_sandbox("local", SandboxSpec(image=NAME)).close()
 
 
 @pytest.mark.sandbox

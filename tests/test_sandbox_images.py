@@ -115,3 +115,16 @@ def test_a_tmp_that_is_well_is_seen_without_the_images_programs(image: Callable[
     name = image(f"RUN {programs}; chmod +x /usr/local/bin/*; : >/ran; /usr/bin/chmod 666 /ran")
     with make_sandbox("docker", SandboxSpec(image=name)) as sandbox:
         assert sandbox.run("cat /ran; echo seen").output == "seen\n"
+
+
+@pytest.mark.parametrize("program", ["while :; do /bin/sleep 1000; done", "while :; do echo more; done"])
+def test_a_bash_that_never_ends_is_not_waited_for(
+    program: str, image: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine's client waited for it without end, and kept all that it printed."""
+    monkeypatch.setattr("swe_srl.sandboxes.container_tmp.SECONDS", 2.0)
+    name = image(
+        f"RUN printf '#!/bin/dash\\n{program}\\n' >/bin/endless && chmod 755 /bin/endless && mv /bin/endless /bin/bash"
+    )
+    with pytest.raises(SandboxError, match="its /bin/bash did not end within 2 seconds"):
+        make_sandbox("docker", SandboxSpec(image=name))

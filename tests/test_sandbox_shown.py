@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from swe_srl.errors import ConfigError
+from swe_srl.errors import ConfigError, TaskError
 from swe_srl.sandboxes import LocalSandbox, docker_sandbox, local
-from swe_srl.types import SandboxSpec
+from swe_srl.tasks.surroundings import surroundings
+from swe_srl.types import SandboxSpec, Task
 
 
 @pytest.mark.sandbox
@@ -33,3 +35,14 @@ def test_what_cannot_be_shown_is_refused(tmp_path: Path) -> None:
         local.check_spec(SandboxSpec(shown=((str(tmp_path / "none"), "/opt/packages"),)))
     with pytest.raises(ConfigError, match="use the local sandbox"):
         docker_sandbox.check_spec(SandboxSpec(image="x", shown=((str(tmp_path), "/opt/packages"),)))
+
+
+def test_variables_that_hold_a_nul_are_refused() -> None:
+    """What followed it was an option of bubblewrap's."""
+    hostile = "x\0--bind\0/\0/host"
+    for variable in (("NAME", hostile), (hostile, "value")):
+        with pytest.raises(ConfigError, match="have no NUL"):
+            local.check_spec(SandboxSpec(env=(variable,)))
+        task = Task("t-1", "a/b", "0" * 40, "Mend it.", extra=json.dumps({"variables": dict([variable])}))
+        with pytest.raises(TaskError, match="column variables has a NUL"):
+            surroundings(task)

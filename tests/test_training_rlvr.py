@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import statistics
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -16,13 +18,21 @@ from tiny_models import make_model, make_tokenizer
 
 from swe_srl.agents import EpisodeJob
 from swe_srl.agents.policies import answer
+from swe_srl.envs import ExpertSimilarity, SweEnv
+from swe_srl.envs import places as places_module
 from swe_srl.errors import ConfigError, ContaminationError, DefinitionNotFoundError, SandboxError, TrainingError
+from swe_srl.evaluation.pipeline import Attempt
+from swe_srl.evaluation.policies import expert_trajectories
+from swe_srl.evaluation.report import _similarity_of
+from swe_srl.evaluation.settings import EvalSettings
 from swe_srl.files import read_jsonl, write_jsonl
 from swe_srl.generation.attention import use_grouped
 from swe_srl.progress import SilentProgress
+from swe_srl.rewards import get_similarity
 from swe_srl.runs import RunFolder
 from swe_srl.settings import from_mapping
 from swe_srl.tasks import load_tasks
+from swe_srl.testing import FakeSandbox
 from swe_srl.training import TrainSettings, train
 from swe_srl.training import rlvr as rlvr_module
 from swe_srl.training import runner as runner_module
@@ -40,7 +50,22 @@ from swe_srl.training.sampled import EpisodeStore, SampledEpisode, SampledTurn
 from swe_srl.training.settings import StageSettings
 from swe_srl.training.tasks import load_task_data, runnable
 from swe_srl.training.update import Updater
-from swe_srl.types import Completion, Message, Sampling, StopReason, Task, Verdict, VerdictStatus
+from swe_srl.trajectories import write_trajectories
+from swe_srl.trajectories.action_format import format_action
+from swe_srl.types import (
+    Action,
+    Completion,
+    FormatError,
+    Message,
+    Sampling,
+    StopReason,
+    Task,
+    Trajectory,
+    Turn,
+    Verdict,
+    VerdictStatus,
+)
+from tests.sandbox_support import write_tree
 
 pytestmark = pytest.mark.timeout(600)
 CUT_SHORT = Completion("```bash\nls", (1,), (-0.1,), False)
@@ -421,6 +446,40 @@ def test_the_bundled_experts_are_those_of_the_bundled_tasks() -> None:
     assert rewards(name, turns) == 1.0 and rewards(name, [*turns, *turns]) == 0.5  # nothing beyond the expert's last
     broken = [dataclasses.replace(turns[0], malformed="no command"), *turns[1:]]
     assert rewards(name, broken) == pytest.approx(1 - 1 / len(turns))
+
+
+def test_step_rewards_are_those_of_the_environment_and_of_the_evaluator(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the same commands; with a submit command of the definitions' own, and without the expert's malformed turns."""
+    for name in ("agent.yaml", "env.yaml"):
+        (tmp_path / name).write_text("submit: finish now\n")
+    actions = (Action("ls src"), FormatError("no command"), Action("cat a.py"), Action("submit"))
+    expert = Trajectory("t", "tiny-1", tuple(map(Turn, actions)), problem_statement="Fix it")
+    file = str(tmp_path / "expert.jsonl")
+    write_trajectories(Path(file), [expert])
+    task = Task("tiny-1", "me/tiny", "0" * 40, "Fix it", source=f"dir:{write_tree(tmp_path / 'tree')}")
+    commands = ["ls", "cat b.py", "finish now"]
+
+    stage = StageSettings(method="rlvr", step_weight=0.5)
+    settings = TrainSettings(
+        stages=(stage,), tasks="quickstart-train", trajectories=file, agent=str(tmp_path / "agent.yaml")
+    )
+    turns = [SampledTurn((1,), (2,), (-0.1,), format_action(Action(one, "So."))) for one in commands]
+    step_rewards = StepRewards(expert_commands(settings), stage)("tiny-1", turns)
+
+    monkeypatch.setattr(places_module, "make_sandbox", lambda kind, spec: FakeSandbox())
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    env = ExpertSimilarity(SweEnv([task], definition=str(tmp_path / "env.yaml")), expert, mode="on_policy")
+    env.reset()
+    rewards = [env.step(one)[1] for one in commands]
+    assert rewards[-1] == 1.0 and step_rewards == pytest.approx(statistics.fmean(rewards))
+
+    known = expert_trajectories(EvalSettings(trajectories=file, agent=str(tmp_path / "agent.yaml")), [task])
+    attempt = Attempt(
+        "tiny-1", 0, dataclasses.replace(expert, turns=tuple(Turn(Action(one)) for one in commands)), Mock()
+    )
+    assert _similarity_of(attempt, known, get_similarity("sequence")) == pytest.approx(step_rewards)
 
 
 def test_what_the_token_limit_cut_is_counted() -> None:

@@ -17,7 +17,7 @@ from swe_srl.envs.image_places import Place
 from swe_srl.envs.patch import take_patch
 from swe_srl.envs.places import PlaceMaker
 from swe_srl.envs.spaces import TerminalText, clean_text
-from swe_srl.errors import ConfigError, TaskError, suggest
+from swe_srl.errors import ConfigError, SandboxError, TaskError, suggest
 from swe_srl.protocols import Sandbox
 from swe_srl.sandboxes import KINDS
 from swe_srl.types import Action, CommandResult, StopReason, Task, Turn
@@ -171,7 +171,10 @@ class SweEnv(gymnasium.Env[str, str], EzPickle):
             result = CommandResult("", 0, 0.0)
             stop: StopReason | None = StopReason.SUBMITTED
         else:
-            result = self._place.sandbox.run(action)
+            place = self._place
+            result = place.sandbox.run(action)
+            if self._place is not place:
+                raise SandboxError("another thread has reset or closed the environment meanwhile")
             stop = self._limit_reached(len(self.turns) + 1)
         self._ended = stop
         observation = clean_text(result.output)
@@ -195,8 +198,8 @@ class SweEnv(gymnasium.Env[str, str], EzPickle):
         """
         if self._place is None:
             raise gymnasium.error.ResetNeeded("call reset() first: there is no episode to take a patch of")
-        place = self._place
-        return take_patch(sandbox or place.sandbox, self.definition.workdir, place.base_commit, place.untracked)
+        place, workdir = self._place, self.definition.workdir
+        return take_patch(sandbox or place.sandbox, workdir, place.base_commit, place.untracked, place.start)
 
     def render(self) -> str | None:
         """The transcript of the episode ("ansi"); None in the other modes."""

@@ -1,5 +1,33 @@
-"""Parts of our scripts in a sandbox: a repository's objects without the rest of its git directory."""
+"""Parts of our scripts in a sandbox: jobs that stand still, and a repository's objects without the rest of its git directory."""
 
+# All that the agent has left running stands still until this shell ends: what is the worker (the grandchild of the supervisor,
+# which is the topmost ancestor of this shell), and what lies below it or below the first process. A process may have any name,
+# with line ends and parentheses in it: what follows the last of those in `stat` are numbers and a letter.
+HOLD = """
+parent() {{ local stat=; {{ read -r -d '' stat </proc/$1/stat; }} 2>/dev/null || :; set -- ${{stat##*)}}; parent=${{2:-1}}; }}
+depth() {{
+  chain=" " depth=0 parent=$1
+  while ((parent > 1)); do chain+="$parent " depth=$((depth + 1)) top=$parent; parent "$parent"; done
+}}
+depth $$
+own=$chain supervisor=$top stopped=
+hold() {{
+  local path pid
+  for path in /proc/[0-9]*; do
+    pid=${{path#/proc/}}
+    if ((pid == 1)) || [[ $own == *" $pid "* || $stopped == *" $pid "* ]]; then continue; fi
+    depth "$pid"
+    if ((top == supervisor && depth < 3)); then continue; fi
+    if kill -STOP "$pid" 2>/dev/null; then stopped+=" $pid "; fi
+  done
+}}
+trap '[[ -z $stopped ]] || kill -CONT $stopped 2>/dev/null || :' EXIT
+for ((round = 0; round < 50; round++)); do
+  before=$stopped
+  hold
+  [[ $stopped != "$before" ]] || break # those that it had started meanwhile
+done
+"""
 _REMOVE = """
 remove() {{ # remove PATH...
   while (($#)); do

@@ -20,6 +20,8 @@ from swe_srl.sandboxes.local import LocalSandbox
 from swe_srl.sandboxes.removal import remove_folder
 from swe_srl.types import SandboxSpec
 
+_KEPT = 2  # changes when something else is kept of a place
+
 
 @dataclass
 class Place:
@@ -28,11 +30,13 @@ class Place:
     Args:
         base_commit: the repository's commit at the start.
         untracked: files that the repository did not track at the start, each ended by NUL.
+        start: how its files differed from that commit already, as a patch; "" when they did not.
     """
 
     sandbox: Sandbox
     base_commit: str
     untracked: bytes = b""
+    start: str = ""
 
 
 def unpacked_place(spec: SandboxSpec, strip: str, prepare: Callable[[Sandbox], Place]) -> Place:
@@ -47,7 +51,7 @@ def unpacked_place(spec: SandboxSpec, strip: str, prepare: Callable[[Sandbox], P
         SandboxError: the image could not be unpacked, or the sandbox did not start.
     """
     root = image_root(spec.image)
-    key = hashlib.sha256(json.dumps([spec.workdir, strip, root.spec(spec).user]).encode()).hexdigest()[:16]
+    key = hashlib.sha256(json.dumps([spec.workdir, strip, root.spec(spec).user, _KEPT]).encode()).hexdigest()[:16]
     kept = root.folder / "places" / key
     own = root.spec(spec)
     try:
@@ -63,7 +67,7 @@ def unpacked_place(spec: SandboxSpec, strip: str, prepare: Callable[[Sandbox], P
             raise
         return place
     sandbox = make_sandbox("local", replace(own, layers=(str(kept / "root.upper"),)))
-    return Place(sandbox, said["base_commit"], base64.b64decode(said["untracked"]))
+    return Place(sandbox, said["base_commit"], base64.b64decode(said["untracked"]), said["start"])
 
 
 def _keep(place: Place, sandbox: LocalSandbox, kept: Path) -> None:
@@ -74,7 +78,8 @@ def _keep(place: Place, sandbox: LocalSandbox, kept: Path) -> None:
         making.mkdir(parents=True)
         sandbox.keep_layer(making)
         untracked = base64.b64encode(place.untracked).decode()
-        write_atomic(making / "place.json", json.dumps({"base_commit": place.base_commit, "untracked": untracked}))
+        said = {"base_commit": place.base_commit, "untracked": untracked, "start": place.start}
+        write_atomic(making / "place.json", json.dumps(said))
         with contextlib.suppress(OSError):
             making.rename(kept)
     finally:

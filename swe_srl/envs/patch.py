@@ -7,9 +7,10 @@ import logging
 import re
 import secrets
 import shlex
+from collections.abc import Mapping
 
 from swe_srl.envs.clean import LateError, run_clean
-from swe_srl.envs.git_objects import GIT_DIR, NESTED, OBJECTS
+from swe_srl.envs.git_objects import GIT_DIR, HOLD, NESTED, OBJECTS
 from swe_srl.errors import SandboxError
 from swe_srl.protocols import Sandbox
 from swe_srl.sandboxes.output import decode
@@ -19,42 +20,19 @@ LARGEST_KB = (32 << 10, 1 << 10, 16)
 PATCH_BYTES = 64 << 20
 LONG = 4096  # bytes of a path that no program can open
 PLACE = "/tmp"
-# A fresh index of the base commit takes the working tree's tracked files as they are, and new files unless the repository's own
-# .gitignore files exclude them or they were there from the start. Nested repositories count as plain files, as their .gitignore
-# files and the repository's own say; the base commit's submodules count as unchanged, unless they are no folders any more. Named
-# pipes that git would read go. Files larger than `largest` (KB) are left out: a new one is none, a tracked one counts as
-# unchanged. Of the agent's git directory nothing but the objects is used (those that a `.git` which is a file points to, too):
-# no index, configuration, attributes or hooks.
-# Meanwhile all that the agent has left running stands still: it lies below the worker, which is the grandchild of the
-# supervisor (the topmost ancestor of this shell), or below the first process. With `mend`, what cannot be read is made readable,
-# what is no file (a named pipe in a file's place) counts as unchanged, and no file is read in the encoding that attributes claim.
+# A fresh index of the base commit, and of what the image had changed in it, takes the working tree's tracked files as they are,
+# and new files unless the repository's own .gitignore files exclude them or they were there from the start. Nested repositories
+# count as plain files, as their .gitignore files and the repository's own say; the base commit's submodules count as unchanged,
+# unless they are no folders any more. Named pipes that git would read go. Files larger than `largest` (KB) are left out: a new
+# one is none, a tracked one counts as unchanged. Of the agent's git directory nothing but the objects is used (those that a
+# `.git` which is a file points to, too): no index, configuration, attributes or hooks. Meanwhile all that the agent has left
+# running stands still. With `mend`, what cannot be read is made readable, what is no file (a named pipe in a file's place) counts
+# as unchanged, and no file is read in the encoding that attributes claim.
 _SCRIPT = (
-    """
-parent() {{ local stat; {{ read -r stat </proc/$1/stat; }} 2>/dev/null || stat='0 () ? 1'; set -- ${{stat##*)}}; parent=$2; }}
-depth() {{
-  chain=" " depth=0 parent=$1
-  while ((parent > 1)); do chain+="$parent " depth=$((depth + 1)) top=$parent; parent "$parent"; done
-}}
-mend={mend}
-depth $$
-own=$chain supervisor=$top stopped=
-hold() {{
-  local path pid
-  for path in /proc/[0-9]*; do
-    pid=${{path#/proc/}}
-    if ((pid == 1)) || [[ $own == *" $pid "* || $stopped == *" $pid "* ]]; then continue; fi
-    depth "$pid"
-    if ((top == supervisor && depth < 4)); then continue; fi
-    if kill -STOP "$pid" 2>/dev/null; then stopped+=" $pid "; fi
-  done
-}}
-trap '[[ -z $stopped ]] || kill -CONT $stopped 2>/dev/null || :' EXIT
-for ((round = 0; round < 50; round++)); do
-  before=$stopped
-  hold
-  [[ $stopped != "$before" ]] || break # those that it had started meanwhile
-done
+    HOLD
+    + """
 set -e
+mend={mend}
 cd -- {workdir}
 mkdir -p {folder}
 if [[ $mend ]]; then chmod -R u+rwX -- . 2>/dev/null || :; fi
@@ -72,13 +50,27 @@ export GIT_WORK_TREE={workdir} GIT_INDEX_FILE={folder}/index
 g() {{ git -c safe.directory='*' -c core.fsmonitor=false -c core.hooksPath=/dev/null -c core.excludesFile=/dev/null \\
   -c core.autocrlf=false -c core.fileMode=true -c core.sparseCheckout=false -c core.quotePath=true "$@"; }}
 g read-tree {base}
-if [[ $repositories ]]; then # git would run in submodules, by what their configuration says
-  g ls-files -z --stage | while IFS= read -r -d '' path; do
-    [[ $path == 160000* && -d ${{path#*$'\t'}} && ! -L ${{path#*$'\t'}} ]] && printf '%s\\0' "${{path#*$'\t'}}" || :
-  done | g update-index --skip-worktree -z --stdin
+if [[ -s {folder}/start ]]; then
+  g apply --cached --whitespace=nowarn {folder}/start
+  base=$(g write-tree)
+fi
+if [[ $repositories ]]; then # git would run in submodules, by what their configuration says, and take others for submodules
+  top=$(pwd -P)
+  : >{folder}/unchanged >{folder}/gone
+  while IFS= read -r -d '' path; do
+    mode=$path path=${{path#*$'\t'}}
+    if [[ ! -d $path || -L $path ]] || ! cd -P -- "$path"; then continue; fi
+    if [[ $PWD == "$top/$path" ]]; then # no link leads there
+      if [[ $mode == 160000* ]]; then printf '%s\\0' "$path" >>{folder}/unchanged
+      else printf '%s\\0' "$path" >>{folder}/gone; fi
+    fi
+    cd -- "$top"
+  done < <(g ls-files -z --stage)
+  g update-index --skip-worktree -z --stdin <{folder}/unchanged
+  g update-index --force-remove -z --stdin <{folder}/gone
 fi
 find . -mindepth 16 ! -path './.git/*' '(' -type f -o -type l ')' -print0 2>/dev/null | while IFS= read -r -d '' path; do
-  ((${{#path}} < {long} + 2)) || printf '%s\0' "${{path:2:60}}…${{path: -60}}" # git cannot open it
+  ((${{#path}} < {long} + 2)) || printf '%s\\0' "${{path:2:60}}…${{path: -60}}" # git cannot open it
 done >{folder}/long
 declare -A large
 while IFS= read -r -d '' path; do
@@ -91,7 +83,7 @@ if ((${{#large[@]}})); then
   done <{folder}/tracked >{folder}/left
   g update-index --assume-unchanged -z --stdin <{folder}/left
 else : >{folder}/left; fi
-if [[ $mend ]]; then g add --update --ignore-errors -- . || :; else g add --update -- .; fi
+if [[ $mend ]]; then g add --update --ignore-errors -- . || (($? == 1)); else g add --update -- .; fi
 g ls-files -z --others --exclude-per-directory=.gitignore -- . >{folder}/new
 nested() {{ # nested FOLDER...: `find` fails at folders that it may not read
   local path
@@ -117,7 +109,7 @@ if [[ -s {folder}/known ]]; then while IFS= read -r -d '' path; do known[$path]=
 ((PIPESTATUS[0] == 0))
 if [[ -s {folder}/binary ]]; then cat {folder}/binary >>"$GIT_DIR/info/attributes"; fi
 diff() {{
-  g diff-index --cached --no-ext-diff --no-textconv --no-color --no-renames --src-prefix=a/ --dst-prefix=b/ "$@" {base}
+  g diff-index --cached --no-ext-diff --no-textconv --no-color --no-renames --src-prefix=a/ --dst-prefix=b/ "$@" "$base"
 }}
 printf %s {mark}
 diff --binary --full-index -p | head -c $(({bytes} + 1))
@@ -151,6 +143,7 @@ g ls-tree -r {base} | while read -r mode kind object path; do [[ $kind != blob ]
 )
 log = logging.getLogger(__name__)
 _SECTION = re.compile(rb"^diff --git ", re.MULTILINE)
+_REFUSED = re.compile(rb"^Ignoring path (.+)$", re.MULTILINE)
 
 
 def untracked_files(sandbox: Sandbox, workdir: str) -> bytes:
@@ -169,7 +162,7 @@ def untracked_files(sandbox: Sandbox, workdir: str) -> bytes:
     return found
 
 
-def take_patch(sandbox: Sandbox, workdir: str, base_commit: str, untracked: bytes = b"") -> str:
+def take_patch(sandbox: Sandbox, workdir: str, base_commit: str, untracked: bytes = b"", start: str = "") -> str:
     """The diff of the working tree against the base commit, new files included, as `git apply` takes it.
 
     Args:
@@ -177,6 +170,7 @@ def take_patch(sandbox: Sandbox, workdir: str, base_commit: str, untracked: byte
         workdir: the repository.
         base_commit: what it was at the start.
         untracked: what `untracked_files` found at the start: those files stay out, whatever became of them.
+        start: the patch that was taken at the start: of an image whose tracked files are not as in that commit.
 
     Files that are not UTF-8 are given as binary, so that the text stands for their very bytes. An agent that destroyed the
     repository's `.git` has no patch: the result is "". Files larger than 32 MB, and those whose path has 4,096 bytes and more,
@@ -188,12 +182,12 @@ def take_patch(sandbox: Sandbox, workdir: str, base_commit: str, untracked: byte
             in time.
     """
     try:
-        return _take(sandbox, workdir, base_commit, untracked)
+        return _take(sandbox, workdir, base_commit, {"known": untracked, "start": start.encode()})
     except OSError as error:
         raise SandboxError(f"the patch cannot be taken: {error}") from error
 
 
-def _take(sandbox: Sandbox, workdir: str, base_commit: str, untracked: bytes) -> str:
+def _take(sandbox: Sandbox, workdir: str, base_commit: str, given: Mapping[str, bytes]) -> str:
     """Strictly at first; then, when the repository is usable all the same, past what is in the way."""
     names = {"workdir": shlex.quote(workdir), "base": shlex.quote(base_commit)}
     said = ""
@@ -202,7 +196,7 @@ def _take(sandbox: Sandbox, workdir: str, base_commit: str, untracked: bytes) ->
             run_clean(sandbox, f"chmod u+rwx {PLACE}")
         folder = _folder()
         try:
-            patch, said = _bounded(sandbox, {**names, "folder": folder, "mend": mend}, untracked)
+            patch, said = _bounded(sandbox, {**names, "folder": folder, "mend": mend}, given)
         except SandboxError as error:
             if mend or isinstance(error, LateError):
                 raise
@@ -218,12 +212,12 @@ def _take(sandbox: Sandbox, workdir: str, base_commit: str, untracked: bytes) ->
     raise SandboxError(f"the patch cannot be taken: {said[-500:]}")
 
 
-def _bounded(sandbox: Sandbox, names: dict[str, str], untracked: bytes) -> tuple[str | None, str]:
+def _bounded(sandbox: Sandbox, names: dict[str, str], given: Mapping[str, bytes]) -> tuple[str | None, str]:
     """The patch without the largest files, as many as make it small enough; or None and what was said instead."""
     for largest in LARGEST_KB:
         names |= {"largest": str(largest), "bytes": str(PATCH_BYTES), "long": str(LONG)}
         with contextlib.suppress(_TooLargeError):
-            return _patch(sandbox, _SCRIPT, names, untracked)
+            return _patch(sandbox, _SCRIPT, names, given)
     log.warning("the patch of %s is larger than %d bytes, and counts as none", names["workdir"], PATCH_BYTES)
     return "", ""
 
@@ -232,11 +226,11 @@ class _TooLargeError(Exception):
     """The patch has more than `PATCH_BYTES`."""
 
 
-def _patch(sandbox: Sandbox, script: str, names: dict[str, str], untracked: bytes) -> tuple[str | None, str]:
+def _patch(sandbox: Sandbox, script: str, names: dict[str, str], given: Mapping[str, bytes]) -> tuple[str | None, str]:
     """The patch, or None and what was said instead."""
     folder = names["folder"]
-    if untracked:
-        sandbox.write_file(f"{folder}/known", untracked)
+    for name in filter(given.get, given):
+        sandbox.write_file(f"{folder}/{name}", given[name])
     for last in (False, True):
         mark = secrets.token_hex(16)  # what is printed is read as it was printed; a file could be another one by then
         code, printed = run_clean(sandbox, script.format(**names, mark=mark))
@@ -254,9 +248,15 @@ def _patch(sandbox: Sandbox, script: str, names: dict[str, str], untracked: byte
             path for path, section in zip(_section_paths(parts[2]), sections, strict=True) if not _is_text(section)
         ]
         sandbox.write_file(f"{folder}/binary", b"".join(_attribute_line(path) for path in dict.fromkeys(binary)))
-    for part, why in ((3, f"being larger than {names['largest']} KB"), (4, f"having paths of {LONG} bytes and more")):
-        if left := decode(parts[part].rstrip(b"\0").replace(b"\0", b", ")):
-            log.warning("left out of the patch of %s, %s: %s", names["workdir"], why, left)
+    told = (
+        (parts[3], f"being larger than {names['largest']} KB"),
+        (parts[4], f"having paths of {LONG} bytes and more"),
+        (b"\0".join(_REFUSED.findall(parts[0]))[:2000], "having names that git refuses"),
+    )
+    for left, why in told:
+        if left:
+            names_left = decode(left.rstrip(b"\0").replace(b"\0", b", "))
+            log.warning("left out of the patch of %s, %s: %s", names["workdir"], why, names_left)
     return patch.decode("utf-8", errors="replace"), ""
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from swe_srl.envs.definition import EnvironmentDefinition
 from swe_srl.envs.image_places import Place, unpacked_place
-from swe_srl.envs.patch import untracked_files
+from swe_srl.envs.patch import take_patch, untracked_files
 from swe_srl.envs.planting import plant
 from swe_srl.envs.pool import PlaceKey, WarmPool, join_pool, leave_pool
 from swe_srl.errors import SandboxError, TaskError
@@ -132,7 +132,8 @@ class PlaceMaker:
                 f"{done.output.strip()[-500:]}"
             )
         commit = done.output.strip().splitlines()[-1]
-        return Place(sandbox, commit, untracked_files(sandbox, self.definition.workdir))
+        untracked = untracked_files(sandbox, self.definition.workdir)
+        return Place(sandbox, commit, untracked, take_patch(sandbox, self.definition.workdir, commit, untracked))
 
     def _strip_script(self) -> str:
         return strip_history_script(self.definition.workdir) if self.definition.strip_history else ""

@@ -16,7 +16,7 @@ from swe_srl.protocols import Similarity
 from swe_srl.rewards import get_similarity, step_reward
 from swe_srl.rewards.registry import EFFECT
 from swe_srl.seeds import derive_seed
-from swe_srl.trajectories.steps import with_submit
+from swe_srl.trajectories.steps import commands_of
 from swe_srl.types import Action, Score, StopReason, Trajectory, VerdictStatus
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class ExpertSimilarity(gymnasium.Wrapper[str, str, str, str]):
         given = _experts(trajectories)
         known, submit = swe_env(env).tasks, swe_env(env).definition.submit
         self._targets = {
-            trajectory.task_id: _commands(trajectory, submit)
+            trajectory.task_id: commands_of(trajectory, submit)
             for trajectory in given
             if trajectory.task_id in known and any(isinstance(turn.action, Action) for turn in trajectory.turns)
         }
@@ -83,16 +83,19 @@ class ExpertSimilarity(gymnasium.Wrapper[str, str, str, str]):
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
         """Start an episode of a task that has a trajectory; see `SweEnv.reset`."""
+        if options is None or isinstance(options, dict):  # else it is refused there
+            options = {**(options or {})}
+            wanted = options.get("task")
+            if wanted is None:
+                if seed is not None:  # a stream beside the environment's own, which the same seed sets
+                    self._chooser, _ = gymnasium.utils.seeding.np_random(derive_seed(seed, "task"))
+                ids = list(self._targets)
+                options["task"] = ids[int(self._chooser.integers(len(ids)))]
+            elif isinstance(wanted, str) and wanted not in self._targets:
+                raise TrajectoryError(suggest(wanted, self._targets, "task with a trajectory"))
+        found = self.env.reset(seed=seed, options=options)
         self._ended = False
-        options = dict(options or {})
-        if "task" not in options:
-            if seed is not None:  # a stream beside the environment's own, which the same seed sets
-                self._chooser, _ = gymnasium.utils.seeding.np_random(derive_seed(seed, "task"))
-            ids = list(self._targets)
-            options["task"] = ids[int(self._chooser.integers(len(ids)))]
-        elif options["task"] not in self._targets:
-            raise TrajectoryError(suggest(str(options["task"]), self._targets, "task with a trajectory"))
-        return self.env.reset(seed=seed, options=options)
+        return found
 
     def step(self, action: str) -> Step:
         """Score the command, then run the expert's or the student's; see `SweEnv.step`."""
@@ -105,7 +108,13 @@ class ExpertSimilarity(gymnasium.Wrapper[str, str, str, str]):
         scored = self._score(env, action, target) if target is not None else Score(0.0)
         score = scored.value
         command = target if self.mode == "teacher_forced" and target is not None else action
+        turns = env.turns
         observation, reward, terminated, truncated, info = self.env.step(command)
+        if env.turns is not turns:
+            raise ConfigError(
+                "a wrapper inside of ExpertSimilarity started another episode instead of running the command: put it around "
+                "ExpertSimilarity, which then chooses the task"
+            )
         info["similarity"] = score
         if target is not None:
             info["target"] = target
@@ -166,11 +175,6 @@ class Resolved(gymnasium.Wrapper[str, str, str, str]):
             raise GradingError(f"{env.task.instance_id} could not be graded: {verdict.reason}")
         info.update(resolved=verdict.hardened, official=verdict.official, verdict=verdict.status.value, patch=patch)
         return observation, float(reward) + float(verdict.hardened), terminated, truncated, info
-
-
-def _commands(trajectory: Trajectory, submit: str) -> list[str]:
-    turns = (with_submit(turn, submit) for turn in trajectory.turns)
-    return [turn.action.command for turn in turns if isinstance(turn.action, Action)]
 
 
 def _experts(trajectories: str | Path | Trajectory | Iterable[Trajectory]) -> list[Trajectory]:

@@ -15,6 +15,7 @@ from swe_srl.generation.source import check_model_source
 from swe_srl.protocols import Generator, Policy
 from swe_srl.tasks.expert import expert_actions
 from swe_srl.trajectories import read_trajectories
+from swe_srl.trajectories.steps import with_submit
 from swe_srl.types import Task, Trajectory, Turn
 
 OPENAI_KEY = "OPENAI_API_KEY"
@@ -150,7 +151,8 @@ def model_path(policy: str) -> str:
 
 
 def expert_trajectories(settings: EvalSettings, tasks: Sequence[Task]) -> dict[str, Trajectory]:
-    """What an expert did on each task, as far as it is known: from the given file, else by the scripted expert."""
+    """What an expert did on each task, as far as it is known: from the given file, else by the scripted expert. What
+    ends an episode there is the agent definition's reserved command."""
     wanted = {task.instance_id for task in tasks}
     found: dict[str, Trajectory] = {}
     if settings.trajectories:
@@ -165,4 +167,7 @@ def expert_trajectories(settings: EvalSettings, tasks: Sequence[Task]) -> dict[s
             except TaskError:  # a task that the scripted expert does not know how to solve
                 continue
             found[task.instance_id] = Trajectory(f"{task.instance_id}#expert", task.instance_id, turns)
-    return found
+    submit = AgentDefinition.load(settings.agent_name).submit
+    return {
+        name: replace(one, turns=tuple(with_submit(turn, submit) for turn in one.turns)) for name, one in found.items()
+    }

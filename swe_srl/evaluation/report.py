@@ -19,6 +19,7 @@ from swe_srl.grading import flaky_flags
 from swe_srl.protocols import Similarity
 from swe_srl.tasks.difficulty import difficulty_of
 from swe_srl.tasks.problems import is_problem
+from swe_srl.trajectories.steps import commands_of
 from swe_srl.types import Action, FormatError, Task, Trajectory, VerdictStatus
 
 RIGHT = "right answers"
@@ -218,9 +219,8 @@ def _similarity_of(attempt: Attempt, experts: Mapping[str, Trajectory], similari
     if expert is None or similarity is None:
         return None
     scores = [
-        similarity(own.action.command, shown.action.command).value if isinstance(own.action, Action) else 0.0
-        for own, shown in zip(attempt.trajectory.turns, expert.turns, strict=False)
-        if isinstance(shown.action, Action)
+        similarity(own.action.command, shown).value if isinstance(own.action, Action) else 0.0
+        for own, shown in zip(attempt.trajectory.turns, commands_of(expert), strict=False)
     ]
     return fmean(scores) if scores else None
 

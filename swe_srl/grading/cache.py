@@ -12,8 +12,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from swe_srl.errors import SandboxError
 from swe_srl.files import write_atomic
 from swe_srl.grading.runner import GradingSettings, sandbox_spec
+from swe_srl.sandboxes.container_transport import engine
 from swe_srl.sandboxes.docker_sandbox import BASE_IMAGE
 from swe_srl.sandboxes.host_view import extra_python
 from swe_srl.sandboxes.image_roots import find_root
@@ -115,16 +117,15 @@ def host_id() -> str:
 
 def image_id(name: str) -> str:
     """The id of a local container image; "" when there is none of that name, or no engine answers."""
-    from docker.client import DockerClient
     from docker.errors import DockerException
 
     try:
-        client = DockerClient.from_env()
-    except DockerException:
+        client = engine()
+    except SandboxError:
         return ""
     try:
         return str(client.images.get(name).id)
-    except DockerException:
+    except (DockerException, OSError):  # also one that stops answering
         return ""
     finally:
         client.close()

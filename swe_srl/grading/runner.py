@@ -128,7 +128,10 @@ def run_tests(task: Task, patch: str, settings: GradingSettings | None = None) -
         TaskError: the row lacks what grading needs.
     """
     chosen = settings or GradingSettings()
-    size = len(patch.encode(errors="surrogateescape"))
+    try:
+        size = len(patch.encode(errors="surrogateescape"))
+    except UnicodeEncodeError:  # as JSON can say it
+        return TestRun("error: it holds half a character (a lone surrogate), which no file does", None, applied=False)
     if size > PATCH_BYTES:
         return TestRun(f"error: it has {size} bytes, more than {PATCH_BYTES}", None, applied=False)
     try:

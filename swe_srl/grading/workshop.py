@@ -48,7 +48,7 @@ internals() {{
 sums() {{
   {{
     find . -path ./.git -prune -o -type f -print0 | xargs -0 -r sha256sum -z
-    find . -path ./.git -prune -o -type l -printf '%i-%C@  ./%P\0'
+    find . -path ./.git -prune -o -type l -printf '%i-%C@  ./%P\\0'
   }} | sort -z
 }}
 mygit ls-files --others -z >"$here/before"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
+from collections.abc import Iterable
 from typing import Any
 
 from swe_srl.errors import SandboxError
@@ -20,6 +23,8 @@ until [[ -e $place ]]; do place=${place%/*} place=${place:-/}; done
 stat -c %u:%g -- "$place"
 exit 1
 """
+SECONDS = 60.0  # for a script, and the engine
+SAID_BYTES = 10_000
 _images_with_tmp: set[str] = set()
 
 
@@ -51,7 +56,27 @@ def mend_tmp(container: Any) -> None:
 
 
 def _run(container: Any, script: str, user: str) -> tuple[int, str, str]:
-    """Run a script as a user: its exit code, what it printed and what it complained of."""
-    code, parts = container.exec_run(["/bin/bash", "-p", "-c", script], user=user, demux=True)
-    printed, said = ((part or b"").decode(errors="replace").strip() for part in parts)
-    return code, printed, said
+    """Run a script as a user: its exit code, what it printed and what it complained of.
+
+    Raises:
+        SandboxError: it did not end in time: the image's bash may be anything.
+    """
+    api = container.client.api
+    made = api.exec_create(container.id, ["/bin/bash", "-p", "-c", script], user=user)
+    output = api.exec_start(made["Id"], stream=True, demux=True)
+    said = [b"", b""]
+    reader = threading.Thread(target=_read, args=(output, said), daemon=True)
+    reader.start()
+    reader.join(SECONDS)
+    if reader.is_alive():
+        raise SandboxError(f"image {container.attrs['Image']}: its /bin/bash did not end within {SECONDS:g} seconds")
+    printed, complaints = (part.decode(errors="replace").strip() for part in said)
+    return api.exec_inspect(made["Id"])["ExitCode"], printed, complaints
+
+
+def _read(output: Iterable[tuple[bytes | None, bytes | None]], said: list[bytes]) -> None:
+    """Take what comes until it ends; a connection that is closed under it ends it, too."""
+    with contextlib.suppress(OSError, ValueError):
+        for parts in output:
+            for number, part in enumerate(parts):
+                said[number] += (part or b"")[: SAID_BYTES - len(said[number])]

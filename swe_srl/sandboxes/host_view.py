@@ -14,7 +14,8 @@ from swe_srl.errors import ConfigError, SandboxUnavailableError
 from swe_srl.sandboxes.etc import HOME, network_files
 from swe_srl.types import SandboxSpec
 
-IO = "/run/swe-srl"  # inside: sinks and files handed in, read-only
+IO = "/dev/swe-srl"  # inside: sinks and files handed in, read-only; where no command can put a link
+RESOLV = "/etc/resolv.conf"
 INSTALL = "install it with your package manager (Debian, Ubuntu: apt-get install bubblewrap)"
 _SYSTEM = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 
@@ -72,21 +73,28 @@ def bwrap_options(spec: SandboxSpec, folder: Path, etc: Path, variables: Mapping
     for name, value in variables.items():
         arguments += ["--setenv", name, value]
     arguments += _image_files(spec, layer) if spec.root else _host_files(spec, layer, etc)
-    arguments += ["--proc", "/proc", "--dev", "/dev", "--bind", f"{layer}/shm", "/dev/shm", "--remount-ro", "/dev"]
+    arguments += ["--proc", "/proc", "--dev", "/dev", "--bind", f"{layer}/shm", "/dev/shm"]
+    arguments += ["--ro-bind", f"{folder}/io", IO, "--remount-ro", "/dev"]
     if spec.repository:
         arguments += ["--bind", f"{layer}/repository.merged", spec.workdir]
     elif not spec.root:
         arguments += ["--bind", f"{layer}/workspace", spec.workdir]
     for number, (_, inside) in enumerate(spec.shown):
         arguments += ["--ro-bind", f"{layer}/shown.{number}", inside]
-    arguments += ["--ro-bind", f"{folder}/io", IO]
     arguments += [] if spec.root else ["--remount-ro", "/"]
     return [*arguments, "--chdir", "/"]
 
 
+def mounted_in_root(spec: SandboxSpec) -> list[str]:
+    """Where something is mounted in a root file system of the sandbox's own."""
+    if not spec.root:
+        return []
+    own = [spec.workdir] if spec.repository else []
+    return ["/dev", "/proc", *([RESOLV] if spec.network else []), *own, *(inside for _, inside in spec.shown)]
+
+
 def _image_files(spec: SandboxSpec, layer: Path) -> list[str]:
-    names = "/etc/resolv.conf"
-    shared = ["--ro-bind", names, names] if spec.network and Path(names).exists() else []
+    shared = ["--ro-bind", RESOLV, RESOLV] if spec.network and Path(RESOLV).exists() else []
     return ["--bind", f"{layer}/root.merged", "/", *shared]
 
 

@@ -161,6 +161,8 @@ def _unpacked(unpack_into: Callable[[Path], Unpacked]) -> ImageRoot:
         facts = unpack_into(making / "root")
         user, home = _user(facts)
         env = dict(facts.env) if "HOME" in dict(facts.env) else {**dict(facts.env), "HOME": home}
+        if bad := [name for name, value in env.items() if "\0" in name + value]:
+            raise SandboxError(f"image {facts.id}: its variable {bad[0]!r} has a NUL, which no program can be given")
         write_atomic(making / "image.json", json.dumps({"id": facts.id, "user": user, "env": env}))
         with contextlib.suppress(OSError):  # another name's, or another process, was faster
             making.rename(_folder(facts.id))

@@ -42,10 +42,9 @@ while IFS= read -r -d '' path; do
   case $path in */) [[ ! -d ./$path || -L ./${path%/} ]] || find "./$path" -mindepth 1 -delete ;; *) rm -rf -- "./$path" ;; esac
 done
 """
-# What a running container gets from its engine, and where its pipes appear (another user than root cannot make that folder);
-# then the users, for the name that the image runs as.
+# What a running container gets from its engine; then the users, for the name that the image runs as.
 _FINISH = r"""
-mkdir -p dev proc sys etc run
+mkdir -p dev proc sys etc
 tmp=tmp
 for ((links = 0; links < 9; links++)); do # where one leads to in the image
   [[ -L $tmp ]] || break
@@ -56,11 +55,10 @@ done
 [[ ! -L $tmp ]] || { rm -f tmp; tmp=tmp; }
 mkdir -p -- "$tmp"
 chmod 1777 -- "$tmp"
-[[ -L run ]] || mkdir -p run/swe-srl
 rm -f etc/hosts etc/hostname .dockerenv
 printf '127.0.0.1 localhost sandbox\n::1 localhost\n' >etc/hosts
 printf 'sandbox\n' >etc/hostname
-[[ -e etc/resolv.conf ]] || { rm -f etc/resolv.conf; : >etc/resolv.conf; }
+[[ -e etc/resolv.conf && ! -L etc/resolv.conf ]] || { rm -f etc/resolv.conf; : >etc/resolv.conf; }
 [[ ! -f etc/passwd ]] || head -c USERS_BYTES etc/passwd
 """
 _RIGHTS = ("CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID", "CAP_SETFCAP")

@@ -18,6 +18,7 @@ from swe_srl.sandboxes.kernel import (
     leave_keyring,
     make_layer,
     make_mounts_private,
+    refuse_links,
     set_namespace,
     unshare,
     write,
@@ -117,6 +118,7 @@ def become_inmate(request: dict[str, Any], connection: socket.socket, place: lis
     if not place:
         make_mounts_private()
         make_layer(request, SHIFT + request["owner"] if shifted else 0, namespace)
+    refuse_links(f"{request['layer']}/root.merged", request["mounted"])
     if shifted:
         unshare(CLONE_NEWUSER)
     connection.send(b"x")

@@ -197,6 +197,17 @@ def make_folder(path: str, owner: int, mode: int) -> None:
         os.chown(folder, owner, owner)
 
 
+def refuse_links(root: str, places: list[str]) -> None:
+    """Refuse to mount where a link of the sandbox's own files is on the way: bubblewrap would make folders where it leads as seen
+    from outside, on the host, too."""
+    for place in places:
+        for path in (Path(place), *Path(place).parents):
+            if Path(f"{root}{path}").is_symlink():
+                raise OSError(
+                    errno.ELOOP, f"{path} of the sandbox's files is a link, behind which there can be no {place}"
+                )
+
+
 def set_namespace(descriptor: int, kind: int) -> None:
     """setns(2)."""
     checked(libc.setns(descriptor, kind), "setns")

@@ -103,6 +103,9 @@ def check_spec(spec: SandboxSpec) -> None:
     for place, inside in spec.shown:
         if not Path(place).is_dir() or not inside.startswith("/"):
             raise ConfigError(f"shown must be folders, each with an absolute path inside, not {place} at {inside!r}")
+    for text in (spec.workdir, *(part for pair in (*spec.env, *spec.shown) for part in pair)):
+        if "\0" in text:  # what follows it would be an option of bubblewrap's: any folder of the host could be shown
+            raise ConfigError(f"a local sandbox's paths and variables have no NUL: {text!r}")
     if spec.layers and not spec.root:
         raise ConfigError("layers change a root file system: there is no `root`")
 

@@ -18,7 +18,7 @@ from swe_srl.sandboxes.copies import copy_layer
 from swe_srl.sandboxes.descriptors import check_descriptors, descriptor_errors
 from swe_srl.sandboxes.etc import HOME
 from swe_srl.sandboxes.forks import making_connections
-from swe_srl.sandboxes.host_view import IO, bubblewrap, bwrap_options, extra_python, user_ids
+from swe_srl.sandboxes.host_view import IO, bubblewrap, bwrap_options, extra_python, mounted_in_root, user_ids
 from swe_srl.sandboxes.launch import helper, new_path
 from swe_srl.sandboxes.local_limits import check_enforceable, disk_is_bounded, rlimits_processes, tmpfs_options
 from swe_srl.sandboxes.pipes import Sink, chunk, is_finished, wait_for
@@ -129,6 +129,7 @@ class LocalTransport:
             "snapshot": str(self._snapshot or ""),
             "parts": PARTS,
             "lowers": self._lowers,
+            "mounted": mounted_in_root(self._spec),
             "shown": [str(Path(path).resolve()) for path, _ in self._spec.shown],
             "layers": [str(Path(path).resolve()) for path in self._spec.layers],
             "idmap": True,

@@ -43,6 +43,8 @@ def surroundings(task: Task) -> Surroundings:
         )
     if not isinstance(variables, dict) or not all(isinstance(value, str) for value in variables.values()):
         raise TaskError(f"{task.instance_id}: column variables is no object of texts")
+    if any("\0" in name + value for name, value in variables.items()):
+        raise TaskError(f"{task.instance_id}: column variables has a NUL, which no program can be given")
     shown = ((str(packages), PACKAGES),) if packages else ()
     return Surroundings(shown, tuple(variables.items()))
 

@@ -7,6 +7,7 @@ import json
 import statistics
 from collections.abc import Mapping, Sequence
 
+from swe_srl.agents import AgentDefinition
 from swe_srl.errors import ConfigError
 from swe_srl.rewards import get_similarity, step_reward
 from swe_srl.training.data import quickstart_file
@@ -15,6 +16,7 @@ from swe_srl.training.sampled import SampledTurn
 from swe_srl.training.settings import QUICKSTART, StageSettings, TrainSettings
 from swe_srl.trajectories import ReadReport, read_trajectories
 from swe_srl.trajectories.action_format import is_shell, parse_action
+from swe_srl.trajectories.steps import commands_of
 from swe_srl.types import Action
 
 Commands = Mapping[str, Sequence[str]]  # by task
@@ -23,15 +25,16 @@ Commands = Mapping[str, Sequence[str]]  # by task
 def expert_commands(settings: TrainSettings) -> dict[str, tuple[str, ...]]:
     """The expert's commands by task, of the run's trajectories; empty when no stage asks for step rewards.
 
-    Of several trajectories of a task, the last one counts; a malformed turn is an empty command. What cannot be read is reported
-    where the steps are made.
+    Of several trajectories of a task, the last one counts; a malformed turn is none. What cannot be read is reported where the
+    steps are made.
     """
     if not settings.needs_experts:
         return {}
     bundled = settings.trajectories == QUICKSTART
     source = quickstart_file("trajectories-train.jsonl") if bundled else settings.trajectories
+    submit = AgentDefinition.load(settings.agent_name).submit
     return {
-        one.task_id: tuple(turn.action.command if isinstance(turn.action, Action) else "" for turn in one.turns)
+        one.task_id: commands_of(one, submit)
         for one in read_trajectories(source, ReadReport(), more=settings.logs)
         if one.task_id
     }

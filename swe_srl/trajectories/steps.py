@@ -117,6 +117,16 @@ def with_submit(turn: Turn, submit: str) -> Turn:
     return replace(turn, action=replace(turn.action, command=submit))
 
 
+def commands_of(trajectory: Trajectory, submit: str = SUBMIT) -> tuple[str, ...]:
+    """A demonstration's commands, with the definition's reserved one; a malformed turn has none.
+
+    >>> commands_of(Trajectory("t", "task", (Turn(Action("ls")), Turn(Action("submit")))), "done")
+    ('ls', 'done')
+    """
+    turns = (with_submit(turn, submit) for turn in trajectory.turns)
+    return tuple(turn.action.command for turn in turns if isinstance(turn.action, Action))
+
+
 def _step(trajectory: Trajectory, index: int, action: Action, context: tuple[Message, ...]) -> Step:
     return Step(
         step_id=f"{trajectory.trajectory_id}:{index}",
