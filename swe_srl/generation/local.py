@@ -144,20 +144,18 @@ class TransformersGenerator:
         trunk: Trunk,
     ) -> list[list[Completion]]:
         streams = uniforms([(seeds[i], j) for i in batch for j in range(n)], max(1, sampling.max_new_tokens))
-        bound = max(room[i] for i in batch)
-        drawing = Sampling(sampling.temperature, sampling.top_p, sampling.top_k, bound)
-        sampled = decode_batch(
-            self.model, [encoded[i] for i in batch], n, drawing, streams, self.ends, self.kept or trunk
-        )
+        rooms = [room[i] for i in batch]
+        drawing = Sampling(sampling.temperature, sampling.top_p, sampling.top_k, max(rooms))
+        contexts = [encoded[i] for i in batch]
+        sampled = decode_batch(self.model, contexts, n, drawing, streams, self.ends, self.kept or trunk, rooms)
         return [
-            [self._completion(one, len(encoded[i]), room[i]) for one in sampled[row * n : row * n + n]]
+            [self._completion(one, len(encoded[i])) for one in sampled[row * n : row * n + n]]
             for row, i in enumerate(batch)
         ]
 
-    def _completion(self, sampled: Sampled, prompt_tokens: int, room: int) -> Completion:
-        ids, logprobs = tuple(sampled.token_ids[:room]), tuple(sampled.logprobs[:room])
-        finished = sampled.finished and len(sampled.token_ids) <= room
-        return Completion(decode(self.tokenizer, ids, self.ends), ids, logprobs, finished, prompt_tokens)
+    def _completion(self, sampled: Sampled, prompt_tokens: int) -> Completion:
+        ids, text = tuple(sampled.token_ids), decode(self.tokenizer, sampled.token_ids, self.ends)
+        return Completion(text, ids, tuple(sampled.logprobs), sampled.finished, prompt_tokens)
 
 
 def no_room(prompt_tokens: int) -> Completion:
