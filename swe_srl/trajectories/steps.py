@@ -58,7 +58,7 @@ def make_steps(
     report = report if report is not None else ReadReport()
     chooser = _Chooser(settings or StepSettings(), evaluation)
     for trajectory in trajectories:
-        turns = tuple(with_submit(turn, submit) for turn in trajectory.turns)
+        turns = tuple(as_acted(turn, submit, prompting.action_format) for turn in trajectory.turns)
         report.turns_read += len(turns)
         refused = chooser.trajectory(trajectory)
         contexts = render_contexts(prompting, trajectory.problem_statement, turns)
@@ -115,6 +115,18 @@ def with_submit(turn: Turn, submit: str) -> Turn:
     if submit == SUBMIT or not isinstance(turn.action, Action) or turn.action.command.strip() != SUBMIT:
         return turn
     return replace(turn, action=replace(turn.action, command=submit))
+
+
+def as_acted(turn: Turn, submit: str, form: str) -> Turn:
+    """A demonstrated turn as a policy's own would be that says the same: what trains is then what acting shows.
+
+    >>> as_acted(Turn(Action("ls\\n", " Look. ")), "submit", "bash").action
+    Action(command='ls', thought='Look.')
+    """
+    turn = with_submit(turn, submit)
+    if not isinstance(turn.action, Action):
+        return turn
+    return replace(turn, action=Action(as_read(turn.action.command, form), turn.action.thought.strip()))
 
 
 def _step(trajectory: Trajectory, index: int, action: Action, context: tuple[Message, ...]) -> Step:
