@@ -423,6 +423,16 @@ def test_the_bundled_experts_are_those_of_the_bundled_tasks() -> None:
     assert rewards(name, broken) == pytest.approx(1 - 1 / len(turns))
 
 
+def test_experts_say_the_agents_reserved_command(tmp_path: Path) -> None:
+    agent = tmp_path / "agent.yaml"
+    agent.write_text("context: full\nsubmit: finish\n")
+    stage = StageSettings(method="rlvr", step_weight=0.1)
+    ours, usual = (expert_commands(TrainSettings(stages=(stage,), agent=name)) for name in (str(agent), ""))
+    assert ours.keys() == usual.keys()
+    for name, said in usual.items():
+        assert said[-1] == "submit" and ours[name] == (*said[:-1], "finish")
+
+
 def test_what_the_token_limit_cut_is_counted() -> None:
     turns = [
         SampledTurn((1,), (2,), (-0.1,), "text", why) for why in ("", "no command", answer(CUT_SHORT).action.reason)

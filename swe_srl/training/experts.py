@@ -7,6 +7,7 @@ import json
 import statistics
 from collections.abc import Mapping, Sequence
 
+from swe_srl.agents.definition import AgentDefinition
 from swe_srl.errors import ConfigError
 from swe_srl.rewards import get_similarity, step_reward
 from swe_srl.training.data import quickstart_file
@@ -15,13 +16,15 @@ from swe_srl.training.sampled import SampledTurn
 from swe_srl.training.settings import QUICKSTART, StageSettings, TrainSettings
 from swe_srl.trajectories import ReadReport, read_trajectories
 from swe_srl.trajectories.action_format import is_shell, parse_action
-from swe_srl.types import Action
+from swe_srl.trajectories.steps import as_acted
+from swe_srl.types import Action, Turn
 
 Commands = Mapping[str, Sequence[str]]  # by task
 
 
 def expert_commands(settings: TrainSettings) -> dict[str, tuple[str, ...]]:
-    """The expert's commands by task, of the run's trajectories; empty when no stage asks for step rewards.
+    """The expert's commands by task, of the run's trajectories, as the agent would give them; empty when no stage asks for step
+    rewards.
 
     Of several trajectories of a task, the last one counts; a malformed turn is an empty command. What cannot be read is reported
     where the steps are made.
@@ -30,8 +33,14 @@ def expert_commands(settings: TrainSettings) -> dict[str, tuple[str, ...]]:
         return {}
     bundled = settings.trajectories == QUICKSTART
     source = quickstart_file("trajectories-train.jsonl") if bundled else settings.trajectories
+    agent = AgentDefinition.load(settings.agent_name)
+
+    def command(turn: Turn) -> str:
+        action = as_acted(turn, agent.submit, agent.prompting.action_format).action
+        return action.command if isinstance(action, Action) else ""
+
     return {
-        one.task_id: tuple(turn.action.command if isinstance(turn.action, Action) else "" for turn in one.turns)
+        one.task_id: tuple(map(command, one.turns))
         for one in read_trajectories(source, ReadReport(), more=settings.logs)
         if one.task_id
     }
