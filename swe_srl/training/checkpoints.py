@@ -171,7 +171,9 @@ class Checkpoints:
         places = self.places()
         for place in places[: -self.keep]:
             if place != best:
-                shutil.rmtree(self.path(place))
+                leaving = self.folder / f".{place.name}"  # killed amid its removal, it is no checkpoint any more
+                self.path(place).rename(leaving)
+                shutil.rmtree(leaving)
 
 
 def save_model(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
