@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, Protocol
+from weakref import WeakSet
 
 import torch
 from torch import Tensor
@@ -25,6 +26,8 @@ OTHERS = ("s_aux", "softcap", "sliding_window", "position_bias")  # what a layer
 TRIED = 4  # tokens that a model's layers are tried on
 ALIKE = {torch.bfloat16: 0.2, torch.float16: 0.05}  # mean difference of its logits by their spread; 1e-3 for others
 ROTATED_BY_LENGTH = {"dynamic", "longrope"}  # keys of a short context are others than those of a long one
+
+_others: WeakSet[PreTrainedModel] = WeakSet()  # models that were tried and take no plan
 
 
 class Plan(Protocol):
@@ -116,10 +119,13 @@ def use_grouped(model: PreTrainedModel) -> bool:
     before = model.config._attn_implementation
     if before == GROUPED:
         return True
+    if model in _others:  # it may be shared out by now, and cannot be tried again
+        return False
     model.set_attn_implementation(GROUPED)
     if _takes_plans(model):
         return True
     model.set_attn_implementation(before)
+    _others.add(model)
     return False
 
 
