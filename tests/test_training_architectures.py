@@ -10,6 +10,7 @@ import torch
 from tiny_models import make_tokenizer
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
+from swe_srl.errors import GenerationError
 from swe_srl.generation import TransformersGenerator
 from swe_srl.generation.attention import UnplannedError, grouped_attention, use_grouped
 from swe_srl.generation.decoding import decode_batch
@@ -53,6 +54,12 @@ ARCHITECTURES: dict[str, tuple[str, dict[str, Any], bool]] = {
     "convolutions": ("lfm2", {"layer_types": ["conv", "full_attention"]}, False),
     "linear attention": ("qwen3_5_text", LINEAR, False),
 }
+# that keep other things of earlier tokens than the generator knows
+UNKNOWN: dict[str, tuple[str, dict[str, Any], bool]] = {
+    "states alone": ("mamba", {"state_size": 8}, False),
+    "states of their own": ("rwkv", {"attention_hidden_size": 32, "context_length": 512}, False),
+    "keys repeated later": ("jetmoe", {"num_local_experts": 4, "num_experts_per_tok": 2}, True),
+}
 CONTEXT = tuple(range(20, 40))
 GROUPS = [
     TokenGroup(CONTEXT, (tuple(range(50, 57)), (61, 62, 63))),
@@ -64,7 +71,7 @@ SEQUENCES = [one for group in GROUPS for one in group.sequences]
 
 def make(name: str) -> PreTrainedModel:
     """A random model with choices far from uniform, and no two layers' parameters alike."""
-    kind, special, _ = ARCHITECTURES[name]
+    kind, special, _ = (ARCHITECTURES | UNKNOWN)[name]
     common = {
         "vocab_size": 300, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4,
         "num_key_value_heads": 2, "head_dim": 8, "max_position_embeddings": 512, "bos_token_id": None, "eos_token_id": 2,
@@ -174,3 +181,25 @@ def test_a_generator_of_a_model_that_looks_like_others_writes_what_the_model_wri
     expected = model.generate(**ids, do_sample=False, max_new_tokens=8, pad_token_id=0, eos_token_id=[2])
     (((one,),)) = TransformersGenerator((model, tokenizer)).generate([chat], 1, Sampling(0.0, max_new_tokens=8), [0])
     assert list(one.token_ids) == expected[0, ids["input_ids"].shape[1] :].tolist()
+
+
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_a_model_that_would_not_see_its_context_is_refused(name: str) -> None:
+    model = make(name)
+    for _ in range(2):
+        with pytest.raises(GenerationError, match=r"cannot be sampled from here .*something else of earlier tokens"):
+            TransformersGenerator((model, make_tokenizer()))
+
+
+def test_a_model_is_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before it is shared out among processes, which leaves nothing to try."""
+    model = make("own attention modules")
+    assert not use_grouped(model)
+    TransformersGenerator((model, make_tokenizer()))
+
+    def shared_out(*arguments: Any, **named: Any) -> None:
+        raise AssertionError("a pass of a model that is shared out")
+
+    monkeypatch.setattr(model, "forward", shared_out)
+    assert not use_grouped(model)
+    TransformersGenerator((model, make_tokenizer()))

@@ -17,6 +17,7 @@ from swe_srl.generation.kept import KeptContexts
 from swe_srl.generation.loading import check_ids, decode, encode_chat, end_tokens, load_model, pick_device, pick_dtype
 from swe_srl.generation.sampling import uniforms
 from swe_srl.generation.trunks import Trunk, by_trunk
+from swe_srl.generation.trying import check_decoding
 from swe_srl.types import Completion, Message, Refusal, Sampling, StopReason
 
 Loaded = tuple[PreTrainedModel, PreTrainedTokenizerBase]
@@ -37,7 +38,7 @@ class TransformersGenerator:
         batch_tokens: bound on the tokens of one batch (contexts and completions), which bounds its memory.
 
     Raises:
-        GenerationError: the model cannot be loaded, or has no chat template or no end-of-turn token.
+        GenerationError: the model cannot be loaded, cannot be sampled from here, or has no chat template or no end-of-turn token.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class TransformersGenerator:
             self.model, self.tokenizer = load_model(model, where, pick_dtype(dtype, where))
         self.batch_tokens = batch_tokens
         self.grouped = use_grouped(self.model)
+        check_decoding(self.model)
         self.ends = end_tokens(self.model, self.tokenizer)
         self.kept: KeptContexts | None = None
 
