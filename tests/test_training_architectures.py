@@ -14,6 +14,7 @@ from swe_srl.errors import GenerationError
 from swe_srl.generation import TransformersGenerator
 from swe_srl.generation.attention import UnplannedError, grouped_attention, use_grouped
 from swe_srl.generation.decoding import decode_batch
+from swe_srl.generation.loading import encode_chat
 from swe_srl.generation.sampling import uniforms
 from swe_srl.training.finishing import Finish, finish_of
 from swe_srl.training.forest import TokenSequence
@@ -203,3 +204,54 @@ def test_a_model_is_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model, "forward", shared_out)
     assert not use_grouped(model)
     TransformersGenerator((model, make_tokenizer()))
+
+
+def test_a_model_that_rotates_longer_sequences_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Longrope: what is written is what the model's own generate writes, across the turning point too; and no sequence is
+    computed as a longer one beside it is."""
+    tokenizer, turn = make_tokenizer(), 40
+    rope = {
+        "rope_type": "longrope",
+        "rope_theta": 10_000.0,
+        "short_factor": [1.0] * 4,
+        "long_factor": [2.0, 4.0, 8.0, 16.0],
+    }
+    monkeypatch.setitem(
+        ARCHITECTURES,
+        "longrope",
+        ("phi3", {"rope_parameters": rope, "original_max_position_embeddings": turn, "sliding_window": None}, False),
+    )
+    model = make("longrope").double()
+    model.resize_token_embeddings(len(tokenizer))
+    chats = [(Message("user", "x" * letters),) for letters in (1, 23, 29, 30, 31, 60)]
+    encoded = [encode_chat(tokenizer, chat) for chat in chats]
+    expected = []
+    for ids in encoded:
+        whole = torch.tensor([ids])
+        made = model.generate(
+            whole,
+            attention_mask=torch.ones_like(whole),
+            do_sample=False,
+            max_new_tokens=12,
+            pad_token_id=0,
+            eos_token_id=2,
+        )
+        expected.append(made[0, len(ids) :].tolist())
+    lengths = [len(ids) for ids in encoded]
+    assert (
+        lengths[0] + 12 < turn
+        and lengths[1] < turn < lengths[1] + 12
+        and {turn, turn + 1} <= {*lengths}
+        and lengths[-1] > 60
+    )
+    generator = TransformersGenerator((model, tokenizer))
+    groups = generator.generate(chats, 2, Sampling(0.0, max_new_tokens=12), range(len(chats)))
+    assert [[list(one.token_ids) for one in group] for group in groups] == [[ids, ids] for ids in expected]
+    sequences = [
+        TokenSequence((*ids, *new), range(len(ids), len(ids) + len(new)))
+        for ids, new in zip(encoded, expected, strict=True)
+    ]
+    scored = score(model, sequences)
+    for row, mask, one in zip(scored.logprob_NT, scored.mask_NT, sequences, strict=True):
+        alone = score(model, [one])
+        torch.testing.assert_close(row[mask], alone.logprob_NT[0], atol=1e-5, rtol=1e-5)

@@ -96,6 +96,14 @@ def supports_grouped(model: PreTrainedModel) -> bool:
     )
 
 
+def turning_point(model: PreTrainedModel) -> int:
+    """Tokens of a sequence beyond which a model rotates all of its keys otherwise (longrope); 0: it never does."""
+    parameters = getattr(model.config.get_text_config(decoder=True), "rope_parameters", None)
+    if not isinstance(parameters, dict) or "longrope" not in _rope_types(parameters):
+        return 0
+    return int(parameters.get("original_max_position_embeddings") or 0)
+
+
 def _rope_types(parameters: Any) -> set[str]:
     """Of a configuration's rotary embeddings, which may be by kind of layer."""
     if not isinstance(parameters, dict):

@@ -15,7 +15,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 from transformers.cache_utils import Cache, DynamicCache
 
-from swe_srl.generation.attention import GROUPED, SharedPrefix
+from swe_srl.generation.attention import GROUPED, SharedPrefix, turning_point
 from swe_srl.generation.caches import BufferLayer, take_rows
 from swe_srl.generation.kept import KeptContexts
 from swe_srl.generation.sampling import draw
@@ -201,11 +201,20 @@ class PlainDecoding(Decoding):
             )
         take_rows(self.plain_cache, torch.arange(len(contexts), device=self.device).repeat_interleave(self.group))
         self.seen_NP = self.seen_NP.repeat_interleave(self.group, 0)
+        self.turn = turning_point(self.model)
+        self.ids_NP = torch.tensor(padded, dtype=torch.long, device=self.device).repeat_interleave(self.group, 0)
 
     def _forward(self, positions_N1: Tensor) -> Tensor:
         self.seen_NP = torch.cat([self.seen_NP, torch.ones_like(positions_N1, dtype=torch.bool)], dim=-1)
+        new_NT = self.token_N[:, None]
+        self.ids_NP = torch.cat([self.ids_NP, new_NT], dim=-1)
+        if (
+            self.turn and int(positions_N1.max()) == self.turn
+        ):  # one context: all are rotated anew, as the model's own generate does
+            new_NT, self.plain_cache = self.ids_NP, DynamicCache(config=self.model.config)
+            positions_N1 = torch.arange(self.turn + 1, device=self.device).expand_as(new_NT)
         logits: Tensor = self.model(
-            input_ids=self.token_N[:, None],
+            input_ids=new_NT,
             attention_mask=self.seen_NP.long(),
             position_ids=positions_N1,
             past_key_values=self.plain_cache,
@@ -215,7 +224,7 @@ class PlainDecoding(Decoding):
 
     def _keep(self, slot_N: Tensor, contexts: list[int]) -> None:
         take_rows(self.plain_cache, slot_N)
-        self.seen_NP = self.seen_NP[slot_N]
+        self.seen_NP, self.ids_NP = self.seen_NP[slot_N], self.ids_NP[slot_N]
 
 
 @torch.no_grad()

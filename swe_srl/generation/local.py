@@ -11,7 +11,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from swe_srl.errors import ConfigError, GenerationError
-from swe_srl.generation.attention import use_grouped
+from swe_srl.generation.attention import turning_point, use_grouped
 from swe_srl.generation.decoding import Sampled, decode_batch
 from swe_srl.generation.kept import KeptContexts
 from swe_srl.generation.loading import check_ids, decode, encode_chat, end_tokens, load_model, pick_device, pick_dtype
@@ -128,12 +128,18 @@ class TransformersGenerator:
         for index in by_trunk(encoded, [i for i in range(len(encoded)) if room[i] > 0]):
             together = [*batch, index]
             cost = max(len(encoded[i]) for i in together) + n * max(room[i] for i in together)
-            if batch and cost * (len(batch) + 1) > self.batch_tokens:
+            apart = len({self._side(len(encoded[i]), room[i], i) for i in together}) > 1
+            if batch and (apart or cost * (len(batch) + 1) > self.batch_tokens):
                 yield batch
                 batch = []
             batch.append(index)
         if batch:
             yield batch
+
+    def _side(self, length: int, room: int, index: int) -> int:
+        """What can be computed together has the same: contexts before a model's turning point, or beyond it, or one by itself."""
+        turn = turning_point(self.model)
+        return -1 if not turn or length + room <= turn else -2 if length - 1 > turn else index
 
     def _run(
         self,
