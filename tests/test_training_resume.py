@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 from dataclasses import replace
@@ -17,6 +18,7 @@ from training_data import SFT, SRL, make_trajectory, train_settings, write_traje
 from swe_srl.errors import ConfigError, TrainingError
 from swe_srl.files import read_jsonl
 from swe_srl.progress import SilentProgress
+from swe_srl.runs import RunFolder
 from swe_srl.training import train
 from swe_srl.training.checkpoints import Checkpoints, Place
 from swe_srl.training.settings import StageSettings
@@ -55,6 +57,23 @@ def test_a_resume_before_the_first_update_writes_its_row_once(tmp_path: Path, mo
             train(settings)
     run = train(settings)
     assert [row["update"] for row in read_jsonl(run / "metrics.jsonl")] == [0, 1, 2]
+
+
+def test_a_full_disk_is_said_of_journals_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings, append = train_settings(tmp_path, TINY), RunFolder.append
+
+    def full(self: RunFolder, journal: str, row: dict[str, Any]) -> None:
+        if journal == "metrics" and row["update"] == 1:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        append(self, journal, row)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "append", full)
+        with pytest.raises(
+            TrainingError, match=r"run could not be written \(.*No space .* GiB are free there\): make room"
+        ):
+            train(settings)
+    assert [row["update"] for row in read_jsonl(train(settings) / "metrics.jsonl")] == [0, 1, 2]
 
 
 def test_another_arithmetic_than_before_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
