@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_models import make_model, make_tokenizer, save_model
+from transformers import OPTConfig, OPTForCausalLM
 
 from swe_srl.errors import ConfigError, GenerationError
 from swe_srl.generation import TransformersGenerator
@@ -177,6 +179,36 @@ def test_no_room_left_in_the_context_window() -> None:
     assert [(one.text, one.token_ids, one.finished) for one in groups[1]] == [("", (), False)] * 2
     assert all(one.refusal is not None and one.refusal.stop is StopReason.TOKEN_LIMIT for one in groups[1])
     assert groups[1][0].prompt_tokens > 24
+
+
+@pytest.mark.parametrize("sharing", [True, False])
+def test_a_context_near_the_last_position_leaves_the_batch(sharing: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Learnt positions end there: what is written after it, while others go on, has none."""
+    tokenizer = make_tokenizer()
+    torch.manual_seed(0)
+    config = OPTConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        word_embed_proj_dim=32,
+        ffn_dim=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        max_position_embeddings=64,
+        eos_token_id=2,
+    )
+    model: Any = OPTForCausalLM(config).eval()
+    if not sharing:
+        monkeypatch.setattr("swe_srl.generation.attention.supports_grouped", lambda model: False)
+    generator, sampling = TransformersGenerator((model, tokenizer)), Sampling(max_new_tokens=40)
+    assert generator.grouped == sharing
+    chats = [chat("Fix."), chat("The function returns the wrong value " * 6)]
+    together = generator.generate(chats, 3, sampling, [1, 2])
+    room = 64 - together[1][0].prompt_tokens
+    assert 0 < room < 20 and max(len(one.token_ids) for one in together[0]) > room
+    assert all(0 < len(one.token_ids) <= room for one in together[1])
+    for index, group in enumerate(together):
+        (alone,) = generator.generate([chats[index]], 3, sampling, [index + 1])
+        assert [one.token_ids for one in group] == [one.token_ids for one in alone]
 
 
 def test_clear_errors(tmp_path: Path, generator: TransformersGenerator) -> None:

@@ -10,9 +10,11 @@ import torch
 from tiny_models import make_tokenizer
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
+from swe_srl.errors import GenerationError
 from swe_srl.generation import TransformersGenerator
 from swe_srl.generation.attention import UnplannedError, grouped_attention, use_grouped
 from swe_srl.generation.decoding import decode_batch
+from swe_srl.generation.loading import encode_chat
 from swe_srl.generation.sampling import uniforms
 from swe_srl.training.finishing import Finish, finish_of
 from swe_srl.training.forest import TokenSequence
@@ -53,6 +55,12 @@ ARCHITECTURES: dict[str, tuple[str, dict[str, Any], bool]] = {
     "convolutions": ("lfm2", {"layer_types": ["conv", "full_attention"]}, False),
     "linear attention": ("qwen3_5_text", LINEAR, False),
 }
+# that keep other things of earlier tokens than the generator knows
+UNKNOWN: dict[str, tuple[str, dict[str, Any], bool]] = {
+    "states alone": ("mamba", {"state_size": 8}, False),
+    "states of their own": ("rwkv", {"attention_hidden_size": 32, "context_length": 512}, False),
+    "keys repeated later": ("jetmoe", {"num_local_experts": 4, "num_experts_per_tok": 2}, True),
+}
 CONTEXT = tuple(range(20, 40))
 GROUPS = [
     TokenGroup(CONTEXT, (tuple(range(50, 57)), (61, 62, 63))),
@@ -64,7 +72,7 @@ SEQUENCES = [one for group in GROUPS for one in group.sequences]
 
 def make(name: str) -> PreTrainedModel:
     """A random model with choices far from uniform, and no two layers' parameters alike."""
-    kind, special, _ = ARCHITECTURES[name]
+    kind, special, _ = (ARCHITECTURES | UNKNOWN)[name]
     common = {
         "vocab_size": 300, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4,
         "num_key_value_heads": 2, "head_dim": 8, "max_position_embeddings": 512, "bos_token_id": None, "eos_token_id": 2,
@@ -174,3 +182,76 @@ def test_a_generator_of_a_model_that_looks_like_others_writes_what_the_model_wri
     expected = model.generate(**ids, do_sample=False, max_new_tokens=8, pad_token_id=0, eos_token_id=[2])
     (((one,),)) = TransformersGenerator((model, tokenizer)).generate([chat], 1, Sampling(0.0, max_new_tokens=8), [0])
     assert list(one.token_ids) == expected[0, ids["input_ids"].shape[1] :].tolist()
+
+
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_a_model_that_would_not_see_its_context_is_refused(name: str) -> None:
+    model = make(name)
+    for _ in range(2):
+        with pytest.raises(GenerationError, match=r"cannot be sampled from here .*something else of earlier tokens"):
+            TransformersGenerator((model, make_tokenizer()))
+
+
+def test_a_model_is_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before it is shared out among processes, which leaves nothing to try."""
+    model = make("own attention modules")
+    assert not use_grouped(model)
+    TransformersGenerator((model, make_tokenizer()))
+
+    def shared_out(*arguments: Any, **named: Any) -> None:
+        raise AssertionError("a pass of a model that is shared out")
+
+    monkeypatch.setattr(model, "forward", shared_out)
+    assert not use_grouped(model)
+    TransformersGenerator((model, make_tokenizer()))
+
+
+def test_a_model_that_rotates_longer_sequences_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Longrope: what is written is what the model's own generate writes, across the turning point too; and no sequence is
+    computed as a longer one beside it is."""
+    tokenizer, turn = make_tokenizer(), 40
+    rope = {
+        "rope_type": "longrope",
+        "rope_theta": 10_000.0,
+        "short_factor": [1.0] * 4,
+        "long_factor": [2.0, 4.0, 8.0, 16.0],
+    }
+    monkeypatch.setitem(
+        ARCHITECTURES,
+        "longrope",
+        ("phi3", {"rope_parameters": rope, "original_max_position_embeddings": turn, "sliding_window": None}, False),
+    )
+    model = make("longrope").double()
+    model.resize_token_embeddings(len(tokenizer))
+    chats = [(Message("user", "x" * letters),) for letters in (1, 23, 29, 30, 31, 60)]
+    encoded = [encode_chat(tokenizer, chat) for chat in chats]
+    expected = []
+    for ids in encoded:
+        whole = torch.tensor([ids])
+        made = model.generate(
+            whole,
+            attention_mask=torch.ones_like(whole),
+            do_sample=False,
+            max_new_tokens=12,
+            pad_token_id=0,
+            eos_token_id=2,
+        )
+        expected.append(made[0, len(ids) :].tolist())
+    lengths = [len(ids) for ids in encoded]
+    assert (
+        lengths[0] + 12 < turn
+        and lengths[1] < turn < lengths[1] + 12
+        and {turn, turn + 1} <= {*lengths}
+        and lengths[-1] > 60
+    )
+    generator = TransformersGenerator((model, tokenizer))
+    groups = generator.generate(chats, 2, Sampling(0.0, max_new_tokens=12), range(len(chats)))
+    assert [[list(one.token_ids) for one in group] for group in groups] == [[ids, ids] for ids in expected]
+    sequences = [
+        TokenSequence((*ids, *new), range(len(ids), len(ids) + len(new)))
+        for ids, new in zip(encoded, expected, strict=True)
+    ]
+    scored = score(model, sequences)
+    for row, mask, one in zip(scored.logprob_NT, scored.mask_NT, sequences, strict=True):
+        alone = score(model, [one])
+        torch.testing.assert_close(row[mask], alone.logprob_NT[0], atol=1e-5, rtol=1e-5)

@@ -75,6 +75,18 @@ def test_a_resumed_run_keeps_its_budgets(model: Any, tmp_path: Path, monkeypatch
     assert fit(settings_for("40MB"), model, nullcontext).update_tokens < first.update_tokens
 
 
+def test_a_run_that_is_shared_out_otherwise_is_measured_anew(
+    model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What several processes share, one alone has to hold."""
+    monkeypatch.setattr("swe_srl.training.budget._held", lambda: 0)
+    shared = budgets_of(tmp_path, settings_for("40MB"), model, nullcontext, shares=4)
+    alone = budgets_of(tmp_path, settings_for("40MB"), model, nullcontext)
+    assert alone.update_tokens < shared.update_tokens
+    assert alone == fit(settings_for("40MB"), model, nullcontext)
+    assert budgets_of(tmp_path, settings_for("40MB"), model, nullcontext) == alone
+
+
 GROWN = """
 import torch
 from swe_srl.training.budget import _held

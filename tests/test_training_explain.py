@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from training_data import SFT, train_settings
+from training_data import SFT, make_trajectory, train_settings
 
 from swe_srl.cli import main
 from swe_srl.errors import ConfigError
@@ -26,6 +26,8 @@ from swe_srl.training.runner import EpisodeRunner
 from swe_srl.training.sampled import SampledEpisode
 from swe_srl.training.settings import StageSettings
 from swe_srl.training.update import Updater
+from swe_srl.trajectories import write_trajectories
+from swe_srl.types import Action
 
 pytestmark = pytest.mark.timeout(600)
 STAGE = {**SFT, "updates": 4, "save_every": 1, "eval_every": 2}
@@ -89,6 +91,18 @@ def test_an_answer_that_was_not_recorded_is_computed(learnt: Path) -> None:
         match=r"nothing recorded of update 3; .*4 \(.*every samples_every before it \(here 2; another run can",
     ):
         explain(ExplainSettings(run=str(learnt), step="3"))
+
+
+def test_a_name_that_a_held_out_step_has_too_is_that_of_the_trained_one(tmp_path: Path) -> None:
+    """Trajectories without a name have that of their file, which may be the same in two folders."""
+    held = [dataclasses.replace(make_trajectory(90 + n), trajectory_id=f"t{n}") for n in range(2)]
+    write_trajectories(tmp_path / "held.jsonl", held)
+    stage = {**STAGE, "updates": 1, "eval_every": 0, "max_new_tokens": 4}
+    run = train(train_settings(tmp_path, stage, validation=str(tmp_path / "held.jsonl")))
+    for n in range(2):
+        trained = make_trajectory(n).turns[1].action
+        assert isinstance(trained, Action) and held[n].turns[1].action != trained
+        assert explain(ExplainSettings(run=str(run), step=f"t{n}:1", resample=True)).target == trained.command
 
 
 def test_a_stage_without_validations_shows_no_held_out_step(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.set_num_threads(1)
     for case in ("plain", "lora"):
         train(settings_of(case, folder, f"one-{case}"))
-    for case in ("kl", "kl-lora"):
+    for case in ("half", "kl", "kl-lora"):
         train(settings_of(f"{case}-shard", folder, f"one-{case}", shard=False))
     train(growing(folder, "one-whole", 3))
     begin_alone(folder)
@@ -83,13 +83,13 @@ def rows(run: Path) -> list[dict[str, Any]]:
     return list(read_jsonl(run / "metrics.jsonl"))
 
 
-def assert_same_curve(run: Path, reference: Path) -> None:
+def assert_same_curve(run: Path, reference: Path, rel: float = 1e-3) -> None:
     for one, other in zip(rows(run), rows(reference), strict=True):
         assert one.keys() == other.keys()
         assert (one["stage"], one["update"]) == (other["stage"], other["update"])
         for name in CURVES:
             if name in one:
-                assert one[name] == pytest.approx(other[name], rel=1e-3, abs=1e-6), (name, one["stage"], one["update"])
+                assert one[name] == pytest.approx(other[name], rel=rel, abs=1e-6), (name, one["stage"], one["update"])
 
 
 def assert_same_weights(folder: Path, *runs: str) -> None:
@@ -102,7 +102,8 @@ def assert_same_weights(folder: Path, *runs: str) -> None:
 @pytest.mark.parametrize("case", CASES)
 def test_two_processes_give_the_curve_of_one(both: Path, case: str) -> None:
     reference = both / f"one-{case.removesuffix('-shard').replace('shard', 'plain')}"
-    assert_same_curve(both / f"two-{case}", reference)
+    rel = 0.05 if "half" in case else 1e-3  # packs of other sizes round otherwise
+    assert_same_curve(both / f"two-{case}", reference, rel)
     found, expected = (load_file(run / "model" / "model.safetensors") for run in (both / f"two-{case}", reference))
     assert found.keys() == expected.keys()
     for name, weight in found.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 from dataclasses import replace
@@ -17,11 +18,13 @@ from training_data import SFT, SRL, make_trajectory, train_settings, write_traje
 from swe_srl.errors import ConfigError, TrainingError
 from swe_srl.files import read_jsonl
 from swe_srl.progress import SilentProgress
+from swe_srl.runs import RunFolder
 from swe_srl.training import train
 from swe_srl.training.checkpoints import Checkpoints, Place
 from swe_srl.training.settings import StageSettings
 from swe_srl.training.stage import StageTrainer
 from swe_srl.training.step_methods import SrlMethod
+from swe_srl.training.trackers import Trackers
 from swe_srl.trajectories import write_trajectories
 from swe_srl.types import Step
 
@@ -56,6 +59,23 @@ def test_a_resume_before_the_first_update_writes_its_row_once(tmp_path: Path, mo
     assert [row["update"] for row in read_jsonl(run / "metrics.jsonl")] == [0, 1, 2]
 
 
+def test_a_full_disk_is_said_of_journals_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings, append = train_settings(tmp_path, TINY), RunFolder.append
+
+    def full(self: RunFolder, journal: str, row: dict[str, Any]) -> None:
+        if journal == "metrics" and row["update"] == 1:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        append(self, journal, row)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "append", full)
+        with pytest.raises(
+            TrainingError, match=r"run could not be written \(.*No space .* GiB are free there\): make room"
+        ):
+            train(settings)
+    assert [row["update"] for row in read_jsonl(train(settings) / "metrics.jsonl")] == [0, 1, 2]
+
+
 def test_another_arithmetic_than_before_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """dtype auto is another one on another device."""
     settings, notes = train_settings(tmp_path, TINY), Notes()
@@ -88,6 +108,23 @@ def test_another_start_model_is_noticed(tmp_path: Path, monkeypatch: pytest.Monk
         (settings.output / "run.json").write_text(json.dumps(record))
         with pytest.raises(KeyboardInterrupt):
             train(settings)
+
+
+def test_an_interruption_while_a_row_is_tracked_writes_it_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trackers get a row when it is in the journal, and take their time: the checkpoint holds it, to be written again."""
+    settings = train_settings(tmp_path, {**TINY, "updates": 3})
+
+    def interrupted(self: Trackers, values: dict[str, float], position: int) -> None:
+        if position == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trackers, "log", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train(settings)
+    assert [row["update"] for row in read_jsonl(settings.output / "metrics.jsonl")] == [0, 1, 2]
+    run = train(settings)
+    assert [row["update"] for row in read_jsonl(run / "metrics.jsonl")] == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize("stage", [SFT, {**SRL, "dynamic_sampling": False}], ids=["sft", "srl"])
@@ -209,3 +246,25 @@ def test_a_target_longer_than_a_completion_must_fit_too() -> None:
     assert trainer.fits(long) and not trainer.fits(long, target=True)
     work.encode = lambda context: (0,) * 511
     assert not trainer.fits(short)
+
+
+def test_a_run_that_goes_on_is_stopped_where_it_would_have_been(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = {**SRL, "updates": 6, "batch_steps": 1, "group_size": 2, "max_new_tokens": 4, "max_resampling": 1}
+    settings = train_settings(tmp_path, {**stage, "eval_every": 0, "save_every": 0})
+    update = StageTrainer._one_update
+
+    def interrupted(self: StageTrainer) -> None:
+        if self.update == 2:
+            raise KeyboardInterrupt
+        update(self)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(StageTrainer, "_one_update", interrupted)
+        train(settings)
+    with pytest.raises(
+        TrainingError, match="3 consecutive updates had no usable group: the rewards of each of 3 groups"
+    ):
+        train(settings)
+    assert [row["update"] for row in read_jsonl(settings.output / "metrics.jsonl")] == [0, 1, 2]

@@ -482,6 +482,16 @@ def test_step_rewards_are_those_of_the_environment_and_of_the_evaluator(
     assert _similarity_of(attempt, known, get_similarity("sequence")) == pytest.approx(step_rewards)
 
 
+def test_experts_say_the_agents_reserved_command(tmp_path: Path) -> None:
+    agent = tmp_path / "agent.yaml"
+    agent.write_text("context: full\nsubmit: finish\n")
+    stage = StageSettings(method="rlvr", step_weight=0.1)
+    ours, usual = (expert_commands(TrainSettings(stages=(stage,), agent=name)) for name in (str(agent), ""))
+    assert ours.keys() == usual.keys()
+    for name, said in usual.items():
+        assert said[-1] == "submit" and ours[name] == (*said[:-1], "finish")
+
+
 def test_what_the_token_limit_cut_is_counted() -> None:
     turns = [
         SampledTurn((1,), (2,), (-0.1,), "text", why) for why in ("", "no command", answer(CUT_SHORT).action.reason)

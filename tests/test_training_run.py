@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import save_file
+from tiny_models import make_model, make_tokenizer
 from training_data import SFT, train_settings, write_trajectory_file
 from training_data import SRL as USUAL
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -28,7 +29,7 @@ from swe_srl.progress import SilentProgress
 from swe_srl.runs import RunFolder
 from swe_srl.settings import as_mapping
 from swe_srl.training import train
-from swe_srl.training.checkpoints import Checkpoints, write_folder
+from swe_srl.training.checkpoints import Checkpoints, Place, write_folder
 from swe_srl.training.data import load_steps
 from swe_srl.training.explain import ExplainSettings, explain
 from swe_srl.training.forward import TokenGroup
@@ -525,6 +526,22 @@ def test_half_written_checkpoints_are_removed(tmp_path: Path) -> None:
     (tmp_path / "s0-u000002").mkdir()
     assert [place.update for place in Checkpoints(tmp_path, 2).places()] == [2]
     assert not (tmp_path / ".s0-u000001").exists()
+
+
+def test_a_checkpoint_that_is_half_removed_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    checkpoints, model, tokenizer = Checkpoints(tmp_path, 1), make_model(), make_tokenizer()
+
+    def killed(folder: Path) -> None:
+        (folder / "state.json").unlink()
+        raise KeyboardInterrupt
+
+    checkpoints.write(Place(0, 1), model, tokenizer, {}, {"best": {}})
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("swe_srl.training.checkpoints.shutil.rmtree", killed)
+        checkpoints.write(Place(0, 2), model, tokenizer, {}, {"best": {}})
+    assert checkpoints.places() == [Place(0, 2)]
+    assert Checkpoints(tmp_path, 1).places() == [Place(0, 2)]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["s0-u000002"]
 
 
 def test_a_foreign_folder_is_refused_before_anything_is_loaded(tmp_path: Path) -> None:

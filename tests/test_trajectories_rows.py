@@ -61,6 +61,13 @@ def test_files_of_trajectories_and_steps(tmp_path):
     assert list(read_steps(tmp_path / "steps.jsonl")) == [step]
 
 
+def test_names_that_are_given_are_not_given_twice(tmp_path):
+    names = ["t", "t#2", "t", "t", "t#2", "u#2", "u", "u"]
+    write_trajectories(tmp_path / "a.jsonl", [Trajectory(name, "task", (Turn(Action("ls")),)) for name in names])
+    found = [one.trajectory_id for one in read_trajectories(tmp_path / "a.jsonl", ReadReport())]
+    assert found == ["t", "t#2", "t#3", "t#4", "t#2#2", "u#2", "u", "u#3"]
+
+
 def test_any_domain_is_a_context_and_a_target(tmp_path):
     path = tmp_path / "chess.jsonl"
     path.write_text('{"context": [{"role": "user", "content": "1. e4 e5 2."}], "target": "Nf3"}\n')

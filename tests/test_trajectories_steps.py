@@ -16,7 +16,8 @@ from swe_srl.trajectories import (
     make_steps,
     write_trajectories,
 )
-from swe_srl.trajectories.prompting import Prompting
+from swe_srl.trajectories.action_format import FORMS, format_action, parse_action
+from swe_srl.trajectories.prompting import Prompting, render_messages
 from swe_srl.types import Action, FormatError, Message, Step, Task, Trajectory, Turn
 
 TURNS = (
@@ -117,6 +118,20 @@ def test_duplicates_are_of_context_and_target():
 def test_the_reserved_command_is_the_agent_definitions():
     steps = steps_of(TRAJECTORY, submit="done")
     assert [step.target for step in steps] == ["ls", "cat a.py", "done"]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_what_trains_is_what_acting_shows(form):
+    """White space that a completion's form does not keep is in no target, and in no later context."""
+    prompting = Prompting(history_thoughts=True, action_format=form)
+    turns = tuple(Turn(Action(f"{command}\n", " So.\n"), "a.py\n", 0) for command in ("ls", "cat a.py\nls", "submit"))
+    steps = list(make_steps([replace(TRAJECTORY, turns=turns)], prompting))
+    acted = []
+    for step, turn in zip(steps, turns, strict=True):
+        assert step.context == render_messages(prompting, TRAJECTORY.problem_statement, acted)
+        action = parse_action(format_action(Action(step.target, step.thought), form=form), form)
+        assert action == Action(step.target, step.thought)
+        acted.append(replace(turn, action=action))
 
 
 ISSUE = (

@@ -29,6 +29,7 @@ CASES: dict[str, tuple[tuple[dict[str, Any], ...], dict[str, Any]]] = {
     "lora": ((SFT_STAGE, SRL_STAGE), LORA),
     "shard": (({**SFT_STAGE, "updates": 2}, SRL_STAGE), {"shard": True}),
     "lora-shard": ((SFT_STAGE, SRL_STAGE), {**LORA, "shard": True}),
+    "half-shard": ((SFT_STAGE,), {"shard": True, "dtype": "bfloat16"}),
     "kl-shard": ((KL_STAGE,), {"shard": True}),
     "kl-lora-shard": ((KL_STAGE, KL_STAGE), {**LORA, "shard": True}),
 }

@@ -15,7 +15,7 @@ from swe_srl.generation.source import check_model_source
 from swe_srl.protocols import Generator, Policy
 from swe_srl.tasks.expert import expert_actions
 from swe_srl.trajectories import read_trajectories
-from swe_srl.trajectories.steps import with_submit
+from swe_srl.trajectories.steps import as_acted
 from swe_srl.types import Task, Trajectory, Turn
 
 OPENAI_KEY = "OPENAI_API_KEY"
@@ -167,7 +167,9 @@ def expert_trajectories(settings: EvalSettings, tasks: Sequence[Task]) -> dict[s
             except TaskError:  # a task that the scripted expert does not know how to solve
                 continue
             found[task.instance_id] = Trajectory(f"{task.instance_id}#expert", task.instance_id, turns)
-    submit = AgentDefinition.load(settings.agent_name).submit
+    agent = AgentDefinition.load(settings.agent_name)
+    submit, form = agent.submit, agent.prompting.action_format
     return {
-        name: replace(one, turns=tuple(with_submit(turn, submit) for turn in one.turns)) for name, one in found.items()
+        name: replace(one, turns=tuple(as_acted(turn, submit, form) for turn in one.turns))
+        for name, one in found.items()
     }

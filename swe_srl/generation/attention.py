@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, Protocol
+from weakref import WeakSet
 
 import torch
 from torch import Tensor
@@ -25,6 +26,8 @@ OTHERS = ("s_aux", "softcap", "sliding_window", "position_bias")  # what a layer
 TRIED = 4  # tokens that a model's layers are tried on
 ALIKE = {torch.bfloat16: 0.2, torch.float16: 0.05}  # mean difference of its logits by their spread; 1e-3 for others
 ROTATED_BY_LENGTH = {"dynamic", "longrope"}  # keys of a short context are others than those of a long one
+
+_others: WeakSet[PreTrainedModel] = WeakSet()  # models that were tried and take no plan
 
 
 class Plan(Protocol):
@@ -93,6 +96,14 @@ def supports_grouped(model: PreTrainedModel) -> bool:
     )
 
 
+def turning_point(model: PreTrainedModel) -> int:
+    """Tokens of a sequence beyond which a model rotates all of its keys otherwise (longrope); 0: it never does."""
+    parameters = getattr(model.config.get_text_config(decoder=True), "rope_parameters", None)
+    if not isinstance(parameters, dict) or "longrope" not in _rope_types(parameters):
+        return 0
+    return int(parameters.get("original_max_position_embeddings") or 0)
+
+
 def _rope_types(parameters: Any) -> set[str]:
     """Of a configuration's rotary embeddings, which may be by kind of layer."""
     if not isinstance(parameters, dict):
@@ -116,10 +127,13 @@ def use_grouped(model: PreTrainedModel) -> bool:
     before = model.config._attn_implementation
     if before == GROUPED:
         return True
+    if model in _others:  # it may be shared out by now, and cannot be tried again
+        return False
     model.set_attn_implementation(GROUPED)
     if _takes_plans(model):
         return True
     model.set_attn_implementation(before)
+    _others.add(model)
     return False
 
 

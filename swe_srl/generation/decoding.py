@@ -15,7 +15,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 from transformers.cache_utils import Cache, DynamicCache
 
-from swe_srl.generation.attention import GROUPED, SharedPrefix
+from swe_srl.generation.attention import GROUPED, SharedPrefix, turning_point
 from swe_srl.generation.caches import BufferLayer, take_rows
 from swe_srl.generation.kept import KeptContexts
 from swe_srl.generation.sampling import draw
@@ -95,12 +95,14 @@ class Decoding:
         uniforms: Tensor,
         ends: Sequence[int],
         trunk: Trunk | KeptContexts | None = None,
+        rooms: Sequence[int] = (),
     ) -> None:
         self.model = model
         self.device = device_of(model)
         self.group = n
         count = len(contexts) * n
         self.lengths_B = torch.tensor([len(context) - 1 for context in contexts], device=self.device)
+        self.rooms_B = torch.tensor(rooms or [uniforms.shape[1]] * len(contexts), device=self.device)
         self.row_N = torch.arange(count, device=self.device)  # the completion that each slot writes
         self.alive_N = torch.ones(count, dtype=torch.bool, device=self.device)
         self.token_N = torch.tensor([context[-1] for context in contexts], device=self.device).repeat_interleave(n)
@@ -134,13 +136,16 @@ class Decoding:
 
     def step(self, sampling: Sampling) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Write one token in every slot; of the live ones: completion, token, log-probability, whether it ended."""
-        logits_NV = self._forward((self.lengths_B.repeat_interleave(self.group) + self.time)[:, None])
+        written_B = (self.rooms_B - 1).clamp(
+            max=self.time
+        )  # a slot without room is spare: it stays where there are positions
+        logits_NV = self._forward((self.lengths_B + written_B).repeat_interleave(self.group)[:, None])
         token_N, logprob_N = draw(logits_NV, self.uniforms[self.row_N, self.time], sampling)
         ended_N = torch.isin(token_N, self.ends) & self.alive_N
         live_N = self.alive_N
-        self.alive_N = live_N & ~ended_N
-        self.token_N = token_N
         self.time += 1
+        self.alive_N = live_N & ~ended_N & (self.rooms_B > self.time).repeat_interleave(self.group)
+        self.token_N = token_N
         return self.row_N[live_N], token_N[live_N], logprob_N[live_N], ended_N[live_N]
 
     def compact(self) -> bool:
@@ -169,7 +174,8 @@ class Decoding:
     def _lay_out(self, slots: list[int], real: list[bool], contexts: list[int], group: int) -> None:
         slot_N = torch.tensor(slots, device=self.device)
         self._keep(slot_N, contexts)
-        self.lengths_B = self.lengths_B[torch.tensor(contexts, device=self.device)]
+        context_B = torch.tensor(contexts, device=self.device)
+        self.lengths_B, self.rooms_B = self.lengths_B[context_B], self.rooms_B[context_B]
         self.row_N, self.token_N = self.row_N[slot_N], self.token_N[slot_N]
         self.alive_N = torch.tensor(real, device=self.device)
         self.group = group
@@ -195,11 +201,20 @@ class PlainDecoding(Decoding):
             )
         take_rows(self.plain_cache, torch.arange(len(contexts), device=self.device).repeat_interleave(self.group))
         self.seen_NP = self.seen_NP.repeat_interleave(self.group, 0)
+        self.turn = turning_point(self.model)
+        self.ids_NP = torch.tensor(padded, dtype=torch.long, device=self.device).repeat_interleave(self.group, 0)
 
     def _forward(self, positions_N1: Tensor) -> Tensor:
         self.seen_NP = torch.cat([self.seen_NP, torch.ones_like(positions_N1, dtype=torch.bool)], dim=-1)
+        new_NT = self.token_N[:, None]
+        self.ids_NP = torch.cat([self.ids_NP, new_NT], dim=-1)
+        if (
+            self.turn and int(positions_N1.max()) == self.turn
+        ):  # one context: all are rotated anew, as the model's own generate does
+            new_NT, self.plain_cache = self.ids_NP, DynamicCache(config=self.model.config)
+            positions_N1 = torch.arange(self.turn + 1, device=self.device).expand_as(new_NT)
         logits: Tensor = self.model(
-            input_ids=self.token_N[:, None],
+            input_ids=new_NT,
             attention_mask=self.seen_NP.long(),
             position_ids=positions_N1,
             past_key_values=self.plain_cache,
@@ -209,7 +224,7 @@ class PlainDecoding(Decoding):
 
     def _keep(self, slot_N: Tensor, contexts: list[int]) -> None:
         take_rows(self.plain_cache, slot_N)
-        self.seen_NP = self.seen_NP[slot_N]
+        self.seen_NP, self.ids_NP = self.seen_NP[slot_N], self.ids_NP[slot_N]
 
 
 @torch.no_grad()
@@ -221,6 +236,7 @@ def decode_batch(
     uniforms: Tensor,
     ends: Sequence[int],
     trunk: Trunk | KeptContexts | None = None,
+    rooms: Sequence[int] = (),
 ) -> list[Sampled]:
     """`n` completions for each of B contexts: B·n records in order.
 
@@ -233,9 +249,10 @@ def decode_batch(
         ends: ids that end a completion.
         trunk: what the batch before left for this one, where contexts go on from one another (see `trunks`), or
             what earlier calls left (see `kept`).
+        rooms: tokens that the completions of each context may have, at most `max_new_tokens`; empty: so many.
     """
     grouped = model.config._attn_implementation == GROUPED
-    state = (Decoding if grouped else PlainDecoding)(model, contexts, n, uniforms, ends, trunk)
+    state = (Decoding if grouped else PlainDecoding)(model, contexts, n, uniforms, ends, trunk, rooms)
     count = len(contexts) * n
     tokens = torch.zeros(count, sampling.max_new_tokens, dtype=torch.long, device=state.device)
     logprobs = torch.zeros(count, sampling.max_new_tokens, device=state.device)

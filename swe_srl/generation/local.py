@@ -11,12 +11,13 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from swe_srl.errors import ConfigError, GenerationError
-from swe_srl.generation.attention import use_grouped
+from swe_srl.generation.attention import turning_point, use_grouped
 from swe_srl.generation.decoding import Sampled, decode_batch
 from swe_srl.generation.kept import KeptContexts
 from swe_srl.generation.loading import check_ids, decode, encode_chat, end_tokens, load_model, pick_device, pick_dtype
 from swe_srl.generation.sampling import uniforms
 from swe_srl.generation.trunks import Trunk, by_trunk
+from swe_srl.generation.trying import check_decoding
 from swe_srl.types import Completion, Message, Refusal, Sampling, StopReason
 
 Loaded = tuple[PreTrainedModel, PreTrainedTokenizerBase]
@@ -37,7 +38,7 @@ class TransformersGenerator:
         batch_tokens: bound on the tokens of one batch (contexts and completions), which bounds its memory.
 
     Raises:
-        GenerationError: the model cannot be loaded, or has no chat template or no end-of-turn token.
+        GenerationError: the model cannot be loaded, cannot be sampled from here, or has no chat template or no end-of-turn token.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class TransformersGenerator:
             self.model, self.tokenizer = load_model(model, where, pick_dtype(dtype, where))
         self.batch_tokens = batch_tokens
         self.grouped = use_grouped(self.model)
+        check_decoding(self.model)
         self.ends = end_tokens(self.model, self.tokenizer)
         self.kept: KeptContexts | None = None
 
@@ -126,12 +128,18 @@ class TransformersGenerator:
         for index in by_trunk(encoded, [i for i in range(len(encoded)) if room[i] > 0]):
             together = [*batch, index]
             cost = max(len(encoded[i]) for i in together) + n * max(room[i] for i in together)
-            if batch and cost * (len(batch) + 1) > self.batch_tokens:
+            apart = len({self._side(len(encoded[i]), room[i], i) for i in together}) > 1
+            if batch and (apart or cost * (len(batch) + 1) > self.batch_tokens):
                 yield batch
                 batch = []
             batch.append(index)
         if batch:
             yield batch
+
+    def _side(self, length: int, room: int, index: int) -> int:
+        """What can be computed together has the same: contexts before a model's turning point, or beyond it, or one by itself."""
+        turn = turning_point(self.model)
+        return -1 if not turn or length + room <= turn else -2 if length - 1 > turn else index
 
     def _run(
         self,
@@ -144,20 +152,18 @@ class TransformersGenerator:
         trunk: Trunk,
     ) -> list[list[Completion]]:
         streams = uniforms([(seeds[i], j) for i in batch for j in range(n)], max(1, sampling.max_new_tokens))
-        bound = max(room[i] for i in batch)
-        drawing = Sampling(sampling.temperature, sampling.top_p, sampling.top_k, bound)
-        sampled = decode_batch(
-            self.model, [encoded[i] for i in batch], n, drawing, streams, self.ends, self.kept or trunk
-        )
+        rooms = [room[i] for i in batch]
+        drawing = Sampling(sampling.temperature, sampling.top_p, sampling.top_k, max(rooms))
+        contexts = [encoded[i] for i in batch]
+        sampled = decode_batch(self.model, contexts, n, drawing, streams, self.ends, self.kept or trunk, rooms)
         return [
-            [self._completion(one, len(encoded[i]), room[i]) for one in sampled[row * n : row * n + n]]
+            [self._completion(one, len(encoded[i])) for one in sampled[row * n : row * n + n]]
             for row, i in enumerate(batch)
         ]
 
-    def _completion(self, sampled: Sampled, prompt_tokens: int, room: int) -> Completion:
-        ids, logprobs = tuple(sampled.token_ids[:room]), tuple(sampled.logprobs[:room])
-        finished = sampled.finished and len(sampled.token_ids) <= room
-        return Completion(decode(self.tokenizer, ids, self.ends), ids, logprobs, finished, prompt_tokens)
+    def _completion(self, sampled: Sampled, prompt_tokens: int) -> Completion:
+        ids, text = tuple(sampled.token_ids), decode(self.tokenizer, sampled.token_ids, self.ends)
+        return Completion(text, ids, tuple(sampled.logprobs), sampled.finished, prompt_tokens)
 
 
 def no_room(prompt_tokens: int) -> Completion:

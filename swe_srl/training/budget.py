@@ -47,7 +47,7 @@ class Budgets:
         fixed_mb: what is taken whatever their size.
         update_token_kb: what a token of a pass takes.
         generate_token_kb: what a token of sampling takes.
-        memory, gradient_checkpointing: the settings that they were measured for.
+        memory, gradient_checkpointing, shares: what they were measured for.
     """
 
     update_tokens: int
@@ -57,6 +57,7 @@ class Budgets:
     generate_token_kb: float
     memory: str = ""
     gradient_checkpointing: bool = False
+    shares: int = 1
 
     @property
     def text(self) -> str:
@@ -87,7 +88,8 @@ def budgets_of(
     file = folder / FILE
     if file.is_file():
         there = Budgets(**json.loads(file.read_text(encoding="utf-8")))
-        if (there.memory, there.gradient_checkpointing) == (settings.memory, settings.gradient_checkpointing):
+        asked = settings.memory, settings.gradient_checkpointing, shares
+        if (there.memory, there.gradient_checkpointing, there.shares) == asked:
             return there
     found = fit(settings, model, arithmetic, device, shares)
     write_atomic(file, json.dumps(asdict(found), indent=2) + "\n")
@@ -124,6 +126,7 @@ def fit(
         round(generate / 1024, 2),
         settings.memory,
         settings.gradient_checkpointing,
+        shares,
     )
 
 

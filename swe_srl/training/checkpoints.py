@@ -8,10 +8,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,7 @@ from swe_srl.training.processes import ALONE, Processes
 
 BEST = "best.json"
 TORCH_WRITER = "inline_container"  # in the RuntimeError of a `torch.save` that could not write
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 TORCH_READER = "PytorchStreamReader"  # in that of a `torch.load` of half a file
 
 
@@ -171,7 +174,9 @@ class Checkpoints:
         places = self.places()
         for place in places[: -self.keep]:
             if place != best:
-                shutil.rmtree(self.path(place))
+                leaving = self.folder / f".{place.name}"  # killed amid its removal, it is no checkpoint any more
+                self.path(place).rename(leaving)
+                shutil.rmtree(leaving)
 
 
 def save_model(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
@@ -221,6 +226,31 @@ def _damaged(folder: Path, error: Exception) -> TrainingError:
     )
 
 
+@contextmanager
+def disk_named(folder: Path) -> Iterator[None]:
+    """Say how much is free when the disk is full inside, whatever was to be written.
+
+    Args:
+        folder: that is written to.
+
+    Raises:
+        TrainingError: it was.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise _unwritten(folder, error) from error
+
+
+def _unwritten(target: Path, error: Exception) -> TrainingError:
+    return TrainingError(
+        f"{target} could not be written ({str(error).splitlines()[0]}; {shutil.disk_usage(target.parent).free / 2**30:.1f} "
+        "GiB are free there): make room and give the same command again: the run goes on from what it wrote before"
+    )
+
+
 def write_folder(target: Path, fill: Callable[[Path], None]) -> None:
     """Make a folder whole or not at all: filled under a hidden name, synced, then renamed to `target`.
 
@@ -244,10 +274,7 @@ def write_folder(target: Path, fill: Callable[[Path], None]) -> None:
         shutil.rmtree(hidden, ignore_errors=True)
         if not isinstance(error, (OSError, SafetensorError)) and TORCH_WRITER not in str(error):
             raise
-        raise TrainingError(
-            f"{target} could not be written ({str(error).splitlines()[0]}; {shutil.disk_usage(target.parent).free / 2**30:.1f} "
-            "GiB are free there): make room and give the same command again: the run goes on from what it wrote before"
-        ) from error
+        raise _unwritten(target, error) from error
     before = target.parent / f".{target.name}.before"
     if target.exists():
         if before.exists():

@@ -7,7 +7,7 @@ import json
 import statistics
 from collections.abc import Mapping, Sequence
 
-from swe_srl.agents import AgentDefinition
+from swe_srl.agents.definition import AgentDefinition
 from swe_srl.errors import ConfigError
 from swe_srl.rewards import get_similarity, step_reward
 from swe_srl.training.data import quickstart_file
@@ -23,7 +23,8 @@ Commands = Mapping[str, Sequence[str]]  # by task
 
 
 def expert_commands(settings: TrainSettings) -> dict[str, tuple[str, ...]]:
-    """The expert's commands by task, of the run's trajectories; empty when no stage asks for step rewards.
+    """The expert's commands by task, of the run's trajectories, as the agent would give them; empty when no stage asks for step
+    rewards.
 
     Of several trajectories of a task, the last one counts; a malformed turn is none. What cannot be read is reported where the
     steps are made.
@@ -32,9 +33,9 @@ def expert_commands(settings: TrainSettings) -> dict[str, tuple[str, ...]]:
         return {}
     bundled = settings.trajectories == QUICKSTART
     source = quickstart_file("trajectories-train.jsonl") if bundled else settings.trajectories
-    submit = AgentDefinition.load(settings.agent_name).submit
+    agent = AgentDefinition.load(settings.agent_name)
     return {
-        one.task_id: commands_of(one, submit)
+        one.task_id: commands_of(one, agent.submit, agent.prompting.action_format)
         for one in read_trajectories(source, ReadReport(), more=settings.logs)
         if one.task_id
     }

@@ -54,7 +54,7 @@ def _step(trained: TrainSettings, index: int, step_id: str) -> Step:
     """The step as its stage trained on it."""
     data = load_steps(trained)
     training = stage_steps(data.training, trained, index)
-    steps = {step.step_id: step for step in (*training, *data.validation)}
+    steps = {step.step_id: step for step in (*data.validation, *training)}  # a name may be of both
     if step_id not in steps:
         raise ConfigError(f"STEP: {suggest(step_id, steps, 'step')}")
     return steps[step_id]

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 
-from swe_srl.generation.attention import GROUPED, Plan
+from swe_srl.generation.attention import GROUPED, Plan, turning_point
 from swe_srl.generation.decoding import device_of, pad
 from swe_srl.training.finishing import finish_of
 from swe_srl.training.forest import Forest, Ints, TokenSequence, split
@@ -178,6 +178,15 @@ def _score_plain(model: PreTrainedModel, sequences: Sequence[TokenSequence], tem
     device = device_of(model)
     inputs = [one.tokens[: max(1, one.inputs)] for one in sequences]
     longest = max(map(len, inputs))
+    if (
+        min(map(len, inputs)) <= turning_point(model) < longest
+    ):  # a longer sequence beside it would change a shorter one
+        parts = [_score_plain(model, [one], temperature) for one in sequences]
+        logprob_C, entropy_C = (
+            torch.cat([values[part.mask_NT] for part, values in zip(parts, some, strict=True)])
+            for some in ([part.logprob_NT for part in parts], [part.entropy_NT for part in parts])
+        )
+        return _grid(sequences, logprob_C, entropy_C, sum(part.computed for part in parts))
     length_N = torch.tensor([len(one) for one in inputs], device=device)
     seen_NL = torch.arange(longest, device=device)[None] < length_N[:, None]
     row_C = torch.tensor([row for row, one in enumerate(sequences) for _ in one.losses], device=device)

@@ -171,8 +171,8 @@ class BaseMethod(ABC):
         """
         if self.checked or not self.work.settings.shared_contexts or not shares_prefixes(self.work.model):
             return
-        dtype, score = self.work.autocast or self.work.model.dtype, self.updater.score
-        with clock.phase("self_check"), self.updater.context():
+        dtype, score = self.work.autocast or self.work.model.dtype, self.updater.pass_of
+        with clock.phase("self_check"):
             check = partial(self_check, self.work.model, groups, dtype, None if self.resumed else sampled, score)
             if self.work.sharded:
                 check()  # its passes are made together: they fail in their midst

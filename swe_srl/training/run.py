@@ -21,7 +21,7 @@ from swe_srl.progress import Progress, SilentProgress
 from swe_srl.runs import RunFolder
 from swe_srl.seeds import derive_seed
 from swe_srl.settings import as_mapping
-from swe_srl.training.checkpoints import save_result, write_folder
+from swe_srl.training.checkpoints import disk_named, save_result, write_folder
 from swe_srl.training.data import (
     StepData,
     load_steps,
@@ -107,7 +107,7 @@ def _train(settings: TrainSettings, progress: Progress, processes: Processes) ->
                 run.abandon()  # a model that does not load must not keep the folder from a second, better start
             raise
         try:
-            with memory_named(settings):
+            with memory_named(settings), disk_named(run.path):
                 _stages(work, run, start)
         finally:
             work.journal.close()

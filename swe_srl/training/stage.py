@@ -44,6 +44,7 @@ class StageTrainer:
     unwritten: dict[str, Any] = field(
         default_factory=dict
     )  # the metrics of the last update, until their row is written
+    before_row: dict[str, int] = field(default_factory=dict)  # lengths of the journals without that row
 
     def __post_init__(self) -> None:
         self.stage: StageSettings = self.work.settings.stages[self.index]
@@ -70,17 +71,17 @@ class StageTrainer:
             self._end_update(self.unwritten, Clock())
         updater = self.method.updater
         while not self._over:
-            state, journals = self.method.state(), dict(self.work.journal.lengths)
+            before = self._state()
             mark = (self.update, updater.optimiser.steps, False)
             try:
                 self._one_update()
             except KeyboardInterrupt:
                 if mark == (self.update, updater.optimiser.steps, updater.halfway):
-                    self._checkpoint(state, journals, alone=True)  # the model is still that of the last complete update
+                    self._checkpoint(before, alone=True)  # the model is still that of the last complete update
                 elif (
                     self.update > mark[0]
                 ):  # this one is complete; what was interrupted came after it, such as a validation
-                    self._checkpoint(self.method.state(), self.work.journal.lengths, alone=True)
+                    self._checkpoint(self._state(), alone=True)
                 raise
             except DivergedError as error:
                 best = self.best.get("update")
@@ -137,8 +138,7 @@ class StageTrainer:
         written = self.update - bool(self.unwritten)
         self.work.journal.rewind(state["journals"], self.work.position + written + 1)
         self.work.checkpoints.mark_best(self.index, self.best)  # a kill may have come before it was
-        self.method.watch.learnt = state.get("learnt", self.update > 0)
-        self.method.watch.malformed = state.get("malformed", 1.0)
+        self.method.watch.restore(state, self.update)
         if (before := state.get("arithmetic", self._arithmetic)) != self._arithmetic:
             self.work.progress.note(
                 f"warning: {self.name}: goes on in {self._arithmetic}, and ran in {before} until update {self.update}: dtype "
@@ -151,7 +151,7 @@ class StageTrainer:
         row = self.method.validate(clock) if self.stage.eval_every else {}
         self._choose(row)
         self._write(row, clock)
-        self._checkpoint(self.method.state(), self.work.journal.lengths)
+        self._checkpoint(self._state())
 
     def _one_update(self) -> None:
         clock = Clock()
@@ -159,7 +159,8 @@ class StageTrainer:
         if not self.method.updater.optimiser.finite():  # so that no checkpoint holds such a model
             raise DivergedError(f"parameters are not finite after update {self.update + 1}")
         self.compute += compute_of(row)
-        self.unwritten = row
+        before = dict(self.work.journal.lengths)
+        self.unwritten, self.before_row = row, before
         self.update += 1
         self._end_update(row, clock)
 
@@ -173,7 +174,7 @@ class StageTrainer:
         self.unwritten = {}
         due = self.stage.save_every and self.update % self.stage.save_every == 0
         if due or improved or self._over:
-            self._checkpoint(self.method.state(), self.work.journal.lengths)
+            self._checkpoint(self._state())
         told = "reward_mean" if "reward_mean" in row else "loss"  # a policy's loss is about 0 whatever it learns
         info = [f"{told} {row[told]:.3f}"] if told in row else []
         if self.best:
@@ -204,14 +205,17 @@ class StageTrainer:
         head = {"stage": self.index, "method": self.stage.method, "update": self.update}
         self.work.journal.metrics({**head, **row}, clock, self.work.position + self.update)
 
-    def _checkpoint(self, sampler: dict[str, Any], journals: dict[str, int], alone: bool = False) -> None:
+    def _state(self) -> dict[str, Any]:
+        """What follows an update depends on, as JSON data: also before it, for a checkpoint of when it is interrupted."""
+        journals = self.before_row if self.unwritten else self.work.journal.lengths
+        return {"sampler": self.method.state(), "journals": dict(journals), **self.method.watch.state()}
+
+    def _checkpoint(self, state: dict[str, Any], alone: bool = False) -> None:
         if alone and self.work.sharded:
             return  # a checkpoint takes all processes, and they may be elsewhere
-        state = {"sampler": sampler, "journals": journals, "best": self.best, "learnt": self.method.watch.learnt}
-        state["malformed"] = self.method.watch.malformed
-        state["compute"], state["arithmetic"], state["unwritten"] = self.compute, self._arithmetic, self.unwritten
+        own = {"best": self.best, "compute": self.compute, "arithmetic": self._arithmetic, "unwritten": self.unwritten}
         trainer = {"optimiser": self.method.updater.optimiser.state()}
         place = Place(self.index, self.update)
-        self.work.checkpoints.write(place, self.work.to_save(), self.work.tokenizer, trainer, state, alone)
+        self.work.checkpoints.write(place, self.work.to_save(), self.work.tokenizer, trainer, state | own, alone)
         if self.work.processes.main:
             self.method.saved(self.update)

@@ -16,6 +16,7 @@ from swe_srl.generation.attention import use_grouped
 from swe_srl.generation.loading import DTYPES, load_model, pick_device
 from swe_srl.generation.local import TransformersGenerator
 from swe_srl.generation.templates import template_notes
+from swe_srl.generation.trying import check_decoding
 from swe_srl.progress import Progress
 from swe_srl.protocols import Generator
 from swe_srl.runs import RunFolder
@@ -164,4 +165,6 @@ def _sharded(model: PreTrainedModel, device: torch.device, settings: TrainSettin
     from swe_srl.training.sharding import Sharded
 
     use_grouped(model)  # as it will be for sampling: the first pass is made here
+    if not settings.vllm.url:
+        check_decoding(model)  # while all of it is here
     return Sharded(model, device, settings.lora)

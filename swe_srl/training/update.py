@@ -163,11 +163,12 @@ class Updater:
     def _passes(self, sequences: Sequence[TokenSequence], temperature: float) -> Iterator[tuple[list[int], Scored]]:
         """The rows of every forward pass of this process (none of an idle one), and what it gave."""
         for rows in self._packs(sequences):
-            yield rows, self._scored([sequences[row] for row in rows] or [IDLE], temperature)
+            yield rows, self.pass_of(self.model, [sequences[row] for row in rows] or [IDLE], temperature, self.plain)
 
-    def _scored(self, sequences: Sequence[TokenSequence], temperature: float) -> Scored:
+    def pass_of(self, model: PreTrainedModel, rows: Sequence[TokenSequence], temperature: float, plain: bool) -> Scored:
+        """`score`, in an autocast of its own: one kept for several passes hides gradients from a model that is shared out."""
         with self.context():
-            return self.score(self.model, sequences, temperature, self.plain)
+            return self.score(model, rows, temperature, plain)
 
     def _of_each(self, own: Callable[[], T]) -> list[T]:
         """What passes give in every process. Where the model is shared out they are made together, and fail in their midst."""
@@ -258,7 +259,7 @@ class Updater:
             reference_NT = self._reference_logprobs(
                 chosen
             )  # before the model's own pass, which waits for the backward one
-            scored = self._scored(chosen, temperature)
+            scored = self.pass_of(self.model, chosen, temperature, self.plain)
             if not rows:  # in step with the passes of the others
                 (0.0 * scored.logprob_NT.sum()).backward()  # type: ignore[no-untyped-call]
                 continue

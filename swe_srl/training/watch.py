@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from swe_srl.errors import TrainingError
 from swe_srl.training.divergence import DivergedError
@@ -65,6 +65,18 @@ class Watch:
             "max_new_tokens when completions do not end, or raise temperature and group_size when they are all alike"
         )
 
+    def state(self) -> dict[str, Any]:
+        """What resuming needs, as JSON data."""
+        seen = {**vars(self._seen), "reasons": dict(self._seen.reasons)}
+        return {"learnt": self.learnt, "malformed": self.malformed, "seen": seen}
+
+    def restore(self, state: Mapping[str, Any], updates: int) -> None:
+        """Go on from `state`, taken after so many updates; that of an older version may lack what was seen."""
+        self.learnt = state.get("learnt", updates > 0)
+        self.malformed = state.get("malformed", 1.0)
+        seen = state.get("seen", {})
+        self._seen = _Seen(**{**seen, "reasons": Counter(seen.get("reasons", {}))})
+
     def unlearnt(self) -> str:
         """What is to be said of a stage that is over and never had a usable group, or ""."""
         if self.learnt or not self._seen.updates:
@@ -79,19 +91,21 @@ class _Seen:
     updates: int = 0
     groups: int = 0
     completions: int = 0
-    rewards: list[float] = field(default_factory=list)
+    rewards: int = 0
+    reward: float = 0.0  # their sum
     reasons: Counter[str] = field(default_factory=Counter)
 
     def add(self, groups: Sequence[Group]) -> None:
         self.updates += 1
         self.groups += len(groups)
         self.completions += sum(len(group.reasons) for group in groups)
-        self.rewards += [reward for group in groups for reward in group.rewards]
+        self.rewards += sum(len(group.rewards) for group in groups)
+        self.reward += sum(reward for group in groups for reward in group.rewards)
         self.reasons.update(reason for group in groups for reason in group.reasons if reason)
 
     def described(self) -> str:
         counts = ", ".join(f"{count} × {reason}" for reason, count in self.reasons.most_common())
-        mean = sum(self.rewards) / max(1, len(self.rewards))
+        mean = self.reward / max(1, self.rewards)
         return (
             f"the rewards of each of {self.groups} groups were too much alike (mean reward {mean:.2f}; "
             f"{self.reasons.total()} of {self.completions} completions malformed{': ' + counts if counts else ''})"

@@ -226,11 +226,12 @@ class _Pass:
         return trajectory
 
     def _unique(self, trajectory: Trajectory) -> Trajectory:
-        name = trajectory.trajectory_id
-        self._ids[name] = self._ids.get(name, 0) + 1
-        if self._ids[name] == 1:
-            return trajectory
-        return replace(trajectory, trajectory_id=f"{name}#{self._ids[name]}")
+        name = given = trajectory.trajectory_id
+        while name in self._ids:
+            self._ids[given] += 1
+            name = f"{given}#{self._ids[given]}"
+        self._ids[name] = 1
+        return trajectory if name == given else replace(trajectory, trajectory_id=name)
 
     def _refuse(self, reason: str, file: str, record: int, text: str) -> None:
         if self.strict:

@@ -58,7 +58,7 @@ def make_steps(
     report = report if report is not None else ReadReport()
     chooser = _Chooser(settings or StepSettings(), evaluation)
     for trajectory in trajectories:
-        turns = tuple(with_submit(turn, submit) for turn in trajectory.turns)
+        turns = tuple(as_acted(turn, submit, prompting.action_format) for turn in trajectory.turns)
         report.turns_read += len(turns)
         refused = chooser.trajectory(trajectory)
         contexts = render_contexts(prompting, trajectory.problem_statement, turns)
@@ -107,23 +107,30 @@ def choose_steps(
             report.report(reason, step.trajectory_id, step.index, step.target)
         else:
             report.steps += 1
-            yield replace(step, target=as_read(step.target, form))
+            yield step
 
 
-def with_submit(turn: Turn, submit: str) -> Turn:
-    """A demonstrated turn, whose `SUBMIT` becomes the definition's reserved command."""
-    if submit == SUBMIT or not isinstance(turn.action, Action) or turn.action.command.strip() != SUBMIT:
+def as_acted(turn: Turn, submit: str, form: str) -> Turn:
+    """A demonstrated turn as a policy's own would be that says the same: what trains is then what acting shows. `SUBMIT`
+    becomes the definition's reserved command.
+
+    >>> as_acted(Turn(Action("ls\\n", " Look. ")), "submit", "bash").action
+    Action(command='ls', thought='Look.')
+    """
+    if not isinstance(turn.action, Action):
         return turn
-    return replace(turn, action=replace(turn.action, command=submit))
+    command = turn.action.command
+    command = submit if command.strip() == SUBMIT else as_read(command, form)
+    return replace(turn, action=Action(command, turn.action.thought.strip()))
 
 
-def commands_of(trajectory: Trajectory, submit: str = SUBMIT) -> tuple[str, ...]:
-    """A demonstration's commands, with the definition's reserved one; a malformed turn has none.
+def commands_of(trajectory: Trajectory, submit: str = SUBMIT, form: str = "bash") -> tuple[str, ...]:
+    """A demonstration's commands as a policy would give them, with the definition's reserved one; a malformed turn has none.
 
     >>> commands_of(Trajectory("t", "task", (Turn(Action("ls")), Turn(Action("submit")))), "done")
     ('ls', 'done')
     """
-    turns = (with_submit(turn, submit) for turn in trajectory.turns)
+    turns = (as_acted(turn, submit, form) for turn in trajectory.turns)
     return tuple(turn.action.command for turn in turns if isinstance(turn.action, Action))
 
 
