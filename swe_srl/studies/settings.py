@@ -20,7 +20,9 @@ _UNITS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 class ReproduceSettings:
     """A study: arms trained from the same model on the same data, evaluated on the same held-out tasks."""
 
-    study: str = setting("", "Which study, by name or path of its file: quickstart, data-scale, similarity, group-size.")
+    study: str = setting(
+        "", "Which study, by name or path of its file: quickstart, data-scale, similarity, group-size."
+    )
     output: Path | None = setting(
         None,
         "Folder of the results; none: runs/reproduce/ and the study's name. The same command on the same folder goes on; "
