@@ -94,6 +94,15 @@ def load_definition(kind: str, name: str) -> dict[str, Any]:
     return content
 
 
+def definition_place(kind: str, name: str) -> str:
+    """Where the definition of that name or path is, for messages.
+
+    >>> definition_place("agents", "shell"), definition_place("agents", "mine/shell.yaml")
+    ('agents/shell.yaml', 'mine/shell.yaml')
+    """
+    return name if "/" in name or name.endswith((".yaml", ".yml")) else f"{kind}/{name}.yaml"
+
+
 def environment_for(task: Task, sandbox: str, bundled: bool) -> str:
     """The packaged environment definition that a task is worked on in when none is named.
 

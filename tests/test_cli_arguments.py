@@ -183,6 +183,12 @@ def test_the_help_of_a_list_of_settings_fits_the_terminal(
     assert "  stages.0.schedule: Learning rate after the warm-up." in stages
 
 
+@pytest.mark.parametrize("columns", ["1", "2"])
+def test_a_terminal_without_room_for_a_word_is_shown_words(monkeypatch: pytest.MonkeyPatch, columns: str) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    assert main(["train", "--help"]) == 0
+
+
 def test_a_command_without_a_plan_has_no_dry_run() -> None:
     plain = Command("job", "a job", f"{__name__}:Job", "builtins:print", positionals=("path",))
     with pytest.raises(ConfigError, match="unknown flag '--dry-run'"):

@@ -35,6 +35,9 @@ def run(run_root: Path, capsys: pytest.CaptureFixture[str]) -> Run:
     (run_root / "own.py").write_text(
         "def broken(predicted, target):\n    return 1 / 0\n\n\ndef percent(predicted, target):\n    return 100\n"
     )
+    (run_root / "latin.txt").write_bytes(LATIN_1)
+    (run_root / "odd.yaml").write_text("nothing: 1\n")
+    (run_root / "misnamed.jsonl").write_text('{"instance_id": "quickstart__access-1", "patch": "diff"}\n')
     (run_root / "void.yaml").write_text("")
     (run_root / "typo.jsonl").write_text('{"problem": "1 + 1?", "anser": "2"}\n')
     (run_root / "finished" / "model").mkdir(parents=True)
@@ -84,6 +87,17 @@ def run(run_root: Path, capsys: pytest.CaptureFixture[str]) -> Run:
             "or a problem with its answer (columns problem and answer); this row has problem, anser",
         ),
         ("train --config latin.yaml", 2, "latin.yaml: not UTF-8 text"),
+        (
+            "eval --instances latin.txt",
+            2,
+            "latin.txt: a list of instance ids, one a line, was expected: not UTF-8 text",
+        ),
+        ("eval --exclude latin.txt", 2, "latin.txt: a list of instance ids"),
+        ("eval --tasks latin.txt", 2, "latin.txt: a list of instance ids"),
+        ("eval --environment folder/../odd.yaml", 2, "eval: folder/../odd.yaml: unknown key 'nothing'"),
+        ("eval --agent odd.yaml", 2, "eval: odd.yaml: unknown key 'nothing'"),
+        ("tasks validate empty.jsonl", 2, "empty.jsonl: there is no task in it"),
+        ("eval --split math500 --tasks folder", 2, "folder: this is a folder: name the file with the rows of math500"),
         ("train --config twice.yaml", 2, "the key 'model' occurs twice"),
         ("train --threads -1", 2, "threads must be at least 0, not -1"),
         ("train --dtype float8", 2, "unknown value 'float8'"),
@@ -103,6 +117,7 @@ def run(run_root: Path, capsys: pytest.CaptureFixture[str]) -> Run:
         ("grade empty.jsonl", 2, "empty.jsonl: there is no prediction in it"),
         ("grade bad.jsonl", 2, "bad.jsonl, line 1: the predictions cannot be read"),
         ("grade cut.jsonl", 2, "cut.jsonl, line 2: the predictions cannot be read"),
+        ("grade misnamed.jsonl", 2, "row 1: no model_patch; this row has instance_id, patch"),
         ("grade bad.jsonl", 2, "swe-srl grade: bad.jsonl, line 1"),
         ("eval --split empty.jsonl", 2, "empty.jsonl: there is no task in it"),
         ("eval --split empty.jsonl --dry-run", 2, "empty.jsonl: there is no task in it"),

@@ -575,7 +575,8 @@ def test_what_is_said_of_images_reaches_the_store() -> None:
     [
         ('{"instance_id": 3}', "a prediction is an object"),
         ('{"instance_id": "a", "model_patch": 3}', "model_patch is int"),
-        ('{"instance_id": "a"}\n{"instance_id": "a"}', "occurs twice"),
+        ('{"instance_id": "a"}', "no model_patch; this row has instance_id"),
+        ('{"instance_id": "a", "model_patch": null}\n{"instance_id": "a", "model_patch": ""}', "occurs twice"),
         ("{", "cannot be read"),
     ],
 )
@@ -589,6 +590,11 @@ def test_predictions_may_hold_exotic_line_separators(tmp_path: Path) -> None:
     row = {"instance_id": "a", "model_patch": "+x = '\u2028'\n", "model_name_or_path": None}
     (tmp_path / "p.jsonl").write_text(json.dumps(row, ensure_ascii=False) + "\n")
     assert read_predictions(tmp_path / "p.jsonl")[0].patch == "+x = '\u2028'\n"
+
+
+def test_predictions_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    (tmp_path / "p.jsonl").write_text('{"instance_id": "a", "model_patch": "x"}\r\n', encoding="utf-8-sig", newline="")
+    assert read_predictions(tmp_path / "p.jsonl")[0].patch == "x"
 
 
 def test_saved_logs_are_judged_again(world: World, rows: Path) -> None:

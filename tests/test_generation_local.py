@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
 from tiny_models import make_model, make_tokenizer, save_model
 from transformers import OPTConfig, OPTForCausalLM
 
@@ -227,6 +228,22 @@ def test_clear_errors(tmp_path: Path, generator: TransformersGenerator) -> None:
     bare.save_pretrained(folder)
     (folder / "chat_template.jinja").unlink()
     with pytest.raises(GenerationError, match="no chat template"):
+        TransformersGenerator(folder)
+    weights = load_file(folder / "model.safetensors")
+    gone = next(name for name in weights if "layers.0" in name)
+    save_file(
+        {name: one for name, one in weights.items() if name != gone}, folder / "model.safetensors", {"format": "pt"}
+    )
+    with pytest.raises(GenerationError, match=f"1 of its weights are missing .*, as {gone}"):
+        TransformersGenerator(folder)
+    save_file({**weights, gone: weights[gone][:-1].contiguous()}, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(GenerationError, match=f"1 of its weights .* of another shape .*, as {gone}"):
+        TransformersGenerator(folder)
+    (folder / "model.safetensors").write_bytes(b"torn")
+    with pytest.raises(GenerationError, match="its weights are damaged"):
+        TransformersGenerator(folder)
+    (folder / "config.json").write_text('{"model_type": "llama", "hidden_size": 10, "num_attention_heads": 3}')
+    with pytest.raises(GenerationError, match=r"cannot load a model from .*hidden size"):
         TransformersGenerator(folder)
     endless = make_model(eos_token_id=None)
     tokenizer = make_tokenizer()

@@ -213,7 +213,8 @@ def test_a_difficulty_that_does_not_exist_is_refused() -> None:
 
 def test_evaluations_and_checks_take_the_same_lists(tmp_path: Path) -> None:
     names = ["quickstart__loans-6", "quickstart__loans-1"]
-    (tmp_path / "some.txt").write_text("# held back\n" + "\n".join(names) + "\n")
+    lines = ["# held back", "", "  # indented", *names, f"  {names[0]} "]
+    (tmp_path / "some.txt").write_text("\r\n".join(lines), encoding="utf-8-sig", newline="")
     (tmp_path / "empty.txt").write_text("# nothing\n")
     chosen = select_tasks(EvalSettings(instances=(str(tmp_path / "some.txt"),)))
     assert sorted(task.instance_id for task in chosen) == sorted(names)

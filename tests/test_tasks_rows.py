@@ -117,6 +117,11 @@ def test_folder_splits_and_duplicates(tmp_path: Path) -> None:
     ("name", "content", "message"),
     [
         ("bad.jsonl", '{"instance_id": "a"}\nnot json\n', "line 2: not JSON|row 1: a: no repo"),
+        (
+            "bad.json",
+            '["a__b-1", "a__b-1"]',
+            "bad.json, row 2: a__b-1 occurs twice in this file: give one row per task",
+        ),
         ("bad.json", "7", "a list of rows was expected, this is int"),
         ("bad.json", '["astropy"]', "'astropy' is not an instance id"),
         ("bad.json", "[7]", "row 1: an object was expected"),
@@ -132,6 +137,12 @@ def test_bad_files_say_where(tmp_path: Path, name: str, content: str, message: s
     (tmp_path / name).write_text(content)
     with pytest.raises(TaskError, match=message):
         load_tasks(str(tmp_path / name))
+
+
+@pytest.mark.parametrize(("name", "content"), [("x.jsonl", json.dumps(ROW)), ("x.json", json.dumps([ROW]))])
+def test_files_may_begin_with_a_byte_order_mark(tmp_path: Path, name: str, content: str) -> None:
+    (tmp_path / name).write_text(content + "\r\n", encoding="utf-8-sig", newline="")
+    assert len(load_tasks(str(tmp_path / name))) == 1
 
 
 def test_unknown_names() -> None:

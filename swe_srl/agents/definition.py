@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from swe_srl.definitions import load_definition
+from swe_srl.definitions import definition_place, load_definition
 from swe_srl.errors import ConfigError, suggest
 from swe_srl.trajectories.prompting import Prompting
 from swe_srl.types import Sampling
@@ -70,7 +70,9 @@ class AgentDefinition:
             elif key in own:
                 values[key] = value
             else:
-                raise ConfigError(f"agents/{name}: {suggest(str(key), own.union(*keys.values()), 'key')}")
+                raise ConfigError(
+                    f"{definition_place('agents', name)}: {suggest(str(key), own.union(*keys.values()), 'key')}"
+                )
         for part, kind in nested.items():
             values[part] = _build(kind, parts[part], name)
         built = _build(cls, values, name)
@@ -88,8 +90,10 @@ def _build(kind: type[Any], values: dict[str, Any], name: str) -> Any:
         if expected is float and isinstance(value, int) and not isinstance(value, bool):
             values[f.name] = float(value)
         elif not fits:
-            raise ConfigError(f"agents/{name}: {f.name} must be {expected.__name__}, not {value!r}")
+            raise ConfigError(
+                f"{definition_place('agents', name)}: {f.name} must be {expected.__name__}, not {value!r}"
+            )
     try:
         return kind(**values)
     except ValueError as error:
-        raise ConfigError(f"agents/{name}: {error}") from error
+        raise ConfigError(f"{definition_place('agents', name)}: {error}") from error

@@ -221,7 +221,10 @@ def _epilog(kind: type[Any]) -> str:
     elements = {name: element_of(item.annotation) for name, item in settings_of(kind).items()}
     lists = {name: element for name, element in elements.items() if element is not None and is_settings(element)}
     fill = partial(
-        textwrap.fill, width=shutil.get_terminal_size().columns - 2, break_long_words=False, break_on_hyphens=False
+        textwrap.fill,
+        width=max(shutil.get_terminal_size().columns - 2, 11),
+        break_long_words=False,
+        break_on_hyphens=False,
     )
     text = fill(OVERRIDES if lists else OVERRIDES.split(":")[0])
     for name, element in lists.items():

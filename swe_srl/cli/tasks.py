@@ -166,10 +166,12 @@ def select(tasks: Sequence[Task], ids: Sequence[str], limit: int = 0, source: st
     """The tasks of the set `source` with these ids or those in .txt lists (none given: all), at most `limit` of them (0: all).
 
     Raises:
-        ConfigError: an id that no task has; the set that holds it, or the nearest, is suggested.
+        ConfigError: there is no task; an id that no task has: the set that holds it, or the nearest, is suggested.
     """
     from swe_srl.tasks.naming import chosen_ids, unknown_task
 
+    if not tasks:
+        raise ConfigError(f"{source}: there is no task in it")
     known, ids = {task.instance_id: task for task in tasks}, chosen_ids(ids)
     for name in ids:
         if name not in known:

@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from swe_srl.definitions import load_definition
+from swe_srl.definitions import definition_place, load_definition
 from swe_srl.errors import ConfigError, suggest
 from swe_srl.types import Limits
 
@@ -52,12 +52,12 @@ class EnvironmentDefinition:
             DefinitionNotFoundError: no such definition.
             ConfigError: an unknown key (the nearest is suggested) or a value of the wrong type.
         """
-        values = load_definition("envs", name)
+        values, place = load_definition("envs", name), definition_place("envs", name)
         variables = values.pop("variables", None) or {}
         if not isinstance(variables, dict):
-            raise ConfigError(f"envs/{name}: variables must be a mapping, not {variables!r}")
-        limits = _build(Limits, values.pop("limits", None) or {}, f"envs/{name}: limits")
-        own = _checked(cls, values, f"envs/{name}")
+            raise ConfigError(f"{place}: variables must be a mapping, not {variables!r}")
+        limits = _build(Limits, values.pop("limits", None) or {}, f"{place}: limits")
+        own = _checked(cls, values, place)
         pairs = tuple((str(key), str(value)) for key, value in variables.items())
         return cls(**{**own, "name": name, "variables": pairs, "limits": limits})
 

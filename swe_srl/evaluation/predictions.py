@@ -28,7 +28,7 @@ ORIGIN = ("split", "tasks", "revision", "images")  # settings that say where the
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """One row of a predictions file. `patch` is "" when the row has none."""
+    """One row of a predictions file. `patch` is "" when the row's is null."""
 
     instance_id: str
     patch: str
@@ -43,7 +43,7 @@ def read_predictions(path: str | Path) -> list[Prediction]:
     """
     file = Path(path)
     try:
-        text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8-sig")
         if file.suffix == ".jsonl":
             rows = [
                 _parsed(file, number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()
@@ -164,7 +164,9 @@ def _parsed(file: Path, number: int, line: str) -> Any:
 def _prediction(row: Any, where: str) -> Prediction:
     if not isinstance(row, Mapping) or not isinstance(row.get("instance_id"), str):
         raise ConfigError(f"{where}: a prediction is an object with instance_id and model_patch")
-    patch = row.get("model_patch")
+    if "model_patch" not in row:
+        raise ConfigError(f"{where}: no model_patch; this row has {', '.join(map(str, row))}")
+    patch = row["model_patch"]
     if patch is not None and not isinstance(patch, str):
         raise ConfigError(f"{where}: model_patch is {type(patch).__name__}, text was expected")
     return Prediction(row["instance_id"], patch or "", str(row.get("model_name_or_path") or ""))

@@ -10,6 +10,7 @@ from typing import Any
 
 import jinja2
 import torch
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging
 
@@ -56,6 +57,25 @@ def pick_dtype(name: str, device: torch.device) -> torch.dtype:
     return DTYPES[name]
 
 
+@contextmanager
+def telling_what_cannot_be_loaded(source: str | Path) -> Iterator[None]:
+    """What `transformers` and the libraries below it say of a model that they cannot read, as one error that names it.
+
+    Raises:
+        GenerationError: anything was raised, for a damaged file makes them raise almost anything.
+    """
+    try:
+        yield
+    except SafetensorError as error:
+        raise GenerationError(f"cannot load a model from {str(source)!r}: its weights are damaged ({error})") from error
+    except Exception as error:
+        said = [line.strip() for line in str(error).strip().splitlines()] or [type(error).__name__]
+        reason = " ".join(said) if said[0].endswith(":") else said[0]
+        if not isinstance(error, (OSError, ValueError)):
+            reason = f"{type(error).__name__}: {reason}"
+        raise GenerationError(f"cannot load a model from {str(source)!r}: {reason}") from error
+
+
 def load_model(
     source: str | Path, device: torch.device, dtype: torch.dtype
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -66,16 +86,21 @@ def load_model(
 
     Raises:
         ConfigError: neither a model folder nor a hub id.
-        GenerationError: nothing loadable there, or a tokenizer without a chat template.
+        GenerationError: nothing loadable there, weights that are missing, or a tokenizer without a chat template.
     """
     check_model_source(source)
-    try:
-        with quietly(), quiet_hub("" if Path(source).is_dir() else f"the model {source}"):
-            tokenizer = AutoTokenizer.from_pretrained(str(source))
-            model = AutoModelForCausalLM.from_pretrained(str(source), dtype=dtype)
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise GenerationError(f"cannot load a model from {str(source)!r}: {reason}") from error
+    asked = "" if Path(source).is_dir() else f"the model {source}"
+    with telling_what_cannot_be_loaded(source), quietly(), quiet_hub(asked):
+        tokenizer = AutoTokenizer.from_pretrained(str(source))
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            str(source), dtype=dtype, output_loading_info=True, ignore_mismatched_sizes=True
+        )
+    model, found = loaded
+    if made_up := sorted([*found["missing_keys"], *(key for key, *_ in found["mismatched_keys"])]):
+        raise GenerationError(
+            f"cannot load a model from {str(source)!r}: {len(made_up)} of its weights are missing or of another shape than its "
+            f"config.json says, as {made_up[0]}"
+        )
     if not tokenizer.chat_template:
         raise GenerationError(f"the tokenizer of {str(source)!r} has no chat template: use an instruct model")
     torch.nn.Module.to(model, device)

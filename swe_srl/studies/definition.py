@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from swe_srl.definitions import load_definition
+from swe_srl.definitions import definition_place, load_definition
 from swe_srl.errors import ConfigError, suggest
 from swe_srl.settings import check_at_least, from_mapping, setting
 from swe_srl.studies.settings import TABLES
@@ -111,7 +111,7 @@ def load_study(name: str) -> Study:
     Raises:
         ConfigError: no such study, an unknown key, or a value that does not fit; or arms with other models or data.
     """
-    where = name if "/" in name or name.endswith((".yaml", ".yml")) else f"studies/{name}.yaml"
+    where = definition_place("studies", name)
     study = from_mapping(Study, load_definition("studies", name), where)
     seen: dict[str, object] = {"model": study.model}
     for arm in study.arms:

@@ -82,7 +82,7 @@ def _bare_row(instance_id: str, path: Path) -> dict[str, str]:
 
 def _parse(text: bytes, where: str) -> Any:
     try:
-        return json.loads(text.decode())
+        return json.loads(text.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise TaskError(f"{where}: not UTF-8 text: {error}") from error
     except ValueError as error:

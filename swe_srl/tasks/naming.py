@@ -18,10 +18,14 @@ def listed_ids(path: str) -> tuple[str, ...] | None:
     if not path.endswith(".txt"):
         return None
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        lines = map(str.strip, Path(path).read_text(encoding="utf-8-sig").splitlines())
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
-    return tuple(line.strip() for line in lines if line.strip() and not line.startswith("#"))
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"{path}: a list of instance ids, one a line, was expected: not UTF-8 text: {error}"
+        ) from error
+    return tuple(line for line in lines if line and not line.startswith("#"))
 
 
 def expanded(names: Iterable[str]) -> tuple[str, ...]:

@@ -49,7 +49,10 @@ def load_problems(name: str, path: str = "", revision: str = "") -> list[Task]:
     if path and revision:
         raise TaskError(no_revision(path, revision))
     if path and not Path(path).is_file():
-        raise TaskError(f"{path}: no such file")
+        folder = Path(path).is_dir()
+        raise TaskError(
+            f"{path}: {f'this is a folder: name the file with the rows of {name}' if folder else 'no such file'}"
+        )
     rows = read_rows(Path(path)) if path else hub_rows(known.hub_id, revision or known.revision, known.split)
     problems: dict[str, Task] = {}
     for number, (where, row) in enumerate(rows, 1):

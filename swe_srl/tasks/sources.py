@@ -152,7 +152,10 @@ def _tasks(files: Iterable[Path]) -> list[Task]:
             else:
                 task = with_script(dockerfiles.with_image(_task(located(row, file.parent), where)))
             if task.instance_id in tasks:
-                places = f"{origin[task.instance_id].name} and {file.name}"
+                first = origin[task.instance_id]
+                if first == file:
+                    raise TaskError(f"{where}: {task.instance_id} occurs twice in this file: give one row per task")
+                places = f"{first.name} and {file.name}"
                 raise TaskError(
                     f"{task.instance_id} occurs twice, in {places}: give one file, or a split of the folder"
                 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from swe_srl.definitions import load_definition
+from swe_srl.definitions import definition_place, load_definition
 from swe_srl.settings import Draft
 from swe_srl.training.settings import TrainSettings
 
@@ -17,7 +17,7 @@ def load_recipe(name: str, **overrides: Any) -> TrainSettings:
     """
     content = {key: value for key, value in load_definition("recipes", name).items() if key != "description"}
     draft = Draft(TrainSettings)
-    draft.update(content, f"recipes/{name}")
+    draft.update(content, definition_place("recipes", name))
     for key, value in overrides.items():
         draft.set(key, value, key)
     return draft.build()

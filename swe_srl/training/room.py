@@ -79,15 +79,17 @@ def context_lengths(settings: TrainSettings, steps: Sequence[Step]) -> ContextLe
 
     Raises:
         ConfigError: the chat template refuses a chat, or completions leave no room for any.
+        GenerationError: the model's tokenizer or configuration cannot be read.
     """
     folder = quickstart_file("model") if settings.model == QUICKSTART else Path(settings.model)
     if not steps or not (folder / "tokenizer_config.json").is_file():
         return None
     from transformers import AutoConfig, AutoTokenizer
 
-    from swe_srl.generation.loading import encode_chat
+    from swe_srl.generation.loading import encode_chat, telling_what_cannot_be_loaded
 
-    tokenizer, config = AutoTokenizer.from_pretrained(str(folder)), AutoConfig.from_pretrained(str(folder))
+    with telling_what_cannot_be_loaded(folder):
+        tokenizer, config = AutoTokenizer.from_pretrained(str(folder)), AutoConfig.from_pretrained(str(folder))
     chosen = some_steps(steps, settings.seed)
     found = tuple(len(encode_chat(tokenizer, step.context)) for step in chosen)
     bounds = [settings.max_context_tokens] if settings.max_context_tokens else []
