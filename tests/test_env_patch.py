@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from swe_srl.agents.showing import file_names
 from swe_srl.envs import SweEnv
-from swe_srl.envs.patch import take_patch
+from swe_srl.envs.patch import take_patch, untracked_files
 from swe_srl.errors import SandboxError
 from swe_srl.sandboxes import make_sandbox
 from swe_srl.sandboxes.docker_sandbox import BASE_IMAGE
@@ -195,6 +196,17 @@ def test_names_that_git_refuses_are_told(fresh: SweEnv, caplog: pytest.LogCaptur
     patch = fresh.patch()
     assert "+more" in patch and patch.count("diff --git") == 1
     assert "having names that git refuses: .GIT/a, .gitmodules, src/git~1/b" in caplog.text
+
+
+def test_a_repositorys_watcher_does_not_run_where_its_files_are_listed(fresh: SweEnv) -> None:
+    """One that takes its time held up a reset for minutes."""
+    fresh.step("printf '#!/bin/sh\\ntouch /tmp/watched\\n' >/tmp/watch; chmod +x /tmp/watch; echo x >new")
+    fresh.step("git config core.fsmonitor /tmp/watch; git update-index --fsmonitor; rm -f /tmp/watched")
+    assert fresh.sandbox is not None
+    assert untracked_files(fresh.sandbox, "/testbed") == b"new\0"
+    assert "README.md" in file_names(fresh.sandbox, fresh.task, 1000)
+    shown = fresh.step("ls /tmp/watched; git config --unset core.fsmonitor; rm /tmp/watch")[0]
+    assert "No such file" in shown
 
 
 def test_a_patch_is_bounded(fresh: SweEnv, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:

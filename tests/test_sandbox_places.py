@@ -270,6 +270,17 @@ SWAP = """mine=1
 done) >/dev/null 2>&1 &"""
 
 
+@pytest.mark.parametrize("variable", ["FUNCNEST=1", "LD_PRELOAD=/nowhere.so"])
+def test_variables_spoil_neither_the_supervisor_nor_what_is_read(kind: str, repo: Path, variable: str) -> None:
+    """Those of an image. With one no shell started, with the other a file's content began with a complaint."""
+    name, _, value = variable.partition("=")
+    spec = SandboxSpec(repository=str(repo), env=((name, value),))
+    with make_sandbox(sandbox_of(kind), spec) as sandbox:
+        assert sandbox.run("echo works").output == "works\n"
+        sandbox.write_file("/tmp/file", b"data")
+        assert sandbox.read_file("/tmp/file") == b"data"
+
+
 @pytest.mark.timeout(100)
 def test_a_pipe_that_takes_a_files_place_does_not_hold_a_read(shared: SessionSandbox) -> None:
     shared.run(SWAP)

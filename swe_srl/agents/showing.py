@@ -139,7 +139,9 @@ def file_names(sandbox: Sandbox, task: Task, limit: int) -> str:
         SandboxError: git fails in the sandbox.
     """
     trust = shlex.quote("safe.directory=*")
-    code, output = sandbox.run_clean(f"git -c {trust} -c core.quotePath=false ls-files", _SECONDS)
+    code, output = sandbox.run_clean(
+        f"git -c {trust} -c core.fsmonitor=false -c core.quotePath=false ls-files", _SECONDS
+    )
     if code != 0:
         raise SandboxError(f"{task.instance_id}: git cannot list the repository's files: {output[-300:]!r}")
     return f"<files>\n{elide(output.decode(errors='replace').rstrip(), limit)}\n</files>"

@@ -152,7 +152,9 @@ def untracked_files(sandbox: Sandbox, workdir: str) -> bytes:
     Raises:
         SandboxError: the sandbox failed, or holds no git repository at `workdir`.
     """
-    listing = "git -c safe.directory='*' ls-files -z --others --exclude-per-directory=.gitignore -- ."
+    listing = (
+        "git -c safe.directory='*' -c core.fsmonitor=false ls-files -z --others --exclude-per-directory=.gitignore -- ."
+    )
     folder = _folder()
     script = f"mkdir -p {folder} && cd -- {shlex.quote(workdir)} && {listing} >{folder}/new"
     if run_clean(sandbox, script)[0] != 0:

@@ -53,7 +53,10 @@ class CleanShell(Protocol):
 def read_file(shell: CleanShell, path: str) -> bytes:
     """Content of a regular file; see `swe_srl.protocols.Sandbox.read_file`."""
     read = _READ % (READ_BYTES, READ_BYTES + 1, READ_BYTES + 1)  # it may grow meanwhile
-    code, data = shell.run_clean(f"path={shlex.quote(path)}{_RESOLVE}{read}", SECONDS, READ_BYTES + 1)
+    script = (
+        f"exec 2>/dev/null\npath={shlex.quote(path)}{_RESOLVE}{read}"  # what programs complain of is not in the file
+    )
+    code, data = shell.run_clean(script, SECONDS, READ_BYTES + 1)
     if code == 49 or (code == 0 and len(data) > READ_BYTES):
         size = decode(data[:20]) if code else f"more than {READ_BYTES}"
         raise FileTooLargeError(

@@ -13,7 +13,7 @@
 # the engine's client has read the head of the engine's answer could stay in that client's buffer.
 # Variables set by the host: supervisor (this script), worker (a script), relay (0 or 1), limits (arguments of ulimit), workdir.
 exec 190<&0 191>&2 193>&1 </dev/null >/dev/null 2>&1
-unset supervisor TMOUT # an image's, which would end `read` here
+unset supervisor TMOUT FUNCNEST # an image's, which would end `read` and functions here
 ((relay)) && { read -r -N 1 -u 190 || exit 110; }
 bash_env=${BASH_ENV-} # an image's: for the commands, and the programs that they start
 unset BASH_ENV
