@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -16,7 +18,7 @@ from swe_srl.errors import TrainingError
 from swe_srl.generation.attention import use_grouped
 from swe_srl.training import forward
 from swe_srl.training.forest import TokenSequence
-from swe_srl.training.forward import TokenGroup, passes, score, shares_prefixes
+from swe_srl.training.forward import Scored, TokenGroup, passes, score, shares_prefixes
 from swe_srl.training.memory import recompute_activations
 from swe_srl.training.objective import policy_loss
 from swe_srl.training.selfcheck import self_check
@@ -201,6 +203,26 @@ def test_self_check_passes_and_leaves_no_gradient() -> None:
     assert all(parameter.grad is None for parameter in model.parameters())
     with pytest.raises(TrainingError, match="the generator's log-probabilities by"):
         self_check(model, groups, torch.float32, [[[v - 0.1 for v in row] for row in rows] for rows in sampled])
+
+
+@pytest.mark.parametrize("factor", [0.0, -1.0])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_self_check_sees_gradients_that_are_none_or_wrong(dtype: torch.dtype, factor: float) -> None:
+    """Of right log-probabilities; what is near depends on the arithmetic."""
+    model, groups = MODELS["qwen2"], random_groups(1, 3, 3, shortest=8)
+
+    def rounded(model: Any, sequences: Any, temperature: float, plain: bool) -> Scored:
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=dtype is torch.bfloat16):
+            return score(model, sequences, temperature, plain)
+
+    def wrong(model: Any, sequences: Any, temperature: float, plain: bool) -> Scored:
+        found = rounded(model, sequences, temperature, plain)
+        right = found.logprob_NT
+        return found if plain else replace(found, logprob_NT=right.detach() + factor * (right - right.detach()))
+
+    assert 0 <= self_check(model, groups, dtype, score=rounded) < 0.25
+    with pytest.raises(TrainingError, match=r"gradients \(relative to their norm\) by [12]"):
+        self_check(model, groups, dtype, score=wrong)
 
 
 def test_self_check_stops_a_wrong_model(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -78,8 +78,9 @@ def explain(settings: ExplainSettings) -> AnyExplanation:
     if not found and (settings.step == LAST or settings.step.isdigit()):
         raise ConfigError(
             f"{settings.run} has nothing recorded of update {settings.step}; {_listed(rows)}. A run records its last update "
-            f"and every samples_every before it (here {trained.samples_every}; another run can set it to 1). A step of srl "
-            f"or sft by its id, which is its trajectory's, a colon and the turn (as TASK#expert:3), is sampled again"
+            f"(unless compute_tokens ended it) and every samples_every before it (here {trained.samples_every}; another run can "
+            "set it to 1). A step of srl or sft by its id, which is its trajectory's, a colon and the turn (as TASK#expert:3), "
+            "is sampled again"
         )
     stage = found[-1]["stage"] if found else _stage(trained, settings.stage, rows)
     if trained.stages[stage].method not in STEPS:

@@ -12,6 +12,12 @@ from swe_srl.errors import TrainingError
 from swe_srl.training.forest import TokenSequence
 from swe_srl.training.forward import ScorePass, TokenGroup, score
 
+GRADIENTS = {
+    torch.float64: 1e-5,
+    torch.float32: 1e-2,
+    torch.bfloat16: 0.5,
+    torch.float16: 0.2,
+}  # relative to their norm
 TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3, torch.bfloat16: 0.25, torch.float16: 0.1}
 GROUPS = 2  # that are checked
 COMPLETIONS = 2  # of each
@@ -41,22 +47,22 @@ def self_check(
     sequences = [one for i in chosen for one in groups[i].sequences[:COMPLETIONS]]
     shared_C, shared_gradient = _pass(model, [sequences], False, score)
     plain_C, plain_gradient = _pass(model, [[one] for one in sequences], True, score)
-    gaps = {"log-probabilities": float((shared_C - plain_C).abs().max())}
+    allowed = TOLERANCE[dtype]
+    gaps = [("log-probabilities", float((shared_C - plain_C).abs().max()), allowed)]
     scale = float(plain_gradient.norm()) + 1e-12
-    gaps["gradients (relative to their norm)"] = float((shared_gradient - plain_gradient).norm()) / scale / 10
+    gap = float((shared_gradient - plain_gradient).norm()) / scale
+    gaps.append(("gradients (relative to their norm)", gap, GRADIENTS[dtype]))
     if sampled is not None:
         old_C = torch.tensor([value for i in chosen for row in sampled[i][:COMPLETIONS] for value in row])
         gap = float((plain_C.cpu() - old_C).abs().max())
-        gaps["the generator's log-probabilities"] = gap
-    allowed = TOLERANCE[dtype]
-    wrong = [f"{what} by {gap:.2g}" for what, gap in gaps.items() if not gap <= allowed]
+        gaps.append(("the generator's log-probabilities", gap, allowed))
+    wrong = [f"{what} by {gap:.2g} (allowed: {limit:.2g})" for what, gap, limit in gaps if not gap <= limit]
     if wrong:
         raise TrainingError(
             f"self-check: {type(model).__name__} does not compute the same with shared prefixes as with separate "
-            f"sequences: {', '.join(wrong)} (allowed: {allowed:.2g}). Set shared_contexts to false to train on separate "
-            "sequences"
+            f"sequences: {', '.join(wrong)}. Set shared_contexts to false to train on separate sequences"
         )
-    return max(gaps.values())
+    return gaps[0][1]
 
 
 def _pass(
