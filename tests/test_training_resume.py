@@ -216,8 +216,16 @@ def test_validation_trajectories_are_reported(tmp_path: Path) -> None:
     run = train(train_settings(tmp_path, {**TINY, "updates": 1}, validation=str(held)), notes)
     report = json.loads((run / "steps.json").read_text())["validation_report"]
     assert report["tasks_trained_on"] == ["task0"] and len(report["records"]) == 1 and report["steps"] == 4
-    assert any("1 records could not be read" in text for text in notes.said)
+    assert any("of the validation trajectories, 0 turns gave no step and 1 records" in text for text in notes.said)
     assert any("trained on too" in text for text in notes.said)
+
+
+def test_records_that_are_not_trained_on_are_told(tmp_path: Path) -> None:
+    settings, notes = train_settings(tmp_path, {**TINY, "updates": 1}), Notes()
+    file = Path(settings.trajectories)
+    file.write_text(file.read_text() + '{"cut": ')
+    train(settings, notes)
+    assert any("held out; 0 turns gave no step and 1 records could not be read" in text for text in notes.said)
 
 
 def test_named_validation_steps_that_are_all_too_long_are_an_error(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from swe_srl.progress import Progress
 from swe_srl.runs import RunFolder
 from swe_srl.training.data import SHOWN, StepData
 from swe_srl.training.tasks import TaskData
+from swe_srl.trajectories.report import ReadReport
 
 
 def describe_tasks(run: RunFolder, tasks: TaskData, unavailable: dict[str, str], progress: Progress) -> None:
@@ -44,17 +45,20 @@ def describe_steps(run: RunFolder, data: StepData, progress: Progress) -> None:
         report["validation_report"] = data.held_report.as_dict() | {"tasks_trained_on": data.shared_tasks}
     write_atomic(run.file("steps.json"), json.dumps(report, indent=2) + "\n")
     progress.note(
-        f"{len(data.training)} training steps, {len(data.validation)} held out; {data.report.reported} turns "
-        f"gave no step (reasons in {run.file('steps.json')})"
+        f"{len(data.training)} training steps, {len(data.validation)} held out; {_losses(data.report)} (reasons in "
+        f"{run.file('steps.json')})"
     )
     if data.held_report is not None and data.held_report.reported + len(data.held_report.records):
-        progress.note(
-            f"of the validation trajectories, {data.held_report.reported} turns gave no step and "
-            f"{sum(entry.count for entry in data.held_report.records.values())} records could not be read (reasons in "
-            f"{run.file('steps.json')})"
-        )
+        lost = _losses(data.held_report)
+        progress.note(f"of the validation trajectories, {lost} (reasons in {run.file('steps.json')})")
     for warning in step_warnings(data):
         progress.note(warning)
+
+
+def _losses(report: ReadReport) -> str:
+    records = sum(entry.count for entry in report.records.values())
+    unread = f" and {records} records could not be read" if records else ""
+    return f"{report.reported} turns gave no step{unread}"
 
 
 def step_warnings(data: StepData) -> Iterator[str]:
