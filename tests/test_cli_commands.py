@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -166,6 +167,24 @@ def test_dry_run_of_training_makes_the_steps_and_no_folder(run: Run, expert: str
     assert "warning: max_new_tokens: 2 are too few for the expert's command of " in short
     out = run("train", "--trajectories", expert, "--dry-run", "--max-context-tokens", str(most - 1))[1]
     assert f"{told}; 1 have more than the {most - 1:,} that have room: left out" in out
+
+
+@pytest.mark.parametrize(
+    ("package", "flags", "told"),
+    [
+        ("peft", ["--lora-rank", "4"], "peft is not installed: pip install 'swe-srl[lora]'"),
+        ("trackio", ["--track", "trackio"], "trackio is not installed: pip install 'swe-srl[tracking]'"),
+        ("tensorboard", ["--tensorboard"], "tensorboard is not installed: pip install 'swe-srl[tracking]'"),
+    ],
+)
+@pytest.mark.parametrize("more", [["--dry-run"], []])
+def test_an_extra_that_training_needs_is_missed_before_anything_is_made(
+    package: str, flags: list[str], told: str, more: list[str], run: Run, expert: str, run_root: Path
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, package, None)
+        code, _, err = run("train", "--trajectories", expert, *flags, *more, "--output", "run")
+    assert code == 2 and told in err and not (run_root / "run").exists()
 
 
 def test_dry_run_of_training_refuses_completions_that_leave_no_room(run: Run, expert: str) -> None:
