@@ -138,10 +138,16 @@ def test_an_endpoints_tokens_count_for_the_policy(server: Server) -> None:
     assert output.prompt_tokens > 0 and 0 < output.completion_tokens <= SAMPLING.max_new_tokens
 
 
-def test_it_tries_again_what_may_pass(server: Server) -> None:
+def test_it_tries_again_what_may_pass(server: Server, caplog: pytest.LogCaptureFixture) -> None:
     server.failures[:] = [503, "drop", 429]
-    [[one]] = server.client().generate(CHATS[:1], 1, SAMPLING, [3])
+    client = server.client()
+    [[one]] = client.generate(CHATS[:1], 1, SAMPLING, [3])
     assert one.text and len(server.requests) == 4
+    (told,) = caplog.messages
+    assert "status 503" in told and "asking again, up to 5 times" in told
+    server.failures[:] = [429]
+    client.generate(CHATS[:1], 1, SAMPLING, [3])
+    assert len(caplog.messages) == 2, "told again where it had answered in between"
 
 
 def test_it_gives_up_after_its_tries(server: Server) -> None:

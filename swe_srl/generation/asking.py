@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import logging
 import os
 import re
 import urllib.error
@@ -18,6 +19,7 @@ from typing import Any, TypeVar
 from swe_srl.errors import ConfigError, GenerationError
 from swe_srl.types import Refusal, StopReason
 
+log = logging.getLogger(__name__)
 I = TypeVar("I")  # noqa: E741
 R = TypeVar("R")
 
@@ -58,6 +60,7 @@ class Asker:
             raise ConfigError(f"the environment variable {api_key_env} is not set: it must hold the endpoint's key")
         self.url, self.api_key_env = url, api_key_env
         self.timeout, self.retries, self.backoff = timeout, retries, backoff
+        self._told = False  # that the server fails, since it last answered: once for all requests that wait
 
     def ask(self, request: dict[str, Any] | None, stop: Event) -> Any:
         """The JSON answer (to a POST, or without a request to a GET), or the refusal of this request, after as many tries as
@@ -72,11 +75,14 @@ class Asker:
         pause, problem = self.backoff, ""
         for attempt in range(self.retries + 1):
             if attempt:
+                self._tell(problem)
                 if stop.wait(min(pause, LONGEST_WAIT)):
                     raise GenerationError(f"{self.url} was not asked again: the other requests have ended")
                 pause *= 2
             try:
-                return self._once(request)
+                answer = self._once(request)
+                self._told = False
+                return answer
             except urllib.error.HTTPError as error:
                 detail = _detail(error)
                 problem = f"status {error.code}: {detail[:500]}"
@@ -91,6 +97,11 @@ class Asker:
             except (OSError, http.client.HTTPException, ValueError) as error:  # OSError: time-outs, lost connections
                 problem = str(error) or type(error).__name__
         raise GenerationError(f"{self.url} failed {self.retries + 1} times, the last time with: {problem}")
+
+    def _tell(self, problem: str) -> None:
+        if not self._told:
+            self._told = True
+            log.warning("%s failed: %s; asking again, up to %d times", self.url, problem[:200], self.retries)
 
     def _hint(self, code: int) -> str:
         if code not in (401, 403) or self.api_key_env is None:
