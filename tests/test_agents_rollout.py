@@ -110,7 +110,9 @@ def test_a_policy_with_nothing_more_to_do_ends_its_episode() -> None:
     assert len(episode.trajectory.turns) == 1
 
 
-@pytest.mark.parametrize("name", ["shell", "shell-last-two", "shell-tools", "smoke", "quickstart"])
+@pytest.mark.parametrize(
+    "name", ["shell", "shell-last-two", "shell-tools", "smoke", "quickstart", "quickstart-last-two"]
+)
 @pytest.mark.parametrize(("info", "shown"), [({}, "[killed]\nran ls"), ({"exit_code": 0}, "ran ls")])
 def test_what_an_acting_agent_sees_is_what_is_rendered_of_its_recorded_turn(
     name: str, info: dict[str, Any], shown: str

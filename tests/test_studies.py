@@ -133,7 +133,7 @@ def test_a_seed_of_every_control_comes_before_all_but_the_first_arms(tmp_path: P
         study(STUDY.replace("after: sft", "after: sft, control: true"), tmp_path)
 
 
-@pytest.mark.parametrize("name", ["quickstart", "data-scale", "similarity", "group-size"])
+@pytest.mark.parametrize("name", ["quickstart", "data-scale", "similarity", "group-size", "context"])
 def test_an_hour_is_enough_for_the_controls_of_every_study(name: str) -> None:
     runs = Runs(ReproduceSettings(study=name, budget="1h"), load_study(name))
     runs = dataclasses.replace(runs, share=choose_share(runs, [], 60, 3600))
@@ -322,6 +322,11 @@ def test_what_the_figures_do_not_support_is_not_said(tmp_path: Path) -> None:
     assert any(one.startswith("SRL resolves less than the base model: -40.0") for one in worse)
     assert any(one.startswith("SRL resolves LESS than SFT") for one in worse)
     assert any("WHICH IT MUST NOT" in one for one in worse)
+    results = results_of(tmp_path, {"base": 0.5, "srl": 0.1, "sft": 0.6})
+    base, *rest = results.tables[DATA]
+    rows = [base, *(replace(row, arm=replace(row.arm, settings=("agent=shell",))) for row in rest)]
+    other = conclusions(replace(results, tables={DATA: rows}), DATA)
+    assert not any("WHICH IT MUST NOT" in one for one in other), "SRL is shown something else than the base is"
     assert not any("includes 0" in one and "resolve" in one for one in worse)
     even = results_of(tmp_path, {"base": 0.3, "srl": 0.35, "sft": 0.3})
     assert "no difference is shown" in summary(even)
@@ -448,6 +453,21 @@ def test_the_packaged_studies_of_data_scale_and_similarity() -> None:
         "lr0": ("shell", 8, 0.1),
         "shuffled": ("shell", 8, 0.1),
     }
+
+
+def test_arms_that_vary_the_agent_are_trained_and_evaluated_with_their_own(tmp_path: Path) -> None:
+    runs = Runs(ReproduceSettings(study="context"), load_study("context"))
+    units = [Unit(DATA, arm, 0) for arm in runs.arms]
+    assert {unit.arm.name: runs.evaluation(unit).agent for unit in units} == {
+        **dict.fromkeys(("base", "full", "lr0", "shuffled"), "quickstart"),
+        **dict.fromkeys(("two", "two-lr0"), "quickstart-last-two"),
+        **dict.fromkeys(("one", "one-lr0"), "quickstart-last-one"),
+    }
+    for unit in units:
+        if unit.arm.recipe:
+            assert runs.training(unit).agent_name == runs.evaluation(unit).agent
+    with pytest.raises(ConfigError, match="arm sft has agent_name shell, others have quickstart"):
+        study(STUDY.replace("settings: [", "settings: [agent=shell, "), tmp_path)
 
 
 def test_a_study_of_one_difficulty_trains_on_it_and_evaluates_it(tmp_path: Path) -> None:

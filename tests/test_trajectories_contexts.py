@@ -7,7 +7,7 @@ import pytest
 from swe_srl.agents import AgentDefinition
 from swe_srl.trajectories import make_steps, read_trajectories
 
-AGENTS = ("shell", "shell-last-two", "shell-tools", "smoke", "quickstart")
+AGENTS = ("shell", "shell-last-two", "shell-tools", "smoke", "quickstart", "quickstart-last-two", "quickstart-last-one")
 SAID = "Look.\n```bash\nls\n```"
 
 

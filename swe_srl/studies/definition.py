@@ -12,6 +12,7 @@ from swe_srl.studies.settings import TABLES
 from swe_srl.training import TrainSettings, load_recipe
 
 TRAJECTORIES = "trajectories"  # an axis
+AGENT = "agent"  # what arms may differ in
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,12 @@ class Study:
         "",
         "In what the arms of a line differ, for a table and a figure over it: how many trajectories.",
         ("", TRAJECTORIES),
+    )
+    vary: str = setting(
+        "",
+        "What arms may differ in beside how they are trained: the agent definition (prompts, context), by which each is "
+        "trained and evaluated; the base has the main arm's.",
+        ("", AGENT),
     )
     tables: tuple[str, ...] = setting(TABLES, "Tables that can be made of it.", TABLES)
     seconds_per_episode: float = setting(1.0, "Estimate: of an evaluation, its grading included.")
@@ -122,6 +129,8 @@ def load_study(name: str) -> Study:
         except ConfigError as error:
             raise ConfigError(f"{where}: {error}") from error
         for key in ("model", "trajectories", "agent_name", "validation", "steps"):
+            if key == "agent_name" and study.vary == AGENT:
+                continue
             value = getattr(settings, key)
             if seen.setdefault(key, value) != value:
                 raise ConfigError(

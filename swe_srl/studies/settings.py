@@ -21,7 +21,7 @@ class ReproduceSettings:
     """A study: arms trained from the same model on the same data, evaluated on the same held-out tasks."""
 
     study: str = setting(
-        "", "Which study, by name or path of its file: quickstart, data-scale, similarity, group-size."
+        "", "Which study, by name or path of its file: quickstart, data-scale, similarity, group-size, context."
     )
     output: Path | None = setting(
         None,

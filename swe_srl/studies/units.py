@@ -97,6 +97,10 @@ class Runs:
         shared = arm.name in (self.study.base, self.study.main)
         return Unit(DATA if shared else table, arm, seed)
 
+    def agent(self, arm: Arm) -> str:
+        """The agent definition by which an arm is trained and evaluated; the base has the main arm's."""
+        return recipe_of(arm if arm.recipe else self.study.arm(self.study.main)).agent_name
+
     def folder(self, unit: Unit) -> Path:
         """Of a run: its training is in `train`, its evaluation in `eval`."""
         return self.settings.folder / "runs" / unit.name
@@ -153,7 +157,7 @@ class Runs:
         return EvalSettings(
             split=self.study.split,
             policy=str(self.folder(unit) / "train" / "model") if trained else self.study.model,
-            agent=recipe_of(self.study.arm(self.study.main)).agent_name,
+            agent=self.agent(unit.arm),
             samples=self.samples,
             limit=self.settings.limit,
             difficulty=self.settings.difficulty,
