@@ -236,10 +236,10 @@ def test_self_check_takes_single_tokens_that_half_precision_rounds_far_off(dtype
     all_off = [[[value + 0.5 for value in values] for values in rows] for rows in exact]
     if dtype is torch.bfloat16:
         self_check(model, groups, dtype, one_off)
-        with pytest.raises(TrainingError, match="the generator's log-probabilities on average by 0.5"):
+        with pytest.raises(TrainingError, match=r"the generator's log-probabilities on average by 0\.5"):
             self_check(model, groups, dtype, all_off)
     else:
-        with pytest.raises(TrainingError, match="the generator's log-probabilities by 0.5"):
+        with pytest.raises(TrainingError, match=r"the generator's log-probabilities by 0\.5"):
             self_check(model, groups, dtype, one_off)
 
 
