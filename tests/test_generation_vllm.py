@@ -6,6 +6,7 @@ The stand-in of the other tests answers as vLLM 0.32 was seen to; that vLLM comp
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -284,15 +285,15 @@ def choice(index: int, ids: list[int], **other: Any) -> dict[str, Any]:
 
 def test_what_is_asked_for_and_what_becomes_of_the_answers(shaped: Shaped) -> None:
     tokenizer = make_tokenizer()
-    end = int(tokenizer.eos_token_id)
+    end, prompt = int(tokenizer.eos_token_id), encode_chat(tokenizer, CHATS[0])
+    shaped.gets["/v1/models"]["data"][0]["max_model_len"] = len(prompt) + 2
     shaped.answers["/v1/completions"] = {"choices": [choice(1, [7, end]), choice(0, [9, 8])]}
     generator = VllmGenerator(VllmServer(f"{shaped.url}/v1/"), tokenizer, (end,))
     [[first, second]] = generator.generate(CHATS[:1], 2, Sampling(0.7, 0.9, 5, 600), [-3])
     [(path, body)] = shaped.posts
-    prompt = encode_chat(tokenizer, CHATS[0])
     assert path == "/v1/completions" and body["prompt"] == prompt and body["stop_token_ids"] == [end]
     assert (body["n"], body["temperature"], body["top_p"], body["top_k"]) == (2, 0.7, 0.9, 5)
-    assert body["max_tokens"] == 512 - len(prompt) and 0 <= body["seed"] < 2**63
+    assert body["max_tokens"] == 2 and 0 <= body["seed"] < 2**63
     assert body["repetition_penalty"] == 1 and body["logprobs"] == 0 and body["return_token_ids"] is True
     assert (first.token_ids, first.finished, second.token_ids, second.finished) == ((9, 8), False, (7, end), True)
     assert first.logprobs == (-0.5, -0.5) and first.prompt_tokens == len(prompt)
@@ -311,7 +312,14 @@ def test_a_context_without_room_is_not_sent(shaped: Shaped) -> None:
         ({"choices": [choice(0, [7], token_ids=None)]}, "answered without token ids .* has to be 0.32 or newer"),
         ({"choices": [choice(0, [7], logprobs=None)]}, "answered without token ids"),
         ({"choices": [choice(0, [])]}, "answered without token ids"),
-        ({"choices": [choice(0, [7]), choice(1, [7])]}, "gave 2 completions, not 1"),
+        ({"choices": [choice(0, [7], logprobs={"token_logprobs": [math.nan]})]}, "answered without token ids"),
+        (
+            {"choices": [choice(0, [7, 8])]},
+            r"of 2 tokens without an end, where 4 were asked for \(finish_reason stop\)",
+        ),
+        ({"choices": [choice(0, [7], finish_reason="abort")]}, r"1 tokens without an end, .* \(finish_reason abort\)"),
+        ({"choices": [choice(0, [7] * 5, finish_reason="length")]}, "of 5 tokens without an end, where 4 were asked"),
+        ({"choices": [choice(0, [7, 2]), choice(1, [7, 2])]}, "gave 2 completions, not 1"),
         (None, "refused the request: status 404"),
     ],
 )
@@ -319,7 +327,7 @@ def test_answers_that_cannot_be_trained_on_are_errors(shaped: Shaped, answer: An
     shaped.answers["/v1/completions"] = answer
     generator = VllmGenerator(VllmServer(shaped.url), make_tokenizer(), (2,))
     with pytest.raises(GenerationError, match=said):
-        generator.generate(CHATS[:1], 1, Sampling(), [1])
+        generator.generate(CHATS[:1], 1, Sampling(max_new_tokens=4), [1])
 
 
 def test_a_server_that_was_started_again_is_noticed(shaped: Shaped) -> None:

@@ -29,15 +29,25 @@ def test_seconds_grow_with_the_batch_and_the_updates(tmp_path: Path) -> None:
     probed = module._probed(stage)
     assert (probed.batch_steps, probed.updates, probed.save_every) == (16, 2, 0)
     rows = [row(0, 5.0, validate=4.0), row(1, 99.0), row(2, 9.0, validate=4.0)]
-    found = module._stage(stage, probed, rows, 400, tmp_path / "none")
+    found = module._stage(stage, probed, rows, 400, tmp_path / "none", 10)
     assert found.updates == 25 and found.update_seconds == pytest.approx(2 * 5.0)
     assert found.seconds == pytest.approx(25 * 10.0 + 4 * 4.0) and found.phases["update"] == pytest.approx(9.0)
+
+
+def test_what_is_written_down_now_and_then_is_not_counted_for_every_update(tmp_path: Path) -> None:
+    """A row of samples.jsonl has one step, however large the batch; the probe's last update always writes one."""
+    stage = StageSettings(method="sft", updates=40, batch_steps=64, eval_every=0)
+    rows = [row(0, 0.0), row(1, 9.0), row(2, 8.0, samples=5.0)]
+    found = module._stage(stage, module._probed(stage), rows, 400, tmp_path / "none", 20)
+    assert found.phases == {"update": pytest.approx(4 * 4.0), "samples": pytest.approx(5.0 / 20)}
+    assert found.update_seconds == pytest.approx(4 * 3.0 + 5.0 / 20)
+    assert found.seconds == pytest.approx(40 * 4 * 3.0 + 2 * 5.0)
 
 
 def test_the_probing_pass_is_scaled_and_decides_the_updates(tmp_path: Path) -> None:
     stage = StageSettings(epochs=1, batch_steps=16, eval_every=0, pivot_samples=4)
     (tmp_path / "0.json").write_text(json.dumps({"seconds": 6.4, "looked_at": 64, "kept": 32}))
-    found = module._stage(stage, module._probed(stage), [row(0, 0.0), row(1, 1.0)], 640, tmp_path / "0.json")
+    found = module._stage(stage, module._probed(stage), [row(0, 0.0), row(1, 1.0)], 640, tmp_path / "0.json", 10)
     assert found.pivot_seconds == pytest.approx(64.0) and found.updates == 20
     assert found.seconds == pytest.approx(64.0 + 20 * 1.0)
 

@@ -225,6 +225,24 @@ def test_self_check_sees_gradients_that_are_none_or_wrong(dtype: torch.dtype, fa
         self_check(model, groups, dtype, score=wrong)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_self_check_takes_single_tokens_that_half_precision_rounds_far_off(dtype: torch.dtype) -> None:
+    """An unlikely token's log-probability is easily 0.5 off there; that of all tokens is not."""
+    model, groups = MODELS["qwen2"], random_groups(1, 3, 3, shortest=8)
+    with torch.no_grad():
+        own = [score(model, group.sequences, plain=True) for group in groups]
+    exact = [[row[seen].tolist() for row, seen in zip(one.logprob_NT, one.mask_NT, strict=True)] for one in own]
+    one_off = [[[values[0] + 0.5, *values[1:]] for values in rows] for rows in exact]
+    all_off = [[[value + 0.5 for value in values] for values in rows] for rows in exact]
+    if dtype is torch.bfloat16:
+        self_check(model, groups, dtype, one_off)
+        with pytest.raises(TrainingError, match=r"the generator's log-probabilities on average by 0\.5"):
+            self_check(model, groups, dtype, all_off)
+    else:
+        with pytest.raises(TrainingError, match=r"the generator's log-probabilities by 0\.5"):
+            self_check(model, groups, dtype, one_off)
+
+
 def test_self_check_stops_a_wrong_model(monkeypatch: pytest.MonkeyPatch) -> None:
     """A model whose rotary angles ignore the positions it is given: the shared pass cannot be right for it."""
     model = make_model("qwen2", seed=9)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -132,7 +133,8 @@ class VllmGenerator:
         A context that leaves no room for a token within the server's positions is refused.
 
         Raises:
-            GenerationError: the server failed, gave no log-probabilities, or has other weights than it was given.
+            GenerationError: the server failed, gave no log-probabilities or a part of a completion, or has other weights than it
+                was given.
         """
         if len(seeds) != len(contexts):
             raise ConfigError(f"{len(contexts)} contexts but {len(seeds)} seeds")
@@ -171,7 +173,7 @@ class VllmGenerator:
             raise GenerationError(f"vLLM at {self.server.url} refused a request: {answer.reason[:REFUSED_PART]}")
         try:
             choices = sorted(answer["choices"], key=lambda choice: int(choice["index"]))
-            group = [self._completion(choice, len(request["prompt"])) for choice in choices]
+            group = [self._completion(choice, request) for choice in choices]
         except (KeyError, IndexError, TypeError, ValueError) as error:
             shown = json.dumps(answer)[:200]
             raise GenerationError(
@@ -182,9 +184,18 @@ class VllmGenerator:
             raise GenerationError(f"vLLM at {self.server.url} gave {len(group)} completions, not {request['n']}")
         return group
 
-    def _completion(self, choice: dict[str, Any], prompt_tokens: int) -> Completion:
+    def _completion(self, choice: dict[str, Any], request: dict[str, Any]) -> Completion:
         ids = tuple(int(token) for token in choice["token_ids"])
         logprobs = tuple(float(value) for value in choice["logprobs"]["token_logprobs"])
-        if not ids or len(logprobs) != len(ids):
+        if not ids or len(logprobs) != len(ids) or not all(map(math.isfinite, logprobs)):
             raise ValueError("no tokens, or not one log-probability for each")
-        return Completion(decode(self.tokenizer, ids, self.ends), ids, logprobs, ids[-1] in self.ends, prompt_tokens)
+        finished = ids[-1] in self.ends
+        if not finished and len(ids) != request["max_tokens"]:
+            asked, reason = request["max_tokens"], choice.get("finish_reason")
+            raise GenerationError(
+                f"vLLM at {self.server.url} gave a completion of {len(ids)} tokens without an end, where {asked} were asked for "
+                f"(finish_reason {reason}): a request was aborted there, or the server bounds completions itself (start it with "
+                "--generation-config vllm). The same command goes on from the last checkpoint"
+            )
+        text = decode(self.tokenizer, ids, self.ends)
+        return Completion(text, ids, logprobs, finished, len(request["prompt"]))

@@ -23,6 +23,7 @@ from swe_srl.training.tasks import load_task_data, runnable
 PROBED_UPDATES = 2  # fewer than a stage that cannot learn yet is stopped after (see `watch.PATIENCE`)
 PROBED_BATCH = 16  # groups of a probed update at most; times grow with the batch
 PROBED_PIVOTS = 64
+APART = ("validate", "samples")  # phases that not every update has, and that do not grow with the batch
 PAPER_STEPS, PAPER_GROUP = 134_000, 8  # arXiv 2510.25992, software engineering: instances, rollouts
 
 
@@ -127,6 +128,7 @@ def estimate(settings: TrainSettings, progress: Progress) -> Estimate:
                 [row for row in rows if row["stage"] == i],
                 count,
                 without.get(i, run / f"pivots/{i}.json"),
+                settings.samples_every,
             )
             for i, (stage, count) in enumerate(zip(settings.stages, counts, strict=True))
         )
@@ -214,7 +216,12 @@ def _counts(settings: TrainSettings) -> list[int]:
 
 
 def _stage(
-    stage: StageSettings, probed: StageSettings, rows: Sequence[dict[str, Any]], count: int, pivots: Path
+    stage: StageSettings,
+    probed: StageSettings,
+    rows: Sequence[dict[str, Any]],
+    count: int,
+    pivots: Path,
+    samples_every: int,
 ) -> StageEstimate:
     first, updates = rows[0], [row for row in rows if row["update"]]
     steady = updates[1:] or updates  # the first one has the self-check and everything that is done once
@@ -229,9 +236,14 @@ def _stage(
     total = stage.updates or math.ceil(stage.epochs * count / stage.batch_steps)
     if stage.compute_tokens and (each := scale * statistics.fmean(map(compute_of, updates))):
         total = min(total, math.ceil(stage.compute_tokens / each))
-    names = sorted({name for row in steady for name in row["seconds"]} - {"total", "validate", "self_check"})
+    names = sorted({name for row in steady for name in row["seconds"]} - {"total", "self_check", *APART})
     phases = {name: scale * statistics.fmean(row["seconds"].get(name, 0.0) for row in steady) for name in names}
-    seconds = scale * statistics.fmean(row["seconds"]["total"] - row["seconds"].get("validate", 0.0) for row in steady)
+    seconds = scale * statistics.fmean(
+        row["seconds"]["total"] - sum(row["seconds"].get(name, 0.0) for name in APART) for row in steady
+    )
+    if written := [row["seconds"]["samples"] for row in updates if "samples" in row["seconds"]]:
+        phases["samples"] = statistics.fmean(written) * math.ceil(total / samples_every) / max(1, total)
+        seconds += phases["samples"]
     validation = float(first["seconds"].get("validate", 0.0))
     validations = 1 + math.ceil(total / stage.eval_every) if stage.eval_every else 0
     return StageEstimate(
