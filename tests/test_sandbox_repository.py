@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from swe_srl.errors import TaskError
+from swe_srl.sandboxes import repository as repository_module
 from swe_srl.sandboxes.archives import BoundedTar, extract_archive
 from swe_srl.sandboxes.repository import PreparedRepository, git, prepare_repository, strip_history
 from tests.sandbox_support import FILES, write_tree
@@ -621,6 +622,20 @@ def test_references_that_are_no_files_are_refused(tmp_path: Path, within: str) -
     git("config", "--file", config, "extensions.refStorage", "reftable", cwd=tmp_path)
     with pytest.raises(TaskError, match=r"references of .*\.git are in git's format reftable.*git refs migrate"):
         strip_history(folder)
+
+
+def test_an_images_variables_lead_to_no_other_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That one was stripped instead."""
+    folder, other = tmp_path / "project", tmp_path / "other"
+    for one in (folder, other):
+        one.mkdir()
+        head = make_history(one)
+    variables = {"GIT_DIR": str(other / ".git"), "GIT_WORK_TREE": str(other), "GIT_INDEX_FILE": str(other / "index")}
+    monkeypatch.setattr(repository_module, "_GIT", {**repository_module._GIT, **variables})
+    assert strip_history(folder) == head
+    monkeypatch.undo()
+    assert not fixes(folder) and git("rev-list", "--all", "--count", cwd=folder).strip() == "1"
+    assert fixes(other)
 
 
 def fixes(folder: Path) -> list[Path]:

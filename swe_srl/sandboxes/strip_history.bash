@@ -4,6 +4,8 @@
 # to submodules; of the large files that LFS and annex keep, those of HEAD stay. Prints HEAD's sha.
 set -eu
 cd -- "$repository"
+# An image's variables that name another repository, or other objects; git knows which. Those of configurations say whom it trusts.
+for name in $(git rev-parse --local-env-vars); do [[ $name == GIT_CONFIG* ]] || unset "$name"; done
 # The repository's own programs are not run. This variable is the one that every version of git knows.
 export GIT_CONFIG_PARAMETERS="${GIT_CONFIG_PARAMETERS:+$GIT_CONFIG_PARAMETERS }'core.fsmonitor=false' 'core.hooksPath=/dev/null'"
 # Where references are no files, what follows would not find them. A git that does not know that format reads no configuration of it.
