@@ -308,6 +308,34 @@ def test_closed_by_another_thread_in_mid_reset(tmp_path: Path, monkeypatch: pyte
     assert all(sandbox.closed for sandbox in made)
 
 
+def test_reset_by_another_thread_in_mid_reset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The later one's episode counts, whole; the sandbox of the earlier one does not stay."""
+    made: list[FakeSandbox] = []
+    starting, go_on = threading.Event(), threading.Event()
+
+    def make(kind: str, spec: SandboxSpec) -> FakeSandbox:
+        if not starting.is_set():
+            starting.set()
+            assert go_on.wait(60)
+        made.append(FakeSandbox({"ls": "a\n"}))
+        return made[-1]
+
+    monkeypatch.setattr(places_module, "make_sandbox", make)
+    one = task(tmp_path)
+    env = SweEnv([one, task(tmp_path, "other")])
+    with ThreadPoolExecutor(1) as threads:
+        resetting = threads.submit(env.reset, options={"task": one.instance_id})
+        assert starting.wait(60)
+        env.reset(options={"task": "other"})
+        go_on.set()
+        with pytest.raises(gymnasium.error.ClosedEnvironmentError, match="reset again"):
+            resetting.result(60)
+    assert env.task.instance_id == "other" and env.sandbox is made[0]
+    assert env.step("ls")[0] == "a\n" and [sandbox.closed for sandbox in made] == [False, True]
+    env.close()
+    assert made[0].closed
+
+
 def test_a_step_that_ends_after_a_reset_is_no_turn_of_the_new_episode(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -70,6 +70,19 @@ def test_a_sloppy_patch_applies_as_the_harness_applies_it(task: Task) -> None:
         assert verdict.official and verdict.hardened, verdict.reason
 
 
+@pytest.mark.parametrize("status", ["\u00b2", "--5", "9" * 5000])
+def test_a_patch_that_writes_an_exit_status_of_its_own_is_a_verdict(task: Task, status: str) -> None:
+    """What is no number ended the evaluation. The file cannot be written again by who owns it, whom nothing privileges."""
+    writes = f"""import glob, os
+for place in glob.glob("/tmp/grading-*"):
+    with open(place + "/status", "w", encoding="utf-8") as file:
+        file.write({status!a})
+    os.chmod(place + "/status", 0o400)"""
+    run = run_tests(task, calc_prepend(writes))
+    assert run.applied and not run.error and run.exit_code is None
+    assert judge(task, calc_prepend(writes), run).status is VerdictStatus.UNRESOLVED
+
+
 def test_an_endless_test_times_out(task: Task) -> None:
     kept: list[TestRun] = []
     endless = calc_prepend("while True: pass")

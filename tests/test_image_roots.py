@@ -171,6 +171,10 @@ def test_a_user_that_the_image_does_not_have_is_refused(system: Path, tmp_path: 
     archive, _ = saved(tmp_path / "image.tar", [tar_of({}, system)], user="nobody-here")
     with pytest.raises(SandboxError, match=r"runs as user 'nobody-here', whom its /etc/passwd does not have"):
         image_roots.unpack(NAME, archive)
+    for user in ("\u00b2", "9999999999"):  # no numbers of users
+        archive, _ = saved(tmp_path / "odd.tar", [tar_of({}, system)], user=user)
+        with pytest.raises(SandboxError, match=f"runs as user '{user}', whom its /etc/passwd does not have"):
+            image_roots.unpack(NAME, archive)
     archive, _ = saved(tmp_path / "numbered.tar", [tar_of({}, system)], user="4321")
     assert image_roots.unpack(NAME, archive).user == "4321:0"
 

@@ -271,9 +271,12 @@ SWAP = """mine=1
 done) >/dev/null 2>&1 &"""
 
 
-@pytest.mark.parametrize("variable", ["FUNCNEST=1", "LD_PRELOAD=/nowhere.so"])
+FUNCTIONS = [f"BASH_FUNC_{name}%%=() {{ builtin exit 3; }}" for name in ("eval", "exec", "mapfile", "unset")]
+
+
+@pytest.mark.parametrize("variable", ["FUNCNEST=1", "LD_PRELOAD=/nowhere.so", *FUNCTIONS])
 def test_variables_spoil_neither_the_supervisor_nor_what_is_read(kind: str, repo: Path, variable: str) -> None:
-    """Those of an image. With one no shell started, with the other a file's content began with a complaint."""
+    """Those of an image. With some no shell started, or ran no command; with another a file's content began with a complaint."""
     name, _, value = variable.partition("=")
     spec = SandboxSpec(repository=str(repo), env=((name, value),))
     with make_sandbox(sandbox_of(kind), spec) as sandbox:

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from swe_srl.errors import TaskError
+from swe_srl.sandboxes import repository as repository_module
 from swe_srl.sandboxes.archives import BoundedTar, extract_archive
 from swe_srl.sandboxes.repository import PreparedRepository, git, prepare_repository, strip_history
 from tests.sandbox_support import FILES, write_tree
@@ -620,6 +621,21 @@ def test_references_that_are_no_files_are_refused(tmp_path: Path, within: str) -
     git("config", "--file", config, "core.repositoryFormatVersion", "1", cwd=tmp_path)
     git("config", "--file", config, "extensions.refStorage", "reftable", cwd=tmp_path)
     with pytest.raises(TaskError, match=r"references of .*\.git are in git's format reftable.*git refs migrate"):
+        strip_history(folder)
+
+
+@pytest.mark.parametrize("name", ["GIT_DIR", "GIT_ALTERNATE_OBJECT_DIRECTORIES"])
+def test_variables_that_lead_to_another_repository_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """An image's: that one was stripped instead, or kept what commands then see."""
+    folder, other = tmp_path / "project", tmp_path / "other"
+    for one in (folder, other):
+        one.mkdir()
+        make_history(one)
+    place = other / ".git" / ("objects" if "OBJECT" in name else "")
+    monkeypatch.setattr(repository_module, "_GIT", {**repository_module._GIT, name: str(place)})
+    with pytest.raises(TaskError, match=f"{name}=.* leads git away from .*project"):
         strip_history(folder)
 
 

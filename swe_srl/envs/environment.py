@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-import sys
+import threading
 import time
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -17,6 +17,7 @@ from swe_srl.envs.image_places import Place
 from swe_srl.envs.patch import take_patch
 from swe_srl.envs.places import PlaceMaker
 from swe_srl.envs.spaces import TerminalText, clean_text
+from swe_srl.envs.transcript import show, transcript
 from swe_srl.errors import ConfigError, SandboxError, TaskError, suggest
 from swe_srl.protocols import Sandbox
 from swe_srl.sandboxes import KINDS
@@ -97,7 +98,7 @@ class SweEnv(gymnasium.Env[str, str], EzPickle):
         self.turns: list[Turn] = []
         self._maker = PlaceMaker(self.definition, sandbox)
         self._place: Place | None = None
-        self._closings = 0
+        self._changing, self._changes = threading.RLock(), 0  # of the place, by `reset` and `close`
         self._task: Task | None = None
         self._started = 0.0
         self._ended: StopReason | None = None
@@ -132,7 +133,7 @@ class SweEnv(gymnasium.Env[str, str], EzPickle):
             ConfigError: options that are no dict, or another option than `task`.
             TaskError: no such task, or it has nothing to work in.
             SandboxError: the sandbox did not start.
-            gymnasium.error.ClosedEnvironmentError: another thread closed the environment meanwhile.
+            gymnasium.error.ClosedEnvironmentError: another thread closed or reset the environment meanwhile.
         """
         super().reset(seed=seed)
         if not isinstance(options, dict | None):
@@ -142,16 +143,20 @@ class SweEnv(gymnasium.Env[str, str], EzPickle):
                 raise ConfigError(suggest(str(name), ["task"], "option of reset"))
         task = self._choose((options or {}).get("task"))
         begun = time.monotonic()
-        closings, place, self._place = self._closings, self._place, None
-        self._place = made = self._maker.replace(place, task)
-        if self._closings != closings:  # `close` counts before it looks for a place: one of the two sees the other
-            self._place = None
+        place, change = self._let_go()
+        made = self._maker.replace(place, task)
+        with self._changing:
+            if mine := self._changes == change:
+                self._place, self._task, self.turns, self._ended = made, task, [], None
+                self._started = time.monotonic()
+        if not mine:
             self._maker.close(made)  # and the pool, which may have been joined since
-            raise gymnasium.error.ClosedEnvironmentError("the environment was closed while it was reset")
-        self._task, self.turns, self._started, self._ended = task, [], time.monotonic(), None
+            raise gymnasium.error.ClosedEnvironmentError(
+                "the environment was closed while it was reset, or reset again"
+            )
         observation = clean_text(task.problem_statement)
         if self.render_mode == "human":
-            _show(f"# {task.instance_id}\n{observation}\n")
+            show(f"# {task.instance_id}\n{observation}\n")
         return observation, {"task_id": task.instance_id, "turn": 0, "duration": self._started - begun}
 
     def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
@@ -182,7 +187,7 @@ class SweEnv(gymnasium.Env[str, str], EzPickle):
         turn = Turn(Action(clean_text(action)), observation, result.exit_code, seconds=result.duration, killed=killed)
         self.turns.append(turn)
         if self.render_mode == "human":
-            _show(_transcript(turn))
+            show(transcript(turn))
         ended_by_limit = stop is not None and stop is not StopReason.SUBMITTED
         return observation, 0.0, stop is StopReason.SUBMITTED, ended_by_limit, self._info(result, stop)
 
@@ -206,16 +211,14 @@ class SweEnv(gymnasium.Env[str, str], EzPickle):
         if self.render_mode != "ansi":
             return None
         head = f"# {self.task.instance_id}\n{clean_text(self.task.problem_statement)}\n"
-        return head + "".join(_transcript(turn) for turn in self.turns)
+        return head + "".join(transcript(turn) for turn in self.turns)
 
     def close(self) -> None:
         """Free the sandbox, and the pool when no other environment uses it, from any thread: what runs in another one fails.
 
         Idempotent; `reset` may follow. One that failed or was interrupted may be repeated.
         """
-        self._closings += 1
-        place, self._place = self._place, None
-        self._maker.close(place)
+        self._maker.close(self._let_go()[0])
 
     def fill_pool(self, seconds: float = 600.0) -> int:
         """Wait until the definition's pool of ready sandboxes is full: the next resets take one of them.
@@ -224,6 +227,13 @@ class SweEnv(gymnasium.Env[str, str], EzPickle):
             How many are ready: 0 before the first `reset`, or without a pool.
         """
         return self._maker.fill_pool(seconds)
+
+    def _let_go(self) -> tuple[Place | None, int]:
+        """The place, which is nobody's from now on, and the number of this change: of two threads the later one's counts."""
+        with self._changing:
+            self._changes += 1
+            place, self._place = self._place, None
+            return place, self._changes
 
     def _choose(self, wanted: Any) -> Task:
         if wanted is None:
@@ -284,15 +294,3 @@ def _tasks(tasks: str | Sequence[Task]) -> Sequence[Task]:
     if not given:
         raise ConfigError("an environment needs at least one task")
     return given
-
-
-def _transcript(turn: Turn) -> str:
-    command = turn.action.command if isinstance(turn.action, Action) else turn.action.text
-    output = turn.observation if not turn.observation or turn.observation.endswith("\n") else f"{turn.observation}\n"
-    code = "killed" if turn.exit_code is None else f"exit code {turn.exit_code}"
-    return f"$ {command}\n{output}" + ("" if turn.exit_code == 0 else f"[{code}]\n")
-
-
-def _show(text: str) -> None:
-    sys.stdout.write(text)
-    sys.stdout.flush()

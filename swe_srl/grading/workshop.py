@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -22,6 +23,7 @@ from swe_srl.types import Task
 
 _STEP_SECONDS = 300.0  # for the steps around the tests
 _LASTING = "the patch edits protected files that git does not know, so that they cannot be put back: {paths}"
+_STATUS = re.compile("[0-9]{1,3}")
 _NOT_APPLIED = 97
 _NOT_RESTORED = 98
 _GIT_TOUCHED = 99
@@ -157,8 +159,8 @@ class Workshop:
             return Outcome(f"{log}\n\nTimeout error: {timeout:g} seconds exceeded.", None, timed_out=True)
         if ran.exit_code == _NOT_APPLIED and not log:
             return Outcome(f">>>>> Patch Apply Failed:\n{ran.file('apply.log')}", None, applied=False)
-        status = ran.file("status").strip()
-        return Outcome(log, int(status) if status.lstrip("-").isdigit() else None)
+        status = ran.file("status").strip()  # the tests may have written anything there
+        return Outcome(log, int(status) if _STATUS.fullmatch(status) else None)
 
     def hardened(self, patch: str, timeout: float) -> HardenedReport:
         """Apply the patch without its edits to protected files, and run the tests beside canaries.

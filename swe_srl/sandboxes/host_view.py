@@ -51,9 +51,18 @@ def user_ids(user: str) -> tuple[int, int]:
     if user == "root":
         return 0, 0
     uid, _, gid = user.partition(":")
-    if not uid.isdigit() or (gid and not gid.isdigit()):
+    if not (is_id(uid) and is_id(gid or uid)):
         raise ConfigError(f"user {user!r}: a local sandbox knows `root`, `uid` and `uid:gid`")
     return int(uid), int(gid or uid)
+
+
+def is_id(text: str) -> bool:
+    """Whether a text is the number of a user or a group.
+
+    >>> [is_id(text) for text in ("1000", "\u00b2", "-1", "", "4294967296")]
+    [True, False, False, False, False]
+    """
+    return text.isascii() and text.isdigit() and len(text) < 11 and int(text) < 1 << 32
 
 
 def extra_python() -> str:

@@ -22,6 +22,7 @@ from swe_srl.errors import ConfigError, SandboxError, SandboxUnavailableError
 from swe_srl.files import write_atomic
 from swe_srl.sandboxes.container_transport import GLANCE_SECONDS, engine, engine_errors
 from swe_srl.sandboxes.docker_sandbox import owner_labels
+from swe_srl.sandboxes.host_view import is_id
 from swe_srl.sandboxes.image_unpack import Unpacked, unpack_archive, unpack_from_engine
 from swe_srl.sandboxes.launch import is_gone, owner_name
 from swe_srl.sandboxes.removal import remove_folder
@@ -183,14 +184,14 @@ def _user(facts: Unpacked) -> tuple[str, str]:
     wanted, _, group = facts.user.partition(":")
     lines = [line.split(":") for line in facts.passwd.splitlines() if line.count(":") == 6]
     for line in lines:
-        if (wanted or "0") in (line[0], line[2]) and line[2].isdigit() and line[3].isdigit():
-            return f"{line[2]}:{group if group.isdigit() else line[3]}", line[5] or "/"
-    if wanted and not wanted.isdigit():
+        if (wanted or "0") in (line[0], line[2]) and is_id(line[2]) and is_id(line[3]):
+            return f"{line[2]}:{group if is_id(group) else line[3]}", line[5] or "/"
+    if wanted and not is_id(wanted):
         raise SandboxError(
             f"image {facts.id} runs as user {wanted!r}, whom its /etc/passwd does not have: make the image with that user, or "
             "with its number (USER 1000)"
         )
-    return f"{wanted or 0}:{group if group.isdigit() else 0}", "/"
+    return f"{wanted or 0}:{group if is_id(group) else 0}", "/"
 
 
 def _entry(image_id: str) -> ImageRoot | None:

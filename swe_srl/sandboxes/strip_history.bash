@@ -4,6 +4,10 @@
 # to submodules; of the large files that LFS and annex keep, those of HEAD stay. Prints HEAD's sha.
 set -eu
 cd -- "$repository"
+# With such variables of an image's, git knows another repository there, or other objects, than those that are stripped.
+for name in GIT_{DIR,COMMON_DIR,WORK_TREE,INDEX_FILE,OBJECT_DIRECTORY,ALTERNATE_OBJECT_DIRECTORIES,NAMESPACE,SHALLOW_FILE}; do
+  [[ ! ${!name-} ]] || { echo "$name=${!name} leads git away from $repository: make the image without that variable" >&2; exit 1; }
+done
 # The repository's own programs are not run. This variable is the one that every version of git knows.
 export GIT_CONFIG_PARAMETERS="${GIT_CONFIG_PARAMETERS:+$GIT_CONFIG_PARAMETERS }'core.fsmonitor=false' 'core.hooksPath=/dev/null'"
 # Where references are no files, what follows would not find them. A git that does not know that format reads no configuration of it.

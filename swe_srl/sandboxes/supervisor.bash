@@ -32,11 +32,18 @@ close_descriptors() {
   [[ -z $next_pipe ]] || exec {next_pipe}>&-
 }
 
+# An image's exported functions that have the names of what the worker uses go first: in posix mode `unset` comes before any. On
+# one line, as the worker's script.
+begin='__swe_options=:$BASHOPTS:$SHELLOPTS:; [[ $__swe_options == *:posix:* ]] || POSIXLY_CORRECT=1;'
+begin+='unset -f builtin enable eval exec exit export kill mapfile printf pwd read readonly return set shopt trap unset;'
+begin+='[[ $__swe_options == *:posix:* ]] || unset POSIXLY_CORRECT;'
+begin+='[[ $__swe_options == *:inherit_errexit:* ]] || shopt -u inherit_errexit 2>/dev/null; eval "$worker"'
+
 start_worker() {
   exec 194> >(
     close_descriptors
     cd -- "$workdir" || cd /
-    LC_ALL=$locale worker=$worker bash_env=$bash_env /bin/bash --noprofile --norc -c 'eval "$worker"' bash <&0 2>&191
+    LC_ALL=$locale worker=$worker bash_env=$bash_env /bin/bash --noprofile --norc -c "$begin" bash <&0 2>&191
     printf '\0\0\0X%s\0' "$?" >&191 # the NULs end what it had begun to report
   )
   waiter=$!
