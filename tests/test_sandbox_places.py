@@ -7,6 +7,7 @@ import io
 import itertools
 import os
 import platform
+import re
 import select
 import shutil
 import signal
@@ -23,6 +24,7 @@ from typing import BinaryIO
 import pytest
 from docker.models.containers import Container
 
+from swe_srl import sandboxes
 from swe_srl.errors import (
     ConfigError,
     FileTooLargeError,
@@ -147,6 +149,7 @@ def test_nothing_of_the_host(kind: str, repo: Path, monkeypatch: pytest.MonkeyPa
 KEYS = """
 import ctypes
 import platform
+import re
 
 ADD, REQUEST, CONTROL = {"x86_64": (248, 249, 250), "aarch64": (217, 218, 219)}[platform.machine()]
 JOIN, READ, SESSION = 1, 11, -3
@@ -641,6 +644,20 @@ def test_user_and_variables(repo: Path) -> None:
         assert sandbox.run("chown 5 README.md; echo x > /proc/sys/kernel/core_pattern").exit_code != 0
     with pytest.raises(ConfigError, match="knows `root`"):
         make_sandbox("local", SandboxSpec(user="alice"))
+
+
+def test_variables_may_have_any_name(kind: str, repo: Path) -> None:
+    """The scripts that run the session have names of their own."""
+    text = "".join(Path(sandboxes.__file__).with_name(f"{name}.bash").read_text() for name in ("supervisor", "worker"))
+    names = sorted({name.removeprefix("__swe_") for name in re.findall(r"[a-z][a-z_]*|__swe_[a-z_]+", text)} - {""})
+    assert {"worker", "relay", "limits", "pipe", "sink", "locale", "first", "status"} <= set(names)
+    spec = SandboxSpec(repository=str(repo), env=tuple((name, f"kept {name}") for name in names))
+    with make_sandbox(sandbox_of(kind), spec) as sandbox:
+        for before in ("true", "exit 3", "kill -9 $$"):
+            sandbox.run(before)
+            result = sandbox.run("env | grep '=kept ' | sort; pwd")
+            assert result.output == "".join(sorted(f"{name}=kept {name}\n" for name in names)) + "/testbed\n"
+        assert sandbox.read_file("README.md") == b"hello\n"
 
 
 @pytest.mark.sandbox

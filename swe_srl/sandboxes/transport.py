@@ -110,13 +110,14 @@ SHELL_VARIABLES: dict[str, str] = {
 
 
 # Privileged: an image's BASH_ENV, functions and shell options are not the supervisor's.
-SUPERVISOR = ("/bin/bash", "--noprofile", "--norc", "-p", "-c", 'eval "$supervisor"', "bash")
+SUPERVISOR = ("/bin/bash", "--noprofile", "--norc", "-p", "-c", 'eval "$__swe_supervisor"', "bash")
 
 
 def supervisor_variables(workdir: str, relay: bool, ulimit: str) -> dict[str, str]:
     """The variables that `supervisor.bash` reads and hides from the worker."""
     scripts = {name: script(name) for name in ("supervisor", "worker")}
-    return scripts | {"relay": str(int(relay)), "limits": ulimit, "workdir": workdir}
+    values = scripts | {"relay": str(int(relay)), "limits": ulimit, "workdir": workdir}
+    return {f"__swe_{name}": value for name, value in values.items()}
 
 
 def ulimit_arguments(limits: Limits, processes: bool, memory: bool, file_size: bool) -> str:

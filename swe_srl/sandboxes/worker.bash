@@ -21,9 +21,9 @@ exec 10<&- 11<&-;
 exec </dev/null >/dev/null 2>&1;
 __swe_rc=0 __swe_kind= __swe_trace= __swe_options=:expand_aliases:;
 trap '{ if [[ /proc/self -ef /proc/$$ ]]; then builtin printf S >&191; builtin pwd >&191; builtin printf "\0" >&191; builtin export -p >&191; builtin printf ".\0" >&191; fi; } 2>/dev/null' EXIT;
-unset worker;
-__swe_env=$bash_env;
-unset bash_env;
+unset __swe_worker;
+__swe_env=$__swe_bash_env;
+unset __swe_bash_env;
 if [[ $__swe_env ]]; then
   export BASH_ENV=$__swe_env;
   if read -r -d '' -t 20 __swe_env < <(exec /bin/bash --noprofile --norc -c 'unset PWD OLDPWD SHLVL || :; export -p >&9; printf "\0" >&9' 9>&1 >/dev/null);
