@@ -133,7 +133,8 @@ if sys.argv[2] == "ignored":
 from swe_srl.sandboxes import make_sandbox
 from swe_srl.types import SandboxSpec
 with make_sandbox("local", SandboxSpec()) as sandbox:
-    os.write(said, sandbox.run("sleep 9 & kill $!; wait $!; echo $?").output.encode())
+    job = "sleep 9 & until grep -qx sleep /proc/$!/comm; do :; done" # a signal that comes before `sleep` does may be lost
+    os.write(said, sandbox.run(f"{job}; kill $!; wait $!; echo $?").output.encode())
 """
 
 
