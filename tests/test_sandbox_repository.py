@@ -649,10 +649,12 @@ def fixes(folder: Path) -> list[Path]:
     return found
 
 
-def test_large_files_of_other_commits_are_stripped(tmp_path: Path) -> None:
+@pytest.mark.parametrize("colours", ["auto", "always"])
+def test_large_files_of_other_commits_are_stripped(tmp_path: Path, colours: str) -> None:
     folder = tmp_path / "project"
     folder.mkdir()
     make_history(folder)
+    git("config", "color.ui", colours, cwd=folder)
     lfs, annex = folder / ".git" / "lfs", folder / ".git" / "annex"
     stored: dict[str, list[Path]] = {"now": [], "THE FIX": []}
     for content, letter in (("now", "a"), ("THE FIX", "b")):

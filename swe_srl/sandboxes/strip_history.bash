@@ -100,7 +100,7 @@ strip_words() {
 strip_contents() {
   [[ -d $git_dir/lfs || -d $git_dir/annex ]] || return 0
   local kept path
-  kept=" $(git grep --no-textconv -h -o -E '^oid sha256:[0-9a-f]{64}|/annex/objects/.*' HEAD | sed 's/.*[:/]//' | tr '\n' ' ') "
+  kept=" $(git grep --no-textconv --no-color -h -o -E '^oid sha256:[0-9a-f]{64}|/annex/objects/.*' HEAD | sed 's/.*[:/]//' | tr '\n' ' ') "
   kept+="$(git ls-tree -r HEAD | awk '$1 == 120000 { print $3 }' | git cat-file --batch | tr '\0' '\n' |
     sed -n 's!.*/annex/objects/.*/!!p' | tr '\n' ' ') "
   while IFS= read -r -d '' path; do
