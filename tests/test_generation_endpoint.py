@@ -199,6 +199,22 @@ def test_a_refusal_for_another_reason_counts_for_nothing(server: Server, said: s
     assert other.text and other.refusal is None
 
 
+@pytest.mark.parametrize(
+    ("reason", "finished", "counts"),
+    [("stop", True, True), ("length", False, True), ("content_filter", False, True), ("abort", False, False)],
+)
+def test_how_a_completion_ended(server: Server, reason: str, finished: bool, counts: bool) -> None:
+    choice = {"message": {"role": "assistant", "content": "half a comm"}, "finish_reason": reason}
+    server.failures[:] = [{"choices": [choice]}]
+    [[one]] = server.client().generate(CHATS[:1], 1, SAMPLING, [3])
+    assert one.finished is finished
+    if counts:
+        assert one.text == "half a comm" and one.refusal is None
+    else:
+        assert not one.text and one.refusal is not None and one.refusal.stop is StopReason.INFRASTRUCTURE
+        assert reason in one.refusal.reason
+
+
 @pytest.mark.parametrize("status", [401, 403, 404])
 def test_a_refusal_of_everyone_ends_everything(server: Server, status: int) -> None:
     server.failures[:] = [status]

@@ -10,7 +10,12 @@ from typing import Any
 from swe_srl.errors import GenerationError
 from swe_srl.generation.asking import Asker, ask_all, ask_each
 from swe_srl.seeds import derive_seed
-from swe_srl.types import Completion, Message, Refusal, Sampling
+from swe_srl.types import Completion, Message, Refusal, Sampling, StopReason
+
+CUT = frozenset({"length", "content_filter"})
+GIVEN_UP = frozenset(
+    {"abort", "error"}
+)  # by the server, as vLLM names it: what it had written is no answer of the model's
 
 
 class EndpointGenerator:
@@ -53,7 +58,8 @@ class EndpointGenerator:
     ) -> list[list[Completion]]:
         """`n` completions for each context; see `swe_srl.protocols.Generator`.
 
-        A context that the endpoint refuses (status 400, 413 or 422) has empty completions with the refusal.
+        A context that the endpoint refuses (status 400, 413 or 422), and a completion that it gave up (`finish_reason` abort or
+        error), has empty completions with the refusal.
 
         Raises:
             GenerationError: the endpoint refused everyone (the key, the model's name), kept failing, or answered something
@@ -112,11 +118,14 @@ class EndpointGenerator:
 
 def _completion(answer: Any) -> Completion:
     choice = answer["choices"][0]
+    reason = choice.get("finish_reason")
+    if reason in GIVEN_UP:
+        refusal = Refusal(f"the endpoint gave the completion up (finish_reason {reason})", StopReason.INFRASTRUCTURE)
+        return Completion("", (), (), False, refusal=refusal)
     text = choice["message"]["content"] or ""
     ids = tuple(int(token) for token in choice.get("token_ids") or ())
     entries = (choice.get("logprobs") or {}).get("content") or ()
     logprobs = tuple(float(entry["logprob"]) for entry in entries)
     usage = answer.get("usage") or {}
-    finished = choice.get("finish_reason") != "length"
     prompt, written = (int(usage.get(f"{part}_tokens") or 0) for part in ("prompt", "completion"))
-    return Completion(text, ids, logprobs, finished, prompt, written)
+    return Completion(text, ids, logprobs, reason not in CUT, prompt, written)
