@@ -103,6 +103,22 @@ def napping() -> int:
     return count
 
 
+def between_commands(action: str) -> str:
+    """A background job that does something to its shell once it `may_go_on`, and sleeps for `NAP` seconds then. A pause instead
+    could be over before the command that starts the job is."""
+    return f"(until [[ -e /tmp/may-go-on ]]; do sleep 0.1; done; sleep 0.2; rm /tmp/may-go-on; {action}; exec sleep {NAP}) & true"
+
+
+def may_go_on(sandbox: SessionSandbox) -> None:
+    """Let a job of `between_commands` go on, and wait until it has done what it is there for."""
+    sandbox.write_file("/tmp/may-go-on", b"")
+    wait_until(lambda: napping() == 1)
+
+
+# Until the last background job is the program that it is to become: a signal that comes right after its fork may be lost.
+UNTIL_SLEEPING = "until grep -qx sleep /proc/$!/comm; do :; done"
+
+
 @contextmanager
 def once_heard(action: Callable[[], object]) -> Iterator[None]:
     """Do something, in a thread, as soon as the output of a command in this context begins to arrive."""
