@@ -87,10 +87,10 @@ def test_a_process_of_which_nothing_is_told_is_not_gone(monkeypatch: pytest.Monk
 def test_processes_of_a_gone_owner_are_ended() -> None:
     if not hierarchies():
         pytest.skip("control groups cannot be made here")
-    parents = sorted(set(hierarchies().values()))
+    parents, number = sorted(set(hierarchies().values())), secrets.token_hex(4)  # others may run this test, too
     with owner() as (name, end):
-        left = [parent / f"sandbox-{name}-test" for parent in parents]
-        kept = [parent / f"sandbox-{ELSEWHERE}-test" for parent in parents]
+        left = [parent / f"sandbox-{name}-{number}" for parent in parents]
+        kept = [parent / f"sandbox-{ELSEWHERE}-{number}" for parent in parents]
         sleepers = {group: subprocess.Popen(["sleep", "600"]) for group in (*left, *kept)}
         try:
             for group, sleeper in sleepers.items():
