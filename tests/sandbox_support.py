@@ -145,6 +145,14 @@ def once_heard(action: Callable[[], object]) -> Iterator[None]:
             thread.join()
 
 
+def is_running(pid: int) -> bool:
+    """Whether a process lives: a dead one may stay for as long as nobody takes notice."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 def is_root() -> bool:
     return os.geteuid() == 0
 

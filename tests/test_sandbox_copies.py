@@ -18,7 +18,7 @@ from swe_srl.sandboxes import copies, sweep
 from swe_srl.sandboxes.base import SessionSandbox
 from swe_srl.sandboxes.launch import helper, runtime_folder
 from swe_srl.types import Limits
-from tests.sandbox_support import assert_well, opened, output, repository, wait_until
+from tests.sandbox_support import assert_well, is_running, opened, output, repository, wait_until
 
 pytestmark = pytest.mark.sandbox
 ROOT = str(Path(__file__).resolve().parent.parent)
@@ -102,7 +102,7 @@ def test_a_copy_that_is_held_up_ends_with_its_owner(tmp_path: Path) -> None:
     finally:
         owner.kill()
         owner.communicate()
-    wait_until(lambda: not Path(f"/proc/{pid}").exists())
+    wait_until(lambda: not is_running(pid))
     sweep()
     assert not list(runtime_folder().glob(f"*-{owner.pid}-*"))
 
