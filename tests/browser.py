@@ -129,7 +129,7 @@ class Browser:
         """Load a page from the disk, anew."""
         self.call("Page.navigate", url="about:blank")
         self.call("Page.navigate", url=f"{page.resolve().as_uri()}{place}")
-        self.wait("document.readyState === 'complete' && document.querySelector('main').children.length > 0")
+        self.wait("document.readyState === 'complete' && document.querySelector('main')?.children.length > 0")
         self.settle()
 
     def go(self, place: str) -> None:

@@ -81,7 +81,7 @@ def wait_for_a_sandbox(program: subprocess.Popen[str]) -> set[tuple[int, str]]:
 
 def left_of(started: set[tuple[int, str]]) -> set[tuple[int, str]]:
     """What still lives of them when they had the time to see that the program has ended."""
-    for _ in range(600):
+    for _ in range(1200):
         if not (left := started & processes().keys()):
             break
         time.sleep(0.05)

@@ -123,7 +123,7 @@ def test_signals_that_the_caller_ignores_work_inside(repo: Path) -> None:
             print(sandbox.run("grep -E '^Sig(Ign|Blk)' /proc/self/status; sh -c 'kill -QUIT $$; echo $((6*7))'").output)
     """
     command = ["sh", "-c", "trap '' INT QUIT USR1 PIPE; exec \"$@\"", "sh", sys.executable, "-c", program]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    result = subprocess.run(command, capture_output=True, text=True, timeout=100, check=True)
     assert [programs_signals(line.split(":\t")[1]) for line in result.stdout.splitlines()[:2]] == [0, 0], result.stdout
     assert "42" not in result.stdout
 
