@@ -13,8 +13,10 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
+from docker.errors import APIError
 
 from swe_srl.sandboxes import sweep
 from swe_srl.sandboxes.cgroups import hierarchies
@@ -164,3 +166,24 @@ def test_snapshots_of_the_gone_are_swept(kind: str, tmp_path: Path, monkeypatch:
             end()
             sweep_containers()
             wait_for(lambda: there() == [False, False])
+
+
+@pytest.mark.parametrize("status", [404, 409])
+def test_a_snapshot_that_another_process_sweeps_keeps_no_other_from_being_swept(
+    status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """409: a container of it is being removed still."""
+    removed: list[str] = []
+
+    def remove(image: str, force: bool) -> None:
+        if image == "first":
+            raise APIError("going", response=Mock(status_code=status))
+        removed.append(image)
+
+    client = Mock()
+    client.containers.list.return_value = []
+    labels = {"swe-srl": "sandbox", "swe-srl.owner": DEAD}
+    client.api.images.return_value = [{"Id": name, "Labels": labels} for name in ("first", "second")]
+    client.api.remove_image = remove
+    monkeypatch.setattr("swe_srl.sandboxes.docker_sandbox.engine", lambda seconds: client)
+    assert sweep_containers() == 1 and removed == ["second"] and client.close.called
