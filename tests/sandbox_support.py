@@ -16,6 +16,7 @@ import pytest
 from swe_srl.sandboxes import make_sandbox
 from swe_srl.sandboxes.base import SessionSandbox
 from swe_srl.sandboxes.framing import OutputReader
+from swe_srl.sandboxes.launch import runtime_folder
 from swe_srl.sandboxes.repository import prepare_repository
 from swe_srl.types import Limits, SandboxSpec
 
@@ -143,6 +144,11 @@ def once_heard(action: Callable[[], object]) -> Iterator[None]:
         finally:
             heard.set()
             thread.join()
+
+
+def folders_of(pid: int) -> list[Path]:
+    """The folders that a process's sandboxes have: its id comes second in their names, and others' start times may be alike."""
+    return sorted(folder for folder in runtime_folder().iterdir() if folder.name.split("-")[1:2] == [str(pid)])
 
 
 def is_running(pid: int) -> bool:

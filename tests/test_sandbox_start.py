@@ -23,7 +23,7 @@ from swe_srl.sandboxes.launch import Helper, helper, runtime_folder
 from swe_srl.sandboxes.local import LocalSandbox
 from swe_srl.sandboxes.losses import STATE_LOST
 from swe_srl.types import SandboxSpec
-from tests.sandbox_support import assert_well, is_root, opened, output, repository
+from tests.sandbox_support import assert_well, folders_of, is_root, opened, output, repository
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -399,11 +399,11 @@ def test_a_fork_tells_when_its_shell_was_lost_over_the_state(repo: Path) -> None
 def test_a_fork_that_cannot_start_says_why(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with opened("local", repo) as sandbox:
         snapshot = sandbox.snapshot()
-        before = sorted(runtime_folder().glob(f"*-{os.getpid()}-*"))
+        before = folders_of(os.getpid())
         monkeypatch.setattr("swe_srl.sandboxes.local_transport.tmpfs_options", lambda limits, in_group: "size=nonsense")
         with pytest.raises(SandboxError, match=r"did not start: swe-srl launcher: .*mount tmpfs"):
             sandbox.fork(snapshot)
-        assert sorted(runtime_folder().glob(f"*-{os.getpid()}-*")) == before
+        assert folders_of(os.getpid()) == before
         snapshot.discard()
 
 
