@@ -41,7 +41,7 @@ def copying(parent: int) -> list[int]:
     found = []
     for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split():
         with contextlib.suppress(OSError):
-            if "snapshot" in Path(f"/proc/{pid}/cwd").readlink().name:
+            if "/snapshot-" in str(Path(f"/proc/{pid}/cwd").readlink()):
                 found.append(int(pid))
     return found
 
