@@ -86,6 +86,7 @@ def left(kind: str) -> dict[str, int]:
     return {name: number for name, number in asdict(count(kind)).items() if name not in ("memory_mb", "descriptors")}
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("kind", KINDS)
 def test_interrupts_leave_nothing(kind: str, tmp_path: Path) -> None:
     """Neither processes (a bubblewrap's child that waits for ever), containers, snapshots, mounts, folders nor control groups."""
