@@ -70,8 +70,8 @@ def count(kind: str) -> Counts:
     """The present counts. Containers are asked for unless `kind` is "local"."""
     pids = descendants(os.getpid())
     links = [link for pid in pids for link in _descriptors(pid)]
-    folders = list(runtime_folder().glob(f"*-{os.getpid()}-*"))
-    groups = [group for parent in set(hierarchies().values()) for group in parent.glob(f"*-{os.getpid()}-*")]
+    folders = list(runtime_folder().glob(f"*-{owner_name()}-*"))
+    groups = [group for parent in set(hierarchies().values()) for group in parent.glob(f"*-{owner_name()}-*")]
     return Counts(
         processes=len(pids),
         containers=0 if kind == "local" else _containers(),

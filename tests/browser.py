@@ -129,7 +129,7 @@ class Browser:
         """Load a page from the disk, anew."""
         self.call("Page.navigate", url="about:blank")
         self.call("Page.navigate", url=f"{page.resolve().as_uri()}{place}")
-        self.wait("document.readyState === 'complete' && document.querySelector('main').children.length > 0")
+        self.wait("document.readyState === 'complete' && document.querySelector('main')?.children.length > 0")
         self.settle()
 
     def go(self, place: str) -> None:
@@ -176,10 +176,12 @@ class Browser:
         return int(found)
 
     def click(self, selector: str) -> None:
-        """A click with the mouse in the middle of the first such element."""
+        """A click with the mouse in the middle of the first such element, where it is once what is around it has been drawn."""
+        self.js(f"document.querySelector({json.dumps(selector)}).scrollIntoView({{block: 'center'}})")
+        self.js(FRAMES)
         box = self.js(
-            f"(() => {{ const e = document.querySelector({json.dumps(selector)}); e.scrollIntoView({{block: 'center'}}); "
-            "const b = e.getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2]; })()"
+            f"(() => {{ const b = document.querySelector({json.dumps(selector)}).getBoundingClientRect(); "
+            "return [b.x + b.width / 2, b.y + b.height / 2]; })()"
         )
         for kind in ("mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", type=kind, x=box[0], y=box[1], button="left", clickCount=1)

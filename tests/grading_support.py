@@ -153,7 +153,7 @@ def interrupted_tests(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
         if not ended:
             time.sleep(0.3)  # the main thread waits by then
             os.kill(os.getpid(), signal.SIGTERM)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 100
         while not (grading.open and grading.open.ended) and time.monotonic() < deadline:
             time.sleep(0.02)
         ended.append(bool(grading.open and grading.open.ended))

@@ -16,6 +16,7 @@ import pytest
 from swe_srl.sandboxes import make_sandbox
 from swe_srl.sandboxes.base import SessionSandbox
 from swe_srl.sandboxes.framing import OutputReader
+from swe_srl.sandboxes.launch import runtime_folder
 from swe_srl.sandboxes.repository import prepare_repository
 from swe_srl.types import Limits, SandboxSpec
 
@@ -103,6 +104,22 @@ def napping() -> int:
     return count
 
 
+def between_commands(action: str) -> str:
+    """A background job that does something to its shell once it `may_go_on`, and sleeps for `NAP` seconds then. A pause instead
+    could be over before the command that starts the job is."""
+    return f"(until [[ -e /tmp/may-go-on ]]; do sleep 0.1; done; sleep 0.2; rm /tmp/may-go-on; {action}; exec sleep {NAP}) & true"
+
+
+def may_go_on(sandbox: SessionSandbox) -> None:
+    """Let a job of `between_commands` go on, and wait until it has done what it is there for."""
+    sandbox.write_file("/tmp/may-go-on", b"")
+    wait_until(lambda: napping() == 1)
+
+
+# Until the last background job is the program that it is to become: a signal that comes right after its fork may be lost.
+UNTIL_SLEEPING = "until grep -qx sleep /proc/$!/comm; do :; done"
+
+
 @contextmanager
 def once_heard(action: Callable[[], object]) -> Iterator[None]:
     """Do something, in a thread, as soon as the output of a command in this context begins to arrive."""
@@ -127,6 +144,19 @@ def once_heard(action: Callable[[], object]) -> Iterator[None]:
         finally:
             heard.set()
             thread.join()
+
+
+def folders_of(pid: int) -> list[Path]:
+    """The folders that a process's sandboxes have: its id comes second in their names, and others' start times may be alike."""
+    return sorted(folder for folder in runtime_folder().iterdir() if folder.name.split("-")[1:2] == [str(pid)])
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process lives: a dead one may stay for as long as nobody takes notice."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def is_root() -> bool:

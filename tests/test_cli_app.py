@@ -135,7 +135,7 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
         f"loaded = sorted({HEAVY!r} & sys.modules.keys()); print(loaded, file=sys.stderr);"
         "sys.exit(code or bool(loaded))"
     )
-    done = subprocess.run([sys.executable, "-c", probe, *arguments], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", probe, *arguments], capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
     assert "usage: swe-srl" in done.stdout
 
@@ -146,7 +146,7 @@ def test_a_reader_that_goes_away_ends_the_program_quietly() -> None:
     os.close(read)
     try:
         done = subprocess.run(
-            [sys.executable, "-c", probe], stdout=write, stderr=subprocess.PIPE, text=True, timeout=60
+            [sys.executable, "-c", probe], stdout=write, stderr=subprocess.PIPE, text=True, timeout=240
         )
     finally:
         os.close(write)

@@ -68,11 +68,18 @@ def descendants(pid: int) -> set[tuple[int, str]]:
     return below
 
 
+def cmdline(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:  # it ended meanwhile
+        return b""
+
+
 def wait_for_a_sandbox(program: subprocess.Popen[str]) -> set[tuple[int, str]]:
     """The processes below the program once it has started the launcher of its sandboxes."""
     for _ in range(3600):
         started = descendants(program.pid)
-        if started:
+        if any(b"swe_srl.sandboxes.launcher" in cmdline(pid) for pid, _ in started):  # what an import runs is none
             return started
         assert program.poll() is None, program.communicate()
         time.sleep(0.05)
@@ -81,7 +88,7 @@ def wait_for_a_sandbox(program: subprocess.Popen[str]) -> set[tuple[int, str]]:
 
 def left_of(started: set[tuple[int, str]]) -> set[tuple[int, str]]:
     """What still lives of them when they had the time to see that the program has ended."""
-    for _ in range(600):
+    for _ in range(1200):
         if not (left := started & processes().keys()):
             break
         time.sleep(0.05)

@@ -131,7 +131,7 @@ def on_terminal(words: list[str], see: Callable[[str], bool], then: Callable[[in
     program = subprocess.Popen(
         [sys.executable, "-c", code, *words], stdin=its, stdout=its, stderr=its, env=environment, start_new_session=True
     )
-    text, done, deadline = "", False, time.monotonic() + 120  # seconds: it hangs
+    text, done, deadline = "", False, time.monotonic() + 200  # seconds: it hangs
     try:
         os.set_blocking(own, False)
         while program.poll() is None:
@@ -154,6 +154,7 @@ def on_terminal(words: list[str], see: Callable[[str], bool], then: Callable[[in
         os.close(its)
 
 
+@pytest.mark.timeout(450)
 @pytest.mark.sandbox
 def test_ctrl_c_leaves_a_clean_terminal(tmp_path: Path) -> None:
     names = [f"tiny__calc-{number}" for number in range(6)]

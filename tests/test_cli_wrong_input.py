@@ -216,7 +216,7 @@ def test_a_wrong_name_is_told_before_torch_is_loaded(tmp_path: Path, command: st
     probe = "import sys; from swe_srl.cli import main; code = main(sys.argv[1:]); sys.exit(9 if 'torch' in sys.modules else code)"
     arguments = command.format(tasks=tmp_path / "problems.jsonl").split()
     done = subprocess.run(
-        [sys.executable, "-c", probe, *arguments], capture_output=True, text=True, timeout=60, cwd=tmp_path
+        [sys.executable, "-c", probe, *arguments], capture_output=True, text=True, timeout=240, cwd=tmp_path
     )
     assert done.returncode == 2 and message in done.stderr, done.stderr
     assert not (tmp_path / "runs").exists()

@@ -25,7 +25,7 @@ from swe_srl.envs import places as places_module
 from swe_srl.errors import ConfigError, DefinitionNotFoundError, SandboxError, TaskError
 from swe_srl.testing import FakeSandbox
 from swe_srl.types import Action, CommandResult, SandboxSpec, Task
-from tests.sandbox_support import KINDS, sandbox_of, wait_until, write_tree
+from tests.sandbox_support import KINDS, is_running, sandbox_of, wait_until, write_tree
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -575,9 +575,9 @@ def test_processes_that_were_interrupted_are_closed(tmp_path: Path, monkeypatch:
 
 
 OWNER = """
-import threading
+import sys, threading
 from swe_srl.envs import make_vec
-envs = make_vec(2, mode="async", tasks="quickstart", definition="default", sandbox="local")
+envs = make_vec(2, mode="async", tasks="quickstart", definition=sys.argv[1], sandbox="local")
 envs.reset(seed=1)
 envs.step_async(["sleep 1000", "sleep 1000"])
 print(*[process.pid for process in envs.processes], flush=True)
@@ -586,10 +586,12 @@ threading.Event().wait()
 
 
 @pytest.mark.sandbox
-def test_processes_end_with_their_owner_in_the_midst_of_a_command() -> None:
+def test_processes_end_with_their_owner_in_the_midst_of_a_command(tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text("limits: {command_seconds: 1000}\n")
     root = str(Path(__file__).resolve().parent.parent)
     env = {**os.environ, "PYTHONPATH": os.pathsep.join([root, *sys.path])}
-    owner = subprocess.Popen([sys.executable, "-c", OWNER], stdout=subprocess.PIPE, env=env, text=True)
+    command = [sys.executable, "-c", OWNER, str(tmp_path / "own.yaml")]
+    owner = subprocess.Popen(command, stdout=subprocess.PIPE, env=env, text=True)
     try:
         assert owner.stdout is not None
         pids = owner.stdout.readline().split()
@@ -597,7 +599,7 @@ def test_processes_end_with_their_owner_in_the_midst_of_a_command() -> None:
         owner.kill()
         owner.wait()
     assert len(pids) == 2
-    wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), 30)  # the command may take 60
+    wait_until(lambda: not any(is_running(int(pid)) for pid in pids))
 
 
 @pytest.mark.timeout(240)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 from collections.abc import Iterator
@@ -438,10 +439,11 @@ def image_with_history(name: str, commands: str, changes: tuple[str, ...] = ()) 
     container = client.containers.create(BASE_IMAGE, entrypoint=["bash", "-c", commands], network_mode="none")
     container.start()
     assert container.wait()["StatusCode"] == 0, container.logs()
-    container.commit(repository="swe-srl-test-history", tag=name, changes=list(changes))
+    tag = f"{name}-{os.getpid()}"  # others may run these tests, too
+    container.commit(repository="swe-srl-test-history", tag=tag, changes=list(changes))
     container.remove(force=True)
     client.close()
-    return f"swe-srl-test-history:{name}"
+    return f"swe-srl-test-history:{tag}"
 
 
 HISTORY = """

@@ -109,12 +109,14 @@ def test_work_goes_to_who_has_room_and_can_do_it() -> None:
 
 def test_no_node_gets_more_than_it_has_room_for() -> None:
     at_work, most, lock = [0], [0], threading.Lock()
+    pair = threading.Barrier(2, timeout=60)
 
     def work(word: str) -> Reply:
         with lock:
             at_work[0] += 1
             most[0] = max(most[0], at_work[0])
-        time.sleep(0.02)
+        pair.wait()
+        time.sleep(0.02)  # a third one would come
         with lock:
             at_work[0] -= 1
         return Reply(word)

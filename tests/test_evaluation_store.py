@@ -286,7 +286,7 @@ def test_waiting_can_be_given_up(client: docker.DockerClient, registry: Registry
     while not registry.asked["manifest"]:
         time.sleep(0.02)
     stopped.set()
-    waiting.join(30)
+    waiting.join(60)
     assert ended and "was interrupted" in ended[0]
 
 

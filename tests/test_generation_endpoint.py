@@ -22,6 +22,7 @@ from swe_srl.generation import EndpointGenerator, TransformersGenerator, asking
 from swe_srl.protocols import Generator
 from swe_srl.seeds import derive_seed
 from swe_srl.types import Context, Message, Sampling, StopReason
+from tests.sandbox_support import wait_until
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -247,6 +248,7 @@ def test_an_interruption_does_not_wait_for_stalled_requests(server: Server) -> N
     program = subprocess.Popen([sys.executable, "-c", PROGRAM, url], stderr=subprocess.PIPE, text=True)
     try:
         server.stalled.wait()
+        wait_until(lambda: len(server.requests) == 2)
         time.sleep(0.5)  # until the program waits for its answers
         program.send_signal(signal.SIGINT)
         assert "KeyboardInterrupt" in program.communicate(timeout=60)[1]

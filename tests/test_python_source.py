@@ -70,14 +70,14 @@ def test_a_child_does_not_wait_for_a_thread_of_its_parent() -> None:
     def hold() -> None:
         with python_source._parsing:
             held.set()
-            done.wait(60)
+            done.wait(200)
 
     thread = threading.Thread(target=hold)
     thread.start()
     assert held.wait(60)
     child = multiprocessing.get_context("fork").Process(target=parse_python, args=("a = 1",))
     child.start()
-    child.join(30)
+    child.join(100)
     try:
         assert child.exitcode == 0
     finally:

@@ -16,9 +16,10 @@ from swe_srl.sandboxes.session import ShellSession
 from tests.sandbox_support import (
     KINDS,
     LIMITS,
-    NAP,
+    UNTIL_SLEEPING,
     assert_well,
-    napping,
+    between_commands,
+    may_go_on,
     new_sandbox,
     output,
     processes,
@@ -62,7 +63,7 @@ def test_last_exit_code_lasts(sandbox: SessionSandbox) -> None:
 
 
 def test_background_job_can_be_ended_later(sandbox: SessionSandbox) -> None:
-    sandbox.run("sleep 300 & worker=$!")
+    sandbox.run(f"sleep 300 & worker=$!; {UNTIL_SLEEPING}")
     assert "sleep" in output(sandbox, "jobs")
     assert output(sandbox, "kill $worker; wait $worker; echo ended $?").endswith("ended 143\n")
     assert processes(sandbox) == []
@@ -140,8 +141,8 @@ def test_every_process_killed(sandbox: SessionSandbox) -> None:
 
 
 def test_background_job_killing_the_shell_later(sandbox: SessionSandbox) -> None:
-    sandbox.run(f"cd src; (sleep 0.2; kill -9 $$; exec sleep {NAP}) & true")
-    wait_until(lambda: napping() == 1)
+    sandbox.run(f"cd src; {between_commands('kill -9 $$')}")
+    may_go_on(sandbox)
     result = sandbox.run("pwd")
     assert result.rebuilt and result.output.endswith("kept]\n/testbed/src\n")
     sandbox.restart()
@@ -400,8 +401,8 @@ def test_a_flooded_control_channel_ends_the_shell_at_once(sandbox: SessionSandbo
 
 
 def test_a_command_that_no_shell_took_up_is_given_to_another(sandbox: SessionSandbox) -> None:
-    sandbox.run(f"(sleep 0.3; kill -STOP $$; exec sleep {NAP}) & true")
-    wait_until(lambda: napping() == 1)
+    sandbox.run(f"rm -f /tmp/ran; {between_commands('kill -STOP $$')}")
+    may_go_on(sandbox)
     result = sandbox.run("echo x >>/tmp/ran; echo once", timeout=5)
     assert not result.timed_out and "the shell did not answer" in result.output and result.output.endswith("once\n")
     assert sandbox.run("cat /tmp/ran").output == "x\n"

@@ -16,9 +16,9 @@ import pytest
 from swe_srl.errors import SandboxError
 from swe_srl.sandboxes import copies, sweep
 from swe_srl.sandboxes.base import SessionSandbox
-from swe_srl.sandboxes.launch import helper, runtime_folder
+from swe_srl.sandboxes.launch import helper
 from swe_srl.types import Limits
-from tests.sandbox_support import assert_well, opened, output, repository, wait_until
+from tests.sandbox_support import assert_well, folders_of, is_running, opened, output, repository, wait_until
 
 pytestmark = pytest.mark.sandbox
 ROOT = str(Path(__file__).resolve().parent.parent)
@@ -41,7 +41,7 @@ def copying(parent: int) -> list[int]:
     found = []
     for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split():
         with contextlib.suppress(OSError):
-            if "snapshot" in Path(f"/proc/{pid}/cwd").readlink().name:
+            if "/snapshot-" in str(Path(f"/proc/{pid}/cwd").readlink()):
                 found.append(int(pid))
     return found
 
@@ -77,14 +77,14 @@ def test_a_copy_that_is_held_up_ends_and_holds_nobody_up(tmp_path: Path, monkeyp
     monkeypatch.setattr(copies, "COPY_SECONDS", 3)
     with opened("local", repository(tmp_path)) as sandbox:
         output(sandbox, MANY)
-        before = set(runtime_folder().glob(f"*-{os.getpid()}-*"))
+        before = folders_of(os.getpid())
         with held_up(sandbox, said) as pid:
             with opened("local", repository(tmp_path)) as other:
                 assert_well(other)
             assert_well(sandbox)
         assert "could not be copied within 3 seconds" in said[-1]
         assert not Path(f"/proc/{pid}").exists()
-        assert set(runtime_folder().glob(f"*-{os.getpid()}-*")) == before
+        assert folders_of(os.getpid()) == before
         monkeypatch.undo()
         snapshot = sandbox.snapshot()
         snapshot.discard()
@@ -102,9 +102,9 @@ def test_a_copy_that_is_held_up_ends_with_its_owner(tmp_path: Path) -> None:
     finally:
         owner.kill()
         owner.communicate()
-    wait_until(lambda: not Path(f"/proc/{pid}").exists())
+    wait_until(lambda: not is_running(pid))
     sweep()
-    assert not list(runtime_folder().glob(f"*-{owner.pid}-*"))
+    assert not folders_of(owner.pid)
 
 
 SWAPPING = """

@@ -48,7 +48,7 @@ def sandbox(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[DockerS
     sandbox.run("cd /tmp; export KEPT=yes; echo data > file")
     yield sandbox
     sandbox.close()
-    for _ in range(100):  # a removal that was going on already may take a moment more
+    for _ in range(300):  # a removal that was going on already may take a moment more
         names = subprocess.run(["docker", "--host", engine.socket, "ps", "-aq"], capture_output=True, check=True).stdout
         if not names:
             break
@@ -76,8 +76,8 @@ def _threads(engine: Engine) -> list[Path]:
 def test_stalled_engine(engine: Engine, sandbox: DockerSandbox) -> None:
     """A command that a stalled engine holds back is run when it goes on, and so does the session."""
     stall(engine)
-    threading.Timer(8.0, engine.process.send_signal, [signal.SIGCONT]).start()
-    result = sandbox.run("echo held back", timeout=1)
+    threading.Timer(11.0, engine.process.send_signal, [signal.SIGCONT]).start()
+    result = sandbox.run("echo held back", timeout=4)
     assert not result.timed_out and result.rebuilt and "directory and exported variables are kept]" in result.output
     assert result.output.endswith("\nheld back\n")
     assert output(sandbox, STATE) == SAME

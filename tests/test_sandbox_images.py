@@ -105,7 +105,7 @@ def test_a_git_that_never_ends_is_not_waited_for(program: str, monkeypatch: pyte
             SandboxError, match="the patch cannot be taken: git, find or bash of the sandbox did not end"
         ):
             take_patch(sandbox, "/testbed", "0" * 40)
-        assert time.monotonic() - began < 30
+        assert time.monotonic() - began < 60
         assert sandbox.run("echo on").output.endswith("on\n")
 
 

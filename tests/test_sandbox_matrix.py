@@ -20,15 +20,14 @@ from swe_srl.types import CommandResult
 from tests.sandbox_support import (
     KINDS,
     LIMITS,
-    NAP,
-    napping,
+    between_commands,
+    may_go_on,
     new_sandbox,
     opened,
     output,
     processes,
     repository,
     sandbox_of,
-    wait_until,
 )
 
 pytestmark = pytest.mark.timeout(180)
@@ -235,8 +234,8 @@ def test_every_process_is_stopped(sandbox: SessionSandbox, monkeypatch: pytest.M
 
 def test_a_command_that_no_shell_takes_up_is_run_once(sandbox: SessionSandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(patience, "BEGIN_SECONDS", 5.0)
-    sandbox.run(f"rm -f times; (sleep 0.3; kill -STOP $$; exec sleep {NAP}) & true")
-    wait_until(lambda: napping() == 1)
+    sandbox.run(f"rm -f times; {between_commands('kill -STOP $$')}")
+    may_go_on(sandbox)
     result = sandbox.run("echo once >> times; cat times")
     assert result.output.startswith("[the shell did not answer; every process was ended") and result.rebuilt
     assert result.output.endswith("kept]\nonce\n") and result.exit_code == 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import io
-import itertools
 import os
 import platform
 import re
@@ -19,7 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pytest
 from docker.models.containers import Container
@@ -36,10 +35,7 @@ from swe_srl.sandboxes import capabilities, cgroups, files, local_limits, local_
 from swe_srl.sandboxes.base import SessionSandbox
 from swe_srl.sandboxes.cgroups import hierarchies
 from swe_srl.sandboxes.docker_sandbox import DockerSandbox, owner_labels
-from swe_srl.sandboxes.launch import (
-    helper,
-    runtime_folder,
-)
+from swe_srl.sandboxes.launch import helper, owner_name, runtime_folder
 from swe_srl.sandboxes.local import LocalSandbox
 from swe_srl.sandboxes.local_transport import LocalTransport
 from swe_srl.sandboxes.session import ShellSession
@@ -48,6 +44,7 @@ from tests.sandbox_support import (
     KINDS,
     NAP,
     assert_well,
+    folders_of,
     is_root,
     libraries_of,
     napping,
@@ -123,7 +120,7 @@ def test_signals_that_the_caller_ignores_work_inside(repo: Path) -> None:
             print(sandbox.run("grep -E '^Sig(Ign|Blk)' /proc/self/status; sh -c 'kill -QUIT $$; echo $((6*7))'").output)
     """
     command = ["sh", "-c", "trap '' INT QUIT USR1 PIPE; exec \"$@\"", "sh", sys.executable, "-c", program]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    result = subprocess.run(command, capture_output=True, text=True, timeout=100, check=True)
     assert [programs_signals(line.split(":\t")[1]) for line in result.stdout.splitlines()[:2]] == [0, 0], result.stdout
     assert "42" not in result.stdout
 
@@ -388,7 +385,7 @@ def test_nothing_is_left_of_local_sandboxes(repo: Path) -> None:
     assert not [
         group
         for parent in set(hierarchies().values())
-        for group in parent.glob(f"*-{os.getpid()}-*")
+        for group in parent.glob(f"*-{owner_name()}-*")
         if group.name not in {folder.name for folder in before[0]}
     ]
 
@@ -420,9 +417,16 @@ def test_nothing_is_left_of_containers(repo: Path) -> None:
     # Asked for before, so that they come as they happen: the engine keeps the last 256 events alone, of all containers.
     events = client.events(since=begin, filters={"container": name, "event": ["kill", "destroy"]}, decode=True)
     sandbox.close()
-    ends = list(itertools.takewhile(lambda event: event["Action"] != "destroy", events))
+    ends: list[dict[str, Any]] = []
+    for event in events:
+        ends.append(event)
+        if event["Action"] == "destroy":
+            break
     events.close()
-    assert {end["Actor"]["Attributes"]["signal"] for end in ends} == {"9"}, "not asked to end, which takes ten seconds"
+    assert ends.pop()["Action"] == "destroy"
+    # One that has ended already, which its supervisor tells it to when its connection is closed, is not killed.
+    signals = {end["Actor"]["Attributes"]["signal"] for end in ends}
+    assert signals <= {"9"}, "not asked to end, which takes ten seconds"
     assert len(client.containers.list(all=True, filters={"label": label})) == before - 1
 
 
@@ -452,11 +456,15 @@ def test_owner_killed(kind: str, repo: Path) -> None:
         owner.communicate()
     wait_until(lambda: napping() == 0)
     sweep()
-    assert not list(runtime_folder().glob(f"*-{owner.pid}-*"))
+    assert not folders_of(owner.pid)
+
+    def swept() -> bool:
+        """What another process sweeps meanwhile is listed still; an engine that is slow to answer is not swept."""
+        sweep()
+        return _containers_of(kind, owner.pid) == b""
+
     if kind != "local":
-        wait_until(
-            lambda: _containers_of(kind, owner.pid) == b""
-        )  # what another process sweeps meanwhile is listed still
+        wait_until(swept)
 
 
 def test_large_files_are_not_read(shared: SessionSandbox, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -730,7 +738,7 @@ def test_failed_start_leaves_nothing(repo: Path, monkeypatch: pytest.MonkeyPatch
 
 def _folders() -> list[Path]:
     """The folders of this process's sandboxes and snapshots."""
-    return sorted(runtime_folder().glob(f"*-{os.getpid()}-*"))
+    return folders_of(os.getpid())
 
 
 def test_closed_while_a_command_runs(kind: str, repo: Path) -> None:
@@ -798,7 +806,7 @@ def test_open_sandboxes_are_closed_at_exit(kind: str, repo: Path) -> None:
     done.communicate()
     assert done.returncode == 3
     wait_until(lambda: napping() == 0)
-    assert not list(runtime_folder().glob(f"*-{done.pid}-*"))
+    assert not folders_of(done.pid)
     if kind != "local":
         assert _containers_of(kind, done.pid) == b""
 

@@ -15,9 +15,8 @@ import pytest
 from swe_srl.errors import SandboxError
 from swe_srl.sandboxes import session
 from swe_srl.sandboxes.base import SessionSandbox
-from swe_srl.sandboxes.launch import runtime_folder
 from swe_srl.sandboxes.shell_state import dump_command
-from tests.sandbox_support import KINDS, assert_well, new_sandbox, output, repository
+from tests.sandbox_support import KINDS, assert_well, folders_of, new_sandbox, output, repository
 
 pytestmark = pytest.mark.timeout(120)
 TEXT = "\u00e9\u20ac\U0001f600"  # 2, 3 and 4 bytes
@@ -204,7 +203,7 @@ def left(kind: str) -> tuple[int, list[str], list[str]]:
         if kind == "docker"
         else []
     )
-    folders = sorted(folder.name for folder in runtime_folder().glob(f"*-{os.getpid()}-*"))
+    folders = [folder.name for folder in folders_of(os.getpid())]
     return len(list(Path("/proc/self/fd").iterdir())), folders, listed
 
 

@@ -23,7 +23,7 @@ from swe_srl.sandboxes.launch import Helper, helper, runtime_folder
 from swe_srl.sandboxes.local import LocalSandbox
 from swe_srl.sandboxes.losses import STATE_LOST
 from swe_srl.types import SandboxSpec
-from tests.sandbox_support import assert_well, is_root, opened, output, repository
+from tests.sandbox_support import assert_well, folders_of, is_root, opened, output, repository
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -261,6 +261,13 @@ class _Interrupted:
 def test_an_interrupt_keeps_no_later_sandbox_from_starting(repo: Path) -> None:
     """The answer that was not read is nobody else's, and what it told of is ended."""
     asked = helper()
+
+    def below() -> set[str]:
+        listed = ["ps", "-o", "pid=,comm=", "--ppid", str(asked._process.pid)]
+        shown = subprocess.run(listed, capture_output=True, text=True).stdout.splitlines()
+        return {line.split()[0] for line in shown if "bwrap" in line}
+
+    before = below()  # those of sandboxes that other tests have left open
     with opened("local", repo) as sandbox:
         asked._socket = _Interrupted(asked._socket, asked)  # type: ignore[assignment]
         with pytest.raises(KeyboardInterrupt):
@@ -270,8 +277,7 @@ def test_an_interrupt_keeps_no_later_sandbox_from_starting(repo: Path) -> None:
             later.restart()
             assert_well(later)
         assert_well(sandbox)
-    below = subprocess.run(["ps", "-o", "comm=", "--ppid", str(asked._process.pid)], capture_output=True, text=True)
-    assert "bwrap" not in below.stdout
+    assert below() == before
 
 
 @pytest.mark.sandbox
@@ -393,11 +399,11 @@ def test_a_fork_tells_when_its_shell_was_lost_over_the_state(repo: Path) -> None
 def test_a_fork_that_cannot_start_says_why(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with opened("local", repo) as sandbox:
         snapshot = sandbox.snapshot()
-        before = sorted(runtime_folder().glob(f"*-{os.getpid()}-*"))
+        before = folders_of(os.getpid())
         monkeypatch.setattr("swe_srl.sandboxes.local_transport.tmpfs_options", lambda limits, in_group: "size=nonsense")
         with pytest.raises(SandboxError, match=r"did not start: swe-srl launcher: .*mount tmpfs"):
             sandbox.fork(snapshot)
-        assert sorted(runtime_folder().glob(f"*-{os.getpid()}-*")) == before
+        assert folders_of(os.getpid()) == before
         snapshot.discard()
 
 

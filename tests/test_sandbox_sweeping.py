@@ -13,8 +13,10 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
+from docker.errors import APIError
 
 from swe_srl.sandboxes import sweep
 from swe_srl.sandboxes.cgroups import hierarchies
@@ -87,10 +89,10 @@ def test_a_process_of_which_nothing_is_told_is_not_gone(monkeypatch: pytest.Monk
 def test_processes_of_a_gone_owner_are_ended() -> None:
     if not hierarchies():
         pytest.skip("control groups cannot be made here")
-    parents = sorted(set(hierarchies().values()))
+    parents, number = sorted(set(hierarchies().values())), secrets.token_hex(4)  # others may run this test, too
     with owner() as (name, end):
-        left = [parent / f"sandbox-{name}-test" for parent in parents]
-        kept = [parent / f"sandbox-{ELSEWHERE}-test" for parent in parents]
+        left = [parent / f"sandbox-{name}-{number}" for parent in parents]
+        kept = [parent / f"sandbox-{ELSEWHERE}-{number}" for parent in parents]
         sleepers = {group: subprocess.Popen(["sleep", "600"]) for group in (*left, *kept)}
         try:
             for group, sleeper in sleepers.items():
@@ -164,3 +166,24 @@ def test_snapshots_of_the_gone_are_swept(kind: str, tmp_path: Path, monkeypatch:
             end()
             sweep_containers()
             wait_for(lambda: there() == [False, False])
+
+
+@pytest.mark.parametrize("status", [404, 409])
+def test_a_snapshot_that_another_process_sweeps_keeps_no_other_from_being_swept(
+    status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """409: a container of it is being removed still."""
+    removed: list[str] = []
+
+    def remove(image: str, force: bool) -> None:
+        if image == "first":
+            raise APIError("going", response=Mock(status_code=status))
+        removed.append(image)
+
+    client = Mock()
+    client.containers.list.return_value = []
+    labels = {"swe-srl": "sandbox", "swe-srl.owner": DEAD}
+    client.api.images.return_value = [{"Id": name, "Labels": labels} for name in ("first", "second")]
+    client.api.remove_image = remove
+    monkeypatch.setattr("swe_srl.sandboxes.docker_sandbox.engine", lambda seconds: client)
+    assert sweep_containers() == 1 and removed == ["second"] and client.close.called

@@ -253,7 +253,7 @@ def sweep_containers(seconds: float = GREETING_SECONDS) -> int:
     Raises:
         SandboxUnavailableError: no engine answers within `seconds`.
     """
-    from docker.errors import NotFound
+    from docker.errors import APIError
 
     client = engine(seconds)
     count = 0
@@ -267,8 +267,11 @@ def sweep_containers(seconds: float = GREETING_SECONDS) -> int:
             filters={"label": f"{LABEL}=sandbox"}
         ):  # Podman finds none by two labels or a name
             if is_gone((image.get("Labels") or {}).get(f"{LABEL}.owner", "")):
-                with contextlib.suppress(NotFound):  # another process sweeps at the same time
+                try:
                     client.api.remove_image(image["Id"], force=True)
                     count += 1
+                except APIError as error:  # another process sweeps at the same time: it, or a container of it, is going
+                    if error.status_code not in (404, 409):
+                        raise
     client.close()
     return count
