@@ -123,11 +123,12 @@ def _await(living: Sequence[LiveEpisode], patience: float) -> None:
 
 
 def _abandon(living: Sequence[LiveEpisode], pool: ThreadPoolExecutor) -> None:
-    """Close what lives, so that running commands end at once; then what was still starting. Raises nothing of its own."""
+    """Close what lives, so that running commands end at once; what is still starting closes itself, also when nobody waits for it
+    (a second interrupt). Raises nothing of its own."""
     pool.shutdown(wait=False, cancel_futures=True)
+    for live in living:
+        live.closed = True
     if living:
         with ThreadPoolExecutor(len(living), thread_name_prefix="closing") as closing:
             list(closing.map(LiveEpisode.close_quietly, living))
     pool.shutdown(wait=True)
-    for live in living:
-        live.close_quietly()
