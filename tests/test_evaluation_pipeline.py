@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -243,6 +244,31 @@ def test_an_interrupt_ends_gradings_in_progress(world: World, rows: Path, monkey
     monkeypatch.setattr(pipeline_module, "grade", plain)
     monkeypatch.setattr(running_module, "missing_episodes", world.episodes)
     assert evaluate(settings_for(rows)).samples == 3
+
+
+def test_an_interrupt_ends_gradings_that_a_failed_model_has_left(
+    world: World, rows: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = threading.Event()
+
+    def endless(task: Task, patch: str, settings: GradingSettings, *rest: object) -> Verdict:
+        sandbox = ClosableSandbox()
+        with pytest.raises(SandboxError), settings.open.holding(sandbox):  # type: ignore[union-attr]
+            assert failed.wait(60)
+            while not sandbox.closed.wait(0.1):  # one may come just before the main thread waits, which then does not see it
+                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+            raise SandboxError("closed")
+        return Verdict(task.instance_id, VerdictStatus.INFRASTRUCTURE, False, False, "closed")
+
+    def failing(*rest: object) -> Iterator[Episode]:
+        yield next(iter(world.episodes(*rest)))  # type: ignore[arg-type]
+        failed.set()
+        raise GenerationError("the endpoint is away")
+
+    monkeypatch.setattr(pipeline_module, "grade", endless)
+    monkeypatch.setattr(running_module, "missing_episodes", failing)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(settings_for(rows))
 
 
 class ClosableSandbox:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
@@ -21,6 +23,7 @@ PATCH_BYTES = 64 << 20
 GRADING_LIMITS = Limits(memory_mb=4096, processes=512, open_files=4096)
 _T = TypeVar("_T")
 INTERRUPTED = "grading was interrupted"
+log = logging.getLogger(__name__)
 MakeSandbox = Callable[[str, SandboxSpec], Sandbox]
 
 
@@ -51,12 +54,23 @@ class OpenSandboxes:
                     self._open.remove(sandbox)
 
     def end(self) -> None:
-        """Close every sandbox; their gradings fail, and later ones fail at once."""
+        """Close every sandbox; their gradings fail, and later ones fail at once.
+
+        All are closed at a time: neither one that cannot be closed nor an interrupt meanwhile leaves another one running.
+        """
         with self._lock:
             self.ended = True
             left = list(self._open)
-        for sandbox in left:
-            sandbox.close()
+        if left:
+            with ThreadPoolExecutor(len(left), thread_name_prefix="closing") as closing:
+                list(closing.map(_close, left))
+
+
+def _close(sandbox: Sandbox) -> None:
+    try:
+        sandbox.close()
+    except SandboxError as error:
+        log.warning("a sandbox could not be closed and is left to be swept: %s", error)
 
 
 @dataclass(frozen=True, slots=True)
