@@ -255,7 +255,7 @@ def test_an_interrupt_ends_gradings_that_a_failed_model_has_left(
         sandbox = ClosableSandbox()
         with pytest.raises(SandboxError), settings.open.holding(sandbox):  # type: ignore[union-attr]
             assert failed.wait(60)
-            while not sandbox.closed.wait(0.1):  # one may come just before the main thread waits, which then does not see it
+            while not sandbox.closed.wait(0.1):  # the main thread may miss one that comes just before it waits
                 signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
             raise SandboxError("closed")
         return Verdict(task.instance_id, VerdictStatus.INFRASTRUCTURE, False, False, "closed")
