@@ -354,6 +354,7 @@ def test_list_and_remove(system: Path, tmp_path: Path, capsys: pytest.CaptureFix
     assert "no image is unpacked under the name" in capsys.readouterr().err
 
 
+@pytest.mark.sandbox
 def test_what_cannot_be_unpacked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "text.tar").write_text("no archive")
     with pytest.raises(SandboxError, match="not an archive of one image"):
@@ -362,6 +363,11 @@ def test_what_cannot_be_unpacked(tmp_path: Path, capsys: pytest.CaptureFixture[s
         image_roots.unpack(NAME, tmp_path / "nothing.tar")
     with pytest.raises(SandboxUnavailableError, match="images unpack example/flask:1 --archive"):
         image_roots.image_root(NAME)
+    for config in (b"{", b"[]", b'{"config": {"Env": [1]}}', b"[" * 100_000):
+        manifest = json.dumps([{"Config": "config.json", "Layers": []}]).encode()
+        (tmp_path / "odd.tar").write_bytes(tar_of({"manifest.json": manifest, "config.json": config}))
+        with pytest.raises(SandboxError, match="not an archive of one image"):
+            image_roots.unpack(NAME, tmp_path / "odd.tar")
     assert main(["images", "unpack"]) == 2
 
 

@@ -31,6 +31,7 @@ WORDS_BYTES = 16 << 20  # of what an image says of itself
 USERS_BYTES = 1 << 20
 MEMORY_KB = 4 << 20  # for each program that touches the folder
 COMPLAINT_BYTES = 100_000  # `tar` complains of every file
+_BROKEN = (tarfile.TarError, KeyError, TypeError, AttributeError, ValueError, EOFError, RecursionError)
 _OPAQUE = ".wh..wh..opq"
 _WHITEOUT = ".wh."
 _EXTRACT = (
@@ -122,14 +123,15 @@ def unpack_archive(archive: Path, tree: Path) -> Unpacked:
                 return _unpack_export(archive, tree)
             (entry,) = json.loads(manifest)
             config = _member(tar, entry["Config"]) or b"{}"
+            said = json.loads(config).get("config") or {}
             for layer in entry["Layers"]:
                 _unpack_layer(tar, layer, tree)
-    except (tarfile.TarError, KeyError, TypeError, AttributeError, ValueError, EOFError, gzip.BadGzipFile) as error:
+        return _facts(f"sha256:{hashlib.sha256(config).hexdigest()}", said, tree)
+    except (*_BROKEN, gzip.BadGzipFile) as error:
         reason = str(error).partition(":\n")[0]  # tarfile lists what it tried
         raise SandboxError(
             f"{archive}: not an archive of one image, as `docker save IMAGE` or `docker export CONTAINER` writes it: {reason}"
         ) from error
-    return _facts(f"sha256:{hashlib.sha256(config).hexdigest()}", json.loads(config).get("config") or {}, tree)
 
 
 def archive_names(archive: Path) -> list[str]:
