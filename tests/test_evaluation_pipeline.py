@@ -287,6 +287,15 @@ class ClosableSandbox:
         self.close()
 
 
+def test_a_reason_with_half_a_character_is_told(world: World, rows: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failed(task: Task, *rest: object) -> Verdict:
+        return Verdict(task.instance_id, VerdictStatus.INFRASTRUCTURE, False, False, "daemon \ud800 gone")
+
+    monkeypatch.setattr(pipeline_module, "grade", failed)
+    assert len(evaluate(settings_for(rows)).failures) == 3
+    assert "daemon ? gone" in (rows.parent / "run" / "report.md").read_text(encoding="utf-8")
+
+
 def test_infrastructure_failures_are_apart_and_tried_again(world: World, rows: Path) -> None:
     world.broken_episodes, world.broken_gradings = {NAMES[0]}, {NAMES[1]}
     report = evaluate(settings_for(rows))
