@@ -15,7 +15,7 @@ from swe_srl.errors import SandboxError, TaskError
 from swe_srl.protocols import Sandbox
 from swe_srl.sandboxes import make_sandbox
 from swe_srl.sandboxes.repository import PreparedRepository, prepare_repository, strip_history_script
-from swe_srl.tasks.planting import is_planted
+from swe_srl.tasks.planting import is_planted, withheld_list
 from swe_srl.tasks.surroundings import surroundings
 from swe_srl.types import SandboxSpec, Task
 
@@ -51,7 +51,7 @@ class PlaceMaker:
         pool = self._own_pool()
         if pool is None:
             pool = self._pool = join_pool(self.definition, self.kind, self._user)
-        around = surroundings(task) if task.source else None
+        around = surroundings(task) if task.source else withheld_list(task) if is_planted(task) else None
         key = PlaceKey(task.image, task.source, task.setup_patch, around)
         return pool.take(key, lambda: self._make(task))
 
