@@ -11,6 +11,7 @@ from swe_srl.envs.image_places import Place, unpacked_place
 from swe_srl.envs.patch import take_patch, untracked_files
 from swe_srl.envs.planting import plant
 from swe_srl.envs.pool import PlaceKey, WarmPool, join_pool, leave_pool
+from swe_srl.envs.spaces import MAX_OUTPUT_BYTES
 from swe_srl.errors import SandboxError, TaskError
 from swe_srl.protocols import Sandbox
 from swe_srl.sandboxes import make_sandbox
@@ -139,13 +140,15 @@ class PlaceMaker:
         return strip_history_script(self.definition.workdir) if self.definition.strip_history else ""
 
     def _spec(self, image: str = "", repository: str = "") -> SandboxSpec:
-        definition = self.definition
+        definition, limits = self.definition, self.definition.limits
+        if not 0 < limits.output_bytes <= MAX_OUTPUT_BYTES:
+            limits = replace(limits, output_bytes=MAX_OUTPUT_BYTES)
         return SandboxSpec(
             image=image,
             repository=repository,
             workdir=definition.workdir,
             user=definition.user,
             network=definition.network,
-            limits=definition.limits,
+            limits=limits,
             env=definition.variables,
         )
