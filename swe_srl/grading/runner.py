@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from swe_srl.errors import GradingError, SandboxError
@@ -15,6 +15,7 @@ from swe_srl.grading.bench import BrokenRunError
 from swe_srl.grading.harness import ERRORED_MARKER, official_report
 from swe_srl.grading.workshop import HardenedReport, Workshop
 from swe_srl.protocols import Sandbox
+from swe_srl.sandboxes.closing import close_all
 from swe_srl.tasks.surroundings import surroundings
 from swe_srl.types import Limits, SandboxSpec, Task, TestRun
 
@@ -58,12 +59,13 @@ class OpenSandboxes:
 
         All are closed at a time: neither one that cannot be closed nor an interrupt meanwhile leaves another one running.
         """
-        with self._lock:
-            self.ended = True
-            left = list(self._open)
-        if left:
-            with ThreadPoolExecutor(len(left), thread_name_prefix="closing") as closing:
-                list(closing.map(_close, left))
+
+        def begin() -> list[Callable[[], None]]:
+            with self._lock:
+                self.ended = True
+                return [partial(_close, sandbox) for sandbox in self._open]
+
+        close_all(begin)
 
 
 def _close(sandbox: Sandbox) -> None:
