@@ -365,6 +365,35 @@ def test_an_interruption_closes_what_was_still_starting() -> None:
     assert not started
 
 
+@pytest.mark.timeout(120)
+def test_what_starts_is_closed_also_when_a_second_interruption_ends_the_waiting() -> None:
+    going_on, closed = threading.Event(), threading.Event()
+
+    class Interrupting(EchoEnv):
+        def close(self) -> None:
+            super().close()
+            signal.pthread_kill(MAIN, signal.SIGINT)
+
+    class Late(EchoEnv):
+        def close(self) -> None:
+            super().close()
+            closed.set()
+
+    def make_env(of: Task) -> EchoEnv:
+        if of.instance_id == "a":
+            return Interrupting(of)
+        assert going_on.wait(60)
+        return Late(of)
+
+    def interrupted(context: Context) -> PolicyAnswer:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        list(run_episodes([EpisodeJob(task(name)) for name in "ab"], Recording(interrupted), make_env, AGENT))
+    going_on.set()
+    assert closed.wait(60)
+
+
 def test_no_workers_is_an_error() -> None:
     with pytest.raises(ConfigError, match="workers must be at least 1, not 0"):
         run_episodes([EpisodeJob(task("t"))], EmptyPolicy(), EchoEnv, AGENT, workers=0)

@@ -63,6 +63,18 @@ def test_check_env(kind: str, tmp_path: Path) -> None:
     env.close()
 
 
+@pytest.mark.sandbox
+@pytest.mark.parametrize("bound", [0, 5_000_000])
+def test_what_an_observation_cannot_hold_is_cut_and_told(bound: int, tmp_path: Path) -> None:
+    (tmp_path / "large.yaml").write_text(f"limits: {{output_bytes: {bound}}}\n")
+    env = SweEnv([task(tmp_path)], str(tmp_path / "large.yaml"), "local")
+    env.reset()
+    shown, _, _, _, info = env.step("head -c 3000000 /dev/zero | tr '\\0' x; echo the end; exit 3")
+    env.close()
+    assert shown in env.observation_space and info["truncated_output"] and info["rebuilt"]
+    assert " bytes of output cut here]" in shown and "the end\n[the shell ended with exit code 3" in shown
+
+
 def test_made_by_gymnasium(tmp_path: Path, faked: list[FakeSandbox]) -> None:
     register_envs()
     register_envs()

@@ -16,6 +16,7 @@ import pytest
 from swe_srl.envs import SweEnv, make_vec
 from swe_srl.envs import pool as pool_module
 from swe_srl.envs.image_places import Place
+from swe_srl.envs.places import PlaceMaker
 from swe_srl.envs.pool import PlaceKey, WarmPool, let_go_of_image, pools_kept
 from swe_srl.errors import SandboxError
 from swe_srl.sandboxes import sweep
@@ -197,6 +198,25 @@ def test_environments_share_a_pool(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         assert len(taken) == 1 and not taken[0].closed
         again.close()
     assert all(sandbox.closed for sandbox in made)
+
+
+def test_a_task_gets_no_sandbox_that_withholds_another_ones_tests(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def place(maker: PlaceMaker, of: Task) -> Place:
+        return Place(FakeSandbox({":": ""}), of.instance_id)
+
+    monkeypatch.setattr(PlaceMaker, "_from_image", place)
+    both = [
+        Task(name, "swesmith/tiny", "", "", image="tiny:1", setup_patch="the bug", fail_to_pass=(f"{name}.py::test",))
+        for name in ("one", "two")
+    ]
+    env = SweEnv(both, definition(tmp_path, 2))
+    for name in ("one", "two"):
+        env.reset(options={"task": name})
+        assert env._place is not None and env._place.base_commit == name
+        assert env.fill_pool(60) == 2
+    env.close()
 
 
 @pytest.mark.parametrize("kind", KINDS[:2])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,10 @@ from swe_srl.errors import ConfigError, SweSrlError
 from swe_srl.evaluation import EvalSettings, check, evaluate
 from swe_srl.evaluation import checking as module
 from swe_srl.evaluation.checking import Checked, check_folder, draw
+from swe_srl.evaluation.store import ImageStore
 from swe_srl.files import read_jsonl, write_jsonl
+from swe_srl.grading import GradingSettings, OpenSandboxes
+from swe_srl.testing import FakeSandbox
 from swe_srl.types import Task, TestRun
 
 SOUND, EARLY, UNFIXED, NOWHERE = (f"tiny__calc-{number}" for number in range(1, 5))
@@ -34,6 +38,34 @@ def rows(tmp_path: Path) -> Path:
 def settings_for(rows: Path, **more: object) -> EvalSettings:
     values = {"tasks": str(rows), "policy": "gold", "output": rows.parent / "run", "hardened": False, **more}
     return EvalSettings(**values)  # type: ignore[arg-type]
+
+
+@pytest.mark.timeout(60)
+def test_checks_in_progress_are_ended_when_nobody_asks_for_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An interrupt may come between two findings."""
+    opened, begun, ended = OpenSandboxes(), threading.Event(), threading.Event()
+
+    class Busy(FakeSandbox):
+        def close(self) -> None:
+            ended.set()
+
+    def checked(task: Task, grading: GradingSettings) -> Checked:
+        if task.instance_id == EARLY:
+            with opened.holding(Busy()):
+                begun.set()
+                assert ended.wait(20)
+        return Checked(task.instance_id)
+
+    monkeypatch.setattr(module, "check_task", checked)
+    both = [Task(name, "a/b", "", "") for name in (SOUND, EARLY)]
+    settings = EvalSettings(policy="gold", grading_workers=2)
+    found = module._checked(both, GradingSettings(open=opened), settings, ImageStore())
+    assert next(found) == Checked(SOUND)
+    assert begun.wait(20)
+    found.close()
+    assert opened.ended and ended.is_set()
 
 
 @pytest.mark.sandbox

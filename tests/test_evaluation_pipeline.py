@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -245,6 +246,31 @@ def test_an_interrupt_ends_gradings_in_progress(world: World, rows: Path, monkey
     assert evaluate(settings_for(rows)).samples == 3
 
 
+def test_an_interrupt_ends_gradings_that_a_failed_model_has_left(
+    world: World, rows: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = threading.Event()
+
+    def endless(task: Task, patch: str, settings: GradingSettings, *rest: object) -> Verdict:
+        sandbox = ClosableSandbox()
+        with pytest.raises(SandboxError), settings.open.holding(sandbox):  # type: ignore[union-attr]
+            assert failed.wait(60)
+            while not sandbox.closed.wait(0.1):  # the main thread may miss one that comes just before it waits
+                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+            raise SandboxError("closed")
+        return Verdict(task.instance_id, VerdictStatus.INFRASTRUCTURE, False, False, "closed")
+
+    def failing(*rest: object) -> Iterator[Episode]:
+        yield next(iter(world.episodes(*rest)))  # type: ignore[arg-type]
+        failed.set()
+        raise GenerationError("the endpoint is away")
+
+    monkeypatch.setattr(pipeline_module, "grade", endless)
+    monkeypatch.setattr(running_module, "missing_episodes", failing)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(settings_for(rows))
+
+
 class ClosableSandbox:
     """Only notices that it is closed."""
 
@@ -259,6 +285,15 @@ class ClosableSandbox:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+
+def test_a_reason_with_half_a_character_is_told(world: World, rows: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failed(task: Task, *rest: object) -> Verdict:
+        return Verdict(task.instance_id, VerdictStatus.INFRASTRUCTURE, False, False, "daemon \ud800 gone")
+
+    monkeypatch.setattr(pipeline_module, "grade", failed)
+    assert len(evaluate(settings_for(rows)).failures) == 3
+    assert "daemon ? gone" in (rows.parent / "run" / "report.md").read_text(encoding="utf-8")
 
 
 def test_infrastructure_failures_are_apart_and_tried_again(world: World, rows: Path) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -167,6 +170,32 @@ def test_an_interrupted_grading_blames_nobody(task: Task) -> None:
 
     run = run_tests(task, GOLD, GradingSettings(make_sandbox=make, open=opened))
     assert len(made) == 2 and run.error == "grading was interrupted" and not run.applied
+
+
+@pytest.mark.timeout(60)
+def test_neither_an_interrupt_nor_a_sandbox_that_cannot_be_closed_leaves_another_one_open() -> None:
+    opened, closing, closed = OpenSandboxes(), threading.Event(), threading.Event()
+
+    class Stubborn(Scripted):
+        def close(self) -> None:
+            if self.closed:
+                return
+            self.closed = True
+            assert closing.wait(10)
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+            raise SandboxError("the engine is away")
+
+    class Other(Scripted):
+        def close(self) -> None:
+            closing.set()
+            closed.set()
+
+    with contextlib.ExitStack() as stack:
+        for kind in (Stubborn, Other):
+            stack.enter_context(opened.holding(kind(lambda command: None)))
+        with pytest.raises(KeyboardInterrupt):
+            opened.end()
+        assert closed.wait(10)
 
 
 @pytest.mark.sandbox

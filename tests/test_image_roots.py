@@ -151,6 +151,27 @@ def test_a_saved_image_is_run_as_a_container_would(system: Path, tmp_path: Path)
 
 
 @pytest.mark.sandbox
+def test_a_layer_changes_what_is_there_and_replaces_what_is_of_another_kind(tmp_path: Path) -> None:
+    below = {
+        "shared/": None, "shared/old": b"x", "folder/": None, "folder/deep/": None, "folder/deep/old": b"x",
+        "was/": None, "was/old": b"x", "seen/": None, "seen/here/": None, "seen/here/old": b"x", "link": "seen", "file": b"x",
+        "kept": "shared",
+    }  # fmt: skip
+    above = {
+        "shared/": None, "shared/new": b"x", "folder": b"x", "was": "shared", "link/": None, "link/here": b"x",
+        "file/": None, "file/new": b"x", "kept/through": b"x",
+    }  # fmt: skip
+    root = image_roots.unpack(NAME, saved(tmp_path / "image.tar", [tar_of(below), tar_of(above)])[0]).path
+    found = {str(path.relative_to(root)) for path in root.rglob("*")} - {"dev", "proc", "sys", "tmp", "etc"}
+    assert {path for path in found if not path.startswith("etc/")} == {
+        "shared", "shared/old", "shared/new", "shared/through", "folder", "was", "kept", "link", "link/here",
+        "seen", "seen/here", "seen/here/old", "file", "file/new",
+    }  # fmt: skip
+    assert (root / "folder").is_file() and (root / "was").is_symlink() and (root / "kept").is_symlink()
+    assert (root / "link/here").is_file() and not (root / "link").is_symlink()
+
+
+@pytest.mark.sandbox
 def test_an_exported_image_and_its_user(system: Path, tmp_path: Path) -> None:
     (tmp_path / "export.tar.gz").write_bytes(gzip.compress(tar_of({}, system)))
     image_roots.unpack("exported", tmp_path / "export.tar.gz")
@@ -333,6 +354,7 @@ def test_list_and_remove(system: Path, tmp_path: Path, capsys: pytest.CaptureFix
     assert "no image is unpacked under the name" in capsys.readouterr().err
 
 
+@pytest.mark.sandbox
 def test_what_cannot_be_unpacked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "text.tar").write_text("no archive")
     with pytest.raises(SandboxError, match="not an archive of one image"):
@@ -341,6 +363,11 @@ def test_what_cannot_be_unpacked(tmp_path: Path, capsys: pytest.CaptureFixture[s
         image_roots.unpack(NAME, tmp_path / "nothing.tar")
     with pytest.raises(SandboxUnavailableError, match="images unpack example/flask:1 --archive"):
         image_roots.image_root(NAME)
+    for config in (b"{", b"[]", b'{"config": {"Env": [1]}}', b"[" * 100_000):
+        manifest = json.dumps([{"Config": "config.json", "Layers": []}]).encode()
+        (tmp_path / "odd.tar").write_bytes(tar_of({"manifest.json": manifest, "config.json": config}))
+        with pytest.raises(SandboxError, match="not an archive of one image"):
+            image_roots.unpack(NAME, tmp_path / "odd.tar")
     assert main(["images", "unpack"]) == 2
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import os
@@ -34,6 +35,7 @@ from swe_srl.errors import (
 from swe_srl.sandboxes import capabilities, cgroups, files, local_limits, local_transport, make_sandbox, sweep
 from swe_srl.sandboxes.base import SessionSandbox
 from swe_srl.sandboxes.cgroups import hierarchies
+from swe_srl.sandboxes.container_transport import engine
 from swe_srl.sandboxes.docker_sandbox import DockerSandbox, owner_labels
 from swe_srl.sandboxes.launch import helper, owner_name, runtime_folder
 from swe_srl.sandboxes.local import LocalSandbox
@@ -321,6 +323,25 @@ def test_file_access_is_not_fooled_by_the_session(shared: SessionSandbox) -> Non
     assert shared.read_file("/testbed/plain") == b"truth"
     shared.run("exit")
     shared.run("export PATH=/usr/local/bin:/usr/bin:/bin; unset BASH_ENV; cd /testbed")
+
+
+def test_a_fork_outlives_its_snapshot_and_leaves_no_image_behind(shared: SessionSandbox) -> None:
+    def images() -> list[Any]:
+        with contextlib.closing(engine()) as client:
+            return [image["Id"] for image in client.api.images(filters={"label": f"swe-srl.owner={owner_name()}"})]
+
+    before = images() if isinstance(shared, DockerSandbox) else []
+    snapshot = shared.snapshot()
+    with shared.fork(snapshot) as first, shared.fork(snapshot) as second:
+        snapshot.discard()
+        with pytest.raises(SandboxError, match="snapshot that is not discarded"):
+            shared.fork(snapshot)
+        again = first.snapshot()
+        with first.fork(again) as third:
+            first.close()
+            again.discard()
+            assert output(third, "cat README.md") == output(second, "cat README.md") == "hello\n"
+    assert (images() if isinstance(shared, DockerSandbox) else []) == before
 
 
 def test_snapshot_and_fork(shared: SessionSandbox) -> None:

@@ -20,7 +20,8 @@ from docker.errors import APIError
 
 from swe_srl.sandboxes import sweep
 from swe_srl.sandboxes.cgroups import hierarchies
-from swe_srl.sandboxes.docker_sandbox import DockerSnapshot, sweep_containers
+from swe_srl.sandboxes.docker_sandbox import sweep_containers
+from swe_srl.sandboxes.docker_snapshot import DockerSnapshot
 from swe_srl.sandboxes.launch import is_gone, new_folder, owner_name, runtime_folder, start_time, sweep_folders
 from tests.sandbox_support import KINDS, make_deep, opened, repository
 

@@ -67,6 +67,7 @@ class LiveEpisode:
         attempts: starts so far, this one included.
         late: what it is doing takes so long that nobody waits for it.
         ended: its environment is closed: there is nothing more to do.
+        closed: its environment is to be closed, or is; one that is just starting closes itself.
     """
 
     job: EpisodeJob
@@ -74,6 +75,7 @@ class LiveEpisode:
     doing: Future[None] | None = None
     late: bool = False
     ended: bool = False
+    closed: bool = False
     env: EpisodeEnv | None = None
     problem: str = ""
     turns: list[Turn] = field(default_factory=list)
@@ -102,9 +104,12 @@ class LiveEpisode:
         self.started = time.monotonic()
         env = self.env = make_env(self.job.task)
         number = derive_seed(seed, self.job.task.instance_id, self.job.sample) % 2**31
-        self.problem, _ = env.reset(seed=number, options={"task": self.job.task.instance_id})
-        if self.env is None:  # abandoned while it started
-            env.close()
+        try:
+            self.problem, _ = env.reset(seed=number, options={"task": self.job.task.instance_id})
+        finally:
+            if self.closed:  # while it started
+                self.env = env
+                self.close_quietly()
 
     def context(self, agent: AgentDefinition, seed: int) -> Context:
         """What the policy is asked next."""
@@ -163,6 +168,7 @@ class LiveEpisode:
 
     def close(self) -> None:
         """Close the environment. A sandbox that cannot be closed is left to the sweeper: its episode is whole."""
+        self.closed = True
         env, self.env = self.env, None
         if env is None:
             return

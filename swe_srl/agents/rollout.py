@@ -19,6 +19,7 @@ from swe_srl.agents.episode import Episode, EpisodeEnv, EpisodeJob, LiveEpisode
 from swe_srl.errors import ConfigError
 from swe_srl.progress import Doing, NoWatch, Watch
 from swe_srl.protocols import Policy, PolicyOutput
+from swe_srl.sandboxes.closing import close_all
 from swe_srl.types import Action, Task
 
 PATIENCE = 1.0  # seconds
@@ -123,11 +124,14 @@ def _await(living: Sequence[LiveEpisode], patience: float) -> None:
 
 
 def _abandon(living: Sequence[LiveEpisode], pool: ThreadPoolExecutor) -> None:
-    """Close what lives, so that running commands end at once; then what was still starting. Raises nothing of its own."""
-    pool.shutdown(wait=False, cancel_futures=True)
-    if living:
-        with ThreadPoolExecutor(len(living), thread_name_prefix="closing") as closing:
-            list(closing.map(LiveEpisode.close_quietly, living))
+    """Close what lives, so that running commands end at once; what is still starting closes itself, also when nobody waits for it
+    (a second interrupt). Raises nothing of its own."""
+
+    def begin() -> list[Callable[[], None]]:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for live in living:
+            live.closed = True
+        return [live.close_quietly for live in living]
+
+    close_all(begin)
     pool.shutdown(wait=True)
-    for live in living:
-        live.close_quietly()

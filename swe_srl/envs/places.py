@@ -11,11 +11,12 @@ from swe_srl.envs.image_places import Place, unpacked_place
 from swe_srl.envs.patch import take_patch, untracked_files
 from swe_srl.envs.planting import plant
 from swe_srl.envs.pool import PlaceKey, WarmPool, join_pool, leave_pool
+from swe_srl.envs.spaces import MAX_OUTPUT_BYTES
 from swe_srl.errors import SandboxError, TaskError
 from swe_srl.protocols import Sandbox
 from swe_srl.sandboxes import make_sandbox
 from swe_srl.sandboxes.repository import PreparedRepository, prepare_repository, strip_history_script
-from swe_srl.tasks.planting import is_planted
+from swe_srl.tasks.planting import is_planted, withheld_list
 from swe_srl.tasks.surroundings import surroundings
 from swe_srl.types import SandboxSpec, Task
 
@@ -51,7 +52,7 @@ class PlaceMaker:
         pool = self._own_pool()
         if pool is None:
             pool = self._pool = join_pool(self.definition, self.kind, self._user)
-        around = surroundings(task) if task.source else None
+        around = surroundings(task) if task.source else withheld_list(task) if is_planted(task) else None
         key = PlaceKey(task.image, task.source, task.setup_patch, around)
         return pool.take(key, lambda: self._make(task))
 
@@ -139,13 +140,15 @@ class PlaceMaker:
         return strip_history_script(self.definition.workdir) if self.definition.strip_history else ""
 
     def _spec(self, image: str = "", repository: str = "") -> SandboxSpec:
-        definition = self.definition
+        definition, limits = self.definition, self.definition.limits
+        if not 0 < limits.output_bytes <= MAX_OUTPUT_BYTES:
+            limits = replace(limits, output_bytes=MAX_OUTPUT_BYTES)
         return SandboxSpec(
             image=image,
             repository=repository,
             workdir=definition.workdir,
             user=definition.user,
             network=definition.network,
-            limits=definition.limits,
+            limits=limits,
             env=definition.variables,
         )

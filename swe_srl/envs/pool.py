@@ -30,7 +30,7 @@ class PlaceKey(NamedTuple):
     image: str
     source: str
     setup_patch: str
-    around: Hashable = None  # what a sandbox shows and sets besides
+    around: Hashable = None  # what a sandbox shows and sets besides, or withholds
 
 
 @dataclass

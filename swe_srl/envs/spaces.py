@@ -9,6 +9,7 @@ import numpy as np
 from gymnasium.spaces import Text
 
 MAX_CHARACTERS = 1 << 21
+MAX_OUTPUT_BYTES = MAX_CHARACTERS - (1 << 16)  # of a command: what is told of it beside has room, too
 SAMPLE_CHARACTERS = 40
 _CHARACTERS = frozenset(string.ascii_letters + string.digits + " ")
 

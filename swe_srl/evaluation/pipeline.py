@@ -183,19 +183,24 @@ class Pipeline:
         workers = self.elsewhere.gradings_at_a_time if self.elsewhere else self.settings.grading_workers
         pool = ThreadPoolExecutor(workers, thread_name_prefix="grading")
         try:
-            for task_id, sample in keys:
-                if (task_id, sample) in self.journal.episodes and (task_id, sample) not in self.journal.verdicts:
-                    pending.append(pool.submit(self._grade, tasks[task_id], sample, cache))
-            for episode in episodes:
-                self._take(episode)
-                if not episode.error:
-                    pending.append(pool.submit(self._grade, tasks[episode.task_id], episode.sample, cache))
+            try:
+                for task_id, sample in keys:
+                    if (task_id, sample) in self.journal.episodes and (task_id, sample) not in self.journal.verdicts:
+                        pending.append(pool.submit(self._grade, tasks[task_id], sample, cache))
+                for episode in episodes:
+                    self._take(episode)
+                    if not episode.error:
+                        pending.append(pool.submit(self._grade, tasks[episode.task_id], episode.sample, cache))
+                    for future in pending:
+                        if future.done():
+                            future.result()
+                    pending = [future for future in pending if not future.done()]
                 for future in pending:
-                    if future.done():
-                        future.result()
-                pending = [future for future in pending if not future.done()]
-            for future in pending:
-                future.result()
+                    future.result()
+            except Exception:  # gradings in progress are waited for, unless that is interrupted
+                episodes.close()
+                pool.shutdown(wait=True, cancel_futures=True)
+                raise
         except KeyboardInterrupt:
             self._stopped.set()
             if self.elsewhere:

@@ -282,7 +282,7 @@ def _no_episodes() -> Generator[Episode, None, None]:
 def write_report(folder: Path, report: Report) -> None:
     """Write report.json and report.md."""
     write_atomic(folder / "report.json", json.dumps(report.as_dict(), indent=2) + "\n")
-    write_atomic(folder / "report.md", report_markdown(report))
+    write_atomic(folder / "report.md", report_markdown(report).encode(errors="replace"))
 
 
 def data_of(settings: EvalSettings) -> dict[str, str]:

@@ -21,6 +21,7 @@ from swe_srl.sandboxes.base import SessionSandbox
 from swe_srl.sandboxes.container_tmp import mend_tmp
 from swe_srl.sandboxes.container_transport import GREETING_SECONDS, ContainerTransport, engine, engine_errors
 from swe_srl.sandboxes.descriptors import check_descriptors
+from swe_srl.sandboxes.docker_snapshot import DockerSnapshot
 from swe_srl.sandboxes.launch import is_gone, owner_name
 from swe_srl.sandboxes.session import ShellSession
 from swe_srl.types import Limits, SandboxSpec
@@ -47,23 +48,6 @@ while ((SECONDS < {LIFE_SECONDS})); do
 done"""
 
 
-class DockerSnapshot:
-    """An image made of a container's files, and the shell state. The image goes with `discard` or `sweep`."""
-
-    def __init__(self, image: str, shell_state: str) -> None:
-        self.image = image
-        self.shell_state = shell_state
-
-    def discard(self) -> None:
-        """Remove the image. Idempotent; containers made from it keep running."""
-        from docker.errors import NotFound
-
-        client = engine()
-        with engine_errors("removing a snapshot"), contextlib.suppress(NotFound):
-            client.images.remove(self.image, force=True)
-        client.close()
-
-
 class DockerSandbox(SessionSandbox):
     """A container of `spec.image` (or of the project's base image) with `spec.repository` copied to the workdir when set.
 
@@ -81,12 +65,17 @@ class DockerSandbox(SessionSandbox):
         self._client = engine()
         user = spec.user or (f"{AGENT}:{AGENT}" if spec.repository else "")
         image = snapshot.image if snapshot else spec.image or BASE_IMAGE
+        options = container_options(spec, user)
+        self._name, self._snapshot = str(options["name"]), snapshot
         try:
+            if snapshot:
+                snapshot.hold(self._name)
             with engine_errors(f"making a container of {image}"):
-                options = container_options(spec, user)
                 self._container = whole(lambda: self._client.containers.create(image, **options), remove_container)
         except BaseException:
             self._client.close()
+            if snapshot:
+                snapshot.let_go(self._name)
             raise
         variables = {"HOME": "/tmp", "USER": "agent"} if spec.repository and not spec.user else {}
         self._transport = ContainerTransport(self._container, spec, user, variables)
@@ -152,6 +141,8 @@ class DockerSandbox(SessionSandbox):
         try:
             with engine_errors("removing a container"):
                 remove_container(self._container)
+            if self._snapshot:
+                self._snapshot.let_go(self._name)
         except SandboxError:
             self._client.api.timeout = AGAIN_SECONDS
             raise

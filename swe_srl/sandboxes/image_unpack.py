@@ -31,15 +31,24 @@ WORDS_BYTES = 16 << 20  # of what an image says of itself
 USERS_BYTES = 1 << 20
 MEMORY_KB = 4 << 20  # for each program that touches the folder
 COMPLAINT_BYTES = 100_000  # `tar` complains of every file
+_BROKEN = (tarfile.TarError, KeyError, TypeError, AttributeError, ValueError, EOFError, RecursionError)
 _OPAQUE = ".wh..wh..opq"
 _WHITEOUT = ".wh."
 _EXTRACT = (
-    "tar --extract --file=- --numeric-owner --preserve-permissions --recursive-unlink "
+    "tar --extract --file=- --numeric-owner --preserve-permissions "
     "--anchored --exclude='dev/*' --exclude='./dev/*' --no-anchored --exclude='.wh.*'"
 )
+# What of the layers below goes before a layer's files come, each path after a letter: h is hidden, o is a folder of which nothing
+# shows through, d a folder (in the place of a link), f anything else (in the place of a folder).
 _REMOVE = r"""
 while IFS= read -r -d '' path; do
-  case $path in */) [[ ! -d ./$path || -L ./${path%/} ]] || find "./$path" -mindepth 1 -delete ;; *) rm -rf -- "./$path" ;; esac
+  kind=${path:0:1} path=./${path:1}
+  case $kind in
+    h) rm -rf -- "$path" ;;
+    o) [[ ! -d $path || -L $path ]] || find "$path" -mindepth 1 -delete ;;
+    d) [[ ! -L $path ]] || rm -f -- "$path" ;;
+    f) [[ ! -d $path || -L $path ]] || rm -rf -- "$path" ;;
+  esac
 done
 """
 # What a running container gets from its engine; then the users, for the name that the image runs as.
@@ -114,14 +123,15 @@ def unpack_archive(archive: Path, tree: Path) -> Unpacked:
                 return _unpack_export(archive, tree)
             (entry,) = json.loads(manifest)
             config = _member(tar, entry["Config"]) or b"{}"
+            said = json.loads(config).get("config") or {}
             for layer in entry["Layers"]:
                 _unpack_layer(tar, layer, tree)
-    except (tarfile.TarError, KeyError, TypeError, AttributeError, ValueError, EOFError, gzip.BadGzipFile) as error:
+        return _facts(f"sha256:{hashlib.sha256(config).hexdigest()}", said, tree)
+    except (*_BROKEN, gzip.BadGzipFile) as error:
         reason = str(error).partition(":\n")[0]  # tarfile lists what it tried
         raise SandboxError(
             f"{archive}: not an archive of one image, as `docker save IMAGE` or `docker export CONTAINER` writes it: {reason}"
         ) from error
-    return _facts(f"sha256:{hashlib.sha256(config).hexdigest()}", json.loads(config).get("config") or {}, tree)
 
 
 def archive_names(archive: Path) -> list[str]:
@@ -142,23 +152,28 @@ def _unpack_export(archive: Path, tree: Path) -> Unpacked:
 
 
 def _unpack_layer(tar: tarfile.TarFile, name: str, tree: Path) -> None:
-    """Remove what a layer hides (its `.wh.` entries), then add what it brings."""
-    hidden = []
+    """Remove what a layer hides (by its `.wh.` entries) or replaces by something of another kind, then add what it brings."""
     with _layer(tar, name) as stream, BoundedTar.open(fileobj=stream, mode="r|") as layer:
-        for member in layer.each():
-            if len(member.name) > LONGEST:
-                continue  # what can have been made has a shorter one
-            path = PurePosixPath(member.name)
-            if path.name == _OPAQUE:
-                hidden.append(f"{path.parent}/")
-            elif path.name.startswith(_WHITEOUT):
-                hidden.append(str(path.with_name(path.name.removeprefix(_WHITEOUT))))
-    if any(".." in PurePosixPath(path).parts for path in hidden):
-        raise tarfile.TarError(f"layer {name} leads out of the archive")
-    if hidden:
-        _contained(_REMOVE, tree, [b"".join(os.fsencode(path) + b"\0" for path in hidden)], f"layer {name}")
+        _contained(_REMOVE, tree, _replaced(layer, name), f"layer {name}")
     with _layer(tar, name) as stream:
         _extract(_chunks(stream), tree, f"layer {name}")
+
+
+def _replaced(layer: BoundedTar, name: str) -> Iterator[bytes]:
+    """What `_REMOVE` reads of a layer's members."""
+    for member in layer.each():
+        if len(member.name) > LONGEST:
+            continue  # what can have been made has a shorter one
+        path = PurePosixPath(member.name)
+        if ".." in path.parts:
+            raise tarfile.TarError(f"layer {name} leads out of the archive")
+        if path.name == _OPAQUE:
+            kind, path = "o", path.parent
+        elif path.name.startswith(_WHITEOUT):
+            kind, path = "h", path.with_name(path.name.removeprefix(_WHITEOUT))
+        else:
+            kind = "d" if member.isdir() else "f"
+        yield os.fsencode(f"{kind}{path}") + b"\0"
 
 
 @contextmanager
