@@ -10,10 +10,12 @@ import errno
 import gzip
 import hashlib
 import json
+import lzma
 import os
 import subprocess
 import tarfile
 import threading
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,7 +33,17 @@ WORDS_BYTES = 16 << 20  # of what an image says of itself
 USERS_BYTES = 1 << 20
 MEMORY_KB = 4 << 20  # for each program that touches the folder
 COMPLAINT_BYTES = 100_000  # `tar` complains of every file
-_BROKEN = (tarfile.TarError, KeyError, TypeError, AttributeError, ValueError, EOFError, RecursionError)
+_BROKEN = (
+    tarfile.TarError,
+    zlib.error,
+    lzma.LZMAError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    ValueError,
+    EOFError,
+    RecursionError,
+)
 _OPAQUE = ".wh..wh..opq"
 _WHITEOUT = ".wh."
 _EXTRACT = (
@@ -117,11 +129,10 @@ def unpack_archive(archive: Path, tree: Path) -> Unpacked:
         OSError: it cannot be read.
     """
     try:
+        if _is_export(archive):
+            return _unpack_export(archive, tree)
         with BoundedTar.open(archive) as tar:
-            manifest = _member(tar, "manifest.json")
-            if manifest is None:
-                return _unpack_export(archive, tree)
-            (entry,) = json.loads(manifest)
+            (entry,) = json.loads(_member(tar, "manifest.json") or b"[]")
             config = _member(tar, entry["Config"]) or b"{}"
             said = json.loads(config).get("config") or {}
             for layer in entry["Layers"]:
@@ -134,11 +145,21 @@ def unpack_archive(archive: Path, tree: Path) -> Unpacked:
         ) from error
 
 
-def archive_names(archive: Path) -> list[str]:
-    """The names that a `docker save` archive gives its image."""
-    with tarfile.open(archive) as tar:
-        manifest = _member(tar, "manifest.json")
-    return [str(name) for entry in json.loads(manifest or b"[]") for name in entry.get("RepoTags") or ()]
+def _is_export(archive: Path) -> bool:
+    """Whether an archive holds a container's files, and not an image's layers.
+
+    Raises:
+        tarfile.ReadError: neither, as far as it goes.
+    """
+    with BoundedTar.open(archive) as tar:
+        names = {member.name for member in tar.each() if member.name in ("manifest.json", "oci-layout")}
+        if not names and not tar.is_whole():
+            raise tarfile.ReadError("its end is missing")
+    if names == {"oci-layout"}:
+        raise tarfile.ReadError(
+            "an OCI archive without a manifest.json (podman save writes one as --format docker-archive)"
+        )
+    return not names
 
 
 def _unpack_export(archive: Path, tree: Path) -> Unpacked:
