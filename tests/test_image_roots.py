@@ -173,6 +173,22 @@ def test_a_layer_changes_what_is_there_and_replaces_what_is_of_another_kind(tmp_
 
 
 @pytest.mark.sandbox
+def test_what_a_layer_hides_behind_a_link(tmp_path: Path) -> None:
+    """It stayed there in silence where the link names a path from the root, which leads to nothing of the image here."""
+    for number, (link, leads_out) in enumerate({"d": False, "../d": False, "/x/d": True, "../../d": True}.items()):
+        below = tar_of({"x/": None, "x/d/": None, "x/d/old": b"x", "d/": None, "d/old": b"x", "x/link": link})
+        archive, _ = saved(tmp_path / "image.tar", [below, tar_of({"x/link/.wh.old": b""})])
+        tree = tmp_path / f"{number}"
+        tree.mkdir()
+        if leads_out:
+            with pytest.raises(SandboxError, match="what it hides is behind a link that leads out"):
+                image_unpack.unpack_archive(archive, tree)
+        else:
+            image_unpack.unpack_archive(archive, tree)
+            assert not (tree / "x/link/old").exists()
+
+
+@pytest.mark.sandbox
 def test_an_exported_image_and_its_user(system: Path, tmp_path: Path) -> None:
     (tmp_path / "export.tar.gz").write_bytes(gzip.compress(tar_of({}, system)))
     image_roots.unpack("exported", tmp_path / "export.tar.gz")

@@ -33,17 +33,8 @@ WORDS_BYTES = 16 << 20  # of what an image says of itself
 USERS_BYTES = 1 << 20
 MEMORY_KB = 4 << 20  # for each program that touches the folder
 COMPLAINT_BYTES = 100_000  # `tar` complains of every file
-_BROKEN = (
-    tarfile.TarError,
-    zlib.error,
-    lzma.LZMAError,
-    KeyError,
-    TypeError,
-    AttributeError,
-    ValueError,
-    EOFError,
-    RecursionError,
-)
+_DAMAGED = (zlib.error, lzma.LZMAError, EOFError)  # where it is uncompressed
+_BROKEN = (tarfile.TarError, KeyError, TypeError, AttributeError, ValueError, RecursionError, *_DAMAGED)
 _OPAQUE = ".wh..wh..opq"
 _WHITEOUT = ".wh."
 _EXTRACT = (
@@ -53,8 +44,17 @@ _EXTRACT = (
 # What of the layers below goes before a layer's files come, each path after a letter: h is hidden, o is a folder of which nothing
 # shows through, d a folder (in the place of a link), f anything else (in the place of a folder).
 _REMOVE = r"""
+leads_out() {
+  local folder=$1
+  while [[ $folder != . && ! -L $folder ]]; do folder=${folder%/*}; done
+  [[ $folder != . && $(realpath -m -- "$1")/ != "$PWD"/* ]]
+}
 while IFS= read -r -d '' path; do
   kind=${path:0:1} path=./${path:1}
+  if [[ $kind == [ho] ]] && leads_out "${path%/*}"; then
+    echo "what it hides is behind a link that leads out: $path" >&2
+    exit 1
+  fi
   case $kind in
     h) rm -rf -- "$path" ;;
     o) [[ ! -d $path || -L $path ]] || find "$path" -mindepth 1 -delete ;;
