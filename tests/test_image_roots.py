@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import io
@@ -12,7 +13,7 @@ import shlex
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -412,6 +413,30 @@ def test_an_archive_that_was_cut_or_is_of_another_kind_is_no_export(tmp_path: Pa
     with pytest.raises(SandboxError, match=r"an OCI archive without a manifest\.json"):
         image_roots.unpack("oci", tmp_path / "oci.tar")
     assert (image_roots.unpack(NAME, archive).path / "a").read_text() == "a"
+
+
+@pytest.mark.sandbox
+def test_unpacking_that_is_broken_off_leaves_no_process(tmp_path: Path) -> None:
+    """A damaged layer, or an interrupt, comes while bubblewrap starts: when that was killed, its child waited for ever."""
+
+    def damaged() -> Iterator[bytes]:
+        yield b"x"
+        raise tarfile.ReadError("damaged")
+
+    for _ in range(20):
+        with pytest.raises(tarfile.ReadError):
+            image_unpack._contained("cat", tmp_path, damaged(), "image x")
+    assert not processes_with(str(tmp_path))
+
+
+def processes_with(word: str) -> list[int]:
+    """The processes that have a word in their command line."""
+    found = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if word.encode() in file.read_bytes():
+                found.append(int(file.parent.name))
+    return found
 
 
 @pytest.mark.sandbox

@@ -17,7 +17,7 @@ import tarfile
 import threading
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
@@ -32,6 +32,7 @@ CHUNK_BYTES = 1 << 20
 WORDS_BYTES = 16 << 20  # of what an image says of itself
 USERS_BYTES = 1 << 20
 MEMORY_KB = 4 << 20  # for each program that touches the folder
+END_SECONDS = 30.0  # for a program whose input has ended
 COMPLAINT_BYTES = 100_000  # `tar` complains of every file
 _DAMAGED = (zlib.error, lzma.LZMAError, EOFError)  # where it is uncompressed
 _BROKEN = (tarfile.TarError, KeyError, TypeError, AttributeError, ValueError, RecursionError, *_DAMAGED)
@@ -250,18 +251,8 @@ def _contained(script: str, tree: Path, chunks: Iterable[bytes], what: str) -> b
     if os.geteuid() == 0:  # as the host's root, who alone can give files their owners
         command = [part if part != "--unshare-all" else "--unshare-pid" for part in command]
         command += ["--unshare-net", "--unshare-ipc", *(part for right in _RIGHTS for part in ("--cap-add", right))]
-    command += [
-        *system_files(),
-        "--bind",
-        str(tree),
-        "/tree",
-        "--chdir",
-        "/tree",
-        "--",
-        "bash",
-        "-c",
-        f"set -e\nulimit -v {MEMORY_KB}\n{script}",
-    ]
+    command += [*system_files(), "--bind", str(tree), "/tree", "--chdir", "/tree", "--"]
+    command += ["bash", "-c", f"set -e\nulimit -v {MEMORY_KB}\n{script}"]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdin is not None and process.stdout is not None and process.stderr is not None
     said = OutputBuffer(COMPLAINT_BYTES)
@@ -274,20 +265,28 @@ def _contained(script: str, tree: Path, chunks: Iterable[bytes], what: str) -> b
     listener = threading.Thread(target=listen, daemon=True)
     listener.start()
     try:
-        with process.stdin as stdin:
+        with suppress(BrokenPipeError), process.stdin as stdin:  # its complaint says why
             for chunk in chunks:
                 stdin.write(chunk)
-    except BrokenPipeError:
-        pass  # its complaint says why
+        shown = process.stdout.read()
     except BaseException:
-        process.kill()
-        process.wait()
+        _give_up(process)
         raise
-    shown = process.stdout.read()
     listener.join()
     if process.wait() != 0:
         raise SandboxError(f"{what} could not be unpacked: {_complaint(said.text())}")
     return shown
+
+
+def _give_up(process: subprocess.Popen[bytes]) -> None:
+    """Have it end by itself, now that its input has: a bubblewrap that is killed as it starts leaves a child for ever."""
+    assert process.stdout is not None
+    process.stdout.close()
+    try:
+        process.wait(END_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _complaint(said: str) -> str:
