@@ -429,6 +429,19 @@ def test_unpacking_that_is_broken_off_leaves_no_process(tmp_path: Path) -> None:
     assert not processes_with(str(tmp_path))
 
 
+@pytest.mark.sandbox
+def test_an_interrupt_of_the_terminal_reaches_nothing_that_unpacks(tmp_path: Path) -> None:
+    """It comes to the owner's whole session, and would kill a bubblewrap as it starts."""
+    sessions: list[int] = []
+
+    def looking() -> Iterator[bytes]:
+        sessions.extend(map(os.getsid, processes_with(str(tmp_path))))
+        yield b"x"
+
+    image_unpack._contained("cat", tmp_path, looking(), "image x")
+    assert sessions and os.getsid(0) not in sessions
+
+
 def processes_with(word: str) -> list[int]:
     """The processes that have a word in their command line."""
     found = []

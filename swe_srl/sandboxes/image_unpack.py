@@ -253,7 +253,8 @@ def _contained(script: str, tree: Path, chunks: Iterable[bytes], what: str) -> b
         command += ["--unshare-net", "--unshare-ipc", *(part for right in _RIGHTS for part in ("--cap-add", right))]
     command += [*system_files(), "--bind", str(tree), "/tree", "--chdir", "/tree", "--"]
     command += ["bash", "-c", f"set -e\nulimit -v {MEMORY_KB}\n{script}"]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True)
     assert process.stdin is not None and process.stdout is not None and process.stderr is not None
     said = OutputBuffer(COMPLAINT_BYTES)
     complaints = process.stderr
