@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
 from dataclasses import replace
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 from grading_support import tiny_task
 
-from swe_srl.errors import TaskError
+from swe_srl.errors import GradingError, TaskError
 from swe_srl.grading import reading
 from swe_srl.grading.harness import (
     UnreadableLogError,
@@ -136,14 +137,35 @@ SLOW = {  # logs over which regular expressions of swebench's take days
 
 
 @pytest.mark.parametrize("parser", SLOW)
-def test_a_log_made_to_keep_the_parser_busy_is_unresolved(task, parser: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_log_made_to_keep_the_parser_busy_is_unresolved(
+    task, parser: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(reading, "SECONDS", 5)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    before = sorted(tmp_path.iterdir())
     task = replace(task, log_parser=parser)
     log = LOG.format(add=f"ok\n{SLOW[parser]}", code=0)
     report = official_report(task, log)
     assert not report.resolved and not report.parsed
     assert report.problem == "the log parser fails on the log: it takes longer than 5 seconds"
     assert log_parser_statuses(task, log) == {}
+    assert sorted(tmp_path.iterdir()) == before, "the process that was ended left no file"
+
+
+@pytest.mark.parametrize("more", ["", "\nnothing" * reading.LONG_CHARACTERS], ids=["here", "elsewhere"])
+def test_a_log_that_there_is_no_room_for_is_nobodys_fault(task, more: str) -> None:
+    """A patch that resolves the task was counted as unresolved."""
+    log = LOG.format(add="ok" + more, code=0)
+    assert official_report(task, log).resolved
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(
+        resource.RLIMIT_FSIZE, (0, before[1])
+    )  # as good as a full disk; the process that reads inherits it
+    try:
+        with pytest.raises(GradingError, match="its log cannot be handed to the harness's rules"):
+            official_report(task, log)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_a_long_log_is_read_as_a_short_one(task) -> None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import io
 import json
+import lzma
 import os
 import shlex
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -21,7 +23,7 @@ from swe_srl.envs import SweEnv
 from swe_srl.envs import places as places_module
 from swe_srl.errors import ConfigError, SandboxError, SandboxUnavailableError
 from swe_srl.files import write_jsonl
-from swe_srl.sandboxes import image_roots, image_unpack, make_sandbox
+from swe_srl.sandboxes import archives, image_roots, image_unpack, make_sandbox
 from swe_srl.sandboxes.launch import owner_name
 from swe_srl.tasks import load_tasks
 from swe_srl.types import SandboxSpec, Task
@@ -169,6 +171,22 @@ def test_a_layer_changes_what_is_there_and_replaces_what_is_of_another_kind(tmp_
     }  # fmt: skip
     assert (root / "folder").is_file() and (root / "was").is_symlink() and (root / "kept").is_symlink()
     assert (root / "link/here").is_file() and not (root / "link").is_symlink()
+
+
+@pytest.mark.sandbox
+def test_what_a_layer_hides_behind_a_link(tmp_path: Path) -> None:
+    """It stayed there in silence where the link names a path from the root, which leads to nothing of the image here."""
+    for number, (link, leads_out) in enumerate({"d": False, "../d": False, "/x/d": True, "../../d": True}.items()):
+        below = tar_of({"x/": None, "x/d/": None, "x/d/old": b"x", "d/": None, "d/old": b"x", "x/link": link})
+        archive, _ = saved(tmp_path / "image.tar", [below, tar_of({"x/link/.wh.old": b""})])
+        tree = tmp_path / f"{number}"
+        tree.mkdir()
+        if leads_out:
+            with pytest.raises(SandboxError, match="what it hides is behind a link that leads out"):
+                image_unpack.unpack_archive(archive, tree)
+        else:
+            image_unpack.unpack_archive(archive, tree)
+            assert not (tree / "x/link/old").exists()
 
 
 @pytest.mark.sandbox
@@ -368,7 +386,70 @@ def test_what_cannot_be_unpacked(tmp_path: Path, capsys: pytest.CaptureFixture[s
         (tmp_path / "odd.tar").write_bytes(tar_of({"manifest.json": manifest, "config.json": config}))
         with pytest.raises(SandboxError, match="not an archive of one image"):
             image_roots.unpack(NAME, tmp_path / "odd.tar")
+    damaged = bytearray(lzma.compress(tar_of({"a": os.urandom(1 << 16), "b": b"x"})))
+    damaged[1 << 15 : (1 << 15) + 16] = bytes(16)
+    (tmp_path / "odd.tar").write_bytes(damaged)
+    with pytest.raises(SandboxError, match="not an archive of one image"):
+        image_roots.unpack(NAME, tmp_path / "odd.tar")
     assert main(["images", "unpack"]) == 2
+
+
+@pytest.mark.sandbox
+def test_an_archive_that_was_cut_or_is_of_another_kind_is_no_export(tmp_path: Path) -> None:
+    """Cut between two members it looks as if that were all: files were missing, or an image's layers taken for its files."""
+    archive, _ = saved(tmp_path / "whole.tar", [tar_of({"a": b"a"})])
+    entries = {
+        "export": tar_of({"a": b"a", "b": b"b"}),
+        "image": tar_of({"0/layer.tar": tar_of({"a": b"a"}), "manifest.json": b"[]"}),
+    }
+    for name, data in entries.items():
+        with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+            second = tar.getmembers()[1].offset
+        for end in (second, second + 100):
+            (tmp_path / f"{name}.tar").write_bytes(data[:end])
+            with pytest.raises(SandboxError, match="its end is missing"):
+                image_roots.unpack(name, tmp_path / f"{name}.tar")
+    (tmp_path / "oci.tar").write_bytes(tar_of({"oci-layout": b"{}", "index.json": b"{}", "blobs/": None}))
+    with pytest.raises(SandboxError, match=r"an OCI archive without a manifest\.json"):
+        image_roots.unpack("oci", tmp_path / "oci.tar")
+    assert (image_roots.unpack(NAME, archive).path / "a").read_text() == "a"
+
+
+@pytest.mark.sandbox
+def test_unpacking_that_is_broken_off_leaves_no_process(tmp_path: Path) -> None:
+    """A damaged layer, or an interrupt, comes while bubblewrap starts: when that was killed, its child waited for ever."""
+
+    def damaged() -> Iterator[bytes]:
+        yield b"x"
+        raise tarfile.ReadError("damaged")
+
+    for _ in range(20):
+        with pytest.raises(tarfile.ReadError):
+            image_unpack._contained("cat", tmp_path, damaged(), "image x")
+    assert not processes_with(str(tmp_path))
+
+
+@pytest.mark.sandbox
+def test_an_interrupt_of_the_terminal_reaches_nothing_that_unpacks(tmp_path: Path) -> None:
+    """It comes to the owner's whole session, and would kill a bubblewrap as it starts."""
+    sessions: list[int] = []
+
+    def looking() -> Iterator[bytes]:
+        sessions.extend(map(os.getsid, processes_with(str(tmp_path))))
+        yield b"x"
+
+    image_unpack._contained("cat", tmp_path, looking(), "image x")
+    assert sessions and os.getsid(0) not in sessions
+
+
+def processes_with(word: str) -> list[int]:
+    """The processes that have a word in their command line."""
+    found = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if word.encode() in file.read_bytes():
+                found.append(int(file.parent.name))
+    return found
 
 
 @pytest.mark.sandbox
@@ -421,7 +502,7 @@ def test_a_task_with_an_image_is_evaluated_without_an_engine(
 
 @pytest.mark.sandbox
 def test_what_an_image_holds_does_not_fill_the_owners_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Endless users, endless complaints, endless words of its own."""
+    """Endless users, endless complaints, endless words of its own, endless members."""
     monkeypatch.setattr(image_unpack, "WORDS_BYTES", 1000)
     monkeypatch.setattr(image_unpack, "COMPLAINT_BYTES", 100)
     (tmp_path / "tree" / "etc").mkdir(parents=True)
@@ -433,3 +514,11 @@ def test_what_an_image_holds_does_not_fill_the_owners_memory(tmp_path: Path, mon
     (tmp_path / "image.tar").write_bytes(tar_of({"manifest.json": b" " * 1001}))
     with pytest.raises(SandboxError, match="has more than 1000 bytes"):
         image_unpack.unpack_archive(tmp_path / "image.tar", tmp_path / "tree")
+    monkeypatch.setattr(archives, "KEPT_BYTES", 1 << 14)
+    many = {f"{number}": b"" for number in range(100)}
+    (tmp_path / "image.tar").write_bytes(tar_of({**many, "manifest.json": b"[]"}))
+    with pytest.raises(SandboxError, match="names, attributes and holes of all members in more than 16384 bytes"):
+        image_unpack.unpack_archive(tmp_path / "image.tar", tmp_path / "tree")
+    (tmp_path / "export.tar").write_bytes(tar_of(many))
+    image_unpack.unpack_archive(tmp_path / "export.tar", tmp_path / "tree")
+    assert (tmp_path / "tree" / "99").is_file(), "of an export none is kept"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -14,7 +15,10 @@ import pytest
 
 from swe_srl.envs import SweEnv
 from swe_srl.sandboxes.base import SessionSandbox
+from swe_srl.sandboxes.container_transport import engine
+from swe_srl.sandboxes.docker_sandbox import DockerSandbox
 from swe_srl.sandboxes.forks import making_connections
+from swe_srl.sandboxes.launch import owner_name
 from swe_srl.types import Task
 from tests.sandbox_support import (
     KINDS,
@@ -41,11 +45,13 @@ def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def in_child(work: Callable[[], object]) -> str:
-    """What `work()` returns in a forked process, or how it failed there."""
+def in_child(work: Callable[[], object], *without: int) -> str:
+    """What `work()` returns in a forked process, or how it failed there. That closes these descriptors first."""
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
+        for descriptor in without:
+            os.close(descriptor)
         try:
             said = str(work())
         except BaseException as error:
@@ -111,6 +117,45 @@ def test_a_forked_child_makes_its_own_sandboxes(kind: str, repo: Path) -> None:
         assert in_child(own) == "hello\nkept\ndata\n"
         snapshot.discard()
         assert_well(sandbox)
+
+
+def test_a_forked_childs_fork_outlives_the_snapshot_that_its_parent_discards(kind: str, repo: Path) -> None:
+    """Podman removed it; Docker kept the image without a name, which nobody could discard any more."""
+    begun, discarded = os.pipe(), os.pipe()
+
+    def own() -> str:
+        with sandbox.fork(snapshot) as fork:
+            os.write(begun[1], b"x")
+            os.read(discarded[0], 1)
+            return fork.run("cat new").output
+
+    def discard() -> None:
+        os.read(begun[0], 1)  # also when the child has failed: then all writing ends are closed
+        try:
+            snapshot.discard()
+        finally:
+            os.close(discarded[1])
+
+    def images() -> list[str]:
+        with contextlib.closing(engine()) as client:
+            found = client.api.images(filters={"label": f"swe-srl.owner={owner_name()}"})
+            return [image["Id"] for image in found]
+
+    with new_sandbox(kind, repo) as sandbox:
+        before = images() if isinstance(sandbox, DockerSandbox) else []
+        sandbox.run("echo data >new")
+        snapshot = sandbox.snapshot()
+        discarding = threading.Thread(target=discard)
+        discarding.start()
+        said = in_child(own, discarded[1])
+        os.close(begun[1])
+        discarding.join()
+        snapshot.discard()
+        assert said == "data\n"
+        if isinstance(sandbox, DockerSandbox):
+            assert images() == before, "what a fork had kept goes when it is discarded again"
+    for descriptor in (begun[0], discarded[0]):
+        os.close(descriptor)
 
 
 def test_an_environment_goes_on_in_a_forked_child(kind: str, tmp_path: Path) -> None:

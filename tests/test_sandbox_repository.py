@@ -250,6 +250,12 @@ def test_an_archive_that_was_spoilt_is_no_source(tmp_path: Path) -> None:
         (tmp_path / "x.tar.gz").write_bytes(spoilt)
         with pytest.raises(TaskError):
             prepare(f"archive:{tmp_path}/x.tar.gz", tmp_path)
+    with tarfile.open(tmp_path / "x.tar", "w") as archive:
+        for name in ("a", "b"):
+            archive.addfile(tarfile.TarInfo(name))
+    (tmp_path / "x.tar").write_bytes((tmp_path / "x.tar").read_bytes()[: tarfile.BLOCKSIZE])  # cut between two members
+    with pytest.raises(TaskError, match="its end is missing"):
+        prepare(f"archive:{tmp_path}/x.tar", tmp_path)
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as zipped:
         zipped.writestr("file", "x" * 1000)
     data = bytearray((tmp_path / "x.zip").read_bytes())

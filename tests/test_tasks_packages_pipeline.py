@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from dataclasses import replace
@@ -290,6 +291,33 @@ def test_a_sandbox_that_opens_late_is_closed(place: Path, tmp_path: Path, monkey
     for bench in benches:
         with pytest.raises(SandboxError, match="closed"):
             bench.sandbox.run("true")
+
+
+@pytest.mark.timeout(60)
+def test_neither_an_interrupt_nor_a_sandbox_that_cannot_be_closed_leaves_another_one_open(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second Ctrl-C left the tests of the others running, and the process waited for them."""
+    closing, closed = threading.Event(), threading.Event()
+
+    def stubborn() -> None:
+        assert closing.wait(10)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        raise SandboxError("the engine is away")
+
+    def other() -> None:
+        closing.set()
+        closed.set()
+
+    opening = iter(SimpleNamespace(sandbox=SimpleNamespace(close=close)) for close in (stubborn, other))
+    monkeypatch.setattr(pipeline, "open_bench", lambda *arguments: next(opening))
+    parts: Any = SimpleNamespace(root=tmp_path, seconds=1.0)
+    workers = pipeline._Workers(parts, parts, settings_of(place, tmp_path / "o"), parts, parts)
+    for _ in range(2):
+        workers._opened()
+    with pytest.raises(KeyboardInterrupt):
+        workers.close()
+    assert closed.wait(10)
 
 
 @pytest.mark.slow

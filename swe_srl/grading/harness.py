@@ -163,6 +163,7 @@ def official_report(task: Task, log: str) -> OfficialReport:
 
     Raises:
         TaskError: the row names no log parser that swebench has.
+        GradingError: there is no room for the file that the harness reads the log from: that is not the patch's fault.
     """
     log_parser(task)
     try:
@@ -176,13 +177,21 @@ def unbounded_report(task: Task, log: str) -> OfficialReport:
     """`official_report`, however long it takes."""
     module, spec = grading_module(), spec_of(task)
     prediction = {"instance_id": task.instance_id, "model_patch": "given", "model_name_or_path": "swe-srl"}
-    with tempfile.NamedTemporaryFile("w", suffix=".log", encoding="utf-8") as file:
-        file.write(log)
-        file.flush()
-        try:
-            reports = module.get_eval_report(spec, prediction, file.name, include_tests_status=True)
-        except Exception as error:  # see parsed_statuses
-            return OfficialReport(resolved=False, parsed=False, problem=_parser_problem(error))
+    try:
+        with tempfile.TemporaryFile(
+            "w", encoding="utf-8"
+        ) as file:  # without a name: none stays when an alarm ends this process
+            file.write(log)
+            file.flush()
+            try:
+                name = f"/proc/self/fd/{file.fileno()}"
+                reports = module.get_eval_report(spec, prediction, name, include_tests_status=True)
+            except OSError:
+                raise
+            except Exception as error:  # see parsed_statuses
+                return OfficialReport(resolved=False, parsed=False, problem=_parser_problem(error))
+    except OSError as error:
+        raise GradingError(f"{task.instance_id}: its log cannot be handed to the harness's rules: {error}") from error
     report = reports[task.instance_id]
     if not report["patch_successfully_applied"]:
         return OfficialReport(resolved=False, parsed=False, fault=str(report.get("infra_failure_reason", "")))

@@ -16,7 +16,7 @@ def judge(task: Task, patch: str, run: TestRun) -> Verdict:
 
     Raises:
         TaskError: the row names no log parser that swebench has.
-        GradingError: the run's saved report cannot be read.
+        GradingError: the run's saved report cannot be read, or its log not be handed to the harness's rules.
     """
     if run.error:
         return _refused(task, VerdictStatus.INFRASTRUCTURE, run.error)

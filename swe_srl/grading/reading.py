@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from swe_srl.errors import GradingError
 from swe_srl.types import Task
 
 LONG_CHARACTERS = 4096  # what is shorter no parser takes long over
@@ -65,7 +66,7 @@ def serve() -> None:
 
     try:
         answer = getattr(harness, name)(task, log)
-    except harness.UnreadableLogError as error:
+    except (harness.UnreadableLogError, GradingError) as error:
         answer = error
     with out:
         pickle.dump(answer, out)

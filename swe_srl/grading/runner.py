@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -15,7 +14,7 @@ from swe_srl.grading.bench import BrokenRunError
 from swe_srl.grading.harness import ERRORED_MARKER, official_report
 from swe_srl.grading.workshop import HardenedReport, Workshop
 from swe_srl.protocols import Sandbox
-from swe_srl.sandboxes.closing import close_all
+from swe_srl.sandboxes.closing import close_all, close_or_tell
 from swe_srl.tasks.surroundings import surroundings
 from swe_srl.types import Limits, SandboxSpec, Task, TestRun
 
@@ -24,7 +23,6 @@ PATCH_BYTES = 64 << 20
 GRADING_LIMITS = Limits(memory_mb=4096, processes=512, open_files=4096)
 _T = TypeVar("_T")
 INTERRUPTED = "grading was interrupted"
-log = logging.getLogger(__name__)
 MakeSandbox = Callable[[str, SandboxSpec], Sandbox]
 
 
@@ -63,16 +61,9 @@ class OpenSandboxes:
         def begin() -> list[Callable[[], None]]:
             with self._lock:
                 self.ended = True
-                return [partial(_close, sandbox) for sandbox in self._open]
+                return [partial(close_or_tell, sandbox) for sandbox in self._open]
 
         close_all(begin)
-
-
-def _close(sandbox: Sandbox) -> None:
-    try:
-        sandbox.close()
-    except SandboxError as error:
-        log.warning("a sandbox could not be closed and is left to be swept: %s", error)
 
 
 @dataclass(frozen=True, slots=True)

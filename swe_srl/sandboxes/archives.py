@@ -17,6 +17,7 @@ LARGEST_BYTES = 4 << 30  # of all that an archive holds: a small one may hold an
 MEMBER_BYTES = 1 << 12  # that each member counts for beside its content: what a file takes on a disk
 CHUNK_BYTES = 1 << 20
 MOST_COMMON = 100  # attributes that an archive gives all its members
+KEPT_BYTES = 32 << 20  # of all that tells of an archive's members, where they are kept
 # The modules tell a broken archive by these, too: links that lead to nothing or in a circle, encryption, wrong lengths.
 _BROKEN = (
     tarfile.TarError,
@@ -49,9 +50,11 @@ class _Metered:
 
 
 class BoundedTar(tarfile.TarFile):
-    """A tar that is read and whose members take `CHUNK_BYTES` each at most, beside their content."""
+    """A tar that is read and whose members take `CHUNK_BYTES` each at most, beside their content; together, unless they come from
+    `each`, `KEPT_BYTES`."""
 
     members: list[tarfile.TarInfo]
+    _kept = 0  # bytes
 
     def __init__(self, name: Any = None, mode: Any = "r", fileobj: Any = None, **named: Any) -> None:
         with contextlib.ExitStack() as opened:
@@ -65,14 +68,25 @@ class BoundedTar(tarfile.TarFile):
         assert isinstance(self.fileobj, _Metered)
         self.fileobj.left = CHUNK_BYTES
         try:
-            return super().next()
+            member = super().next()
+            self._kept += CHUNK_BYTES - self.fileobj.left
         finally:
             self.fileobj.left = None
+        if self._kept > KEPT_BYTES:
+            raise tarfile.ReadError(f"names, attributes and holes of all members in more than {KEPT_BYTES} bytes")
+        return member
+
+    def is_whole(self) -> bool:
+        """Whether an end follows the last member, which was read: a file that was cut behind one has none. Not of a stream."""
+        assert self.fileobj is not None
+        self.fileobj.seek(self.offset)
+        return len(self.fileobj.read(tarfile.BLOCKSIZE)) == tarfile.BLOCKSIZE
 
     def each(self) -> Iterator[tarfile.TarInfo]:
         """The members one after the other, none of which is kept."""
         while (member := self.next()) is not None:
             self.members.clear()
+            self._kept = 0
             if len(self.pax_headers) > MOST_COMMON:
                 raise tarfile.ReadError(f"more than {MOST_COMMON} attributes of all members")
             yield member
@@ -124,6 +138,8 @@ def _extract_tar(archive: BoundedTar, tree: Path) -> None:
             target.chmod(0o755 if member.mode & 0o100 else 0o644)
         else:
             raise tarfile.TarError(f"{member.name} is neither a file, a folder nor a link")
+    if not archive.is_whole():
+        raise tarfile.TarError("its end is missing")
     assert archive.fileobj is not None
     while rest := archive.fileobj.read(CHUNK_BYTES):  # to the end, where the sum of a compressed one is
         left = _left(left, len(rest))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-
 from swe_srl.errors import SandboxError
 from swe_srl.sandboxes.container_transport import engine, engine_errors
 
@@ -40,13 +38,19 @@ class DockerSnapshot:
         self._remove_unused()
 
     def _remove_unused(self) -> None:
-        from docker.errors import NotFound
+        from docker.errors import APIError
 
         if not self._discarded or self._forks:
             return
         client = engine()
         try:
-            with engine_errors("removing a snapshot"), contextlib.suppress(NotFound):
-                client.images.remove(self.image, force=True)
+            with engine_errors("removing a snapshot"):
+                try:
+                    client.images.remove(self.image)
+                except (
+                    APIError
+                ) as error:  # it is gone; or a process that was forked has a fork open: a later start sweeps it
+                    if error.status_code not in (404, 409):
+                        raise
         finally:
             client.close()

@@ -10,12 +10,14 @@ import errno
 import gzip
 import hashlib
 import json
+import lzma
 import os
 import subprocess
 import tarfile
 import threading
+import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
@@ -30,8 +32,10 @@ CHUNK_BYTES = 1 << 20
 WORDS_BYTES = 16 << 20  # of what an image says of itself
 USERS_BYTES = 1 << 20
 MEMORY_KB = 4 << 20  # for each program that touches the folder
+END_SECONDS = 30.0  # for a program whose input has ended
 COMPLAINT_BYTES = 100_000  # `tar` complains of every file
-_BROKEN = (tarfile.TarError, KeyError, TypeError, AttributeError, ValueError, EOFError, RecursionError)
+_DAMAGED = (zlib.error, lzma.LZMAError, EOFError)  # where it is uncompressed
+_BROKEN = (tarfile.TarError, KeyError, TypeError, AttributeError, ValueError, RecursionError, *_DAMAGED)
 _OPAQUE = ".wh..wh..opq"
 _WHITEOUT = ".wh."
 _EXTRACT = (
@@ -41,8 +45,17 @@ _EXTRACT = (
 # What of the layers below goes before a layer's files come, each path after a letter: h is hidden, o is a folder of which nothing
 # shows through, d a folder (in the place of a link), f anything else (in the place of a folder).
 _REMOVE = r"""
+leads_out() {
+  local folder=$1
+  while [[ $folder != . && ! -L $folder ]]; do folder=${folder%/*}; done
+  [[ $folder != . && $(realpath -m -- "$1")/ != "$PWD"/* ]]
+}
 while IFS= read -r -d '' path; do
   kind=${path:0:1} path=./${path:1}
+  if [[ $kind == [ho] ]] && leads_out "${path%/*}"; then
+    echo "what it hides is behind a link that leads out: $path" >&2
+    exit 1
+  fi
   case $kind in
     h) rm -rf -- "$path" ;;
     o) [[ ! -d $path || -L $path ]] || find "$path" -mindepth 1 -delete ;;
@@ -117,11 +130,10 @@ def unpack_archive(archive: Path, tree: Path) -> Unpacked:
         OSError: it cannot be read.
     """
     try:
+        if _is_export(archive):
+            return _unpack_export(archive, tree)
         with BoundedTar.open(archive) as tar:
-            manifest = _member(tar, "manifest.json")
-            if manifest is None:
-                return _unpack_export(archive, tree)
-            (entry,) = json.loads(manifest)
+            (entry,) = json.loads(_member(tar, "manifest.json") or b"[]")
             config = _member(tar, entry["Config"]) or b"{}"
             said = json.loads(config).get("config") or {}
             for layer in entry["Layers"]:
@@ -134,11 +146,21 @@ def unpack_archive(archive: Path, tree: Path) -> Unpacked:
         ) from error
 
 
-def archive_names(archive: Path) -> list[str]:
-    """The names that a `docker save` archive gives its image."""
-    with tarfile.open(archive) as tar:
-        manifest = _member(tar, "manifest.json")
-    return [str(name) for entry in json.loads(manifest or b"[]") for name in entry.get("RepoTags") or ()]
+def _is_export(archive: Path) -> bool:
+    """Whether an archive holds a container's files, and not an image's layers.
+
+    Raises:
+        tarfile.ReadError: neither, as far as it goes.
+    """
+    with BoundedTar.open(archive) as tar:
+        names = {member.name for member in tar.each() if member.name in ("manifest.json", "oci-layout")}
+        if not names and not tar.is_whole():
+            raise tarfile.ReadError("its end is missing")
+    if names == {"oci-layout"}:
+        raise tarfile.ReadError(
+            "an OCI archive without a manifest.json (podman save writes one as --format docker-archive)"
+        )
+    return not names
 
 
 def _unpack_export(archive: Path, tree: Path) -> Unpacked:
@@ -229,19 +251,10 @@ def _contained(script: str, tree: Path, chunks: Iterable[bytes], what: str) -> b
     if os.geteuid() == 0:  # as the host's root, who alone can give files their owners
         command = [part if part != "--unshare-all" else "--unshare-pid" for part in command]
         command += ["--unshare-net", "--unshare-ipc", *(part for right in _RIGHTS for part in ("--cap-add", right))]
-    command += [
-        *system_files(),
-        "--bind",
-        str(tree),
-        "/tree",
-        "--chdir",
-        "/tree",
-        "--",
-        "bash",
-        "-c",
-        f"set -e\nulimit -v {MEMORY_KB}\n{script}",
-    ]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    command += [*system_files(), "--bind", str(tree), "/tree", "--chdir", "/tree", "--"]
+    command += ["bash", "-c", f"set -e\nulimit -v {MEMORY_KB}\n{script}"]
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True)
     assert process.stdin is not None and process.stdout is not None and process.stderr is not None
     said = OutputBuffer(COMPLAINT_BYTES)
     complaints = process.stderr
@@ -253,20 +266,28 @@ def _contained(script: str, tree: Path, chunks: Iterable[bytes], what: str) -> b
     listener = threading.Thread(target=listen, daemon=True)
     listener.start()
     try:
-        with process.stdin as stdin:
+        with suppress(BrokenPipeError), process.stdin as stdin:  # its complaint says why
             for chunk in chunks:
                 stdin.write(chunk)
-    except BrokenPipeError:
-        pass  # its complaint says why
+        shown = process.stdout.read()
     except BaseException:
-        process.kill()
-        process.wait()
+        _give_up(process)
         raise
-    shown = process.stdout.read()
     listener.join()
     if process.wait() != 0:
         raise SandboxError(f"{what} could not be unpacked: {_complaint(said.text())}")
     return shown
+
+
+def _give_up(process: subprocess.Popen[bytes]) -> None:
+    """Have it end by itself, now that its input has: a bubblewrap that is killed as it starts leaves a child for ever."""
+    assert process.stdout is not None
+    process.stdout.close()
+    try:
+        process.wait(END_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _complaint(said: str) -> str:

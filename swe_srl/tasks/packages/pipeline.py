@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -18,6 +19,7 @@ from swe_srl.errors import ConfigError, SandboxError, TaskError
 from swe_srl.files import write_atomic, write_jsonl
 from swe_srl.progress import Progress, SilentProgress
 from swe_srl.runs import RunFolder
+from swe_srl.sandboxes.closing import close_all, close_or_tell
 from swe_srl.tasks.difficulty import LEVELS, difficulty_of
 from swe_srl.tasks.packages.candidates import candidates
 from swe_srl.tasks.packages.choice import Choice
@@ -202,11 +204,15 @@ class _Workers:
         return outcome
 
     def close(self) -> None:
-        """Close the sandboxes: what is still being tried fails."""
-        with self._lock:
-            self._closed = True
-        for trial in self._open:
-            trial.close()
+        """Close the sandboxes, all at a time: what is still being tried fails. Neither one that cannot be closed nor an interrupt
+        meanwhile leaves another one running."""
+
+        def begin() -> list[Callable[[], None]]:
+            with self._lock:
+                self._closed = True
+                return [partial(close_or_tell, trial) for trial in self._open]
+
+        close_all(begin)
 
     def _opened(self) -> Trial:
         bench = open_bench(self._project, self._settings)
