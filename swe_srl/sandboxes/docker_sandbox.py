@@ -27,7 +27,7 @@ from swe_srl.types import Limits, SandboxSpec
 
 BASE_IMAGE = "swe-srl-base:bookworm"  # made by docker/make-base-image.sh
 LIFE_SECONDS = 6 * 3600  # a container ends by itself after this long
-REMOVAL_PAUSES = (0.1, 0.3, 1.0, 3.0, None)  # seconds after failed tries
+REMOVAL_PAUSES = (0.1, 0.3, 1.0, 3.0)  # seconds after failed tries
 AGAIN_SECONDS = 10  # for the engine to answer when a `close` that failed is repeated
 AGENT = 1000  # user and group in containers that get a repository copied in
 LABEL = "swe-srl"
@@ -170,18 +170,24 @@ def whole(make: Callable[[], Any], unmake: Callable[[Any], object]) -> Any:
 
 
 def remove_container(container: Any) -> None:
-    """Remove a container. One that is ending by itself may be refused for a moment (by Podman), or be going already."""
-    from docker.errors import APIError, NotFound
+    """Remove a container, unless it is gone or going already."""
+    _remove(lambda: container.remove(force=True, v=True))
 
-    for pause in REMOVAL_PAUSES:
+
+def _remove(remove: Callable[[], object]) -> bool:
+    """Whether a request removed something: it may be gone, or going already. A server's error is tried again: Podman gives one
+    for a container that is ending by itself, Docker for an image that another request is removing."""
+    from docker.errors import APIError
+
+    pauses = iter(REMOVAL_PAUSES)
+    while True:
         try:
-            container.remove(force=True, v=True)
-            return
-        except NotFound:
-            return
+            remove()
+            return True
         except APIError as error:
-            if error.status_code == 409:
-                return
+            if error.status_code in (404, 409):
+                return False
+            pause = next(pauses, None)
             if error.status_code < 500 or pause is None:
                 raise
             time.sleep(pause)
@@ -243,8 +249,6 @@ def sweep_containers(seconds: float = GREETING_SECONDS) -> int:
     Raises:
         SandboxUnavailableError: no engine answers within `seconds`.
     """
-    from docker.errors import APIError
-
     client = engine(seconds)
     count = 0
     with engine_errors("sweeping containers"):
@@ -257,11 +261,7 @@ def sweep_containers(seconds: float = GREETING_SECONDS) -> int:
             filters={"label": f"{LABEL}=sandbox"}
         ):  # Podman finds none by two labels or a name
             if is_gone((image.get("Labels") or {}).get(f"{LABEL}.owner", "")):
-                try:
-                    client.api.remove_image(image["Id"], force=True)
-                    count += 1
-                except APIError as error:  # another process sweeps at the same time: it, or a container of it, is going
-                    if error.status_code not in (404, 409):
-                        raise
+                # Another process may sweep at the same time: it, or a container of it, is going then.
+                count += _remove(partial(client.api.remove_image, image["Id"], force=True))
     client.close()
     return count
