@@ -13,9 +13,8 @@ from swe_srl.seeds import derive_seed
 from swe_srl.types import Completion, Message, Refusal, Sampling, StopReason
 
 CUT = frozenset({"length", "content_filter"})
-GIVEN_UP = frozenset(
-    {"abort", "error"}
-)  # by the server, as vLLM names it: what it had written is no answer of the model's
+# By the server, as vLLM names it: what it had written is no answer of the model's.
+GIVEN_UP = frozenset({"abort", "error"})
 
 
 class EndpointGenerator:

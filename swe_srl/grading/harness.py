@@ -178,9 +178,8 @@ def unbounded_report(task: Task, log: str) -> OfficialReport:
     module, spec = grading_module(), spec_of(task)
     prediction = {"instance_id": task.instance_id, "model_patch": "given", "model_name_or_path": "swe-srl"}
     try:
-        with tempfile.TemporaryFile(
-            "w", encoding="utf-8"
-        ) as file:  # without a name: none stays when an alarm ends this process
+        # A file without a name: none stays when an alarm ends this process.
+        with tempfile.TemporaryFile("w", encoding="utf-8") as file:
             file.write(log)
             file.flush()
             try:

@@ -47,9 +47,8 @@ class DockerSnapshot:
             with engine_errors("removing a snapshot"):
                 try:
                     client.images.remove(self.image)
-                except (
-                    APIError
-                ) as error:  # it is gone; or a process that was forked has a fork open: a later start sweeps it
+                except APIError as error:
+                    # It is gone; or a process that was forked has a fork open: a later start sweeps it.
                     if error.status_code not in (404, 409):
                         raise
         finally:
