@@ -100,6 +100,11 @@ def test_a_negative_number_is_a_value() -> None:
         job("--seed", "-2e1")  # not "expected one argument"
 
 
+def test_a_recipe_is_given_by_config() -> None:
+    with pytest.raises(ConfigError, match=r"unknown flag '--recipe': give --config FILE\|NAME"):
+        parse(next(one for one in COMMANDS if one.name == "train"), ["--recipe", "quickstart"])
+
+
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [

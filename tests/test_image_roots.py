@@ -189,6 +189,15 @@ def test_what_a_layer_hides_behind_a_link(tmp_path: Path) -> None:
             assert not (tree / "x/link/old").exists()
 
 
+def test_a_layer_of_another_compression_is_named(tmp_path: Path) -> None:
+    frame = b"\x28\xb5\x2f\xfd"  # how what zstd writes begins
+    archive, _ = saved(tmp_path / "image.tar", [frame + bytes(600)])
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    with pytest.raises(SandboxError, match="compressed by zstd: save the image with gzip, or uncompressed"):
+        image_unpack.unpack_archive(archive, tree)
+
+
 @pytest.mark.sandbox
 def test_an_exported_image_and_its_user(system: Path, tmp_path: Path) -> None:
     (tmp_path / "export.tar.gz").write_bytes(gzip.compress(tar_of({}, system)))

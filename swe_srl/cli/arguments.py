@@ -76,7 +76,7 @@ def parse(command: Command, arguments: Sequence[str]) -> Parsed:
         if (value := values.get(flag.name)) is not None:
             draft.set(flag.key, _together(value) if isinstance(value, list) else value, flag.name)
     for argument in words:
-        _apply_override(draft, argument, parser)
+        _apply_override(draft, argument, command, parser)
     dry_run, estimate = bool(values.get("dry_run")), bool(values.get("estimate"))
     parsed = Parsed(draft.build(), values["print_config"], dry_run, estimate, values["verbose"])
     if not parsed.print_config:
@@ -117,7 +117,7 @@ def _fill_from_file(draft: Draft[Any], command: Command, name: str) -> None:
     draft.update(content, name if is_path else f"{command.recipes}/{name}.yaml")
 
 
-def _apply_override(draft: Draft[Any], argument: str, parser: argparse.ArgumentParser) -> None:
+def _apply_override(draft: Draft[Any], argument: str, command: Command, parser: argparse.ArgumentParser) -> None:
     key, equals, value = argument.partition("=")
     if argument.startswith("-"):
         if inside := _list_with(draft.kind, key.lstrip("-").replace("-", "_")):
@@ -125,6 +125,8 @@ def _apply_override(draft: Draft[Any], argument: str, parser: argparse.ArgumentP
             raise ConfigError(
                 f"unknown flag {key!r}: it is a setting of each of {inside}: give {inside}.0.{name}=VALUE"
             )
+        if command.recipes and key == f"--{command.recipes.removesuffix('s')}":
+            raise ConfigError(f"unknown flag {key!r}: give --config FILE|NAME")
         known = [name for action in parser._actions for name in action.option_strings if name.startswith("--")]
         raise ConfigError(suggest(key, known, "flag"))
     if not equals:

@@ -209,9 +209,11 @@ def _layer(tar: tarfile.TarFile, name: str) -> Iterator[IO[bytes]]:
 
 def _plain(file: IO[bytes]) -> IO[bytes]:
     """The file from its beginning, uncompressed."""
-    magic = file.read(2)
+    magic = file.read(4)
+    if magic == b"\x28\xb5\x2f\xfd":
+        raise tarfile.ReadError("it is compressed by zstd: save the image with gzip, or uncompressed")
     file.seek(0)
-    return gzip.open(file) if magic == b"\x1f\x8b" else file  # type: ignore[return-value]
+    return gzip.open(file) if magic[:2] == b"\x1f\x8b" else file  # type: ignore[return-value]
 
 
 def _chunks(stream: IO[bytes]) -> Iterator[bytes]:
