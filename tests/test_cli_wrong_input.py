@@ -42,6 +42,9 @@ def run(run_root: Path, capsys: pytest.CaptureFixture[str]) -> Run:
     (run_root / "typo.jsonl").write_text('{"problem": "1 + 1?", "anser": "2"}\n')
     (run_root / "finished" / "model").mkdir(parents=True)
     (run_root / "finished" / "model" / "config.json").write_text("{}")
+    (run_root / "wordless").mkdir()
+    (run_root / "wordless" / "config.json").write_text("{}")
+    (run_root / "wordless" / "model.safetensors").write_bytes(b"")
     (run_root / "file").write_text("")
     (run_root / "folder").mkdir()
     write_trajectories(run_root / "good.jsonl", [Trajectory("t", "quick__no-1", (Turn(Action("ls")),))])
@@ -137,6 +140,8 @@ def run(run_root: Path, capsys: pytest.CaptureFixture[str]) -> Run:
             "finished: no model in this folder (no config.json): its model is finished/model",
         ),
         ("eval --policy folder", 2, "no config.json"),
+        ("eval --policy wordless --dry-run", 2, "wordless: no tokenizer in this folder (no tokenizer.json): copy"),
+        ("train --model wordless --dry-run", 2, "wordless: no tokenizer in this folder (no tokenizer.json): copy"),
         ("eval --policy file", 2, "this is a file"),
         ("eval --policy gold --output file", 2, "is not a folder"),
         ("eval --policy gold --output file/x", 2, "file/x"),
@@ -182,6 +187,7 @@ def test_a_dry_run_of_an_evaluation_refuses_what_the_run_refuses(run: Run, flags
 
 def test_a_start_without_its_model_leaves_the_folder_free(run: Run, run_root: Path) -> None:
     write_jsonl(run_root / "folder" / "config.json", [{"model_type": "llama"}])  # a model's folder without its weights
+    (run_root / "folder" / "tokenizer.json").write_text("{}")
     for command in ("train --updates 1 --output out --model folder", "eval --limit 1 --output out --policy folder"):
         code, text = run(*command.split())
         assert code == 1 and "cannot load a model from" in text and not Path("out").exists(), text

@@ -216,6 +216,9 @@ def test_clear_errors(tmp_path: Path, generator: TransformersGenerator) -> None:
     with pytest.raises(ConfigError, match=r"no config\.json"):
         TransformersGenerator(tmp_path)
     (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(ConfigError, match="no tokenizer in this folder"):
+        TransformersGenerator(tmp_path)
+    (tmp_path / "tokenizer.json").write_text("{}")
     with pytest.raises(GenerationError, match="cannot load a model from"):
         TransformersGenerator(tmp_path)
     with pytest.raises(ConfigError, match="dtype"):

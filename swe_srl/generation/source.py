@@ -9,6 +9,7 @@ from pathlib import Path
 from swe_srl.errors import ConfigError, suggest
 
 _HUB_ID = re.compile(r"\w[\w.-]*/[\w.-]+\Z")
+_OF_A_TOKENIZER = re.compile(r"token|vocab|merges|\.model\Z|spm|tekken", re.IGNORECASE)  # in names of files
 
 
 def check_model_source(source: str | Path, names: Iterable[str] = ()) -> None:
@@ -27,6 +28,11 @@ def check_model_source(source: str | Path, names: Iterable[str] = ()) -> None:
             trained = path / "model"
             hint = f": its model is {trained}" if (trained / "config.json").is_file() else ""
             raise ConfigError(f"{text}: no model in this folder (no config.json){hint}")
+        if not any(_OF_A_TOKENIZER.search(one.name) for one in path.iterdir()):
+            raise ConfigError(
+                f"{text}: no tokenizer in this folder (no tokenizer.json): copy the tokenizer's files there from the model that "
+                "this one was trained from, or write them with tokenizer.save_pretrained"
+            )
         return
     if path.exists():
         raise ConfigError(f"{text}: a model is a folder (with config.json), this is a file")
