@@ -141,6 +141,18 @@ def test_inspect_accounts_for_every_turn(run: Run, expert: str) -> None:
     assert (report["turns_read"], report["steps"], report["reported"]) == (3, 1, 2)
 
 
+def test_examples_of_a_folder_are_named_by_their_path_in_it(run: Run, expert: str, run_root: Path) -> None:
+    """Public collections have files of the same name in many folders."""
+    for place in ("one", "two"):
+        (run_root / "all" / place).mkdir(parents=True)
+    (run_root / "all" / "one" / "part.jsonl").write_text('{"unknown": 1}\n')
+    (run_root / "all" / "two" / "part.jsonl").write_text((run_root / expert).read_text())
+    for command in (("trajectories", "inspect", "all"), ("train", "--dry-run", "--trajectories", "all")):
+        out = run(*command)[1]
+        assert "one/part.jsonl, record 1" in out and "two/part.jsonl, record 1" in out
+    assert " part.jsonl, record 1" in run("trajectories", "inspect", "all/one/part.jsonl")[1]
+
+
 def test_inspect_against_an_evaluation_split(run: Run, expert: str, rows: str) -> None:
     report = json.loads(run("trajectories", "inspect", expert, "--against", rows, "--json")[1])
     assert report["steps"] == 0 and {"contaminated", "two commands"} == {entry["reason"] for entry in report["turns"]}

@@ -56,7 +56,7 @@ def plan(settings: TrainSettings, console: Console) -> None:
     resumes = check_start(settings, data, tasks)[2]
     if settings.needs_steps:
         console.say(f"{len(data.training)} training steps, {len(data.validation)} held out")
-        tell_report(data.report, console)
+        tell_report(data.report, console, (settings.trajectories, *settings.logs))
         for warning in step_warnings(data):
             console.say(warning)
         if lengths := context_lengths(settings, data.training):

@@ -66,13 +66,13 @@ def inspect(settings: InspectSettings, console: Console) -> int:
         return int(empty)
     if empty:
         console.say(f"{settings.path}: no trajectory in {data['files']} files; the formats are in docs/trajectories.md")
-        tell_report(found.report, console)
+        tell_report(found.report, console, (settings.path,))
         return 1
     formats = ", ".join(f"{count} {name}" for name, count in data["formats"].items())
     console.say(f"{data['files']} files, {data['trajectories']} trajectories ({formats or 'none'})")
     console.say(f"turns per trajectory: {_spread(data['turns_per_trajectory'])}")
     console.say(f"target characters: {_spread(data['target_characters'])}")
-    tell_report(found.report, console)
+    tell_report(found.report, console, (settings.path,))
     return 0
 
 
@@ -88,14 +88,14 @@ def steps(settings: StepsSettings, console: Console) -> int:
     if settings.output is not None:
         write_steps(settings.output, made)
         console.say(f"{report.steps} steps written to {settings.output}")
-        tell_report(report, console)
+        tell_report(report, console, (settings.path,))
         return 0 if report.steps else 1
     shown = 0
     for step in islice(made, settings.limit):
         show_step(step, console)
         shown += 1
     if not shown:
-        tell_report(report, console)
+        tell_report(report, console, (settings.path,))
     return 0 if shown else 1
 
 
@@ -108,23 +108,25 @@ def show_step(step: Step, console: Console) -> None:
     console.say(f"{shown}\n--- thought (not rewarded)\n{step.thought}\n--- target\n{step.target}\n")
 
 
-def tell_report(report: ReadReport, console: Console) -> None:
-    """Turns read, steps made, and a row per reason for the rest."""
+def tell_report(report: ReadReport, console: Console, places: Sequence[str | Path] = ()) -> None:
+    """Turns read, steps made, and a row per reason for the rest; files are named as from those of the places that hold them."""
     data = report.as_dict()
     console.say(f"{data['turns_read']} turns: {data['steps']} steps, {data['reported']} reported")
-    rows = _reasons("turn", data["turns"]) + _reasons("record", data["records"])
+    rows = _reasons("turn", data["turns"], places) + _reasons("record", data["records"], places)
     if rows:
         console.table(("what", "reason", ">count", "first example"), rows)
 
 
-def _reasons(what: str, entries: Sequence[Mapping[str, Any]]) -> list[tuple[object, ...]]:
-    return [(what, entry["reason"], entry["count"], _example(entry)) for entry in entries]
+def _reasons(what: str, entries: Sequence[Mapping[str, Any]], places: Sequence[str | Path]) -> list[tuple[object, ...]]:
+    return [(what, entry["reason"], entry["count"], _example(entry, places)) for entry in entries]
 
 
-def _example(entry: Mapping[str, Any]) -> str:
+def _example(entry: Mapping[str, Any], places: Sequence[str | Path]) -> str:
+    file = Path(entry["file"])
+    name = next((file.relative_to(one) for one in places if file != Path(one) and file.is_relative_to(one)), file.name)
     turn = "" if entry["turn"] is None else f", turn {entry['turn']}"
     text = json.dumps(entry["text"][:60], ensure_ascii=False) if entry["text"] else ""
-    return f"{Path(entry['file']).name}, record {entry['record']}{turn} {text}".rstrip()
+    return f"{name}, record {entry['record']}{turn} {text}".rstrip()
 
 
 def _spread(values: Mapping[str, int]) -> str:
