@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import dataclass
+from tempfile import gettempdir
 
 import pytest
 
@@ -31,6 +32,7 @@ def handle(settings: Nothing, console: Console) -> int | None:
         "config": ConfigError("the setting is wrong"),
         "sandbox": SandboxError("the sandbox is gone"),
         "disk": OSError(28, "No space left on device", "runs/one"),
+        "nameless": OSError(28, "No space left on device"),  # as a write into an open file raises it
         "interrupt": KeyboardInterrupt(),
         "bug": ZeroDivisionError("a defect"),
     }
@@ -66,7 +68,14 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> None:
         (["end", "--how", "badly"], 1, "ended badly", ""),
         (["end", "--how", "config"], 2, "", "swe-srl end: the setting is wrong\n(see swe-srl end --help)"),
         (["end", "--how", "sandbox"], 1, "", "swe-srl end: the sandbox is gone\n"),
-        (["end", "--how", "disk"], 1, "", "runs/one: No space left on device"),
+        (["end", "--how", "disk"], 1, "", "runs/one: No space left on device: make room"),
+        (
+            ["end", "--how", "nameless"],
+            1,
+            "",
+            f"swe-srl end: No space left on device: make room where the command writes (its output folder, {gettempdir()}). "
+            "What is finished is kept in runs/one; go on with: swe-srl end",
+        ),
         (
             ["end", "--how", "interrupt"],
             130,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import logging
 import os
@@ -11,6 +12,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from tempfile import gettempdir
 from types import FrameType
 from typing import TextIO
 
@@ -109,15 +111,20 @@ def _run(command: Command, arguments: list[str], typed: str) -> int:
             return USAGE
         if verbose:
             logging.getLogger("swe_srl").exception("%s", error)
-        return _complain(name, error, f"{name} --help")
+        return _complain(name, error, f"{name} --help", console.resume_hint)
     finally:
         console.close()
         log.close()
 
 
-def _complain(name: str, error: Exception, help_command: str) -> int:
+def _complain(name: str, error: Exception, help_command: str, resume_hint: str = "") -> int:
     if isinstance(error, OSError) and not isinstance(error, SweSrlError) and error.strerror:
-        print(f"{name}: {error.filename or 'the system'}: {error.strerror}", file=sys.stderr)
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT) and error.strerror == os.strerror(error.errno)
+        where = f"{error.filename}: " if error.filename else "" if full else "the system: "
+        todo = (
+            f": make room where the command writes (its output folder, {gettempdir()}). {resume_hint}" if full else ""
+        )
+        print(f"{name}: {where}{error.strerror}{todo}".rstrip(), file=sys.stderr)
         return FAILURE
     hint = f"\n(see {help_command})" if isinstance(error, ConfigError) else ""
     print(f"{name}: {error}{hint}", file=sys.stderr)
