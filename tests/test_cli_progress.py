@@ -72,3 +72,27 @@ def test_a_narrow_terminal_shows_what_a_row_is_of(
     Console().table(columns, [("shop__long-prices-115", "quickstart/shop", "medium", 3, 88, "packaged:" + "x" * 60)])
     row = next(line for line in capsys.readouterr().out.splitlines() if "shop" in line)
     assert "shop__long-prices-115" in row and len(row) <= 60
+
+
+def test_a_narrow_terminal_shows_whole_numbers(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What has no room is broken by the terminal: `0.0…` tells nothing of a reward."""
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    columns = (
+        "#",
+        ">reward",
+        ">target_pipelines",
+        ">unasked_changes",
+        ">similarity",
+        ">log p before",
+        ">after",
+        "command",
+    )
+    numbers = ("0.125", "1.000", "2.000", "-1.250", "-12.583", "-20.461")
+    Console().table(columns, [(1, *numbers, "grep -n def lexer/scan.py")])
+    out = capsys.readouterr().out
+    assert "\u2026" not in out and all(f" {one} " in out for one in numbers) and "grep -n def lexer/scan.py" in out
+    Console().table(("arm", ">seconds"), [("base", 12), ("srl", 25)])
+    assert all(len(line) <= 80 for line in capsys.readouterr().out.splitlines())

@@ -13,6 +13,10 @@ from swe_srl.cli.bars import PlainProgress, RichProgress
 from swe_srl.progress import Watch
 
 PIPE_WIDTH = 200
+CUT_TEXT, SOME_TEXT = (
+    4,
+    40,
+)  # characters of a column of text, at least: where numbers have room, and where they have none
 REASONS = 10  # told one by one
 
 
@@ -47,7 +51,8 @@ class Console:
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]], title: str = "") -> None:
         """A table on standard output. Columns whose name begins with `>` are right-aligned.
 
-        On a narrow terminal the first column, which names the row, is the last to be cut.
+        On a narrow terminal text is cut. The first column, which names the row, and right-aligned ones, which are numbers, stay
+        whole: where they have no room, lines are longer than the terminal, which breaks them.
         """
         import rich.box
         from rich.console import Console as RichConsole
@@ -55,13 +60,18 @@ class Console:
 
         self.pause()
         table = Table(title=title or None, title_justify="left", box=rich.box.SIMPLE_HEAD, title_style="bold")
+        terminal = RichConsole(file=sys.stdout, highlight=False)
+        width = _table_width(columns, rows, terminal.width) if sys.stdout.isatty() else PIPE_WIDTH
         for place, column in enumerate(columns):
-            justify: Literal["left", "right"] = "right" if column.startswith(">") else "left"
-            table.add_column(column.removeprefix(">"), justify=justify, no_wrap=place == 0)
+            right = column.startswith(">")
+            justify: Literal["left", "right"] = "right" if right else "left"
+            header = column.removeprefix(">").replace(" ", "\n" if right and width < PIPE_WIDTH else " ")
+            table.add_column(header, justify=justify, no_wrap=right or place == 0)
         for row in rows:
             table.add_row(*(_cell(value) for value in row))
         if sys.stdout.isatty():
-            RichConsole(file=sys.stdout, highlight=False).print(table)
+            terminal.width = width
+            terminal.print(table, crop=False)
             return
         text = io.StringIO()
         RichConsole(file=text, width=PIPE_WIDTH, highlight=False).print(table)
@@ -111,6 +121,21 @@ class Console:
         """End the bars. Idempotent."""
         self.pause()
         self._progress = None
+
+
+def _table_width(columns: Sequence[str], rows: Sequence[Sequence[object]], terminal: int) -> int:
+    """The terminal's, or, where its first column and its numbers have no room in that, what they and some of its text need."""
+    whole, text = 1, []
+    for place, column in enumerate(columns):
+        cells = [len("" if row[place] is None else str(row[place])) for row in rows]
+        needed = 3 + max([*cells, *(len(word) for word in column.removeprefix(">").split())], default=0)
+        if place == 0 or column.startswith(">"):
+            whole += needed
+        else:
+            text.append(needed)
+    if whole + sum(min(3 + CUT_TEXT, one) for one in text) <= terminal:
+        return terminal
+    return max(terminal, whole + sum(min(3 + SOME_TEXT, one) for one in text))
 
 
 def _cell(value: object) -> Any:
