@@ -86,7 +86,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> None:
         (["end", "--dry-run"], 0, "would end", ""),
         (["end", "--print-config", "how=so"], 0, "# How it ends.\nhow: so", ""),
         (["edn"], 2, "", "unknown command 'edn': did you mean 'end'?"),
-        (["things", "lst"], 2, "", "did you mean 'list'?"),
+        (["things", "lst"], 2, "", "unknown things command 'lst': did you mean 'list'?"),
         (["things"], 2, "things list", ""),
         (["things", "--help"], 0, "things list", ""),
         ([], 2, "commands:", ""),

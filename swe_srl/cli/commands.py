@@ -47,7 +47,7 @@ class Command:
 COMMANDS = (
     Command(
         "train",
-        "train a model on expert trajectories: SRL, SFT, or stages of them",
+        "train a model: SRL or SFT on expert trajectories, RLVR on tasks, or stages of them",
         "swe_srl.training.settings:TrainSettings",
         "swe_srl.cli.train:run",
         plan="swe_srl.cli.train:plan",
@@ -275,7 +275,7 @@ def find(arguments: list[str]) -> tuple[Command, list[str]]:
     group = group_of(arguments)
     if group and len(arguments) > 1:
         known = [command.name.split()[1] for command in group]
-        raise ConfigError(suggest(arguments[1], known, f"command after '{arguments[0]}'"))
+        raise ConfigError(suggest(arguments[1], known, f"{arguments[0]} command"))
     raise ConfigError(suggest(arguments[0], {command.name.split()[0] for command in COMMANDS}, "command"))
 
 
