@@ -17,7 +17,11 @@ def write_atomic(path: Path, data: str | bytes) -> None:
     """Write a file whole or not at all: a temporary sibling, synced, then renamed over `path`. Makes parent folders."""
     path.parent.mkdir(parents=True, exist_ok=True)
     payload = data.encode() if isinstance(data, str) else data
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        error.filename = str(path)  # nobody knows the sibling's name
+        raise
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(payload)

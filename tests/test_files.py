@@ -1,3 +1,4 @@
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,18 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
         write_atomic(file, None)  # type: ignore[arg-type]
     assert file.read_text() == "old"
     assert [entry.name for entry in file.parent.iterdir()] == ["a.txt"]
+
+
+def test_a_file_that_cannot_be_made_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not its temporary sibling, whose name nobody gave."""
+
+    def refuse(dir: Path, prefix: str) -> tuple[int, str]:
+        raise PermissionError(13, "Permission denied", str(dir / f"{prefix}abc"))
+
+    monkeypatch.setattr(tempfile, "mkstemp", refuse)
+    with pytest.raises(PermissionError) as caught:
+        write_atomic(tmp_path / "steps.jsonl", "text")
+    assert caught.value.filename == str(tmp_path / "steps.jsonl")
 
 
 def test_rows_survive_exotic_line_separators(tmp_path: Path) -> None:
