@@ -144,6 +144,7 @@ def train(arguments: argparse.Namespace) -> None:
     model = AutoModelForCausalLM.from_pretrained(arguments.model).eval()
     optimiser = torch.optim.AdamW(model.parameters(), lr=arguments.learning_rate, weight_decay=0.0)
     steps = endless(load_steps(arguments.trajectories, arguments.agent), arguments.seed)
+    print(f"{arguments.updates} updates: each a minute or more on two cores", flush=True)
     for number in range(1, arguments.updates + 1):
         groups: list[Group] = []
         seen: list[float] = []
