@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,9 +101,20 @@ def test_a_negative_number_is_a_value() -> None:
         job("--seed", "-2e1")  # not "expected one argument"
 
 
-def test_a_recipe_is_given_by_config() -> None:
-    with pytest.raises(ConfigError, match=r"unknown flag '--recipe': give --config FILE\|NAME"):
-        parse(next(one for one in COMMANDS if one.name == "train"), ["--recipe", "quickstart"])
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["--recipe", "quickstart"], "unknown flag '--recipe': give --config FILE|NAME"),
+        (
+            ["quickstart"],
+            "unexpected argument 'quickstart': to take it as the recipe of that name, --config quickstart",
+        ),
+        (["nowhere"], "unexpected argument 'nowhere': KEY=VALUE sets"),
+    ],
+)
+def test_a_recipe_is_given_by_config(arguments: list[str], hint: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(hint)):
+        parse(next(one for one in COMMANDS if one.name == "train"), arguments)
 
 
 @pytest.mark.parametrize(
@@ -114,6 +126,7 @@ def test_a_recipe_is_given_by_config() -> None:
         (["--seed"], ["--seed", "expected one argument"]),
         (["--method", "slr"], ["--method", "did you mean 'srl'"]),
         (["--draw-temperature", "hot"], ["--draw-temperature", "'hot'", "a number"]),
+        (["--stages.0.rate", "1"], ["unknown flag '--stages.0.rate'", "give stages.0.rate=VALUE"]),
         (["--rate", "1"], ["unknown flag '--rate'", "a setting of each of stages: give stages.0.rate=VALUE"]),
         (["seeed=1"], ["seeed=1", "did you mean 'seed'"]),
         (["stages.2.rate=1"], ["stages.2.rate=1", "stages has 2 elements"]),

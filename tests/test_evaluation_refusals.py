@@ -79,3 +79,22 @@ def test_a_silent_engine_is_told_once_and_nothing_is_written(
     assert code == 1
     assert said.count("not answer") == 1 and "install it" in said and "DOCKER_HOST" in said
     assert sorted(path.name for path in run_root.iterdir()) == before
+
+
+def test_a_silent_engine_is_no_missing_image(run: Run, run_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever reads that an image is missing pulls it, which says the same again."""
+    row = json.loads((run_root / "plain.jsonl").read_text())
+    write_jsonl(run_root / "imaged.jsonl", [{**row, "image": "swe-srl-eval/not-here:none"}])
+    monkeypatch.setenv("DOCKER_HOST", UNREACHABLE)
+    code, said = run("eval", "--tasks", "imaged.jsonl", "--policy", "gold", "--sandbox", "docker", "--output", "new")
+    assert code == 1 and "Docker does not answer" in said and "pull" not in said
+
+
+@pytest.mark.docker
+def test_a_missing_image_is_told_as_that(run: Run, run_root: Path) -> None:
+    row = json.loads((run_root / "plain.jsonl").read_text())
+    write_jsonl(run_root / "imaged.jsonl", [{**row, "image": "swe-srl-eval/not-here:none"}])
+    code, said = run("eval", "--tasks", "imaged.jsonl", "--policy", "gold", "--sandbox", "docker", "--output", "new")
+    assert (
+        code == 1 and "swe-srl-eval/not-here:none is not on this machine: docker pull" in said and "answer" not in said
+    )

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from swe_srl.cli.commands import Command
-from swe_srl.definitions import load_definition
+from swe_srl.definitions import definition_names, load_definition
 from swe_srl.errors import ConfigError, suggest
 from swe_srl.settings import Draft, Setting, settings_of
 from swe_srl.settings.fields import is_settings
@@ -127,10 +127,16 @@ def _apply_override(draft: Draft[Any], argument: str, command: Command, parser: 
             )
         if command.recipes and key == f"--{command.recipes.removesuffix('s')}":
             raise ConfigError(f"unknown flag {key!r}: give --config FILE|NAME")
+        if "." in key and key.lstrip("-").split(".")[0] in settings_of(draft.kind):
+            raise ConfigError(
+                f"unknown flag {key!r}: a setting within another has no dashes: give {key.lstrip('-')}=VALUE"
+            )
         known = [name for action in parser._actions for name in action.option_strings if name.startswith("--")]
         raise ConfigError(suggest(key, known, "flag"))
     if not equals:
-        raise ConfigError(f"unexpected argument {argument!r}: {OVERRIDES}")
+        named = command.recipes and argument in definition_names(command.recipes)
+        hint = f"to take it as the recipe of that name, --config {argument}" if named else OVERRIDES
+        raise ConfigError(f"unexpected argument {argument!r}: {hint}")
     draft.set(key, value, argument)
 
 

@@ -13,10 +13,8 @@ from swe_srl.cli.bars import PlainProgress, RichProgress
 from swe_srl.progress import Watch
 
 PIPE_WIDTH = 200
-CUT_TEXT, SOME_TEXT = (
-    4,
-    40,
-)  # characters of a column of text, at least: where numbers have room, and where they have none
+CUT_TEXT = 4  # characters of a column of text, at least, where numbers have room
+SOME_TEXT = 40  # the same where they have none, so that lines are longer than the terminal
 REASONS = 10  # told one by one
 
 

@@ -117,15 +117,22 @@ def host_id() -> str:
 
 def image_id(name: str) -> str:
     """The id of a local container image; "" when there is none of that name, or no engine answers."""
-    from docker.errors import DockerException
+    return find_image(name)[0]
+
+
+def find_image(name: str) -> tuple[str, str]:
+    """The id of a local container image, or ""; and why no engine could be asked for it, or ""."""
+    from docker.errors import DockerException, ImageNotFound
 
     try:
         client = engine()
-    except SandboxError:
-        return ""
+    except SandboxError as error:
+        return "", str(error)
     try:
-        return str(client.images.get(name).id)
-    except (DockerException, OSError):  # also one that stops answering
-        return ""
+        return str(client.images.get(name).id), ""
+    except ImageNotFound:
+        return "", ""
+    except (DockerException, OSError) as error:  # also one that stops answering
+        return "", f"the Docker engine: {error}"
     finally:
         client.close()

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from swe_srl.errors import GradingError, SandboxUnavailableError, TaskError
 from swe_srl.grading.answers import check_answers
-from swe_srl.grading.cache import image_id
+from swe_srl.grading.cache import find_image
 from swe_srl.grading.harness import log_parser, script_lines
 from swe_srl.grading.runner import GradingSettings
 from swe_srl.sandboxes import capabilities
@@ -37,17 +37,19 @@ def obstacle(task: Task, settings: GradingSettings, pull: bool = False) -> str:
     if not task.image:
         return f"{task.instance_id}: the row has neither an image nor a source: there is nothing to run in"
     local = settings.sandbox == "local"  # its root file system may be unpacked already; nothing is pulled for it
-    if task.image_source or image_id(task.image) or (find_root(task.image) if local else pull):
+    if task.image_source or (find_root(task.image) if local else pull):
+        return ""
+    found, trouble = find_image(task.image)
+    if found:
         return ""
     if local:
         return (
             f"{task.instance_id}: the image {task.image} is neither unpacked nor known to a Docker engine here: docker pull "
             f"{task.image}, or swe-srl images unpack {task.image} --archive FILE"
         )
-    return (
-        f"{task.instance_id}: the image {task.image} is not on this machine, or no Docker engine answers: "
-        f"docker pull {task.image}, or --pull"
-    )
+    if trouble:
+        return f"{task.instance_id}: whether its image {task.image} is here is not known: {trouble}"
+    return f"{task.instance_id}: the image {task.image} is not on this machine: docker pull {task.image}, or --pull"
 
 
 def _no_comparison(task: Task) -> str:
