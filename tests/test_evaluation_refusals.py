@@ -98,3 +98,9 @@ def test_a_missing_image_is_told_as_that(run: Run, run_root: Path) -> None:
     assert (
         code == 1 and "swe-srl-eval/not-here:none is not on this machine: docker pull" in said and "answer" not in said
     )
+
+
+def test_patches_of_other_tasks_are_told_with_what_to_name(run: Run) -> None:
+    code, said = run("grade", "patches.jsonl", "--tasks", "plain.jsonl", "--output", "new")
+    assert code == 2 and "tiny__calc-1 is not among the 1 tasks that were read (1 such rows of 1)" in said
+    assert "by --split or --tasks" in said

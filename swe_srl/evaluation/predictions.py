@@ -102,7 +102,10 @@ def grade_predictions(
     known = {task.instance_id: task for task in tasks}
     strange = sorted(rows.keys() - known.keys())
     if strange:
-        raise ConfigError(f"{predictions}: {strange[0]} is not among the {len(known)} tasks ({len(strange)} such rows)")
+        raise ConfigError(
+            f"{predictions}: {strange[0]} is not among the {len(known)} tasks that were read ({len(strange)} such rows of "
+            f"{len(rows)}): name the tasks that the patches are of by --split or --tasks"
+        )
     if not rows:
         raise ConfigError(f"{predictions}: there is no prediction in it")
     predicted = [known[name] for name in rows]
