@@ -18,6 +18,7 @@ import pytest
 from swe_srl.errors import TaskError
 from swe_srl.sandboxes import repository as repository_module
 from swe_srl.sandboxes.archives import BoundedTar, extract_archive
+from swe_srl.sandboxes.launch import owner_name
 from swe_srl.sandboxes.repository import PreparedRepository, git, prepare_repository, strip_history
 from tests.sandbox_support import FILES, write_tree
 
@@ -179,6 +180,28 @@ def test_many_at_once(tmp_path: Path) -> None:
         made = set(pool.map(lambda _: prepare(source, tmp_path), range(16)))
     assert len(made) == 1
     assert [path.name for path in (tmp_path / "cache").iterdir()] == [made.pop().path.parent.name]
+
+
+@pytest.mark.parametrize("spoilt", ["base_commit", "repository/.git/refs/heads/main"])
+def test_an_entry_of_the_cache_that_is_not_whole_is_made_again(spoilt: str, tmp_path: Path) -> None:
+    """As a machine that went down leaves it. With a commit that was cut short every patch would be empty."""
+    source = f"dir:{write_tree(tmp_path / 'tree')}"
+    made = prepare(source, tmp_path)
+    file = made.path.parent / spoilt
+    for spoil in (lambda: file.write_text(""), lambda: file.write_text(made.base_commit[:7]), file.unlink):
+        spoil()
+        assert prepare(source, tmp_path) == made
+        assert git("rev-parse", "HEAD", cwd=made.path).strip() == made.base_commit
+    assert list((tmp_path / "cache").iterdir()) == [made.path.parent]
+
+
+def test_what_a_killed_process_was_preparing_is_swept(tmp_path: Path) -> None:
+    here = "-".join(owner_name().split("-")[2:])
+    for owner in (f"4000000-123-{here}", owner_name()):
+        (tmp_path / "cache" / f".making-{owner}-0123" / "tree").mkdir(parents=True)
+    prepare(f"dir:{write_tree(tmp_path / 'tree')}", tmp_path)
+    left = [path.name for path in (tmp_path / "cache").glob(".making-*")]
+    assert left == [f".making-{owner_name()}-0123"]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ over it, or copy it.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
 import os
@@ -22,6 +21,7 @@ from pathlib import Path
 
 from swe_srl.errors import TaskError, suggest
 from swe_srl.sandboxes.archives import CHUNK_BYTES, extract_archive
+from swe_srl.sandboxes.making import default_cache, made_beside, put, sweep_half_made
 
 FORMAT = "1"  # changes when the same source would make another repository
 MOMENT = 946_684_800  # of the commit and of every file: 2000-01-01 UTC
@@ -75,26 +75,25 @@ def prepare_repository(source: str, setup_patch: str = "", cache: Path | None = 
         raise TaskError(f"source {source!r}: {suggest(kind, KINDS, 'kind of source')}, each as `kind:place`")
     cache = cache or default_cache()
     try:
-        cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".making-", dir=cache) as folder:
-            tree = _unpacked(kind, rest, Path(folder))
-            key = _fingerprint(tree, setup_patch, plain_modes=kind == "packaged")
-            place = cache / key
-            if not (place / "base_commit").exists():
-                made = Path(folder) / "made"
+        with made_beside(cache) as folder:
+            tree = _unpacked(kind, rest, folder)
+            place = cache / _fingerprint(tree, setup_patch, plain_modes=kind == "packaged")
+            if not _commit_at(place):
+                sweep_half_made(cache)
+                made = folder / "made"
                 _make(tree, made, setup_patch, source, plain_modes=kind == "packaged")
-                with contextlib.suppress(OSError):  # somebody else was faster
-                    made.rename(place)
-            commit = (place / "base_commit").read_text().strip()
+                put(made, place, lambda: _commit_at(place) != "")
+            commit = _commit_at(place)
     except OSError as error:
         raise TaskError(f"source {source!r} cannot be prepared in {cache}: {error}") from error
     return PreparedRepository(place / "repository", commit)
 
 
-def default_cache() -> Path:
-    """The folder of prepared repositories of this user."""
-    root = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(root) / "swe-srl" / "repositories"
+def _commit_at(place: Path) -> str:
+    """The commit of a prepared repository; "" where there is none, or it is not whole."""
+    files = (place / "base_commit", place / "repository" / ".git" / "refs" / "heads" / "main")
+    said = {file.read_text(errors="replace").strip() if file.is_file() else "" for file in files}
+    return said.pop() if len(said) == 1 else ""
 
 
 def git(*arguments: str, cwd: Path, stdin: bytes = b"", env: Mapping[str, str] | None = None) -> str:
