@@ -14,7 +14,7 @@ import shlex
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -22,8 +22,9 @@ from pathlib import Path
 from swe_srl.errors import TaskError, suggest
 from swe_srl.sandboxes.archives import CHUNK_BYTES, extract_archive
 from swe_srl.sandboxes.making import default_cache, made_beside, put, sweep_half_made
+from swe_srl.sandboxes.source_files import copy_files, files_of, mode_of
 
-FORMAT = "1"  # changes when the same source would make another repository
+FORMAT = "2"  # changes when the same source would make another repository
 MOMENT = 946_684_800  # of the commit and of every file: 2000-01-01 UTC
 _DATE = f"{MOMENT} +0000"
 _GIT = {
@@ -207,26 +208,10 @@ def place_inside(repository: Path) -> str:
     return git("rev-parse", "--show-prefix", cwd=repository, env=_FOREIGN).strip().rstrip("/")
 
 
-def _files(tree: Path) -> Iterator[Path]:
-    """Every file and link below, in order, without any `.git` and without byte code. As for git, pipes and sockets are none."""
-    for folder, folders, files in os.walk(tree):
-        folders[:] = sorted(name for name in folders if name not in (".git", "__pycache__"))
-        links = [name for name in folders if Path(folder, name).is_symlink()]
-        folders[:] = [name for name in folders if name not in links]
-        for name in sorted([*links, *files]):
-            path = Path(folder, name)
-            if name != ".git" and (path.is_symlink() or path.is_file()):
-                yield path
-
-
-def _mode(path: Path, plain_modes: bool) -> int:
-    return 0o755 if path.stat().st_mode & 0o100 and not plain_modes else 0o644
-
-
 def _fingerprint(tree: Path, setup_patch: str, plain_modes: bool) -> str:
     digest = hashlib.sha256(f"{FORMAT}\n{len(setup_patch)}\n{setup_patch}\n".encode())
-    for path in _files(tree):
-        kind = "link" if path.is_symlink() else oct(_mode(path, plain_modes))
+    for path in files_of(tree):
+        kind = "link" if path.is_symlink() else oct(mode_of(path, plain_modes))
         with io.BytesIO(os.fsencode(path.readlink())) if kind == "link" else path.open("rb") as content:
             size = content.seek(0, os.SEEK_END)
             digest.update(os.fsencode(path.relative_to(tree)) + f"\0{kind}\0{size}\0".encode())
@@ -237,31 +222,28 @@ def _fingerprint(tree: Path, setup_patch: str, plain_modes: bool) -> str:
 
 
 def _make(tree: Path, made: Path, setup_patch: str, source: str, plain_modes: bool) -> None:
+    if setup_patch.strip():
+        # In a copy of its own: when a file was made, and its inode, would tell which ones the patch has changed.
+        patched = made.with_name("patched")
+        copy_files(tree, patched, plain_modes)
+        git("init", "--quiet", "--template=", cwd=patched)
+        try:
+            git("apply", "--whitespace=nowarn", "-", cwd=patched, stdin=setup_patch.encode())
+        except TaskError as error:
+            raise TaskError(f"the setup patch of source {source!r} does not apply: {error}") from error
+        tree, plain_modes = patched, False
     repository = made / "repository"
-    repository.mkdir(parents=True)
-    for path in _files(tree):
-        target = repository / path.relative_to(tree)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_symlink():
-            target.symlink_to(path.readlink())
-        else:
-            shutil.copyfile(path, target)
-            target.chmod(_mode(path, plain_modes))
+    copy_files(tree, repository, plain_modes)
     git("init", "--quiet", "--initial-branch=main", "--template=", cwd=repository)
     for key, value in _CONFIG.items():
         git("config", key, value, cwd=repository)
-    if setup_patch.strip():
-        try:
-            git("apply", "--whitespace=nowarn", "-", cwd=repository, stdin=setup_patch.encode())
-        except TaskError as error:
-            raise TaskError(f"the setup patch of source {source!r} does not apply: {error}") from error
     commit = commit_everything(repository)
     (made / "base_commit").write_text(commit + "\n")
 
 
 def commit_everything(repository: Path) -> str:
     """Make the one commit, drop everything else that git left, and set every file's time to one moment; returns the sha."""
-    for path in _files(repository):
+    for path in files_of(repository):
         os.utime(path, (MOMENT, MOMENT), follow_symlinks=False)
     git("add", "--all", "--force", ".", cwd=repository)
     git("commit", "--quiet", "--allow-empty", "--no-verify", "--message=base", cwd=repository)
