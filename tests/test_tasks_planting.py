@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -70,6 +71,23 @@ def test_the_same_sandbox_gives_the_same_commits(repository: Path) -> None:
     subprocess.run(["cp", "-r", str(repository), str(other)], check=True)
     assert plant(repository) == plant(other) == 0
     assert git(repository, "rev-parse", "HEAD") == git(other, "rev-parse", "HEAD")
+
+
+def test_what_was_changed_is_as_old_as_the_rest(repository: Path) -> None:
+    """`ls -lt` would show where the bug is."""
+    write(repository, {"pkg/b.py": "right = 1\n", "pkg/c.py": "other = 1\n"})
+    git(repository, "add", ".")
+    git(repository, "commit", "-q", "--no-verify", "--no-gpg-sign", "-m", "sound")
+    write(repository.parent / "site", {"pkg/b.py": "right = 1\n"})
+    there = [repository, *(path for path in repository.rglob("*") if ".git" not in path.parts)]
+    for path in (*there, repository.parent / "site/pkg/b.py"):
+        os.utime(path, (1_500_000_000, 1_500_000_000))
+    patch = BUG + BUG.replace("a.py", "pkg/b.py").replace("good", "right")
+    assert plant(repository, patch, repository.parent) == 0
+    assert (repository.parent / "site/pkg/b.py").read_text() == "right = 2\n"
+    left = [path for path in (*there, repository.parent / "site/pkg/b.py") if path.exists()]
+    assert {path.stat().st_mtime for path in left} == {1_500_000_000.0} and len(left) >= 5
+    assert git(repository, "diff-files", "--name-only") == "", "git knows them as they are"
 
 
 def test_a_patch_that_does_not_fit_changes_nothing(repository: Path) -> None:
