@@ -20,7 +20,7 @@ from swe_srl.trajectories.steps import commands_of
 from swe_srl.types import Action, Score, StopReason, Trajectory, VerdictStatus
 
 if TYPE_CHECKING:
-    from swe_srl.grading import GradingSettings
+    from swe_srl.grading import GradingSettings, OpenSandboxes
 
 MODES = ("teacher_forced", "on_policy")
 Step = tuple[str, SupportsFloat, bool, bool, dict[str, Any]]
@@ -151,7 +151,7 @@ class Resolved(gymnasium.Wrapper[str, str, str, str]):
 
     Args:
         env: a `SweEnv`, wrapped or not.
-        settings: of grading; None: the defaults.
+        settings: of grading, but for its `open`, which `close` ends; None: the defaults.
 
     Raises:
         GradingError: on the last step, when grading itself failed: infrastructure, never the policy's fault.
@@ -160,17 +160,33 @@ class Resolved(gymnasium.Wrapper[str, str, str, str]):
     def __init__(self, env: gymnasium.Env[str, str], settings: GradingSettings | None = None) -> None:
         super().__init__(env)
         self._settings = settings
+        self._grading: OpenSandboxes | None = None
+        self._closings = 0
+
+    def close(self) -> None:
+        """Close the environment, from any thread: a grading that runs in another one is ended, and its step fails."""
+        self._closings += 1
+        if grading := self._grading:
+            grading.end()
+        super().close()
 
     def step(self, action: str) -> Step:
         """Run the command; grade at the end of the episode."""
+        closings = self._closings
         observation, reward, terminated, truncated, info = self.env.step(action)
         if not (terminated or truncated):
             return observation, reward, terminated, truncated, info
-        from swe_srl.grading import grade
+        from swe_srl.grading import GradingSettings, OpenSandboxes, grade
 
         env = swe_env(self.env)
         patch = env.patch()
-        verdict = grade(env.task, patch, self._settings)
+        self._grading = known = OpenSandboxes()
+        if self._closings != closings:
+            known.end()
+        try:
+            verdict = grade(env.task, patch, replace(self._settings or GradingSettings(), open=known))
+        finally:
+            self._grading = None
         if verdict.status is VerdictStatus.INFRASTRUCTURE:
             raise GradingError(f"{env.task.instance_id} could not be graded: {verdict.reason}")
         info.update(resolved=verdict.hardened, official=verdict.official, verdict=verdict.status.value, patch=patch)
