@@ -13,10 +13,13 @@ import pytest
 
 from swe_srl.envs import ExpertSimilarity, Resolved, SweEnv, make_vec
 from swe_srl.envs import places as places_module
+from swe_srl.envs.probe import SandboxProbe
 from swe_srl.envs.rewards import MODES
-from swe_srl.errors import ConfigError, GradingError, TrajectoryError
+from swe_srl.errors import ConfigError, GradingError, SandboxError, TrajectoryError
 from swe_srl.grading import GradingSettings
 from swe_srl.rewards import get_similarity, similarity_names, step_reward
+from swe_srl.rewards.effect import Effect
+from swe_srl.sandboxes import LocalSandbox
 from swe_srl.testing import FakeSandbox
 from swe_srl.trajectories import make_steps, write_trajectories
 from swe_srl.trajectories.action_format import format_action, parse_action
@@ -226,6 +229,31 @@ def test_closing_ends_a_grading_in_another_thread(
         assert isinstance(step.exception(), GradingError)
     env.reset()
     assert env.step("submit")[1] == 1.0
+    env.close()
+
+
+@pytest.mark.sandbox
+def test_closing_ends_forks_in_which_another_thread_tries_commands(
+    tasks: list[Task], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    env = ExpertSimilarity(SweEnv(tasks, sandbox="local"), expert("tiny-1", "ls"), "effect")
+    env.reset()
+    tried = threading.Event()
+
+    def trying(self: SandboxProbe, fork: LocalSandbox, command: str) -> Effect:
+        if "sleep" in command:
+            tried.set()
+        return tries(self, fork, command)
+
+    tries = SandboxProbe._try
+    monkeypatch.setattr(SandboxProbe, "_try", trying)
+    with ThreadPoolExecutor(1) as pool:
+        step = pool.submit(env.step, "ls -a; sleep 100000")
+        assert tried.wait(60)
+        env.close()
+        assert isinstance(step.exception(), SandboxError)
+    env.reset()
+    assert env.step("ls")[1] == 1.0
     env.close()
 
 
