@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,9 +13,13 @@ import pytest
 
 from swe_srl.envs import ExpertSimilarity, Resolved, SweEnv, make_vec
 from swe_srl.envs import places as places_module
+from swe_srl.envs.probe import SandboxProbe
 from swe_srl.envs.rewards import MODES
-from swe_srl.errors import ConfigError, GradingError, TrajectoryError
+from swe_srl.errors import ConfigError, GradingError, SandboxError, TrajectoryError
+from swe_srl.grading import GradingSettings
 from swe_srl.rewards import get_similarity, similarity_names, step_reward
+from swe_srl.rewards.effect import Effect
+from swe_srl.sandboxes import LocalSandbox
 from swe_srl.testing import FakeSandbox
 from swe_srl.trajectories import make_steps, write_trajectories
 from swe_srl.trajectories.action_format import format_action, parse_action
@@ -190,6 +196,65 @@ def test_resolved(
     env.reset()
     with pytest.raises(GradingError, match="no daemon"):
         env.step("submit")
+
+
+def test_closing_ends_a_grading_in_another_thread(
+    tasks: list[Task], faked: list[FakeSandbox], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its tests may have half an hour. What is graded after a later reset is graded."""
+    begun, ended = threading.Event(), threading.Event()
+
+    class Grading(FakeSandbox):
+        def close(self) -> None:
+            ended.set()
+
+    def grade(task: Task, patch: str, settings: GradingSettings) -> Verdict:
+        assert settings.open is not None
+        with settings.open.holding(Grading({})):
+            begun.set()
+            if len(faked) == 1:
+                ended.wait(60)
+        broken = settings.open.ended
+        status = VerdictStatus.INFRASTRUCTURE if broken else VerdictStatus.RESOLVED
+        return Verdict(task.instance_id, status, not broken, not broken, "it was interrupted" if broken else "")
+
+    monkeypatch.setattr("swe_srl.grading.grade", grade)
+    monkeypatch.setattr(SweEnv, "patch", lambda self: "good")
+    env = Resolved(SweEnv(tasks))
+    env.reset()
+    with ThreadPoolExecutor(1) as pool:
+        step = pool.submit(env.step, "submit")
+        assert begun.wait(60)
+        env.close()
+        assert isinstance(step.exception(), GradingError)
+    env.reset()
+    assert env.step("submit")[1] == 1.0
+    env.close()
+
+
+@pytest.mark.sandbox
+def test_closing_ends_forks_in_which_another_thread_tries_commands(
+    tasks: list[Task], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    env = ExpertSimilarity(SweEnv(tasks, sandbox="local"), expert("tiny-1", "ls"), "effect")
+    env.reset()
+    tried = threading.Event()
+
+    def trying(self: SandboxProbe, fork: LocalSandbox, command: str) -> Effect:
+        if "sleep" in command:
+            tried.set()
+        return tries(self, fork, command)
+
+    tries = SandboxProbe._try
+    monkeypatch.setattr(SandboxProbe, "_try", trying)
+    with ThreadPoolExecutor(1) as pool:
+        step = pool.submit(env.step, "ls -a; sleep 100000")
+        assert tried.wait(60)
+        env.close()
+        assert isinstance(step.exception(), SandboxError)
+    env.reset()
+    assert env.step("ls")[1] == 1.0
+    env.close()
 
 
 def test_rewards_compose(

@@ -67,6 +67,16 @@ def test_a_damaged_entry_counts_as_none(task: Task, tmp_path: Path) -> None:
     assert cache.get(task, GOLD, GradingSettings()) is None
 
 
+def test_a_folder_that_cannot_be_written_costs_no_verdict(
+    task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A full disk, or a file in the place of the folder: the grading was done, and counts."""
+    (tmp_path / "cache").write_text("")
+    monkeypatch.setattr(grade_module, "_once", lambda *_: (TestRun("", 0, applied=True), VERDICT))
+    assert grade(task, GOLD, cache=VerdictCache(tmp_path / "cache")) == VERDICT
+    assert "its verdict is not remembered" in caplog.text
+
+
 def test_a_missing_image_is_not_remembered(task: Task, tmp_path: Path) -> None:
     cache, elsewhere = VerdictCache(tmp_path / "cache"), replace(task, image="no/such-image:here", source="")
     cache.put(elsewhere, GOLD, GradingSettings(), VERDICT)

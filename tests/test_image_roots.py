@@ -287,6 +287,33 @@ def test_what_a_process_left_half_made_when_it_was_killed_goes(system: Path, tmp
 
 
 @pytest.mark.sandbox
+@pytest.mark.parametrize("cut", ["", '{"id": "sha', "{}"])
+def test_what_was_cut_short_in_the_cache_is_made_again(
+    cut: str, system: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    archive, _ = saved(tmp_path / "image.tar", [tar_of({}, system)])
+    folder = image_roots.unpack(NAME, archive).folder
+    for _ in range(2):
+        env = SweEnv([image_task()], sandbox="local")
+        env.reset()
+        env.step("echo x > new.txt")
+        assert env.patch().count("diff --git") == 1
+        env.close()
+        (kept,) = folder.glob("places/*/place.json")
+        said = kept.read_text()
+        kept.write_text(cut)
+    env.reset()
+    env.close()
+    assert kept.read_text() == said
+
+    (folder / "image.json").write_text(cut)
+    assert main(["images", "unpacked"]) == 0 and NAME not in capsys.readouterr().out
+    assert image_roots.unpack(NAME, archive).folder == folder
+    assert main(["images", "unpacked"]) == 0 and NAME in capsys.readouterr().out
+    assert not list(image_roots.image_cache().glob("**/.making*"))
+
+
+@pytest.mark.sandbox
 def test_snapshots_and_forks_over_a_stripped_image(system: Path, tmp_path: Path) -> None:
     image_roots.unpack(NAME, saved(tmp_path / "image.tar", [tar_of({}, system)])[0])
     env = SweEnv([image_task()], sandbox="local")

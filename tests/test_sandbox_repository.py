@@ -18,7 +18,9 @@ import pytest
 from swe_srl.errors import TaskError
 from swe_srl.sandboxes import repository as repository_module
 from swe_srl.sandboxes.archives import BoundedTar, extract_archive
+from swe_srl.sandboxes.launch import owner_name
 from swe_srl.sandboxes.repository import PreparedRepository, git, prepare_repository, strip_history
+from swe_srl.sandboxes.source_files import copy_files, files_of
 from tests.sandbox_support import FILES, write_tree
 
 PATCH = """\
@@ -179,6 +181,45 @@ def test_many_at_once(tmp_path: Path) -> None:
         made = set(pool.map(lambda _: prepare(source, tmp_path), range(16)))
     assert len(made) == 1
     assert [path.name for path in (tmp_path / "cache").iterdir()] == [made.pop().path.parent.name]
+
+
+@pytest.mark.parametrize("spoilt", ["base_commit", "repository/.git/refs/heads/main"])
+def test_an_entry_of_the_cache_that_is_not_whole_is_made_again(spoilt: str, tmp_path: Path) -> None:
+    """As a machine that went down leaves it. With a commit that was cut short every patch would be empty."""
+    source = f"dir:{write_tree(tmp_path / 'tree')}"
+    made = prepare(source, tmp_path)
+    file = made.path.parent / spoilt
+    for spoil in (lambda: file.write_text(""), lambda: file.write_text(made.base_commit[:7]), file.unlink):
+        spoil()
+        assert prepare(source, tmp_path) == made
+        assert git("rev-parse", "HEAD", cwd=made.path).strip() == made.base_commit
+    assert list((tmp_path / "cache").iterdir()) == [made.path.parent]
+
+
+def test_files_that_the_setup_patch_changes_are_not_told_from_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By their inodes, or when they were made (`stat -c %w`): all are written in one go, after the patch was applied."""
+    written: dict[Path, int] = {}
+
+    def copy(tree: Path, target: Path, plain_modes: bool) -> None:
+        copy_files(tree, target, plain_modes)
+        written.clear()
+        written.update({path.relative_to(target): path.lstat().st_ino for path in files_of(target)})
+
+    monkeypatch.setattr(repository_module, "copy_files", copy)
+    made = prepare(f"dir:{write_tree(tmp_path / 'tree')}", tmp_path, PATCH)
+    assert (made.path / "src/tool.py").read_text() == "VALUE = 2\n" and not (made.path / "src/gone").exists()
+    assert {path.relative_to(made.path): path.lstat().st_ino for path in files_of(made.path)} == written
+
+
+def test_what_a_killed_process_was_preparing_is_swept(tmp_path: Path) -> None:
+    here = "-".join(owner_name().split("-")[2:])
+    for owner in (f"4000000-123-{here}", owner_name()):
+        (tmp_path / "cache" / f".making-{owner}-0123" / "tree").mkdir(parents=True)
+    prepare(f"dir:{write_tree(tmp_path / 'tree')}", tmp_path)
+    left = [path.name for path in (tmp_path / "cache").glob(".making-*")]
+    assert left == [f".making-{owner_name()}-0123"]
 
 
 @pytest.mark.parametrize(

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from swe_srl.cli import main
-from swe_srl.errors import ConfigError, SweSrlError
+from swe_srl.envs import SweEnv
+from swe_srl.errors import ConfigError, SandboxError, SweSrlError
 from swe_srl.evaluation.collection import Collection
 from swe_srl.evaluation.statistics import Estimate
 from swe_srl.files import read_jsonl, write_jsonl
+from swe_srl.studies import rounds
 from swe_srl.studies.rounds import (
     COLUMNS,
     Round,
@@ -97,6 +100,56 @@ def test_rounds_that_are_there_are_not_cut_off(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"rounds: .* holds 2 already: it cannot be made shorter"):
         self_improve(RoundsSettings(output=tmp_path, rounds=1, model="gold"))
     assert (tmp_path / "rounds.json").read_text() == made
+
+
+@pytest.mark.sandbox
+def test_what_a_round_was_trained_on_stays_although_the_infrastructure_broke_some_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next start would try a broken episode again, and the training refuse what has been collected anew."""
+    training = tmp_path / "out" / "round-1" / "train"
+    trained_on: list[list[str]] = []
+
+    def train(settings: Any, progress: Any) -> Path:
+        trained_on.append([row["task_id"] for row in read_jsonl(Path(settings.trajectories))])
+        training.mkdir(exist_ok=True)
+        (training / "run.json").write_text("{}")
+        (training / "steps.json").write_text('{"trajectories_trained_on": 1, "training": 2}')
+        if len(trained_on) == 1:
+            raise KeyboardInterrupt
+        return training
+
+    def evaluated(settings: Any, *_: Any, **named: Any) -> Any:
+        rate = {"samples": 0, "resolve_rate": Estimate(0, 0, 0), "similarity": None, "format_error_rate": 0.0}
+        return SimpleNamespace(**rate, failures=[])
+
+    def interrupted(*_: Any, **named: Any) -> Any:
+        raise KeyboardInterrupt
+
+    def broken(self: SweEnv, **named: Any) -> Any:
+        if named["options"]["task"] == SOLVED[0]:
+            raise SandboxError("no engine answers")
+        return reset(self, **named)
+
+    tasks = {task.instance_id: task for task in load_tasks("quickstart-test")}
+    write_jsonl(tmp_path / "rows.jsonl", [tasks[name].row() for name in SOLVED[:2]])
+    monkeypatch.setattr("swe_srl.training.train", train)
+    monkeypatch.setattr(rounds, "evaluate", evaluated)
+    settings = RoundsSettings(
+        model="gold", rounds=1, samples=1, sandbox="local", split="quickstart-validation", held_out_limit=1,
+        tasks=str(tmp_path / "rows.jsonl"), output=tmp_path / "out",
+    )  # fmt: skip
+    reset = SweEnv.reset
+    with monkeypatch.context() as patching, pytest.raises(KeyboardInterrupt):
+        patching.setattr(SweEnv, "reset", broken)
+        self_improve(settings)
+    start, _ = self_improve(settings)
+    assert trained_on == [[SOLVED[1]]] * 2 and start.collected is not None and start.collected.episodes == 1
+    pages = [(settings.output / name).read_bytes() for name in ("rounds.json", "rounds.md")]
+    monkeypatch.setattr("swe_srl.training.train", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        self_improve(settings)
+    assert [(settings.output / name).read_bytes() for name in ("rounds.json", "rounds.md")] == pages
 
 
 @pytest.mark.sandbox

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -20,11 +21,11 @@ def git(folder: Path, *words: str) -> str:
     return subprocess.run(["git", *who, *words], cwd=folder, capture_output=True, text=True, check=True).stdout
 
 
-def plant(folder: Path, patch: str = BUG, root: Path | None = None) -> int:
+def plant(folder: Path, patch: str = BUG, root: Path | None = None, age: str = "") -> int:
     (folder.parent / "setup").write_text(patch)
     (folder.parent / "list").write_text(withheld_list(TASK))
     return subprocess.run(
-        ["bash", "-c", f"{PLANT}\nplant ../setup ../list {root or folder}"], cwd=folder, check=False
+        ["bash", "-c", f"{PLANT}\nplant ../setup ../list {root or folder} {age}"], cwd=folder, check=False
     ).returncode
 
 
@@ -70,6 +71,26 @@ def test_the_same_sandbox_gives_the_same_commits(repository: Path) -> None:
     subprocess.run(["cp", "-r", str(repository), str(other)], check=True)
     assert plant(repository) == plant(other) == 0
     assert git(repository, "rev-parse", "HEAD") == git(other, "rev-parse", "HEAD")
+
+
+def test_what_was_changed_is_as_old_as_the_rest(repository: Path) -> None:
+    """`ls -lt` would show where the bug is."""
+    write(repository, {"pkg/b.py": "right = 1\n", "pkg/c.py": "other = 1\n", "fast.pyx": "good = 1\n"})
+    git(repository, "add", ".")
+    git(repository, "commit", "-q", "--no-verify", "--no-gpg-sign", "-m", "sound")
+    write(repository.parent / "site", {"pkg/b.py": "right = 1\n"})
+    there = [repository, *(path for path in repository.rglob("*") if ".git" not in path.parts)]
+    for path in (*there, repository.parent / "site/pkg/b.py"):
+        os.utime(path, (1_500_000_000, 1_500_000_000))
+    patch = BUG + BUG.replace("a.py", "pkg/b.py").replace("good", "right")
+    patch += BUG.replace("a.py", "fast.pyx")
+    assert plant(repository, patch, repository.parent, "age") == 0
+    assert (repository / "fast.pyx").stat().st_mtime > 1_500_000_000, "it is built again"
+    there.remove(repository / "fast.pyx")
+    assert (repository.parent / "site/pkg/b.py").read_text() == "right = 2\n"
+    left = [path for path in (*there, repository.parent / "site/pkg/b.py") if path.exists()]
+    assert {path.stat().st_mtime for path in left} == {1_500_000_000.0} and len(left) >= 5
+    assert git(repository, "diff-files", "--name-only") == "", "git knows them as they are"
 
 
 def test_a_patch_that_does_not_fit_changes_nothing(repository: Path) -> None:

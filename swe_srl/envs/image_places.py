@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import hashlib
 import json
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from swe_srl.errors import SandboxError
 from swe_srl.files import write_atomic
 from swe_srl.protocols import Sandbox
 from swe_srl.sandboxes import make_sandbox
-from swe_srl.sandboxes.image_roots import MAKING, image_root, sweep_half_made
-from swe_srl.sandboxes.launch import owner_name
+from swe_srl.sandboxes.image_roots import image_root
 from swe_srl.sandboxes.local import LocalSandbox
-from swe_srl.sandboxes.removal import remove_folder
+from swe_srl.sandboxes.making import made_beside, put, sweep_half_made
 from swe_srl.types import SandboxSpec
 
 _KEPT = 2  # changes when something else is kept of a place
@@ -54,9 +52,8 @@ def unpacked_place(spec: SandboxSpec, strip: str, prepare: Callable[[Sandbox], P
     key = hashlib.sha256(json.dumps([spec.workdir, strip, root.spec(spec).user, _KEPT]).encode()).hexdigest()[:16]
     kept = root.folder / "places" / key
     own = root.spec(spec)
-    try:
-        said = json.loads((kept / "place.json").read_text(encoding="utf-8"))
-    except OSError:
+    said = _kept(kept)
+    if said is None:
         sandbox = make_sandbox("local", own)
         try:
             place = prepare(sandbox)
@@ -70,17 +67,28 @@ def unpacked_place(spec: SandboxSpec, strip: str, prepare: Callable[[Sandbox], P
     return Place(sandbox, said["base_commit"], base64.b64decode(said["untracked"]), said["start"])
 
 
-def _keep(place: Place, sandbox: LocalSandbox, kept: Path) -> None:
-    """Keep a prepared place whole or not at all; another process may be faster."""
-    sweep_half_made(kept.parent)
-    making = kept.with_name(f"{MAKING}-{owner_name()}-{secrets.token_hex(4)}")
+def _kept(kept: Path) -> dict[str, str] | None:
+    """What was said of a place; None where none is kept, or it was cut short."""
     try:
-        making.mkdir(parents=True)
-        sandbox.keep_layer(making)
-        untracked = base64.b64encode(place.untracked).decode()
-        said = {"base_commit": place.base_commit, "untracked": untracked, "start": place.start}
-        write_atomic(making / "place.json", json.dumps(said))
-        with contextlib.suppress(OSError):
-            making.rename(kept)
-    finally:
-        remove_folder(making)
+        said: dict[str, str] = json.loads((kept / "place.json").read_text(encoding="utf-8"))
+        return {name: said[name] for name in ("base_commit", "untracked", "start")}
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _keep(place: Place, sandbox: LocalSandbox, kept: Path) -> None:
+    """Keep a prepared place whole or not at all; another process may be faster.
+
+    Raises:
+        SandboxError: there is no room for it.
+    """
+    try:
+        sweep_half_made(kept.parent)
+        with made_beside(kept.parent) as making:
+            sandbox.keep_layer(making)
+            untracked = base64.b64encode(place.untracked).decode()
+            said = {"base_commit": place.base_commit, "untracked": untracked, "start": place.start}
+            write_atomic(making / "place.json", json.dumps(said))
+            put(making, kept, lambda: _kept(kept) is not None)
+    except OSError as error:
+        raise SandboxError(f"the image's stripped repository cannot be kept in {kept.parent}: {error}") from error

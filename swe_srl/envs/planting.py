@@ -22,7 +22,8 @@ def plant(sandbox: Sandbox, task: Task, workdir: str) -> None:
     here = f"/tmp/.planting-{secrets.token_hex(8)}"
     sandbox.write_file(f"{here}/setup.diff", task.setup_patch.encode(errors="surrogateescape"))
     sandbox.write_file(f"{here}/withheld", withheld_list(task).encode(errors="surrogateescape"))
-    steps = f"{PLANT}\ncd {shlex.quote(workdir)} && plant {here}/setup.diff {here}/withheld /; code=$?; rm -rf {here}; exit $code"
+    planted = f"cd {shlex.quote(workdir)} && plant {here}/setup.diff {here}/withheld / age"
+    steps = f"{PLANT}\n{planted}; code=$?; rm -rf {here}; exit $code"
     done = sandbox.run(f"bash -p -c {shlex.quote(steps)}", SECONDS)
     if done.exit_code != 0:
         raise SandboxError(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, SupportsFloat
@@ -20,7 +21,7 @@ from swe_srl.trajectories.steps import commands_of
 from swe_srl.types import Action, Score, StopReason, Trajectory, VerdictStatus
 
 if TYPE_CHECKING:
-    from swe_srl.grading import GradingSettings
+    from swe_srl.grading import GradingSettings, OpenSandboxes
 
 MODES = ("teacher_forced", "on_policy")
 Step = tuple[str, SupportsFloat, bool, bool, dict[str, Any]]
@@ -63,6 +64,7 @@ class ExpertSimilarity(gymnasium.Wrapper[str, str, str, str]):
         if mode not in MODES:
             raise ConfigError(suggest(mode, MODES, "mode"))
         self.mode = mode
+        self._beside = _Beside()
         self._ended = False
         self._chooser, _ = gymnasium.utils.seeding.np_random()
         self._similarity = similarity
@@ -97,6 +99,11 @@ class ExpertSimilarity(gymnasium.Wrapper[str, str, str, str]):
         self._ended = False
         return found
 
+    def close(self) -> None:
+        """Close the environment, from any thread: forks in which another one tries commands are ended, and its step fails."""
+        self._beside.end()
+        super().close()
+
     def step(self, action: str) -> Step:
         """Score the command, then run the expert's or the student's; see `SweEnv.step`."""
         check_action(action)
@@ -130,9 +137,12 @@ class ExpertSimilarity(gymnasium.Wrapper[str, str, str, str]):
     def _score(self, env: SweEnv, action: str, target: str) -> Score:
         if not isinstance(self._similarity, str):
             return step_reward(Action(action), target, self._similarity)
-        if self._similarity != EFFECT or env.sandbox is None:
+        if self._similarity != EFFECT:
             return step_reward(Action(action), target, get_similarity(self._similarity))
-        with SandboxProbe(env.sandbox, env.definition.workdir) as probe:
+        ends, sandbox = self._beside.ends, env.sandbox
+        if sandbox is None:
+            return step_reward(Action(action), target, get_similarity(EFFECT))
+        with self._beside.holding(ends) as known, SandboxProbe(sandbox, env.definition.workdir, open=known) as probe:
             effect = get_similarity(EFFECT, probe, reserved=env.definition.submit)
             return step_reward(Action(action), target, effect)
 
@@ -151,7 +161,7 @@ class Resolved(gymnasium.Wrapper[str, str, str, str]):
 
     Args:
         env: a `SweEnv`, wrapped or not.
-        settings: of grading; None: the defaults.
+        settings: of grading, but for its `open`, which `close` ends; None: the defaults.
 
     Raises:
         GradingError: on the last step, when grading itself failed: infrastructure, never the policy's fault.
@@ -160,21 +170,56 @@ class Resolved(gymnasium.Wrapper[str, str, str, str]):
     def __init__(self, env: gymnasium.Env[str, str], settings: GradingSettings | None = None) -> None:
         super().__init__(env)
         self._settings = settings
+        self._beside = _Beside()
+
+    def close(self) -> None:
+        """Close the environment, from any thread: a grading that runs in another one is ended, and its step fails."""
+        self._beside.end()
+        super().close()
 
     def step(self, action: str) -> Step:
         """Run the command; grade at the end of the episode."""
+        ends = self._beside.ends
         observation, reward, terminated, truncated, info = self.env.step(action)
         if not (terminated or truncated):
             return observation, reward, terminated, truncated, info
-        from swe_srl.grading import grade
+        from swe_srl.grading import GradingSettings, grade
 
         env = swe_env(self.env)
         patch = env.patch()
-        verdict = grade(env.task, patch, self._settings)
+        with self._beside.holding(ends) as known:
+            verdict = grade(env.task, patch, replace(self._settings or GradingSettings(), open=known))
         if verdict.status is VerdictStatus.INFRASTRUCTURE:
             raise GradingError(f"{env.task.instance_id} could not be graded: {verdict.reason}")
         info.update(resolved=verdict.hardened, official=verdict.official, verdict=verdict.status.value, patch=patch)
         return observation, float(reward) + float(verdict.hardened), terminated, truncated, info
+
+
+class _Beside:
+    """The sandboxes that a step has open beside the episode's own, which `close` ends from another thread."""
+
+    def __init__(self) -> None:
+        self.ends = 0
+        self._open: OpenSandboxes | None = None
+
+    @contextmanager
+    def holding(self, ends: int) -> Iterator[OpenSandboxes]:
+        """Knows such sandboxes. Those that are opened in it fail at once when `end` was called since there were `ends`."""
+        from swe_srl.grading import OpenSandboxes
+
+        self._open = known = OpenSandboxes()
+        if self.ends != ends:
+            known.end()
+        try:
+            yield known
+        finally:
+            self._open = None
+
+    def end(self) -> None:
+        """Close them."""
+        self.ends += 1
+        if known := self._open:
+            known.end()
 
 
 def _experts(trajectories: str | Path | Trajectory | Iterable[Trajectory]) -> list[Trajectory]:

@@ -57,12 +57,16 @@ def collect(
         SweSrlError: as `evaluate` does.
     """
     report = evaluate(settings.evaluation, progress, policy, watch)
-    journal = Journal(RunFolder.read(settings.folder, ("eval",)), settings.policy)
-    journal.load([("", sample) for sample in range(settings.samples)])
-    attempts = journal.attempts(journal.episodes)
-    collection = choose(attempts, settings.keep, settings.hardened and not settings.asks_problems)
+    collection = collected(settings)
     write_jsonl(settings.folder / FILE, map(trajectory_to_row, collection.trajectories))
     return collection, report
+
+
+def collected(settings: CollectSettings) -> Collection:
+    """What the folder's episodes come to, as far as they are there; nothing is run."""
+    journal = Journal(RunFolder.read(settings.folder, ("eval",)), settings.policy)
+    journal.load([("", sample) for sample in range(settings.samples)])
+    return choose(journal.attempts(journal.episodes), settings.keep, settings.hardened and not settings.asks_problems)
 
 
 def choose(attempts: Iterable[Attempt], keep: int, hardened: bool) -> Collection:

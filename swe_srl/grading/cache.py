@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import logging
 import shutil
 import subprocess
 from dataclasses import asdict, fields, replace
@@ -22,6 +23,7 @@ from swe_srl.sandboxes.image_roots import find_root
 from swe_srl.sandboxes.transport import SHELL_VARIABLES
 from swe_srl.types import Limits, Task, Verdict, VerdictStatus
 
+log = logging.getLogger(__name__)
 RULES = 2  # raise when the hardened rules change
 
 _PACKAGES = """
@@ -44,18 +46,22 @@ class VerdictCache:
     def get(self, task: Task, patch: str, settings: GradingSettings) -> Verdict | None:
         """The verdict of this very patch on this very task and image, or None. An unreadable entry counts as none."""
         path = self._path(task, patch, settings)
-        if path is None or not path.is_file():
+        if path is None:
             return None
         try:
             return verdict_from_row(json.loads(path.read_text(encoding="utf-8")))
-        except (ValueError, TypeError, KeyError):
+        except (OSError, ValueError, TypeError, KeyError):
             return None
 
     def put(self, task: Task, patch: str, settings: GradingSettings, verdict: Verdict) -> None:
-        """Remember a verdict."""
+        """Remember a verdict. Where there is no room for it, it is a verdict all the same, and a warning tells."""
         path = self._path(task, patch, settings)
-        if path is not None:
+        if path is None:
+            return
+        try:
             write_atomic(path, json.dumps(verdict_row(verdict)) + "\n")
+        except OSError as error:
+            log.warning("%s: its verdict is not remembered: %s", task.instance_id, error)
 
     def _path(self, task: Task, patch: str, settings: GradingSettings) -> Path | None:
         environment = environment_id(task, settings)

@@ -7,7 +7,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from importlib import resources
 from pathlib import Path
 
 from swe_srl.errors import ConfigError, SandboxUnavailableError
@@ -125,4 +126,16 @@ def _host_files(spec: SandboxSpec, layer: Path, etc: Path) -> list[str]:
         arguments += ["--ro-bind", f"/etc/{name}", f"/etc/{name}"]
     if prefix := extra_python():
         arguments += ["--ro-bind", prefix, prefix]
+    arguments += _hidden(["/usr", *(f"/{name}" for name in _SYSTEM if not Path("/", name).is_symlink()), prefix])
     return [*arguments, "--bind", f"{layer}/tmp", "/tmp", "--bind", f"{layer}/home", HOME]
+
+
+def _hidden(shown: Sequence[str]) -> list[str]:
+    """The options that hide the bundled tasks, with their solutions, where this package is installed among what is shown."""
+    data = Path(str(resources.files("swe_srl") / "data")).resolve()
+    arguments: list[str] = []
+    for place in map(Path, filter(None, shown)):
+        if data.is_relative_to(place.resolve()):
+            inside = str(place / data.relative_to(place.resolve()))
+            arguments += ["--tmpfs", inside, "--remount-ro", inside]
+    return arguments

@@ -12,7 +12,6 @@ import fcntl
 import functools
 import json
 import os
-import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,13 +23,9 @@ from swe_srl.sandboxes.container_transport import GLANCE_SECONDS, engine, engine
 from swe_srl.sandboxes.docker_sandbox import owner_labels
 from swe_srl.sandboxes.host_view import is_id
 from swe_srl.sandboxes.image_unpack import Unpacked, unpack_archive, unpack_from_engine
-from swe_srl.sandboxes.launch import is_gone, owner_name
-from swe_srl.sandboxes.removal import remove_folder
-from swe_srl.sandboxes.repository import default_cache
+from swe_srl.sandboxes.making import default_cache, discard, made_beside, put, sweep_half_made
 from swe_srl.sandboxes.transport import SHELL_VARIABLES
 from swe_srl.types import SandboxSpec
-
-MAKING = ".making"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +128,7 @@ def remove_image(name: str) -> None:
     image_root.cache_clear()
     root = known.pop(name)
     if root.id not in {other.id for other in known.values()}:
-        gone = _making()
-        root.folder.rename(gone)
-        remove_folder(gone)
+        discard(root.folder)
 
 
 def _keep(name: str, image_id: str, unpack_into: Callable[[Path], Unpacked]) -> ImageRoot:
@@ -156,19 +149,15 @@ def _keep(name: str, image_id: str, unpack_into: Callable[[Path], Unpacked]) -> 
 
 
 def _unpacked(unpack_into: Callable[[Path], Unpacked]) -> ImageRoot:
-    making = _making()
-    try:
-        (making / "root").mkdir(parents=True)
+    with made_beside(image_cache()) as making:
+        (making / "root").mkdir()
         facts = unpack_into(making / "root")
         user, home = _user(facts)
         env = dict(facts.env) if "HOME" in dict(facts.env) else {**dict(facts.env), "HOME": home}
         if bad := [name for name, value in env.items() if "\0" in name + value]:
             raise SandboxError(f"image {facts.id}: its variable {bad[0]!r} has a NUL, which no program can be given")
         write_atomic(making / "image.json", json.dumps({"id": facts.id, "user": user, "env": env}))
-        with contextlib.suppress(OSError):  # another name's, or another process, was faster
-            making.rename(_folder(facts.id))
-    finally:
-        remove_folder(making)
+        put(making, _folder(facts.id), lambda: _entry(facts.id) is not None)
     root = _entry(facts.id)
     if root is None:
         raise SandboxError(f"image {facts.id} could not be unpacked: {_folder(facts.id)} cannot be read")
@@ -198,9 +187,9 @@ def _entry(image_id: str) -> ImageRoot | None:
     folder = _folder(image_id)
     try:
         said = json.loads((folder / "image.json").read_text(encoding="utf-8"))
-    except OSError:
+        return ImageRoot(said["id"], folder, said["user"], tuple(said["env"].items()))
+    except (OSError, ValueError, KeyError):  # there is none, or it was cut short: it is unpacked again
         return None
-    return ImageRoot(said["id"], folder, said["user"], tuple(said["env"].items()))
 
 
 def _engine_id(name: str) -> str:
@@ -225,17 +214,6 @@ def _folder(image_id: str) -> Path:
 
 def _index(name: str) -> Path:
     return image_cache() / "names" / quote(name, safe="")
-
-
-def _making() -> Path:
-    return image_cache() / f"{MAKING}-{owner_name()}-{secrets.token_hex(4)}"
-
-
-def sweep_half_made(within: Path) -> None:
-    """Remove what killed processes left half-made in a folder, under names of MAKING and their `owner_name`."""
-    for folder in within.glob(f"{MAKING}-*"):
-        if is_gone(folder.name.removeprefix(f"{MAKING}-").rpartition("-")[0]):
-            remove_folder(folder)
 
 
 @contextlib.contextmanager

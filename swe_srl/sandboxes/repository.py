@@ -7,7 +7,6 @@ over it, or copy it.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
 import os
@@ -15,15 +14,17 @@ import shlex
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
 from swe_srl.errors import TaskError, suggest
 from swe_srl.sandboxes.archives import CHUNK_BYTES, extract_archive
+from swe_srl.sandboxes.making import default_cache, made_beside, put, sweep_half_made
+from swe_srl.sandboxes.source_files import copy_files, files_of, mode_of
 
-FORMAT = "1"  # changes when the same source would make another repository
+FORMAT = "2"  # changes when the same source would make another repository
 MOMENT = 946_684_800  # of the commit and of every file: 2000-01-01 UTC
 _DATE = f"{MOMENT} +0000"
 _GIT = {
@@ -75,26 +76,25 @@ def prepare_repository(source: str, setup_patch: str = "", cache: Path | None = 
         raise TaskError(f"source {source!r}: {suggest(kind, KINDS, 'kind of source')}, each as `kind:place`")
     cache = cache or default_cache()
     try:
-        cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".making-", dir=cache) as folder:
-            tree = _unpacked(kind, rest, Path(folder))
-            key = _fingerprint(tree, setup_patch, plain_modes=kind == "packaged")
-            place = cache / key
-            if not (place / "base_commit").exists():
-                made = Path(folder) / "made"
+        with made_beside(cache) as folder:
+            tree = _unpacked(kind, rest, folder)
+            place = cache / _fingerprint(tree, setup_patch, plain_modes=kind == "packaged")
+            if not _commit_at(place):
+                sweep_half_made(cache)
+                made = folder / "made"
                 _make(tree, made, setup_patch, source, plain_modes=kind == "packaged")
-                with contextlib.suppress(OSError):  # somebody else was faster
-                    made.rename(place)
-            commit = (place / "base_commit").read_text().strip()
+                put(made, place, lambda: _commit_at(place) != "")
+            commit = _commit_at(place)
     except OSError as error:
         raise TaskError(f"source {source!r} cannot be prepared in {cache}: {error}") from error
     return PreparedRepository(place / "repository", commit)
 
 
-def default_cache() -> Path:
-    """The folder of prepared repositories of this user."""
-    root = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(root) / "swe-srl" / "repositories"
+def _commit_at(place: Path) -> str:
+    """The commit of a prepared repository; "" where there is none, or it is not whole."""
+    files = (place / "base_commit", place / "repository" / ".git" / "refs" / "heads" / "main")
+    said = {file.read_text(errors="replace").strip() if file.is_file() else "" for file in files}
+    return said.pop() if len(said) == 1 else ""
 
 
 def git(*arguments: str, cwd: Path, stdin: bytes = b"", env: Mapping[str, str] | None = None) -> str:
@@ -208,26 +208,10 @@ def place_inside(repository: Path) -> str:
     return git("rev-parse", "--show-prefix", cwd=repository, env=_FOREIGN).strip().rstrip("/")
 
 
-def _files(tree: Path) -> Iterator[Path]:
-    """Every file and link below, in order, without any `.git` and without byte code. As for git, pipes and sockets are none."""
-    for folder, folders, files in os.walk(tree):
-        folders[:] = sorted(name for name in folders if name not in (".git", "__pycache__"))
-        links = [name for name in folders if Path(folder, name).is_symlink()]
-        folders[:] = [name for name in folders if name not in links]
-        for name in sorted([*links, *files]):
-            path = Path(folder, name)
-            if name != ".git" and (path.is_symlink() or path.is_file()):
-                yield path
-
-
-def _mode(path: Path, plain_modes: bool) -> int:
-    return 0o755 if path.stat().st_mode & 0o100 and not plain_modes else 0o644
-
-
 def _fingerprint(tree: Path, setup_patch: str, plain_modes: bool) -> str:
     digest = hashlib.sha256(f"{FORMAT}\n{len(setup_patch)}\n{setup_patch}\n".encode())
-    for path in _files(tree):
-        kind = "link" if path.is_symlink() else oct(_mode(path, plain_modes))
+    for path in files_of(tree):
+        kind = "link" if path.is_symlink() else oct(mode_of(path, plain_modes))
         with io.BytesIO(os.fsencode(path.readlink())) if kind == "link" else path.open("rb") as content:
             size = content.seek(0, os.SEEK_END)
             digest.update(os.fsencode(path.relative_to(tree)) + f"\0{kind}\0{size}\0".encode())
@@ -238,31 +222,28 @@ def _fingerprint(tree: Path, setup_patch: str, plain_modes: bool) -> str:
 
 
 def _make(tree: Path, made: Path, setup_patch: str, source: str, plain_modes: bool) -> None:
+    if setup_patch.strip():
+        # In a copy of its own: when a file was made, and its inode, would tell which ones the patch has changed.
+        patched = made.with_name("patched")
+        copy_files(tree, patched, plain_modes)
+        git("init", "--quiet", "--template=", cwd=patched)
+        try:
+            git("apply", "--whitespace=nowarn", "-", cwd=patched, stdin=setup_patch.encode())
+        except TaskError as error:
+            raise TaskError(f"the setup patch of source {source!r} does not apply: {error}") from error
+        tree, plain_modes = patched, False
     repository = made / "repository"
-    repository.mkdir(parents=True)
-    for path in _files(tree):
-        target = repository / path.relative_to(tree)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_symlink():
-            target.symlink_to(path.readlink())
-        else:
-            shutil.copyfile(path, target)
-            target.chmod(_mode(path, plain_modes))
+    copy_files(tree, repository, plain_modes)
     git("init", "--quiet", "--initial-branch=main", "--template=", cwd=repository)
     for key, value in _CONFIG.items():
         git("config", key, value, cwd=repository)
-    if setup_patch.strip():
-        try:
-            git("apply", "--whitespace=nowarn", "-", cwd=repository, stdin=setup_patch.encode())
-        except TaskError as error:
-            raise TaskError(f"the setup patch of source {source!r} does not apply: {error}") from error
     commit = commit_everything(repository)
     (made / "base_commit").write_text(commit + "\n")
 
 
 def commit_everything(repository: Path) -> str:
     """Make the one commit, drop everything else that git left, and set every file's time to one moment; returns the sha."""
-    for path in _files(repository):
+    for path in files_of(repository):
         os.utime(path, (MOMENT, MOMENT), follow_symlinks=False)
     git("add", "--all", "--force", ".", cwd=repository)
     git("commit", "--quiet", "--allow-empty", "--no-verify", "--message=base", cwd=repository)

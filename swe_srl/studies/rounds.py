@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from swe_srl.errors import ConfigError
 from swe_srl.evaluation import compare, evaluate
 from swe_srl.evaluation.collect_settings import CollectSettings
-from swe_srl.evaluation.collection import FILE, Collection, collect
+from swe_srl.evaluation.collection import FILE, Collection, collect, collected
 from swe_srl.evaluation.markdown import percent
 from swe_srl.evaluation.running import check_run
 from swe_srl.evaluation.settings import EvalSettings
@@ -104,10 +104,13 @@ def self_improve(settings: RoundsSettings, progress: Progress | None = None, wat
     told = progress or SilentProgress()
     check_rounds(settings)
     found: list[Round] = []
+    made = _made(settings)
     recorded, usual = as_mapping(settings), as_mapping(RoundsSettings())
     with RunFolder.start(settings.output, "self-improve", recorded, free=FREE, defaults=usual):
         for one in _rounds(settings, told, watch):
             found = [*found[: one.number], one]
+            if one.number < made:  # the pages that are there tell more
+                continue
             write_atomic(settings.output / "rounds.json", json.dumps([row.as_dict() for row in found], indent=2) + "\n")
             write_atomic(settings.output / "rounds.md", rounds_markdown(settings, found))
     return found
@@ -120,8 +123,7 @@ def check_rounds(settings: RoundsSettings) -> None:
         ConfigError: settings that cannot be used, more rounds are there already, or tasks to collect on are held-out ones.
         SweSrlError: as `self_improve` would.
     """
-    page = settings.output / "rounds.json"
-    made = json.loads(page.read_text(encoding="utf-8"))[-1]["number"] if page.exists() else 0
+    made = _made(settings)
     if made > settings.rounds:
         raise ConfigError(f"rounds: {settings.output} holds {made} already: it cannot be made shorter")
     model = settings.model or load_recipe(settings.recipe).model
@@ -139,6 +141,12 @@ def check_rounds(settings: RoundsSettings) -> None:
         )
 
 
+def _made(settings: RoundsSettings) -> int:
+    """Rounds that an earlier start has written a row of."""
+    page = settings.output / "rounds.json"
+    return int(json.loads(page.read_text(encoding="utf-8"))[-1]["number"]) if page.exists() else 0
+
+
 def _rounds(settings: RoundsSettings, progress: Progress, watch: Watch | None) -> Iterator[Round]:
     """The models in turn: each as soon as it is evaluated, and again when it has collected."""
     from swe_srl.training import train
@@ -154,13 +162,23 @@ def _rounds(settings: RoundsSettings, progress: Progress, watch: Watch | None) -
             return
         number += 1
         progress.note(f"round {number} of {settings.rounds}: {model} works on the training tasks")
-        collection, _ = collect(collecting_of(settings, number, model), progress, watch=watch)
+        collection = _collection(settings, number, model, progress, watch)
         yield dataclasses.replace(one, collected=collection)
         if not collection.trajectories:
             progress.note(f"round {number}: no episode is worth keeping, so there is nothing to train on: it ends here")
             return
         folder = train(training_of(settings, number, model), progress)
         model, trained = str(folder / "model"), _trained(folder)
+
+
+def _collection(
+    settings: RoundsSettings, number: int, model: str, progress: Progress, watch: Watch | None
+) -> Collection:
+    """What a round trains on. Once its training has begun, no episode that the infrastructure broke is tried again."""
+    collecting = collecting_of(settings, number, model)
+    if (training_of(settings, number, model).output / "run.json").is_file():
+        return collected(collecting)
+    return collect(collecting, progress, watch=watch)[0]
 
 
 def _round(settings: RoundsSettings, number: int, trained: tuple[int, int], report: Report) -> Round:

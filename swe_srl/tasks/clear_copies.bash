@@ -42,7 +42,12 @@ clear_copy() { # clear_copy PATH: when it is one, and not the repository's own
   path=${changed[${sum%% *}]-}
   [[ $path ]] || return 0
   if [[ $1 == "$top"/* ]] && git ls-files --error-unmatch -- ":(literal)${1#"$top"/}" >/dev/null 2>&1; then return 0; fi
-  if [[ -f $path ]]; then cp -f -- "$path" "$1" || return 1; else rm -f -- "$1" || return 1; fi
+  if [[ -f $path ]]; then
+    cp -f -- "$path" "$1" || return 1
+    touch -r "$path" -- "$1" || return 1
+  else
+    rm -f -- "$1" || return 1
+  fi
   sources[$1]=1
 }
 

@@ -14,19 +14,31 @@ from swe_srl.types import Task
 WITH_TESTS = "HEAD~1"  # where the withheld tests are, seen from the planted base commit
 _WHO = "swe-srl"
 PLANT = f"""
-plant() (  # plant PATCH LIST ROOT: in the repository of the current folder; LIST names the files to withhold, each ended by NUL;
-  # ROOT is where copies of what is changed may be
+plant() (  # plant PATCH LIST ROOT [AGE]: in the repository of the current folder; LIST names the files to withhold, each ended
+  # by NUL; ROOT is where copies of what is changed may be; with AGE, what was changed gets the time of another file
   export GIT_CONFIG_COUNT=4 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0='*' GIT_CONFIG_KEY_1=core.hooksPath \\
     GIT_CONFIG_VALUE_1=/dev/null GIT_CONFIG_KEY_2=commit.gpgSign GIT_CONFIG_VALUE_2=false \\
     GIT_CONFIG_KEY_3=core.fileMode GIT_CONFIG_VALUE_3=false
   export GIT_AUTHOR_NAME={_WHO} GIT_AUTHOR_EMAIL={_WHO} GIT_COMMITTER_NAME={_WHO} GIT_COMMITTER_EMAIL={_WHO} \\
     GIT_AUTHOR_DATE=2000-01-01T00:00:00Z GIT_COMMITTER_DATE=2000-01-01T00:00:00Z
   git update-index -q --refresh  # what it knows of the files is of the machine that made the image
+  while IFS= read -r -d '' path && [[ ! -f $path ]]; do :; done < <(git ls-files -z)
+  touch -r "$path" -- "$2.time" || exit 1
   git apply --index --whitespace=nowarn "$1" && git commit -q --no-verify -m 'The state of the issue' || exit 1
   sound=$(git rev-parse HEAD~1) || exit 1
   xargs -0 -r git rm -q -f --ignore-unmatch -- <"$2" && git commit -q --no-verify --allow-empty -m 'The base commit' || exit 1
+  [[ -z ${{4-}} ]] || age "$2.time" < <(git diff-tree -r -z --name-only --no-renames "$sound" HEAD)
+  git update-index -q --refresh
   clear_copies "$sound" "$3"
 )
+age() {{  # age FILE: what is named on standard input, and the folders above it, were changed when FILE was; not what is compiled:
+  # a build would not see that it was changed
+  while IFS= read -r -d '' path; do
+    [[ $path != *.py ]] || touch -c -h -r "$1" -- "$path"
+    while [[ $path == */* ]]; do path=${{path%/*}} && touch -c -r "$1" -- "$path"; done
+  done
+  touch -r "$1" .
+}}
 {Path(__file__).with_name("clear_copies.bash").read_text("utf-8")}"""
 
 

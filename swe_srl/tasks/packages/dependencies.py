@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from typing import Any
 from swe_srl.errors import TaskError
 from swe_srl.files import write_atomic
 from swe_srl.sandboxes.archives import extract_archive
+from swe_srl.sandboxes.making import made_beside, sweep_half_made
 from swe_srl.tasks.packages.origin import Origin, run_pip
 
 RUNNER = "pytest"
@@ -45,9 +45,10 @@ def install_needs(
     if place.is_dir():
         return place.resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".making-", dir=folder) as making:
-        own, pins = _resolve(origin, Path(making), python, extras, requirements)
-        target = Path(making) / "packages"
+    sweep_half_made(folder)
+    with made_beside(folder) as making:
+        own, pins = _resolve(origin, making, python, extras, requirements)
+        target = making / "packages"
         target.mkdir()
         foreign = ("--only-binary=:all:", "--python-version", python)
         run_pip("install", "--no-deps", *foreign, "--target", str(target), *pins)

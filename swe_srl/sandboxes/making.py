@@ -1,0 +1,71 @@
+"""Entries of caches that processes share: made beside the others, then whole or not at all; what is half-made goes."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from swe_srl.sandboxes.launch import is_gone, owner_name
+from swe_srl.sandboxes.removal import remove_folder
+
+MAKING = ".making"
+
+
+def default_cache() -> Path:
+    """The folder of prepared repositories of this user; other caches are beside it."""
+    root = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(root) / "swe-srl" / "repositories"
+
+
+@contextlib.contextmanager
+def made_beside(cache: Path) -> Iterator[Path]:
+    """A new folder in a cache, gone when the block ends, or swept after a process that was killed."""
+    folder = _beside(cache)
+    try:
+        folder.mkdir(parents=True)
+        yield folder
+    finally:
+        remove_folder(folder)
+
+
+def put(made: Path, place: Path, is_whole: Callable[[], bool]) -> None:
+    """Make a folder the entry at `place`, unless another process was faster. One that is not whole, as a full disk or a machine
+    that went down leaves it, makes way."""
+    with made_beside(place.parent) as gone, _alone(place.parent):
+        if is_whole():
+            return
+        with contextlib.suppress(FileNotFoundError):
+            place.rename(gone / "spoilt")
+        made.rename(place)
+
+
+def discard(place: Path) -> None:
+    """Remove an entry: it is not there any more from one moment to the next."""
+    with made_beside(place.parent) as gone:
+        place.rename(gone / "discarded")
+
+
+def sweep_half_made(within: Path) -> None:
+    """Remove what killed processes left half-made in a folder."""
+    for folder in within.glob(f"{MAKING}-*"):
+        if is_gone(folder.name.removeprefix(f"{MAKING}-").rpartition("-")[0]):
+            remove_folder(folder)
+
+
+def _beside(cache: Path) -> Path:
+    return cache / f"{MAKING}-{owner_name()}-{secrets.token_hex(4)}"
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold a lock on a folder, which goes with this process."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
