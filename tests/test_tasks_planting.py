@@ -11,6 +11,7 @@ import pytest
 
 from swe_srl.tasks.planting import PLANT, WITH_TESTS, is_planted, withheld, withheld_list
 from swe_srl.types import Task
+from tests.sandbox_support import is_root
 
 BUG = "diff --git a/a.py b/a.py\n--- a/a.py\n+++ b/a.py\n@@ -1 +1 @@\n-good = 1\n+good = 2\n"
 TASK = Task("i", "swesmith/a__b.1", "", "", fail_to_pass=("tests/test a.py::test_1", "new.py::test_2"), setup_patch=BUG)
@@ -91,6 +92,28 @@ def test_what_was_changed_is_as_old_as_the_rest(repository: Path) -> None:
     left = [path for path in (*there, repository.parent / "site/pkg/b.py") if path.exists()]
     assert {path.stat().st_mtime for path in left} == {1_500_000_000.0} and len(left) >= 5
     assert git(repository, "diff-files", "--name-only") == "", "git knows them as they are"
+
+
+def test_what_was_changed_keeps_its_rights(repository: Path) -> None:
+    """git writes a file anew, with rights of its own: `ls -l` would show where the bug is."""
+    write(repository, {"b c.py": "good = 1\n", "run.py": "good = 1\n"})
+    git(repository, "add", ".")
+    git(repository, "commit", "-q", "--no-verify", "--no-gpg-sign", "-m", "sound")
+    rights = {"a.py": 0o664, "b c.py": 0o600, "run.py": 0o660}
+    for name, mode in rights.items():
+        (repository / name).chmod(mode)
+        if is_root():
+            os.chown(repository / name, 1234, 1235)
+    executable = BUG.replace("a.py", "run.py").replace("--- a", "old mode 100644\nnew mode 100755\n--- a")
+    assert plant(repository, BUG + BUG.replace("a.py", "b c.py") + executable) == 0
+    for name, mode in rights.items():
+        found = (repository / name).stat()
+        assert (repository / name).read_text() == "good = 2\n"
+        if name == "run.py":
+            assert found.st_mode & 0o100, "what the patch says of it holds"
+        else:
+            assert found.st_mode & 0o777 == mode
+            assert (found.st_uid, found.st_gid) == ((1234, 1235) if is_root() else (os.getuid(), os.getgid()))
 
 
 def test_a_patch_that_does_not_fit_changes_nothing(repository: Path) -> None:

@@ -24,13 +24,26 @@ plant() (  # plant PATCH LIST ROOT [AGE]: in the repository of the current folde
   git update-index -q --refresh  # what it knows of the files is of the machine that made the image
   while IFS= read -r -d '' path && [[ ! -f $path ]]; do :; done < <(git ls-files -z)
   touch -r "$path" -- "$2.time" || exit 1
+  declare -A rights=()
+  while IFS= read -r -d '' path; do
+    path=${{path#*$'\t'*$'\t'}}
+    [[ ! -f $path || -L $path ]] || rights[$path]=$(rights_of "$path")
+  done < <(git apply --numstat -z "$1" 2>/dev/null)
   git apply --index --whitespace=nowarn "$1" && git commit -q --no-verify -m 'The state of the issue' || exit 1
+  for path in "${{!rights[@]}}"; do give "$path" ${{rights[$path]}}; done
   sound=$(git rev-parse HEAD~1) || exit 1
   xargs -0 -r git rm -q -f --ignore-unmatch -- <"$2" && git commit -q --no-verify --allow-empty -m 'The base commit' || exit 1
   [[ -z ${{4-}} ]] || age "$2.time" < <(git diff-tree -r -z --name-only --no-renames "$sound" HEAD)
   git update-index -q --refresh
   clear_copies "$sound" "$3"
 )
+rights_of() {{ stat -c '%u:%g %a' -- "$1"; }}
+give() {{  # give FILE OWNER MODE: as it had, but for what the patch itself makes executable or no longer so
+  [[ -f $1 && ! -L $1 && $(rights_of "$1") != "$2 $3" ]] || return 0
+  (((8#$3 & 8#111 ? 1 : 0) == (8#$(stat -c %a -- "$1") & 8#111 ? 1 : 0))) || return 0
+  chown -- "$2" "$1" 2>/dev/null  # a user who may not has not made it another's, or cannot say whose it was
+  chmod -- "$3" "$1"
+}}
 age() {{  # age FILE: what is named on standard input, and the folders above it, were changed when FILE was; not what is compiled:
   # a build would not see that it was changed
   while IFS= read -r -d '' path; do
