@@ -29,6 +29,8 @@ def task(tmp_path: Path) -> Task:
         ("pytest.ini", True, "test-configuration"),
         ("setup.cfg", False, "test-configuration"),
         ("tox.ini", False, "test-configuration"),
+        ("tox.toml", True, "test-configuration"),
+        ("sitecustomize/__init__.py", True, "shadows-module"),
         ("pyproject.toml", False, "test-configuration"),
         ("SITECUSTOMIZE.py", True, "test-configuration"),
         ("lib/usercustomize.py", True, "test-configuration"),

@@ -16,12 +16,14 @@ from swe_srl.types import Task
 
 CONFIGURATION = frozenset(
     {
-        "conftest.py", "pytest.ini", ".pytest.ini", "pytest.toml", ".pytest.toml", "tox.ini", "setup.cfg", "setup.py",
-        "pyproject.toml", "sitecustomize.py", "usercustomize.py", "noxfile.py", "pyvenv.cfg", ".gitattributes", ".pdbrc",
-        ".coveragerc", "manifest.in", ".gitmodules",
+        "conftest.py", "pytest.ini", ".pytest.ini", "pytest.toml", ".pytest.toml", "tox.ini", "tox.toml", "setup.cfg",
+        "setup.py", "pyproject.toml", "sitecustomize.py", "usercustomize.py", "noxfile.py", "pyvenv.cfg", ".gitattributes",
+        ".pdbrc", ".coveragerc", "manifest.in", ".gitmodules",
     }
 )  # fmt: skip
-_RUNNERS = frozenset({"pytest", "_pytest", "py", "pluggy", "iniconfig", "tox", "unittest2", "nose"})
+_RUNNERS = frozenset(
+    {"pytest", "_pytest", "py", "pluggy", "iniconfig", "tox", "unittest2", "nose", "sitecustomize", "usercustomize"}
+)
 _TEST_FOLDER = re.compile(r"^_?(unit)?tests?$|^testing$", re.IGNORECASE)
 _METADATA = re.compile(r"\.(egg-info|dist-info|egg-link)(/|$)")
 _DIFF = re.compile(r"^diff --git a/(.+?) b/(.+)$", re.MULTILINE)
