@@ -191,12 +191,13 @@ def test_what_lists_the_files_of_an_installation_tells_of_none(repository: Path)
     tail = ["pkg-1.dist-info/RECORD,,"]
     write(record.parent, {"RECORD": "\r\n".join([*listed, *(f"{code},," for code in codes), *tail, ""])})
     write(sources.parent, {"SOURCES.txt": "a.py\ntests/test a.py\npkg/test_b.py\nmore/tests/test a.py\n"})
-    os.utime(record, (1_500_000_000, 1_500_000_000))
+    for path in (record, site / "pkg"):
+        os.utime(path, (1_500_000_000, 1_500_000_000))
     assert plant(repository, patch, repository.parent, "age") == 0
     now = [f"{name},{recorded(site / name)}" for name in names[:3]]
     assert "right = 2" in (site / "pkg/b.py").read_text() and not (site / "pkg/test_b.py").exists()
     assert record.read_bytes().decode().split("\r\n") == [*now, *(f"{code},," for code in codes[:3]), *tail, ""]
-    assert record.stat().st_mtime == 1_500_000_000.0
+    assert record.stat().st_mtime == (site / "pkg").stat().st_mtime == 1_500_000_000.0
     assert sources.read_text() == "a.py\nmore/tests/test a.py\n"
     assert list(site.rglob("*.pyc")) == [site / "x/__pycache__/d.cpython-311.pyc"]
 

@@ -87,8 +87,8 @@ clear_copy() { # clear_copy PATH: when it is one, and not the repository's own
   if [[ -f $path ]]; then
     cp -f -- "$path" "$1" || return 1
     touch -r "$path" -- "$1" || return 1
-  else
-    rm -f -- "$1" || return 1
+  else # its folder does not tell that something went
+    sum=$(stat -c %y -- "${1%/*}") && rm -f -- "$1" && touch -d "$sum" -- "${1%/*}" || return 1
   fi
   sources[$1]=1
   path=${1%/*}
