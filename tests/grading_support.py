@@ -107,22 +107,30 @@ def test_patch() -> str:
 test_patch.__test__ = False  # type: ignore[attr-defined]  # not a test for pytest
 
 
-def make_repository(folder: Path) -> Path:
-    """The repository's files in a plain folder."""
-    (folder / "tests").mkdir(parents=True)
+def make_repository(folder: Path, top: bool = False) -> Path:
+    """The repository's files in a plain folder; with `top`, its test file is no folder's."""
+    tests = folder if top else folder / "tests"
+    tests.mkdir(parents=True)
     (folder / "calc.py").write_text(CALC)
-    (folder / "tests" / "__init__.py").write_text("")
-    (folder / "tests" / "test_calc.py").write_text(TESTS)
+    (tests / "test_calc.py").write_text(TESTS)
+    if not top:
+        (tests / "__init__.py").write_text("")
     return folder
 
 
-def tiny_task(folder: Path, name: str = "tiny__calc-1", prepare: bool = True) -> Task:
-    """The task on a repository made in `folder`; without `prepare`, only for judging."""
+def tiny_task(folder: Path, name: str = "tiny__calc-1", prepare: bool = True, top: bool = False) -> Task:
+    """The task on a repository made in `folder`; without `prepare`, only for judging; with `top`, its test file is at the top."""
     source, commit = "", "0" * 40
     if prepare:
-        source = f"dir:{make_repository(folder)}"
+        source = f"dir:{make_repository(folder, top)}"
         commit = prepare_repository(source).base_commit
-    patch = test_patch()
+    patch, script, names = test_patch(), SCRIPT, (FAIL_TO_PASS, PASS_TO_PASS)
+    if top:
+        patch, script = (
+            patch.replace("tests/", ""),
+            script.replace("tests/", "").replace("{command}", "{command} test_calc"),
+        )
+        names = tuple(tuple(test.replace("tests.", "") for test in tests) for tests in names)  # type: ignore[assignment]
     return Task(
         instance_id=name,
         repo="tiny/calc",
@@ -130,10 +138,10 @@ def tiny_task(folder: Path, name: str = "tiny__calc-1", prepare: bool = True) ->
         problem_statement="add(2, 3) gives -1.",
         patch=GOLD,
         test_patch=patch,
-        fail_to_pass=FAIL_TO_PASS,
-        pass_to_pass=PASS_TO_PASS,
+        fail_to_pass=names[0],
+        pass_to_pass=names[1],
         version="1.0",
-        eval_script=SCRIPT.format(commit=commit, patch=patch.rstrip("\n"), command=COMMAND),
+        eval_script=script.format(commit=commit, patch=patch.rstrip("\n"), command=COMMAND),
         log_parser="parse_log_django",
         source=source,
         extra=json.dumps({"eval_type": "pass_and_fail"}),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from swe_srl.envs import ExpertSimilarity, SandboxProbe, SweEnv
+from swe_srl.envs.probe import _MARK
 from swe_srl.errors import SandboxError
 from swe_srl.rewards import get_similarity
 from swe_srl.sandboxes import DockerSandbox
@@ -66,6 +68,17 @@ def test_an_earlier_command_cannot_hide_effects(sandbox: SessionSandbox) -> None
     with SandboxProbe(sandbox) as probe:
         score = get_similarity("effect", probe, reserved="submit")("rm README.md", SED_EDIT)
     assert score.parts["method"] == "effect" and score.value < 0.7
+
+
+@pytest.mark.sandbox
+@pytest.mark.parametrize("line", [line.removeprefix("-").rstrip() for line in _MARK.strip("\n").split("\n")])
+def test_no_file_ends_the_changes(tmp_path: Path, line: str) -> None:
+    """Removed, a line that begins like the mark between changes and state would be one."""
+    with opened("local", repository(tmp_path)) as sandbox:
+        output(sandbox, f"printf '%s\\n' {shlex.quote(line)} >README.md")
+        with SandboxProbe(sandbox) as tried:
+            effect = tried.effect(f"rm README.md; {SED_EDIT}")
+    assert set(effect.changes) == {"a/README.md b/README.md", "a/src/tool.py b/src/tool.py"} and not effect.moved
 
 
 def test_named_pipes_that_git_would_read_hold_nothing_up(sandbox: SessionSandbox) -> None:

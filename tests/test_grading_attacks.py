@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from grading_support import COMMAND, FAIL_TO_PASS, GOLD, PASS_TO_PASS, TESTS, calc_prepend, edit, new_file, tiny_task
 
 from swe_srl.grading import grade
-from swe_srl.types import Task, VerdictStatus
+from swe_srl.sandboxes import make_sandbox
+from swe_srl.sandboxes.repository import prepare_repository
+from swe_srl.types import SandboxSpec, Task, VerdictStatus
 
 pytestmark = pytest.mark.sandbox
 
@@ -121,6 +125,29 @@ ATTACKS: dict[str, tuple[str, bool]] = {
 @pytest.fixture(scope="module")
 def task(tmp_path_factory: pytest.TempPathFactory) -> Task:
     return tiny_task(tmp_path_factory.mktemp("attacked") / "calc")
+
+
+EMPTY_TESTS = "import unittest\n\n\nclass TestCalc(unittest.TestCase):\n" + "".join(
+    f"    def {name.partition(' ')[0]}(self): pass\n" for name in (*FAIL_TO_PASS, *PASS_TO_PASS)
+)
+
+
+@pytest.mark.parametrize("by", ["package", "byte code"])
+def test_what_stands_for_a_graded_file_at_the_top(tmp_path: Path, by: str) -> None:
+    """There no test folder protects it."""
+    task = tiny_task(tmp_path / "calc", top=True)
+    patch = new_file("test_calc/__init__.py", EMPTY_TESTS)
+    if by == "byte code":  # of the sandbox's Python, which does not compare it with the source
+        spec = SandboxSpec(repository=str(prepare_repository(task.source, task.setup_patch).path))
+        with make_sandbox("local", spec) as sandbox:
+            sandbox.write_file("/testbed/test_calc.py", EMPTY_TESTS.encode())
+            compiled = "python3 -m compileall -q --invalidation-mode unchecked-hash test_calc.py"
+            taken = "git add -f __pycache__ && git diff --cached --binary HEAD -- __pycache__"
+            patch = sandbox.run(f"cd /testbed && {compiled} && {taken}").output
+    assert patch.startswith("diff --git")
+    verdict = grade(task, patch)
+    assert verdict.official and not verdict.hardened, verdict.reason
+    assert any(flag.startswith("shadows-module:") for flag in verdict.flags)
 
 
 @pytest.mark.parametrize("name", ATTACKS)

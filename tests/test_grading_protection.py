@@ -29,6 +29,8 @@ def task(tmp_path: Path) -> Task:
         ("pytest.ini", True, "test-configuration"),
         ("setup.cfg", False, "test-configuration"),
         ("tox.ini", False, "test-configuration"),
+        ("tox.toml", True, "test-configuration"),
+        ("sitecustomize/__init__.py", True, "shadows-module"),
         ("pyproject.toml", False, "test-configuration"),
         ("SITECUSTOMIZE.py", True, "test-configuration"),
         ("lib/usercustomize.py", True, "test-configuration"),
@@ -41,12 +43,34 @@ def task(tmp_path: Path) -> Task:
         ("json", True, "shadows-module"),
         ("json.txt", True, ""),
         ("random.py", False, ""),
+        ("__pycache__/calc.cpython-311.pyc", True, "shadows-module"),
+        ("pkg/calc.pyc", False, "shadows-module"),
+        ("tests.py", True, "shadows-module"),
+        ("tests.md", True, ""),
         (".git/hooks/post-checkout", True, "repository-internals"),
         ("../outside.py", True, "repository-internals"),
     ],
 )
 def test_reasons(task: Task, path: str, new: bool, reason: str) -> None:
     assert Protection(task, "python3 -m unittest -v").reason(path, new) == reason
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("checks/test_a/__init__.py", "shadows-module"),
+        ("checks/test_a", "shadows-module"),  # a link to a package
+        ("checks/test_a.cpython-311-x86_64-linux-gnu.so", "shadows-module"),
+        ("checks.py", "shadows-module"),
+        ("checks/test_a/data.json", ""),
+        ("checks/test_a.json", ""),
+        ("checks/test_ab.py", ""),
+        ("other/test_a/__init__.py", ""),
+    ],
+)
+def test_what_would_be_imported_instead_of_a_graded_file(task: Task, path: str, reason: str) -> None:
+    named = replace(task, test_patch="", fail_to_pass=("checks/test_a.py::test_b",), pass_to_pass=())
+    assert Protection(named, "pytest checks/test_a.py").reason(path, True) == reason
 
 
 def test_a_script_that_runs_the_tests_is_protected(task: Task) -> None:

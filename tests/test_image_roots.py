@@ -11,6 +11,7 @@ import lzma
 import os
 import shlex
 import subprocess
+import sys
 import tarfile
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -23,7 +24,7 @@ from swe_srl.envs import SweEnv
 from swe_srl.envs import places as places_module
 from swe_srl.errors import ConfigError, SandboxError, SandboxUnavailableError
 from swe_srl.files import write_jsonl
-from swe_srl.sandboxes import archives, image_roots, image_unpack, make_sandbox
+from swe_srl.sandboxes import archives, image_roots, image_unpack, make_sandbox, making
 from swe_srl.sandboxes.launch import owner_name
 from swe_srl.tasks import load_tasks
 from swe_srl.types import SandboxSpec, Task
@@ -388,6 +389,23 @@ def test_an_image_gives_bubblewrap_no_options(
     with pytest.raises(SandboxError, match="has a NUL, which no program can be given"):
         image_roots.unpack(NAME, archive)
         make_sandbox("local", SandboxSpec(image=NAME)).close()
+
+
+@pytest.mark.sandbox
+def test_an_image_that_another_process_works_with_is_not_discarded(system: Path, tmp_path: Path) -> None:
+    """Its programs would go in the midst of an episode, and its patch be empty for want of a git."""
+    archive, _ = saved(tmp_path / "image.tar", [tar_of({}, system)])
+    discard = [sys.executable, "-m", "swe_srl", "images", "discard", NAME]
+    for begin in (lambda: image_roots.unpack(NAME, archive), lambda: image_roots.image_root(NAME)):
+        root = begin()
+        done = subprocess.run(discard, capture_output=True, text=True, check=False)
+        assert done.returncode == 1 and "in use by another process" in done.stderr
+        assert (root.path / "testbed").is_dir() and NAME in image_roots.unpacked_images()
+        os.close(making._locks(root.folder.parent / ".in-use"))  # as when a process ends
+        making._locks.cache_clear()
+        image_roots.image_root.cache_clear()
+    done = subprocess.run(discard, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and not root.folder.exists(), done.stderr
 
 
 @pytest.mark.sandbox

@@ -44,6 +44,13 @@ def test_an_edit_counts_by_its_change() -> None:
     assert value(more, wanted) == 0.5
 
 
+def test_another_binary_file_is_hardly_alike() -> None:
+    """Their diffs have no lines that could be compared."""
+    this, that = (f"a/x b/x\nindex 0..{number}\nBinary files a/x and b/x differ\n" for number in (1, 2))
+    assert value(Effect("", 0, {"x": this}), Effect("", 0, {"x": that})) == 0.1
+    assert value(Effect("", 0, {"x": this}), Effect("", 0, {"x": this})) == 1.0
+
+
 def test_a_view_counts_by_what_it_shows() -> None:
     wanted = Effect(LISTING, 0)
     assert 0.4 < value(Effect("a.py\nb.py\n", 0), wanted) < 1.0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import os
 import subprocess
 from dataclasses import replace
@@ -164,6 +166,46 @@ def test_what_an_image_holds_of_the_sound_files_besides_is_cleared(repository: P
     for path, own in replaced.items():
         assert path.read_text() == (repository / own).read_text(), path
     assert {path: path.read_text() for path in kept} == kept
+
+
+def test_what_lists_the_files_of_an_installation_tells_of_none(repository: Path) -> None:
+    """Sums that do not fit, names of files that are not there, and the few modules without byte code would."""
+    write(
+        repository, {"pkg/__init__.py": "", "pkg/b.py": "right = 1\n", "pkg/test_b.py": "import b\n", "pkg/c.py": "c\n"}
+    )
+    git(repository, "add", ".")
+    git(repository, "commit", "-q", "--no-verify", "--no-gpg-sign", "-m", "sound")
+    patch = BUG.replace("a.py", "pkg/b.py").replace("good", "right") + (
+        "diff --git a/pkg/test_b.py b/pkg/test_b.py\ndeleted file mode 100644\n--- a/pkg/test_b.py\n+++ /dev/null\n"
+        "@@ -1 +0,0 @@\n-import b\n"
+    )
+    site = repository.parent / "site"
+    names = ("pkg/__init__.py", "pkg/b.py", "pkg/c.py", "pkg/test_b.py")
+    write(site, {name: (repository / name).read_text() for name in names})
+    codes = [f"pkg/__pycache__/{name}.cpython-311.pyc" for name in ("__init__", "b", "c", "test_b")]
+    write(
+        site, dict.fromkeys((*codes, "pkg/sub/__pycache__/d.cpython-311.pyc", "x/__pycache__/d.cpython-311.pyc"), "x")
+    )
+    record, sources = site / "pkg-1.dist-info" / "RECORD", repository / "pkg.egg-info" / "SOURCES.txt"
+    listed = [f"{name},{recorded(site / name)}" for name in names]
+    tail = ["pkg-1.dist-info/RECORD,,"]
+    write(record.parent, {"RECORD": "\r\n".join([*listed, *(f"{code},," for code in codes), *tail, ""])})
+    write(sources.parent, {"SOURCES.txt": "a.py\ntests/test a.py\npkg/test_b.py\nmore/tests/test a.py\n"})
+    for path in (record, site / "pkg"):
+        os.utime(path, (1_500_000_000, 1_500_000_000))
+    assert plant(repository, patch, repository.parent, "age") == 0
+    now = [f"{name},{recorded(site / name)}" for name in names[:3]]
+    assert "right = 2" in (site / "pkg/b.py").read_text() and not (site / "pkg/test_b.py").exists()
+    assert record.read_bytes().decode().split("\r\n") == [*now, *(f"{code},," for code in codes[:3]), *tail, ""]
+    assert record.stat().st_mtime == (site / "pkg").stat().st_mtime == 1_500_000_000.0
+    assert sources.read_text() == "a.py\nmore/tests/test a.py\n"
+    assert list(site.rglob("*.pyc")) == [site / "x/__pycache__/d.cpython-311.pyc"]
+
+
+def recorded(path: Path) -> str:
+    """Sum and size as a wheel's RECORD has them."""
+    data = path.read_bytes()
+    return f"sha256={base64.urlsafe_b64encode(hashlib.sha256(data).digest()).decode().rstrip('=')},{len(data)}"
 
 
 def test_which_tasks_are_planted() -> None:

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from swe_srl.cli import main
-from swe_srl.errors import ConfigError, TaskError
+from swe_srl.errors import ConfigError, SandboxError, TaskError
 from swe_srl.tasks import validate
 from swe_srl.tasks.synthesis.issue import MAX_CHARACTERS, Example, double_quoted, write_issue
 from swe_srl.tasks.synthesis.mutations import mutations
-from swe_srl.tasks.synthesis.pipeline import repository_source
+from swe_srl.tasks.synthesis.pipeline import repository_source, synthesise
 from swe_srl.tasks.synthesis.screening import Screen, Search, baseline, preference
 from swe_srl.tasks.synthesis.settings import SynthesiseSettings
 from swe_srl.tasks.synthesis.suite import log_outcomes, methods_of, module_paths, read_tests
@@ -234,6 +234,15 @@ def test_validation_tells_infrastructure_from_a_bad_task() -> None:
     assert (broken.infrastructure, broken.problems) == (True, ("no engine", "no engine"))
     bare = validate(Task("t-2", "a/b", "0", "p"), lambda task, patch: TestRun("", 0, True), lambda task, log: {})
     assert bare.problems == ("the row has no patch, FAIL_TO_PASS, eval_script",)
+
+
+@pytest.mark.sandbox
+def test_tests_that_cannot_be_run_leave_no_mutation_out(toy: Path) -> None:
+    """The same seed would give other tasks, and nobody would be told."""
+    settings = SynthesiseSettings(source=str(toy), count=1, workers=1)
+    broken = TestRun("", None, False, error="no space is left")
+    with pytest.raises(SandboxError, match=r"\Ano space is left\Z"):
+        list(synthesise(settings, lambda task, patch: broken, lambda task, log: {}))
 
 
 @pytest.mark.sandbox

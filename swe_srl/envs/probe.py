@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from swe_srl.grading import OpenSandboxes
 
 SECONDS = 120.0
-_MARK = "\n--- swe-srl: what the repository is at ---\n"
+_MARK = "--- swe-srl: the changes ---\n"  # after the state, whose lines hold no spaces but one: no file can imitate it
 # A git directory of its own sees the files of the working directory as they are; the repository's is only read. The index
 # is made once and travels with the snapshot: forks have other inodes and times of change, so those are not looked at.
 # Named pipes that git would read go: it would wait for what nobody writes.
@@ -52,10 +52,12 @@ git init -q --bare --template= {folder}/git
 g add -A --ignore-errors -- . 2>/dev/null || true
 g write-tree >{folder}/base
 """
-_TAKE = """
+_ADD = """
 g add -A --ignore-errors -- . 2>/dev/null || true
-g diff-index --cached -p --full-index --no-ext-diff --no-textconv --no-color --no-renames "$(cat {folder}/base)"
+"""
+_DIFF = """
 printf %s {mark}
+g diff-index --cached -p --full-index --no-ext-diff --no-textconv --no-color --no-renames "$(cat {folder}/base)"
 """
 _STATE = """
 state symbolic-ref -q HEAD
@@ -145,8 +147,8 @@ class SandboxProbe:
         if result.exit_code is None:
             return Effect(output, None)
         directory = _directory(fork)
-        code, said = self._script(fork, _TAKE + _STATE)
-        diff, mark, state = said.partition(_MARK)
+        code, said = self._script(fork, _ADD + _STATE + _DIFF)
+        state, mark, diff = said.partition(_MARK)
         if code != 0 or not mark:  # the command destroyed what the comparison needs
             return Effect(output, result.exit_code, {"": "the files cannot be compared any more"}, said[-300:], True)
         state += directory

@@ -16,12 +16,14 @@ from swe_srl.types import Task
 
 CONFIGURATION = frozenset(
     {
-        "conftest.py", "pytest.ini", ".pytest.ini", "pytest.toml", ".pytest.toml", "tox.ini", "setup.cfg", "setup.py",
-        "pyproject.toml", "sitecustomize.py", "usercustomize.py", "noxfile.py", "pyvenv.cfg", ".gitattributes", ".pdbrc",
-        ".coveragerc", "manifest.in", ".gitmodules",
+        "conftest.py", "pytest.ini", ".pytest.ini", "pytest.toml", ".pytest.toml", "tox.ini", "tox.toml", "setup.cfg",
+        "setup.py", "pyproject.toml", "sitecustomize.py", "usercustomize.py", "noxfile.py", "pyvenv.cfg", ".gitattributes",
+        ".pdbrc", ".coveragerc", "manifest.in", ".gitmodules",
     }
 )  # fmt: skip
-_RUNNERS = frozenset({"pytest", "_pytest", "py", "pluggy", "iniconfig", "tox", "unittest2", "nose"})
+_RUNNERS = frozenset(
+    {"pytest", "_pytest", "py", "pluggy", "iniconfig", "tox", "unittest2", "nose", "sitecustomize", "usercustomize"}
+)
 _TEST_FOLDER = re.compile(r"^_?(unit)?tests?$|^testing$", re.IGNORECASE)
 _METADATA = re.compile(r"\.(egg-info|dist-info|egg-link)(/|$)")
 _DIFF = re.compile(r"^diff --git a/(.+?) b/(.+)$", re.MULTILINE)
@@ -85,7 +87,9 @@ class Protection:
             return "test-configuration"
         if path in self._graded or path in self._scripts or any(path.startswith(f"{f}/") for f in self._folders):
             return "graded-test"
-        if new and _shadows(parts):
+        if "__pycache__" in parts or name.endswith((".pyc", ".pyo")):  # it may claim to be whatever source is there
+            return "shadows-module"
+        if new and (_shadows(parts) or any(_stands_for(parts, PurePosixPath(path).parts) for path in self._graded)):
             return "shadows-module"
         return ""
 
@@ -109,6 +113,21 @@ def _shadows(parts: tuple[str, ...]) -> bool:
     module = parts[0].split(".")[0]
     importable = len(parts) > 1 or parts[0].endswith((".py", ".so", ".pyc")) or parts[0] == module  # a link to a folder
     return importable and (module in sys.stdlib_module_names or module in _RUNNERS)
+
+
+def _stands_for(parts: tuple[str, ...], graded: tuple[str, ...]) -> bool:
+    """Whether a new file would be imported instead of a graded one, or of a folder above it.
+
+    >>> [_stands_for(("a", "test_b", name), ("a", "test_b.py")) for name in ("__init__.py", "data.json")]
+    [True, False]
+    """
+    depth = next((index for index, (one, other) in enumerate(zip(parts, graded, strict=False)) if one != other), None)
+    if depth is None:
+        return False
+    name, module, inside = parts[depth], graded[depth].split(".")[0], parts[depth + 1 :]
+    if inside:  # a package goes before a module
+        return name == module and len(inside) == 1 and inside[0].startswith("__init__.")
+    return name.split(".")[0] == module and (name == module or name.endswith((".py", ".so")))
 
 
 def _words(command: str) -> list[str]:

@@ -17,6 +17,7 @@ from swe_srl.types import Score
 _TEXT = SequenceSimilarity(max_characters=4_000)
 MOST_PAIRS = 1_000_000  # pairs of lines up to which their order counts
 _DELETED = "\ndeleted file mode "  # in the head of a diff
+_BINARY = "\nBinary files "  # instead of its lines
 NOT_EQUAL = 0.95  # the most that another effect is worth
 UNASKED, OTHER_CODE, OTHER_STATE = (
     0.4,
@@ -158,6 +159,8 @@ def _same_change(found: str | None, wanted: str | None) -> float:
         return 1.0
     if found is None or wanted is None or (_DELETED in found) != (_DELETED in wanted):
         return 0.0
+    if _BINARY in found and _BINARY in wanted:  # nothing tells how much alike they are
+        return 0.1
     return 0.1 + 0.8 * same_lines(_changed_lines(found), _changed_lines(wanted))
 
 

@@ -23,7 +23,7 @@ from swe_srl.sandboxes.container_transport import GLANCE_SECONDS, engine, engine
 from swe_srl.sandboxes.docker_sandbox import owner_labels
 from swe_srl.sandboxes.host_view import is_id
 from swe_srl.sandboxes.image_unpack import Unpacked, unpack_archive, unpack_from_engine
-from swe_srl.sandboxes.making import default_cache, discard, made_beside, put, sweep_half_made
+from swe_srl.sandboxes.making import default_cache, discard_unused, made_beside, put, sweep_half_made, use
 from swe_srl.sandboxes.transport import SHELL_VARIABLES
 from swe_srl.types import SandboxSpec
 
@@ -71,7 +71,8 @@ def find_root(name: str) -> ImageRoot | None:
 
 @functools.cache
 def image_root(name: str) -> ImageRoot:
-    """The unpacked image of that name, unpacked from the engine on first use. Looked up once in a process.
+    """The unpacked image of that name, unpacked from the engine on first use. Looked up once in a process, which uses it from
+    then on: no other process removes it.
 
     Raises:
         SandboxUnavailableError: it is not unpacked, and no engine has it; the message says what to do.
@@ -79,7 +80,9 @@ def image_root(name: str) -> ImageRoot:
     """
     found = find_root(name)
     if found is not None:
-        return found
+        use(found.folder)
+        if _entry(found.id) is not None:  # it was not removed meanwhile
+            return found
     try:
         client = engine()
         with engine_errors(f"looking for image {name}"):
@@ -116,19 +119,20 @@ def unpacked_images() -> dict[str, ImageRoot]:
 
 
 def remove_image(name: str) -> None:
-    """Forget a name, and remove the image's files when no other name is left for them. Sandboxes over them break.
+    """Forget a name, and remove the image's files when no other name is left for them. This process's sandboxes over them break.
 
     Raises:
         ConfigError: no image was unpacked under that name.
+        SandboxError: another process uses the files.
     """
     known = unpacked_images()
     if name not in known:
         raise ConfigError(f"no image is unpacked under the name {name}: swe-srl images unpacked shows those that are")
-    _index(name).unlink()
-    image_root.cache_clear()
     root = known.pop(name)
-    if root.id not in {other.id for other in known.values()}:
-        discard(root.folder)
+    image_root.cache_clear()
+    if root.id not in {other.id for other in known.values()} and not discard_unused(root.folder):
+        raise SandboxError(f"the image {name} is in use by another process: discard it when that has ended")
+    _index(name).unlink(missing_ok=True)
 
 
 def _keep(name: str, image_id: str, unpack_into: Callable[[Path], Unpacked]) -> ImageRoot:
@@ -142,6 +146,7 @@ def _keep(name: str, image_id: str, unpack_into: Callable[[Path], Unpacked]) -> 
             if root is None:
                 sweep_half_made(cache)
                 root = _unpacked(unpack_into)
+            use(root.folder)
             write_atomic(_index(name), f"{root.id}\n")
     except OSError as error:
         raise SandboxError(f"image {name} could not be unpacked to {cache}: {error}") from error

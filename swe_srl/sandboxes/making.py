@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
+import functools
+import hashlib
 import os
 import secrets
+import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -47,6 +51,40 @@ def discard(place: Path) -> None:
     """Remove an entry: it is not there any more from one moment to the next."""
     with made_beside(place.parent) as gone:
         place.rename(gone / "discarded")
+
+
+def use(place: Path) -> None:
+    """Until it ends, this process uses an entry, so that `discard_unused` leaves it. Nothing is done where the cache cannot be
+    written, or its file system has no such locks."""
+    with contextlib.suppress(OSError):
+        _lock(place, fcntl.F_RDLCK)
+
+
+def discard_unused(place: Path) -> bool:
+    """`discard`, unless another process uses the entry; whether it was done."""
+    try:
+        _lock(place, fcntl.F_WRLCK)
+    except OSError as error:
+        if error.errno in (errno.EAGAIN, errno.EACCES):
+            return False
+    try:
+        discard(place)
+    finally:
+        with contextlib.suppress(OSError):
+            _lock(place, fcntl.F_UNLCK)
+    return True
+
+
+def _lock(place: Path, kind: int) -> None:
+    """Lock an entry in place of this process's earlier lock: a byte of one file, so that many entries take one descriptor."""
+    start = int.from_bytes(hashlib.sha256(place.name.encode()).digest()[:7], "big")
+    wanted = struct.pack("@hhqqi4x", kind, os.SEEK_SET, start, 1, 0)
+    fcntl.fcntl(_locks(place.parent / ".in-use"), fcntl.F_OFD_SETLK, wanted)
+
+
+@functools.cache
+def _locks(file: Path) -> int:
+    return os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 
 def sweep_half_made(within: Path) -> None:

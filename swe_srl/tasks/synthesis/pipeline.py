@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import SimpleQueue
 
-from swe_srl.errors import TaskError
+from swe_srl.errors import SandboxError, TaskError
 from swe_srl.files import write_jsonl
 from swe_srl.progress import Progress, SilentProgress
 from swe_srl.sandboxes import LocalSandbox
@@ -44,7 +44,7 @@ def synthesise(
 
     Raises:
         TaskError: the repository has no tests, or they do not pass.
-        SandboxError: the local sandbox failed.
+        SandboxError: the local sandbox failed, or a task's tests could not be run.
     """
     settings.check()
     progress = progress or SilentProgress()
@@ -77,6 +77,8 @@ def synthesise(
                 if outcome is None:
                     continue
                 task, result = outcome
+                if result.infrastructure:  # nothing is known of the mutation: without it, other tasks would be made
+                    raise SandboxError("; ".join(dict.fromkeys(result.problems)))
                 if not result.valid:
                     progress.note(f"a mutation of {names.repo} is left out: {'; '.join(result.problems)}")
                 elif made < settings.count:
