@@ -136,14 +136,14 @@ def test_a_row_of_swe_rebench(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [lines.index("pip install -e .[dev]") + 1, len(lines) - 1] == [
         number for number, line in enumerate(lines) if line == reset
     ], "test files are reset after the installation, and in the end"
-    assert "docker pull" in obstacle(task, GradingSettings()), "nothing is missing but the image"
+    assert f"image {task.image} is" in obstacle(task, GradingSettings()), "nothing is missing but the image"
 
 
 def test_a_row_of_swe_gym(monkeypatch: pytest.MonkeyPatch) -> None:
     task = from_hub("swe-gym", GYM, monkeypatch)
     assert task.image == "xingyaoww/sweb.eval.x86_64.getmoto_s_moto-7365:latest"
     assert command_of(task) == "pytest -n0 -rA tests/test_new.py tests/test_old.py"
-    assert "docker pull" in obstacle(task, GradingSettings())
+    assert f"image {task.image} is" in obstacle(task, GradingSettings())
     for repo, how in SWE_GYM.items():
         other = from_hub(
             "swe-gym-lite", {**GYM, "repo": repo.replace("project-monai/monai", "Project-MONAI/MONAI")}, monkeypatch
@@ -164,7 +164,7 @@ def test_a_row_of_swe_smith(monkeypatch: pytest.MonkeyPatch) -> None:
     assert command_of(task).endswith("--verbose -rA tests/test_a.py tests/test_b.py")
     assert "git checkout HEAD~1 -- tests/test_a.py tests/test_b.py\n" in task.eval_script
     assert task.pass_to_pass == ("tests/test_a.py::T::test_3",), "of the files that are run"
-    assert "docker pull" in obstacle(task, GradingSettings())
+    assert f"image {task.image} is" in obstacle(task, GradingSettings())
     mypy = {"repo": "swesmith/python__mypy.e93f06ce", "FAIL_TO_PASS": ["m/testcheck.py::S::x.test::testOne"]}
     assert command_of(from_hub("swe-smith", {**SMITH, **mypy}, monkeypatch)).endswith('-k "testOne"')
 
@@ -183,7 +183,7 @@ def test_a_row_of_multilingual_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch
         MULTILINGUAL[name] for name in ("eval_script", "log_parser", "image")
     )
     assert task.pass_to_pass == ("add",)
-    assert "docker pull" in obstacle(task, GradingSettings())
+    assert f"image {task.image} is" in obstacle(task, GradingSettings())
 
 
 def test_a_file_of_rows_and_a_rule_are_enough(tmp_path: Path) -> None:
