@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import random
 import signal
+import socket
+import sys
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import pytest
 import requests
@@ -22,10 +26,11 @@ from swe_srl.envs.image_places import Place
 from swe_srl.envs.pool import WarmPool, join_pool, leave_pool
 from swe_srl.errors import SandboxError
 from swe_srl.protocols import Sandbox, Snapshot
+from swe_srl.sandboxes.container_transport import ContainerTransport
 from swe_srl.sandboxes.docker_sandbox import DockerSandbox, whole
 from swe_srl.sandboxes.local import LocalSandbox
 from swe_srl.testing import FakeSandbox
-from swe_srl.types import Task
+from swe_srl.types import SandboxSpec, Task
 from tests.sandbox_support import KINDS, new_sandbox, opened, repository, sandbox_of, wait_until, write_tree
 
 pytestmark = pytest.mark.timeout(120)
@@ -262,3 +267,46 @@ def test_one_user_cannot_leave_a_pool_for_another() -> None:
     assert not pool._closed
     leave_pool(definition, "local", others)
     assert pool._closed
+
+
+def test_connections_close_whichever_line_is_interrupted() -> None:
+    """What the engine's client gives is a file over a socket, and forgets the socket as it closes."""
+
+    def closed(transport: ContainerTransport, at: int) -> bool:
+        """Close it, with an interrupt at one of the lines. False: it has fewer lines."""
+        lines = 0
+
+        def trace(frame: FrameType, event: str, _: object) -> Callable[..., Any] | None:
+            nonlocal lines
+            if frame.f_code not in (ContainerTransport.kill.__code__, ContainerTransport.close.__code__):
+                return None
+            lines += event == "line"
+            if lines == at and event == "line":
+                raise KeyboardInterrupt
+            return trace
+
+        before = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            transport.kill()
+            transport.close()
+        except KeyboardInterrupt:
+            return True
+        finally:
+            sys.settrace(before)
+        return False
+
+    for at in itertools.count(1):
+        ours, theirs = socket.socketpair()
+        transport = ContainerTransport(None, SandboxSpec(), "root", {})
+        transport._sockets = [socket.SocketIO(ours, "rwb")]
+        interrupted = closed(transport, at)
+        transport.kill()
+        transport.close()
+        transport.after_fork()
+        assert ours.fileno() == -1, at
+        assert theirs.recv(1) == b"", at
+        theirs.close()
+        if not interrupted:
+            break
+    assert at > 10

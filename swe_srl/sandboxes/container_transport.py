@@ -77,6 +77,11 @@ def engine_errors(doing: str) -> Iterator[None]:
         raise SandboxError(f"{doing}: {error}") from error
 
 
+def under(connection: Any) -> Any:
+    """The socket below what the engine's client gives. None: closed (an interrupt between two closes can come back to it)."""
+    return getattr(connection, "_sock", connection)
+
+
 class ContainerTransport:
     """A supervisor in a container. A new one first kills every other process but the container's first."""
 
@@ -101,7 +106,7 @@ class ContainerTransport:
                 self._sockets.append(self._execute(list(SUPERVISOR)))
         finally:
             api.timeout = ENGINE_SECONDS
-        self._raw = getattr(self._sockets[-1], "_sock", self._sockets[-1])
+        self._raw = under(self._sockets[-1])
         self._buffer = b""
         self.send(b"\n", ANSWER_SECONDS)  # from now on what the supervisor says is read
 
@@ -180,22 +185,22 @@ class ContainerTransport:
 
     def kill(self) -> None:
         self._killed = True
-        for connection in list(self._sockets):
+        for raw in filter(None, map(under, list(self._sockets))):
             with contextlib.suppress(OSError):
-                getattr(connection, "_sock", connection).shutdown(socket.SHUT_RDWR)
+                raw.shutdown(socket.SHUT_RDWR)
 
     def after_fork(self) -> None:
         """In a forked process: close its copies of the connections, which go on as the owner's."""
-        for connection in self._sockets:
+        for raw in filter(None, map(under, self._sockets)):
             with contextlib.suppress(OSError):
-                os.close(getattr(connection, "_sock", connection).detach())
+                os.close(raw.detach())
         self._sockets = []
 
     def close(self) -> None:
         """Drop the connections."""
         for connection in self._sockets:
-            raw = getattr(connection, "_sock", connection)
             with contextlib.suppress(OSError):
+                if (raw := under(connection)) is not None:
+                    raw.close()
                 connection.close()  # a file over the socket, which the engine's client keeps open
-                raw.close()
         self._sockets = []
