@@ -75,7 +75,8 @@ def list_tasks(settings: ListSettings, console: Console) -> None:
         return
     rows = [_listed(task, difficulty_of(task)) for task in tasks]
     console.table(("task", "repository", "difficulty", ">to fix", ">to keep", "image or source"), rows)
-    console.say(f"{len(tasks)} tasks of {len({task.repo for task in tasks})} repositories")
+    count = len({task.repo for task in tasks})
+    console.say(f"{len(tasks)} tasks of {count} {'repository' if count == 1 else 'repositories'}")
 
 
 def _listed(task: Task, difficulty: str) -> tuple[object, ...]:
