@@ -65,7 +65,7 @@ def expert(run_root: Path) -> str:
 def test_tasks_list(run: Run, rows: str) -> None:
     code, out, _ = run("tasks", "list", rows)
     assert code == 0
-    assert "shop__cart-2" in out and "3 tasks of 1 repositories" in out
+    assert "shop__cart-2" in out and "3 tasks of 1 repository" in out
 
 
 def test_tasks_list_as_rows_can_be_listed_again(run: Run, rows: str, run_root: Path) -> None:
