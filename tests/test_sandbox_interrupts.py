@@ -10,7 +10,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
@@ -19,16 +19,20 @@ from typing import Any
 import pytest
 import requests
 
-from benchmarks.soak import count
+from benchmarks.soak import count, lasting
 from swe_srl.envs import SweEnv
 from swe_srl.envs.definition import EnvironmentDefinition
 from swe_srl.envs.image_places import Place
+from swe_srl.envs.places import PlaceMaker
 from swe_srl.envs.pool import WarmPool, join_pool, leave_pool
 from swe_srl.errors import SandboxError
 from swe_srl.protocols import Sandbox, Snapshot
 from swe_srl.sandboxes.container_transport import ContainerTransport
+from swe_srl.sandboxes.descriptors import check_descriptors
 from swe_srl.sandboxes.docker_sandbox import DockerSandbox, whole
 from swe_srl.sandboxes.local import LocalSandbox
+from swe_srl.sandboxes.local_transport import LocalTransport
+from swe_srl.sandboxes.pipes import Sink
 from swe_srl.testing import FakeSandbox
 from swe_srl.types import SandboxSpec, Task
 from tests.sandbox_support import KINDS, new_sandbox, opened, repository, sandbox_of, wait_until, write_tree
@@ -269,38 +273,83 @@ def test_one_user_cannot_leave_a_pool_for_another() -> None:
     assert pool._closed
 
 
+def interrupted_at(line: int, functions: Iterable[Callable[..., Any]], action: Callable[[], object]) -> bool:
+    """Do something, with a KeyboardInterrupt at one of the lines of some functions. False: it has fewer lines."""
+    codes = {function.__code__ for function in functions}  # type: ignore[attr-defined]
+    lines = 0
+
+    def trace(frame: FrameType, event: str, _: object) -> Callable[..., Any] | None:
+        nonlocal lines
+        if frame.f_code not in codes:
+            return None
+        lines += event == "line"
+        if lines == line and event == "line":
+            raise KeyboardInterrupt
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        action()
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(before)
+    return False
+
+
+@pytest.mark.parametrize("pool_size", [0, 1])
+def test_no_sandbox_of_an_environment_is_lost_whichever_line_is_interrupted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pool_size: int
+) -> None:
+    task = Task("tiny-1", "me/tiny", "0" * 40, "Fix it", source=f"dir:{write_tree(tmp_path / 'tree')}")
+    (tmp_path / "own.yaml").write_text(f"pool_size: {pool_size}\n")
+    made: list[FakeSandbox] = []
+    monkeypatch.setattr(
+        "swe_srl.envs.places.make_sandbox", lambda kind, spec: made.append(FakeSandbox({":": ""})) or made[-1]
+    )
+    functions = [SweEnv.close, SweEnv._let_go]
+    functions += [getattr(PlaceMaker, name) for name in ("leave", "replace", "dispose", "close", "_let_go")]
+    env = SweEnv([task], str(tmp_path / "own.yaml"))
+    for action in (env.reset, env.close):
+        for line in itertools.count(1):
+            env.reset()
+            interrupted = interrupted_at(line, functions, action)
+            env.close()
+            assert all(sandbox.closed for sandbox in made), (action, line)
+            made.clear()
+            if not interrupted:
+                break
+        assert line > 3
+
+
+def test_no_descriptor_is_lost_whichever_line_is_interrupted(tmp_path: Path) -> None:
+    """Of a command's pipes, while it waits for its end or for its time, and of what is opened to see that there are enough."""
+    names = ("open_sink", "close_sink", "stop")
+    functions = [check_descriptors, Sink.close, *(getattr(LocalTransport, name) for name in names)]
+    with opened("local", repository(tmp_path)) as sandbox:
+        sandbox.run("sleep 1000 &")
+        sandbox.restart()
+        before = lasting("local").descriptors
+        for action in (lambda: sandbox.run("sleep 1000 & true"), check_descriptors):
+            for line in itertools.count(1):
+                interrupted = interrupted_at(line, functions, action)
+                assert sandbox.run("echo well").output.endswith("well\n"), line
+                sandbox.restart()
+                if not interrupted:
+                    break
+            assert line > 3
+        assert lasting("local").descriptors == before
+
+
 def test_connections_close_whichever_line_is_interrupted() -> None:
     """What the engine's client gives is a file over a socket, and forgets the socket as it closes."""
-
-    def closed(transport: ContainerTransport, at: int) -> bool:
-        """Close it, with an interrupt at one of the lines. False: it has fewer lines."""
-        lines = 0
-
-        def trace(frame: FrameType, event: str, _: object) -> Callable[..., Any] | None:
-            nonlocal lines
-            if frame.f_code not in (ContainerTransport.kill.__code__, ContainerTransport.close.__code__):
-                return None
-            lines += event == "line"
-            if lines == at and event == "line":
-                raise KeyboardInterrupt
-            return trace
-
-        before = sys.gettrace()
-        sys.settrace(trace)
-        try:
-            transport.kill()
-            transport.close()
-        except KeyboardInterrupt:
-            return True
-        finally:
-            sys.settrace(before)
-        return False
-
+    functions = (ContainerTransport.kill, ContainerTransport.close)
     for at in itertools.count(1):
         ours, theirs = socket.socketpair()
         transport = ContainerTransport(None, SandboxSpec(), "root", {})
         transport._sockets = [socket.SocketIO(ours, "rwb")]
-        interrupted = closed(transport, at)
+        interrupted = interrupted_at(at, functions, lambda close=transport: (close.kill(), close.close()))  # type: ignore[misc]
         transport.kill()
         transport.close()
         transport.after_fork()
