@@ -13,8 +13,8 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
-from types import FrameType
-from typing import Any
+from types import FrameType, SimpleNamespace
+from typing import Any, Self
 
 import pytest
 import requests
@@ -27,12 +27,14 @@ from swe_srl.envs.places import PlaceMaker
 from swe_srl.envs.pool import WarmPool, join_pool, leave_pool
 from swe_srl.errors import SandboxError
 from swe_srl.protocols import Sandbox, Snapshot
+from swe_srl.sandboxes.base import SessionSandbox
 from swe_srl.sandboxes.container_transport import ContainerTransport
 from swe_srl.sandboxes.descriptors import check_descriptors
 from swe_srl.sandboxes.docker_sandbox import DockerSandbox, whole
 from swe_srl.sandboxes.local import LocalSandbox
 from swe_srl.sandboxes.local_transport import LocalTransport
 from swe_srl.sandboxes.pipes import Sink
+from swe_srl.sandboxes.transport import supervisor_variables, ulimit_arguments
 from swe_srl.testing import FakeSandbox
 from swe_srl.types import SandboxSpec, Task
 from tests.sandbox_support import KINDS, new_sandbox, opened, repository, sandbox_of, wait_until, write_tree
@@ -340,6 +342,39 @@ def test_no_descriptor_is_lost_whichever_line_is_interrupted(tmp_path: Path) -> 
                     break
             assert line > 3
         assert lasting("local").descriptors == before
+
+
+class ContainerThatDoesNotStart:
+    """An engine's client, and the one container that it makes."""
+
+    def __init__(self) -> None:
+        self.containers, self.removed, self.started = self, False, False
+        self.api = SimpleNamespace()
+
+    def create(self, image: str, **options: object) -> Self:
+        return self
+
+    def start(self) -> None:
+        self.started = True
+        raise KeyboardInterrupt
+
+    def remove(self, **options: object) -> None:
+        self.removed = True
+
+    def close(self) -> None: ...
+
+
+def test_no_container_is_lost_whichever_line_is_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between its making and its start."""
+    functions = (ContainerTransport.__init__, ulimit_arguments, supervisor_variables, SessionSandbox.__init__)
+    for line in itertools.count(1):
+        engine = ContainerThatDoesNotStart()
+        monkeypatch.setattr("swe_srl.sandboxes.docker_sandbox.engine", lambda made=engine: made)
+        assert interrupted_at(line, functions, lambda: DockerSandbox(SandboxSpec()))
+        assert engine.removed, line
+        if engine.started:
+            break
+    assert line > 10
 
 
 def test_connections_close_whichever_line_is_interrupted() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import select
 import resource
+import select
 from collections.abc import Iterator
 
 from swe_srl.errors import SandboxError
