@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import inspect
 import itertools
 import random
 import signal
@@ -31,6 +32,7 @@ from swe_srl.sandboxes.base import SessionSandbox
 from swe_srl.sandboxes.container_transport import ContainerTransport
 from swe_srl.sandboxes.descriptors import check_descriptors
 from swe_srl.sandboxes.docker_sandbox import DockerSandbox, whole
+from swe_srl.sandboxes.image_unpack import unpack_from_engine
 from swe_srl.sandboxes.local import LocalSandbox
 from swe_srl.sandboxes.local_transport import LocalTransport
 from swe_srl.sandboxes.pipes import Sink
@@ -201,6 +203,19 @@ def test_what_the_engine_makes_in_spite_of_an_interrupt_is_unmade() -> None:
         whole(lambda: int("refused"), made.remove)
 
 
+def test_an_interrupt_while_the_engine_makes_a_container_to_unpack_leaves_none(tmp_path: Path) -> None:
+    begun, sent, removed = threading.Event(), threading.Event(), threading.Event()
+
+    def create(*of: object, **options: object) -> object:
+        begun.set()
+        sent.wait()
+        return SimpleNamespace(remove=lambda **options: removed.set())
+
+    client = SimpleNamespace(containers=SimpleNamespace(create=create))
+    assert interrupted_in(begun, lambda: unpack_from_engine(client, SimpleNamespace(id="x"), tmp_path, {}), sent)
+    assert removed.is_set()
+
+
 @pytest.mark.parametrize("kind", KINDS[1:])
 def test_a_close_that_failed_can_be_repeated(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The engine was away: once it is back, the container goes."""
@@ -323,6 +338,29 @@ def test_no_sandbox_of_an_environment_is_lost_whichever_line_is_interrupted(
             if not interrupted:
                 break
         assert line > 3
+
+
+def test_no_waiting_sandbox_of_a_pool_is_lost_whichever_line_is_interrupted() -> None:
+    made: list[FakeSandbox] = []
+
+    def make() -> Place:
+        made.append(FakeSandbox({":": ""}))
+        return Place(made[-1], "")
+
+    functions = [function for function in vars(WarmPool).values() if inspect.isfunction(function)]
+    for line in itertools.count(1):
+        pool = WarmPool(1, 0)
+        pool.take("key", make).sandbox.close()
+        assert pool.wait(60) == 1
+        taken: list[Place] = []
+        interrupted = interrupted_at(line, functions, lambda of=pool, to=taken: to.append(of.take("key", make)))  # type: ignore[misc]
+        for place in taken:
+            place.sandbox.close()
+        pool.close()
+        assert all(sandbox.closed for sandbox in made), line
+        if not interrupted:
+            break
+    assert line > 10
 
 
 def test_no_descriptor_is_lost_whichever_line_is_interrupted(tmp_path: Path) -> None:
