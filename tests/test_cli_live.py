@@ -24,7 +24,7 @@ from grading_support import named, tiny_task
 from rich.console import Console, Group
 
 from swe_srl.cli.live import EpisodeTable, totals
-from swe_srl.cli.plain import one_line, plain
+from swe_srl.plain import one_line, plain
 from swe_srl.files import read_jsonl, write_jsonl
 from swe_srl.progress import Doing, Tally
 

@@ -17,7 +17,7 @@ from types import FrameType
 from typing import TextIO
 
 from swe_srl.cli.commands import COMMANDS, Command, find, group_of, handler_of
-from swe_srl.cli.plain import plain
+from swe_srl.plain import plain
 from swe_srl.errors import ConfigError, SweSrlError, TaskError, ToldElsewhereError, TrajectoryError
 from swe_srl.launched import launched
 
