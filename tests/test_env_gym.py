@@ -300,7 +300,7 @@ def test_closed_by_another_thread_in_mid_reset(tmp_path: Path, monkeypatch: pyte
         return made[-1]
 
     monkeypatch.setattr(places_module, "make_sandbox", make)
-    monkeypatch.setattr("swe_srl.envs.pool.WarmPool._pop", lambda pool, key: None)
+    monkeypatch.setattr("swe_srl.envs.pool._is_well", lambda place: False)
     definition = tmp_path / "own.yaml"
     definition.write_text(f"pool_size: {pool_size}\n")
     env = SweEnv([task(tmp_path)], definition=str(definition))
