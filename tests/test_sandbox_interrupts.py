@@ -28,12 +28,14 @@ from swe_srl.envs.places import PlaceMaker
 from swe_srl.envs.pool import WarmPool, join_pool, leave_pool
 from swe_srl.errors import SandboxError
 from swe_srl.protocols import Sandbox, Snapshot
+from swe_srl.sandboxes import copies
 from swe_srl.sandboxes.base import SessionSandbox
 from swe_srl.sandboxes.container_transport import ContainerTransport
 from swe_srl.sandboxes.descriptors import check_descriptors
 from swe_srl.sandboxes.docker_sandbox import DockerSandbox, whole
 from swe_srl.sandboxes.image_unpack import unpack_from_engine
-from swe_srl.sandboxes.local import LocalSandbox
+from swe_srl.sandboxes.launch import make_folder
+from swe_srl.sandboxes.local import LocalSandbox, LocalSnapshot
 from swe_srl.sandboxes.local_transport import LocalTransport
 from swe_srl.sandboxes.pipes import Sink
 from swe_srl.sandboxes.transport import supervisor_variables, ulimit_arguments
@@ -400,6 +402,22 @@ class ContainerThatDoesNotStart:
         self.removed = True
 
     def close(self) -> None: ...
+
+
+def test_no_copy_of_a_snapshot_is_lost_whichever_line_is_interrupted(tmp_path: Path) -> None:
+    functions = [LocalSandbox.snapshot, LocalSnapshot.__init__, copies.copy_layer, copies._begin, make_folder]
+    with opened("local", repository(tmp_path)) as sandbox:
+        sandbox.snapshot().discard()
+        before = lasting("local")
+        taken: list[Snapshot] = []
+        for line in itertools.count(1):
+            interrupted = interrupted_at(line, functions, lambda: taken.append(sandbox.snapshot()))
+            _free(taken, [])
+            if not interrupted:
+                break
+        assert line > 10
+        after = lasting("local")
+        assert (after.processes, after.folders) == (before.processes, before.folders)
 
 
 def test_no_container_is_lost_whichever_line_is_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
