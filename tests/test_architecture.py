@@ -25,6 +25,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "settings",
             "files",
             "hub",
+            "plain",
             "progress",
             "seeds",
             "provenance",

@@ -23,9 +23,10 @@ import pytest
 from grading_support import named, tiny_task
 from rich.console import Console, Group
 
+from swe_srl.cli.console import Console as CommandConsole
 from swe_srl.cli.live import EpisodeTable, totals
-from swe_srl.cli.plain import one_line, plain
 from swe_srl.files import read_jsonl, write_jsonl
+from swe_srl.plain import one_line, plain
 from swe_srl.progress import Doing, Tally
 
 HOSTILE = (
@@ -88,6 +89,26 @@ def test_hostile_commands_take_one_line_each_and_do_nothing(width: int) -> None:
     assert len(lines) == 1 + len(HOSTILE) + 1
     assert all(most(line) <= width and line == line.rstrip() for line in lines)
     assert not [sign for line in lines for sign in line if not sign.isprintable()]
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_what_is_said_does_nothing_to_a_terminal(monkeypatch: pytest.MonkeyPatch, terminal: bool) -> None:
+    """Elsewhere it is as it is: a patch may be saved."""
+    shown = Terminal() if terminal else io.StringIO()
+    monkeypatch.setattr(sys, "stdout", shown)
+    monkeypatch.setenv("TERM", "dumb")
+    console = CommandConsole()
+    console.say("a\x1b[6nb\tc\n")
+    assert shown.getvalue() == ("a?[6nb c\n\n" if terminal else "a\x1b[6nb\tc\n\n")
+    console.markdown("it said \x1b]52;c;ZXZpbA==\x07")
+    assert ("\x1b" in shown.getvalue()) != terminal
+    console.table(["name"], [["\x1b[6n"]])
+    assert "\x1b[6n" not in shown.getvalue().rpartition("name")[2]
 
 
 def test_text_of_others_is_made_plain() -> None:

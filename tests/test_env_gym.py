@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
 import signal
@@ -299,7 +300,7 @@ def test_closed_by_another_thread_in_mid_reset(tmp_path: Path, monkeypatch: pyte
         return made[-1]
 
     monkeypatch.setattr(places_module, "make_sandbox", make)
-    monkeypatch.setattr("swe_srl.envs.pool.WarmPool._pop", lambda pool, key: None)
+    monkeypatch.setattr("swe_srl.envs.pool._is_well", lambda place: False)
     definition = tmp_path / "own.yaml"
     definition.write_text(f"pool_size: {pool_size}\n")
     env = SweEnv([task(tmp_path)], definition=str(definition))
@@ -384,6 +385,19 @@ def test_human_rendering(tmp_path: Path, faked: list[FakeSandbox], capsys: pytes
         "# tiny-1\nFix tiny-1\n$ ls\nREADME.md\n$ nosuch\nbash: line 1: nosuch: command not found\n[exit code 127]\n"
         "$ hang\n[killed]\n[killed]\n"
     )
+
+
+def test_human_rendering_does_nothing_to_the_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as to fill its clipboard, or to have it type an answer; and what it cannot show breaks no step."""
+    shown = "\x1b]52;c;ZXZpbA==\x07\x1b[6n caf\u00e9 \u20ac\n"
+    monkeypatch.setattr(places_module, "make_sandbox", lambda kind, spec: FakeSandbox({"ls": shown}))
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="latin-1"))
+    env = SweEnv([task(tmp_path)], render_mode="human")
+    env.reset()
+    assert env.step("ls")[0] == shown
+    env.close()
+    assert written.getvalue().decode("latin-1").splitlines()[-1] == "?]52;c;ZXZpbA==??[6n caf\u00e9 ?"
 
 
 def test_wrappers_compose(tmp_path: Path, faked: list[FakeSandbox]) -> None:

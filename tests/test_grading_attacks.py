@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -157,6 +158,21 @@ def test_attack(task: Task, name: str) -> None:
     assert verdict.status in (VerdictStatus.RESOLVED, VerdictStatus.UNRESOLVED), verdict.reason
     assert not verdict.hardened, "the attack succeeded"
     assert verdict.official == official, verdict.reason
+
+
+@pytest.mark.parametrize("name", ["Makefile", "GNUmakefile"])
+def test_a_makefile_that_prints_results(tmp_path: Path, name: str) -> None:
+    """Where `make` runs the tests."""
+    rule = f"test:\n\t@{COMMAND}\n"
+    (tmp_path / "calc").mkdir()
+    (tmp_path / "calc" / "Makefile").write_text(rule)
+    task = tiny_task(tmp_path / "calc")
+    task = replace(task, eval_script=task.eval_script.replace(COMMAND, "make test"))
+    forged = f"test:\n\t@printf '{WANTED}'\n"
+    old = {"Makefile": rule}.get(name)
+    verdict = grade(task, edit(name, old, forged) if old else new_file(name, forged))
+    assert verdict.official and not verdict.hardened, verdict.reason
+    assert f"test-configuration:{name}" in verdict.flags and "no-canaries" in verdict.flags
 
 
 def test_the_gold_patch_is_hardened_too(task: Task) -> None:

@@ -77,6 +77,16 @@ def test_a_script_that_runs_the_tests_is_protected(task: Task) -> None:
     protection = Protection(task, "PYTHONWARNINGS='ignore' bin/test -C --verbose sympy/core/tests/test_a.py")
     assert protection.reason("bin/test", False) == "graded-test"
     assert Protection(task, "./tools/run.py 'unbalanced").reason("tools/run.py", False) == ""
+    for command in ("cd tests && bash ../run.sh", "cd checks; ./run.sh", "bash run.sh"):
+        assert Protection(task, command).reason("run.sh", False) == "graded-test"
+    assert Protection(task, "cd checks && ./run.sh").reason("checks/run.sh", False) == "graded-test"
+    assert Protection(task, "./run.sh").reason("checks/run.sh", False) == ""
+
+
+def test_what_make_reads_is_protected_where_it_runs_the_tests(task: Task) -> None:
+    for path in ("Makefile", "GNUmakefile", "docs/makefile", "tools/tests.mk"):
+        assert Protection(task, "cd /testbed && make test").reason(path, True) == "test-configuration"
+        assert Protection(task, "python3 -m unittest -v").reason(path, True) == ""
 
 
 def test_graded_files_come_from_the_test_patch_and_from_names(task: Task) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import gzip
 import hashlib
 import io
@@ -26,6 +27,7 @@ from swe_srl.errors import ConfigError, SandboxError, SandboxUnavailableError
 from swe_srl.files import write_jsonl
 from swe_srl.sandboxes import archives, image_roots, image_unpack, make_sandbox, making
 from swe_srl.sandboxes.launch import owner_name
+from swe_srl.sandboxes.making import alone
 from swe_srl.tasks import load_tasks
 from swe_srl.types import SandboxSpec, Task
 from tests.sandbox_support import is_root
@@ -409,6 +411,27 @@ def test_an_image_that_another_process_works_with_is_not_discarded(system: Path,
 
 
 @pytest.mark.sandbox
+@pytest.mark.parametrize("kind", ["folder", "file"])
+def test_a_lock_goes_although_a_process_was_forked_meanwhile(tmp_path: Path, kind: str) -> None:
+    """A data loader's, while another thread unpacks: nobody waits until that ends."""
+    place = tmp_path if kind == "folder" else tmp_path / "lock"
+    waits, ends = os.pipe()
+    with alone(place):
+        child = os.fork()
+        if child == 0:
+            os.close(ends)
+            os.read(waits, 1)
+            os._exit(0)
+    handle = os.open(place, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    finally:
+        os.close(handle)
+        os.close(ends)
+        os.close(waits)
+        os.waitpid(child, 0)
+
+
 def test_list_and_remove(system: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], cache: Path) -> None:
     archive, image_id = saved(tmp_path / "image.tar", [tar_of({}, system)])
     for name in (NAME, "another/name"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import inspect
 import itertools
 import random
 import signal
@@ -10,25 +11,34 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
-from types import FrameType
-from typing import Any
+from types import FrameType, SimpleNamespace
+from typing import Any, Self
 
 import pytest
 import requests
 
-from benchmarks.soak import count
+from benchmarks.soak import count, lasting
 from swe_srl.envs import SweEnv
 from swe_srl.envs.definition import EnvironmentDefinition
 from swe_srl.envs.image_places import Place
+from swe_srl.envs.places import PlaceMaker
 from swe_srl.envs.pool import WarmPool, join_pool, leave_pool
 from swe_srl.errors import SandboxError
 from swe_srl.protocols import Sandbox, Snapshot
+from swe_srl.sandboxes import copies
+from swe_srl.sandboxes.base import SessionSandbox
 from swe_srl.sandboxes.container_transport import ContainerTransport
+from swe_srl.sandboxes.descriptors import check_descriptors
 from swe_srl.sandboxes.docker_sandbox import DockerSandbox, whole
-from swe_srl.sandboxes.local import LocalSandbox
+from swe_srl.sandboxes.image_unpack import unpack_from_engine
+from swe_srl.sandboxes.launch import make_folder
+from swe_srl.sandboxes.local import LocalSandbox, LocalSnapshot
+from swe_srl.sandboxes.local_transport import LocalTransport
+from swe_srl.sandboxes.pipes import Sink
+from swe_srl.sandboxes.transport import supervisor_variables, ulimit_arguments
 from swe_srl.testing import FakeSandbox
 from swe_srl.types import SandboxSpec, Task
 from tests.sandbox_support import KINDS, new_sandbox, opened, repository, sandbox_of, wait_until, write_tree
@@ -195,6 +205,19 @@ def test_what_the_engine_makes_in_spite_of_an_interrupt_is_unmade() -> None:
         whole(lambda: int("refused"), made.remove)
 
 
+def test_an_interrupt_while_the_engine_makes_a_container_to_unpack_leaves_none(tmp_path: Path) -> None:
+    begun, sent, removed = threading.Event(), threading.Event(), threading.Event()
+
+    def create(*of: object, **options: object) -> object:
+        begun.set()
+        sent.wait()
+        return SimpleNamespace(remove=lambda **options: removed.set())
+
+    client = SimpleNamespace(containers=SimpleNamespace(create=create))
+    assert interrupted_in(begun, lambda: unpack_from_engine(client, SimpleNamespace(id="x"), tmp_path, {}), sent)
+    assert removed.is_set()
+
+
 @pytest.mark.parametrize("kind", KINDS[1:])
 def test_a_close_that_failed_can_be_repeated(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The engine was away: once it is back, the container goes."""
@@ -269,38 +292,155 @@ def test_one_user_cannot_leave_a_pool_for_another() -> None:
     assert pool._closed
 
 
+def interrupted_at(line: int, functions: Iterable[Callable[..., Any]], action: Callable[[], object]) -> bool:
+    """Do something, with a KeyboardInterrupt at one of the lines of some functions. False: it has fewer lines."""
+    codes = {function.__code__ for function in functions}  # type: ignore[attr-defined]
+    lines = 0
+
+    def trace(frame: FrameType, event: str, _: object) -> Callable[..., Any] | None:
+        nonlocal lines
+        if frame.f_code not in codes:
+            return None
+        lines += event == "line"
+        if lines == line and event == "line":
+            raise KeyboardInterrupt
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        action()
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(before)
+    return False
+
+
+@pytest.mark.parametrize("pool_size", [0, 1])
+def test_no_sandbox_of_an_environment_is_lost_whichever_line_is_interrupted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pool_size: int
+) -> None:
+    task = Task("tiny-1", "me/tiny", "0" * 40, "Fix it", source=f"dir:{write_tree(tmp_path / 'tree')}")
+    (tmp_path / "own.yaml").write_text(f"pool_size: {pool_size}\n")
+    made: list[FakeSandbox] = []
+    monkeypatch.setattr(
+        "swe_srl.envs.places.make_sandbox", lambda kind, spec: made.append(FakeSandbox({":": ""})) or made[-1]
+    )
+    functions = [SweEnv.close, SweEnv._let_go]
+    functions += [getattr(PlaceMaker, name) for name in ("leave", "replace", "dispose", "close", "_let_go")]
+    env = SweEnv([task], str(tmp_path / "own.yaml"))
+    for action in (env.reset, env.close):
+        for line in itertools.count(1):
+            env.reset()
+            interrupted = interrupted_at(line, functions, action)
+            env.close()
+            assert all(sandbox.closed for sandbox in made), (action, line)
+            made.clear()
+            if not interrupted:
+                break
+        assert line > 3
+
+
+def test_no_waiting_sandbox_of_a_pool_is_lost_whichever_line_is_interrupted() -> None:
+    made: list[FakeSandbox] = []
+
+    def make() -> Place:
+        made.append(FakeSandbox({":": ""}))
+        return Place(made[-1], "")
+
+    functions = [function for function in vars(WarmPool).values() if inspect.isfunction(function)]
+    for line in itertools.count(1):
+        pool = WarmPool(1, 0)
+        pool.take("key", make).sandbox.close()
+        assert pool.wait(60) == 1
+        taken: list[Place] = []
+        interrupted = interrupted_at(line, functions, lambda of=pool, to=taken: to.append(of.take("key", make)))  # type: ignore[misc]
+        for place in taken:
+            place.sandbox.close()
+        pool.close()
+        assert all(sandbox.closed for sandbox in made), line
+        if not interrupted:
+            break
+    assert line > 10
+
+
+def test_no_descriptor_is_lost_whichever_line_is_interrupted(tmp_path: Path) -> None:
+    """Of a command's pipes, while it waits for its end or for its time, and of what is opened to see that there are enough."""
+    names = ("open_sink", "close_sink", "stop")
+    functions = [check_descriptors, Sink.close, *(getattr(LocalTransport, name) for name in names)]
+    with opened("local", repository(tmp_path)) as sandbox:
+        sandbox.run("sleep 1000 &")
+        sandbox.restart()
+        before = lasting("local").descriptors
+        for action in (lambda: sandbox.run("sleep 1000 & true"), check_descriptors):
+            for line in itertools.count(1):
+                interrupted = interrupted_at(line, functions, action)
+                assert sandbox.run("echo well").output.endswith("well\n"), line
+                sandbox.restart()
+                if not interrupted:
+                    break
+            assert line > 3
+        assert lasting("local").descriptors == before
+
+
+class ContainerThatDoesNotStart:
+    """An engine's client, and the one container that it makes."""
+
+    def __init__(self) -> None:
+        self.containers, self.removed, self.started = self, False, False
+        self.api = SimpleNamespace()
+
+    def create(self, image: str, **options: object) -> Self:
+        return self
+
+    def start(self) -> None:
+        self.started = True
+        raise KeyboardInterrupt
+
+    def remove(self, **options: object) -> None:
+        self.removed = True
+
+    def close(self) -> None: ...
+
+
+def test_no_copy_of_a_snapshot_is_lost_whichever_line_is_interrupted(tmp_path: Path) -> None:
+    functions = [LocalSandbox.snapshot, LocalSnapshot.__init__, copies.copy_layer, copies._begin, make_folder]
+    with opened("local", repository(tmp_path)) as sandbox:
+        sandbox.snapshot().discard()
+        before = lasting("local")
+        taken: list[Snapshot] = []
+        for line in itertools.count(1):
+            interrupted = interrupted_at(line, functions, lambda: taken.append(sandbox.snapshot()))
+            _free(taken, [])
+            if not interrupted:
+                break
+        assert line > 10
+        after = lasting("local")
+        assert (after.processes, after.folders) == (before.processes, before.folders)
+
+
+def test_no_container_is_lost_whichever_line_is_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between its making and its start."""
+    functions = (ContainerTransport.__init__, ulimit_arguments, supervisor_variables, SessionSandbox.__init__)
+    for line in itertools.count(1):
+        engine = ContainerThatDoesNotStart()
+        monkeypatch.setattr("swe_srl.sandboxes.docker_sandbox.engine", lambda made=engine: made)
+        assert interrupted_at(line, functions, lambda: DockerSandbox(SandboxSpec()))
+        assert engine.removed, line
+        if engine.started:
+            break
+    assert line > 10
+
+
 def test_connections_close_whichever_line_is_interrupted() -> None:
     """What the engine's client gives is a file over a socket, and forgets the socket as it closes."""
-
-    def closed(transport: ContainerTransport, at: int) -> bool:
-        """Close it, with an interrupt at one of the lines. False: it has fewer lines."""
-        lines = 0
-
-        def trace(frame: FrameType, event: str, _: object) -> Callable[..., Any] | None:
-            nonlocal lines
-            if frame.f_code not in (ContainerTransport.kill.__code__, ContainerTransport.close.__code__):
-                return None
-            lines += event == "line"
-            if lines == at and event == "line":
-                raise KeyboardInterrupt
-            return trace
-
-        before = sys.gettrace()
-        sys.settrace(trace)
-        try:
-            transport.kill()
-            transport.close()
-        except KeyboardInterrupt:
-            return True
-        finally:
-            sys.settrace(before)
-        return False
-
+    functions = (ContainerTransport.kill, ContainerTransport.close)
     for at in itertools.count(1):
         ours, theirs = socket.socketpair()
         transport = ContainerTransport(None, SandboxSpec(), "root", {})
         transport._sockets = [socket.SocketIO(ours, "rwb")]
-        interrupted = closed(transport, at)
+        interrupted = interrupted_at(at, functions, lambda close=transport: (close.kill(), close.close()))  # type: ignore[misc]
         transport.kill()
         transport.close()
         transport.after_fork()

@@ -17,9 +17,9 @@ from types import FrameType
 from typing import TextIO
 
 from swe_srl.cli.commands import COMMANDS, Command, find, group_of, handler_of
-from swe_srl.cli.plain import plain
 from swe_srl.errors import ConfigError, SweSrlError, TaskError, ToldElsewhereError, TrajectoryError
 from swe_srl.launched import launched
+from swe_srl.plain import plain
 
 OK, FAILURE, USAGE, INTERRUPTED = 0, 1, 2, 130
 HELP_WORDS = ("-h", "--help", "help")
@@ -127,7 +127,8 @@ def _complain(name: str, error: Exception, help_command: str, resume_hint: str =
         print(f"{name}: {where}{error.strerror}{todo}".rstrip(), file=sys.stderr)
         return FAILURE
     hint = f"\n(see {help_command})" if isinstance(error, ConfigError) else ""
-    print(f"{name}: {error}{hint}", file=sys.stderr)
+    said = f"{name}: {error}{hint}"
+    print(plain(said) if sys.stderr.isatty() else said, file=sys.stderr)
     return USAGE if isinstance(error, (ConfigError, TaskError, TrajectoryError)) else FAILURE
 
 

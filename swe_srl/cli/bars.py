@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, TextIO
 
 from swe_srl.cli.live import EpisodeTable
-from swe_srl.cli.plain import one_line, plain
+from swe_srl.plain import one_line, plain
 from swe_srl.progress import Doing, Tally
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from swe_srl.cli.bars import PlainProgress, RichProgress
+from swe_srl.plain import plain
 from swe_srl.progress import Watch
 
 PIPE_WIDTH = 200
@@ -31,9 +32,9 @@ class Console:
         self._progress: RichProgress | PlainProgress | None = None
 
     def say(self, text: str = "") -> None:
-        """One text on standard output, as it is."""
+        """One text on standard output: as it is, but on a terminal nothing in it does something to that."""
         self.pause()
-        print(text)
+        print(plain(text) if sys.stdout.isatty() else text)
 
     def tell_unavailable(self, reasons: Mapping[str, str]) -> None:
         """Why tasks (by instance) cannot be run here: the first ones, and how many there are."""
@@ -84,7 +85,7 @@ class Console:
         from rich.markdown import Markdown
 
         self.pause()
-        RichConsole(file=sys.stdout, highlight=False).print(Markdown(text))
+        RichConsole(file=sys.stdout, highlight=False).print(Markdown(plain(text)))
 
     def progress(self) -> RichProgress | PlainProgress:
         """Where long work reports: bars on a terminal, plain lines elsewhere. Closed by `close`."""
@@ -139,4 +140,4 @@ def _table_width(columns: Sequence[str], rows: Sequence[Sequence[object]], termi
 def _cell(value: object) -> Any:
     from rich.text import Text
 
-    return Text("" if value is None else str(value))
+    return Text("" if value is None else plain(str(value)))

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from swe_srl.cli.plain import cut, one_line, width
+from swe_srl.plain import cut, one_line, width
 from swe_srl.progress import Doing, Tally
 
 if TYPE_CHECKING:

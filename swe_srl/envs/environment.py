@@ -138,22 +138,24 @@ class SweEnv(gymnasium.Env[str, str], EzPickle):
         super().reset(seed=seed)
         if not isinstance(options, dict | None):
             raise ConfigError(f'options of reset: a dict such as {{"task": instance_id}}, not {options!r}')
-        for name in options or {}:
-            if name != "task":
-                raise ConfigError(suggest(str(name), ["task"], "option of reset"))
+        for name in set(options or {}) - {"task"}:
+            raise ConfigError(suggest(str(name), ["task"], "option of reset"))
         task = self._choose((options or {}).get("task"))
         begun = time.monotonic()
-        place, change = self._let_go()
-        made = self._maker.replace(place, task)
-        with self._changing:
-            if mine := self._changes == change:
-                self._place, self._task, self.turns, self._ended = made, task, [], None
-                self._started = time.monotonic()
+        change = self._let_go()
+        try:
+            made = self._maker.replace(task)
+            with self._changing:
+                if mine := self._changes == change:
+                    self._place, self._task, self.turns, self._ended = made, task, [], None
+                    self._started = time.monotonic()
+                else:
+                    self._maker.leave(made)
+        finally:  # also when none could be made
+            self._maker.dispose()
         if not mine:
-            self._maker.close(made)  # and the pool, which may have been joined since
-            raise gymnasium.error.ClosedEnvironmentError(
-                "the environment was closed while it was reset, or reset again"
-            )
+            self._maker.close()  # and the pool, which may have been joined since
+            raise gymnasium.error.ClosedEnvironmentError("it was closed while it was reset, or reset again")
         observation = clean_text(task.problem_statement)
         if self.render_mode == "human":
             show(f"# {task.instance_id}\n{observation}\n")
@@ -218,7 +220,8 @@ class SweEnv(gymnasium.Env[str, str], EzPickle):
 
         Idempotent; `reset` may follow. One that failed or was interrupted may be repeated.
         """
-        self._maker.close(self._let_go()[0])
+        self._let_go()
+        self._maker.close()
 
     def fill_pool(self, seconds: float = 600.0) -> int:
         """Wait until the definition's pool of ready sandboxes is full: the next resets take one of them.
@@ -228,12 +231,13 @@ class SweEnv(gymnasium.Env[str, str], EzPickle):
         """
         return self._maker.fill_pool(seconds)
 
-    def _let_go(self) -> tuple[Place | None, int]:
-        """The place, which is nobody's from now on, and the number of this change: of two threads the later one's counts."""
+    def _let_go(self) -> int:
+        """Leave the place to the maker, to be closed; the number of this change: of two threads the later one's counts."""
         with self._changing:
             self._changes += 1
-            place, self._place = self._place, None
-            return place, self._changes
+            self._maker.leave(self._place)
+            self._place = None
+            return self._changes
 
     def _choose(self, wanted: Any) -> Task:
         if wanted is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shlex
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from swe_srl.envs.definition import EnvironmentDefinition
@@ -56,38 +57,42 @@ class PlaceMaker:
         key = PlaceKey(task.image, task.source, task.setup_patch, around)
         return pool.take(key, lambda: self._make(task))
 
-    def replace(self, place: Place | None, task: Task) -> Place:
-        """A fresh place instead of an earlier one, which is closed (by the pool's thread, when there is a pool)."""
-        pool = self._own_pool()
-        if pool is None:
-            self._close(place)
-        try:
-            return self.make(task)
-        finally:  # also when none could be made
-            if place is not None and pool is not None:
-                pool.dispose(place)
+    def leave(self, place: Place | None) -> None:
+        """A place (if there is one) that is used no more: `replace` or `dispose` closes it, or `close`."""
+        if place is not None:
+            self._leaving.append(place)
+
+    def replace(self, task: Task) -> Place:
+        """A fresh place; without a pool, those that were left are closed first."""
+        if self._own_pool() is None:
+            self._let_go(_close)
+        return self.make(task)
+
+    def dispose(self) -> None:
+        """Have the pool's thread close what was left, when there is a pool."""
+        if pool := self._own_pool():
+            self._let_go(pool.dispose)
 
     def fill_pool(self, seconds: float) -> int:
         """Wait until the pool is full; how many places are ready (0 without a pool)."""
         pool = self._own_pool()
         return pool.wait(seconds) if pool else 0
 
-    def close(self, place: Place | None = None) -> None:
-        """Close a place, and what an earlier `close` could not; leave the pool: the last environment of the process that uses it
-        closes it. Idempotent; from any thread."""
+    def close(self) -> None:
+        """Close the places that were left; leave the pool: the last environment of the process that uses it closes it.
+        Idempotent; from any thread."""
         try:
-            self._close(place)
+            self._let_go(_close)
         finally:
             leave_pool(self.definition, self.kind, self._user)
             self._pool = None
 
-    def _close(self, place: Place | None) -> None:
-        if place is not None:
-            self._leaving.append(place)
-        for one in list(self._leaving):
-            one.sandbox.close()
+    def _let_go(self, close: Callable[[Place], None]) -> None:
+        """Close what was left. One that was interrupted, or that failed, may be repeated."""
+        for place in list(self._leaving):
+            close(place)
             with contextlib.suppress(ValueError):  # another thread has closed it
-                self._leaving.remove(one)
+                self._leaving.remove(place)
 
     def _own_pool(self) -> WarmPool | None:
         """The pool that was joined, unless that was done by a process that has forked this one."""
@@ -152,3 +157,7 @@ class PlaceMaker:
             limits=limits,
             env=definition.variables,
         )
+
+
+def _close(place: Place) -> None:
+    place.sandbox.close()

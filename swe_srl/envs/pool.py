@@ -76,14 +76,22 @@ class WarmPool:
             self._make[key] = make
             self._taken.append(key)
             self._changed.notify_all()
-        while (ready := self._pop(key)) is not None:
+        while True:
+            ready = None
             try:
+                with self._changed:
+                    self._changed.notify_all()
+                    if not (waiting := self._ready.get(key)):
+                        break
+                    ready = waiting[0]
+                    del waiting[0]
                 if time.monotonic() - ready.since < AGE_SECONDS and _is_well(ready.place):
                     return ready.place
-            except BaseException:  # an interrupt
                 self.dispose(ready.place)
+            except BaseException:  # an interrupt
+                if ready is not None:
+                    self.dispose(ready.place)
                 raise
-            self.dispose(ready.place)
         return make()
 
     def dispose(self, place: Place) -> None:
@@ -104,8 +112,7 @@ class WarmPool:
             self._taken.extend(kept)
             for key in [key for key in self._make if unwanted(key)]:
                 del self._make[key]
-            left = list(self._old)
-            self._old.clear()
+            left, self._old = list(self._old), deque()
             self._changed.wait_for(lambda: not (self._closing or unwanted(self._making)), MAKE_SECONDS)
             for key in [key for key in self._ready if unwanted(key)]:
                 left += [ready.place for ready in self._ready.pop(key)]
@@ -130,12 +137,6 @@ class WarmPool:
         for place in list(self._old):  # an interrupt may come, and `close` be repeated
             _close(place)
         self._old.clear()
-
-    def _pop(self, key: Hashable) -> _Ready | None:
-        with self._changed:
-            waiting = self._ready.get(key)
-            self._changed.notify_all()
-            return waiting.popleft() if waiting else None
 
     def _wanted(self) -> Counter[Hashable]:
         """How many places of each key should wait: what was taken last, repeated up to the pool's size."""
@@ -185,9 +186,8 @@ class WarmPool:
         try:
             place = make()
         except Exception as error:  # whatever it is: the next `take` makes its own, and is told
-            log.warning(
-                "no sandbox could be made ahead: %s", error, exc_info=not isinstance(error, (SweSrlError, OSError))
-            )
+            expected = isinstance(error, (SweSrlError, OSError))
+            log.warning("no sandbox could be made ahead: %s", error, exc_info=not expected)
             with self._changed:
                 self._make.pop(key, None)
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from swe_srl.plain import plain
 from swe_srl.types import Action, Turn
 
 
@@ -16,6 +17,7 @@ def transcript(turn: Turn) -> str:
 
 
 def show(text: str) -> None:
-    """Write to the terminal at once."""
-    sys.stdout.write(text)
+    """Write to the terminal at once: nothing that would do something to it, and only what it can show."""
+    encoding = sys.stdout.encoding or "utf-8"
+    sys.stdout.write(plain(text).encode(encoding, "replace").decode(encoding))
     sys.stdout.flush()

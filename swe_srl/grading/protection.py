@@ -24,6 +24,8 @@ CONFIGURATION = frozenset(
 _RUNNERS = frozenset(
     {"pytest", "_pytest", "py", "pluggy", "iniconfig", "tox", "unittest2", "nose", "sitecustomize", "usercustomize"}
 )
+_MAKERS = frozenset({"make", "gmake"})
+_MAKEFILES = frozenset({"makefile", "gnumakefile"})
 _TEST_FOLDER = re.compile(r"^_?(unit)?tests?$|^testing$", re.IGNORECASE)
 _METADATA = re.compile(r"\.(egg-info|dist-info|egg-link)(/|$)")
 _DIFF = re.compile(r"^diff --git a/(.+?) b/(.+)$", re.MULTILINE)
@@ -64,13 +66,17 @@ class Protection:
 
     Args:
         task: its graded tests.
-        command: its test command: a script of the repository that it runs is protected too.
+        command: its test command: a script of the repository that it runs is protected too, and so are the files that `make`
+            reads when it runs that.
     """
 
     def __init__(self, task: Task, command: str) -> None:
         self._graded = graded_paths(task)
         self._folders = {folder for path in self._graded if (folder := _test_folder(path))}
-        self._scripts = {str(PurePosixPath(word)) for word in _words(command)}
+        words = _words(command)
+        self._scripts = {"/".join(part for part in PurePosixPath(word).parts if part != "..") for word in words} - {""}
+        self._elsewhere = "cd" in words
+        self._makes = any(PurePosixPath(word).name in _MAKERS for word in words)
 
     def reason(self, path: str, new: bool) -> str:
         """Why `path` is protected: "graded-test", "test-configuration", "shadows-module", "repository-internals"; or "".
@@ -85,13 +91,21 @@ class Protection:
             return "repository-internals"
         if name in CONFIGURATION or name.endswith((".pth", ".egg-link")) or _METADATA.search(path):
             return "test-configuration"
-        if path in self._graded or path in self._scripts or any(path.startswith(f"{f}/") for f in self._folders):
+        if self._makes and (name in _MAKEFILES or name.endswith(".mk")):
+            return "test-configuration"
+        if path in self._graded or self._is_script(path) or any(path.startswith(f"{f}/") for f in self._folders):
             return "graded-test"
         if "__pycache__" in parts or name.endswith((".pyc", ".pyo")):  # it may claim to be whatever source is there
             return "shadows-module"
         if new and (_shadows(parts) or any(_stands_for(parts, PurePosixPath(path).parts) for path in self._graded)):
             return "shadows-module"
         return ""
+
+    def _is_script(self, path: str) -> bool:
+        """Whether the command may run it: where that changes the directory, in any folder."""
+        if not self._elsewhere:
+            return path in self._scripts
+        return any(f"/{path}".endswith(f"/{script}") for script in self._scripts)
 
     def reasons(self, paths: Iterable[str], new: frozenset[str]) -> dict[str, str]:
         """The protected ones among `paths`, each with its reason."""

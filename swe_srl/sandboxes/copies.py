@@ -27,9 +27,9 @@ def copy_layer(helper: Helper, owner: Connected, request: Mapping[str, object]) 
     """
     complaints = OutputBuffer(COMPLAINT_BYTES)
     with contextlib.ExitStack() as ours:
-        with descriptor_errors():
-            said = _begin(helper, owner, request, ours)
         try:
+            with descriptor_errors():
+                said = _begin(helper, owner, request, ours)
             ended = _listen(said, complaints)
             done = helper.ask({"do": "end_copy", "to": request["to"], "ending": ended})
         except BaseException:
@@ -51,11 +51,7 @@ def _begin(helper: Helper, owner: Connected, request: Mapping[str, object], ours
         ours.callback(os.close, said)
         theirs.callback(os.close, complaints)
         os.set_blocking(said, False)
-        try:
-            helper.ask({"do": "copy", **request}, [complaints])
-        except BaseException:
-            _give_up(helper, request)
-            raise
+        helper.ask({"do": "copy", **request}, [complaints])
     return said
 
 

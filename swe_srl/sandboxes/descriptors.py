@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import resource
+import select
 from collections.abc import Iterator
 
 from swe_srl.errors import SandboxError
@@ -44,15 +45,13 @@ def check_descriptors() -> None:
     Raises:
         NoDescriptorsError: fewer than `MARGIN` are left.
     """
-    held: list[int] = []
+    held: list[select.epoll] = []  # which close their descriptors when they go: an interrupt leaves none
     try:
         with descriptor_errors():
-            held += [os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)]
             while len(held) < MARGIN:
-                held.append(os.dup(held[0]))
+                held.append(select.epoll())
     finally:
-        for descriptor in held:
-            os.close(descriptor)
+        held.clear()
 
 
 def wants_descriptors(error: BaseException) -> bool:

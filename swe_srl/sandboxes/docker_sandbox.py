@@ -66,19 +66,25 @@ class DockerSandbox(SessionSandbox):
         image = snapshot.image if snapshot else spec.image or BASE_IMAGE
         options = container_options(spec, user)
         self._name, self._snapshot = str(options["name"]), snapshot
+        made = None
         try:
             if snapshot:
                 snapshot.hold(self._name)
             with engine_errors(f"making a container of {image}"):
-                self._container = whole(lambda: self._client.containers.create(image, **options), remove_container)
-        except BaseException:
+                made = self._container = whole(
+                    lambda: self._client.containers.create(image, **options), remove_container
+                )
+            variables = {"HOME": "/tmp", "USER": "agent"} if spec.repository and not spec.user else {}
+            self._transport = ContainerTransport(self._container, spec, user, variables)
+            super().__init__(spec, ShellSession(self._transport, spec.limits))
+        except BaseException:  # an interrupt can come when it is made, too
+            if made is not None:
+                with engine_errors("removing a container"):
+                    remove_container(made)
             self._client.close()
             if snapshot:
                 snapshot.let_go(self._name)
             raise
-        variables = {"HOME": "/tmp", "USER": "agent"} if spec.repository and not spec.user else {}
-        self._transport = ContainerTransport(self._container, spec, user, variables)
-        super().__init__(spec, ShellSession(self._transport, spec.limits))
         try:
             if spec.repository and not snapshot:
                 self._copy_repository(spec, user)

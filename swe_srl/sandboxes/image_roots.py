@@ -7,12 +7,10 @@ machines without an engine.
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import functools
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote, unquote
@@ -23,7 +21,7 @@ from swe_srl.sandboxes.container_transport import GLANCE_SECONDS, engine, engine
 from swe_srl.sandboxes.docker_sandbox import owner_labels
 from swe_srl.sandboxes.host_view import is_id
 from swe_srl.sandboxes.image_unpack import Unpacked, unpack_archive, unpack_from_engine
-from swe_srl.sandboxes.making import default_cache, discard_unused, made_beside, put, sweep_half_made, use
+from swe_srl.sandboxes.making import alone, default_cache, discard_unused, made_beside, put, sweep_half_made, use
 from swe_srl.sandboxes.transport import SHELL_VARIABLES
 from swe_srl.types import SandboxSpec
 
@@ -141,7 +139,7 @@ def _keep(name: str, image_id: str, unpack_into: Callable[[Path], Unpacked]) -> 
     try:
         cache.mkdir(parents=True, exist_ok=True)
         cache.chmod(0o700)  # it holds set-uid programs that nobody keeps up to date
-        with _locked(cache / f".lock-{quote(image_id or name, safe='')}"):
+        with alone(cache / f".lock-{quote(image_id or name, safe='')}"):  # only one process unpacks it
             root = _entry(image_id) if image_id else None
             if root is None:
                 sweep_half_made(cache)
@@ -219,14 +217,6 @@ def _folder(image_id: str) -> Path:
 
 def _index(name: str) -> Path:
     return image_cache() / "names" / quote(name, safe="")
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Only one process unpacks an image; the others wait for it."""
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def size_of(root: ImageRoot) -> int:

@@ -24,6 +24,7 @@ from typing import IO, Any
 
 from swe_srl.errors import SandboxError
 from swe_srl.sandboxes.archives import BoundedTar
+from swe_srl.sandboxes.docker_sandbox import remove_container, whole
 from swe_srl.sandboxes.host_view import bubblewrap, system_files
 from swe_srl.sandboxes.live_copy import LONGEST
 from swe_srl.sandboxes.output import OutputBuffer
@@ -110,11 +111,12 @@ def unpack_from_engine(client: Any, image: Any, tree: Path, labels: dict[str, st
         SandboxError: it could not be unpacked.
         docker.errors.DockerException: the engine failed.
     """
-    made = client.containers.create(image.id, ["true"], labels=labels, network_mode="none")
+    options = {"command": ["true"], "labels": labels, "network_mode": "none"}
+    made = whole(lambda: client.containers.create(image.id, **options), remove_container)
     try:
         _extract(made.export(chunk_size=CHUNK_BYTES), tree, f"image {image.id}")
     finally:
-        made.remove(force=True, v=True)
+        remove_container(made)
     return _facts(str(image.id), image.attrs.get("Config") or {}, tree)
 
 
@@ -222,10 +224,9 @@ def _chunks(stream: IO[bytes]) -> Iterator[bytes]:
 
 
 def _member(tar: tarfile.TarFile, name: str) -> bytes | None:
-    try:
+    file = None
+    with suppress(KeyError):
         file = tar.extractfile(name)
-    except KeyError:
-        return None
     if file is None:
         return None
     found = file.read(WORDS_BYTES + 1)
@@ -240,9 +241,8 @@ def _extract(chunks: Iterable[bytes], tree: Path, what: str) -> None:
 
 
 def _facts(image_id: str, config: dict[str, Any], tree: Path) -> Unpacked:
-    passwd = _contained(_FINISH.replace("USERS_BYTES", str(USERS_BYTES)), tree, (), f"image {image_id}").decode(
-        errors="replace"
-    )
+    script = _FINISH.replace("USERS_BYTES", str(USERS_BYTES))
+    passwd = _contained(script, tree, (), f"image {image_id}").decode(errors="replace")
     env = tuple((name, value) for name, _, value in (entry.partition("=") for entry in config.get("Env") or ()))
     return Unpacked(image_id, str(config.get("User") or ""), env, passwd)
 

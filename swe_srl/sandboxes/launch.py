@@ -221,13 +221,18 @@ def new_path(kind: str) -> Path:
 def new_folder(kind: str) -> Path:
     """A new folder at a `new_path`."""
     folder = new_path(kind)
+    make_folder(folder)
+    return folder
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder that this user alone can look into."""
     try:
         folder.mkdir(0o700)
         folder.chmod(0o711 if os.geteuid() == 0 else 0o700)
     except BaseException:
         remove_folder(folder)
         raise
-    return folder
 
 
 def is_left_over(name: str) -> bool:

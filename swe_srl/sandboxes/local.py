@@ -8,7 +8,7 @@ from swe_srl.errors import ConfigError, SandboxError, SandboxUnavailableError
 from swe_srl.protocols import Snapshot
 from swe_srl.sandboxes.base import SessionSandbox
 from swe_srl.sandboxes.descriptors import check_descriptors, descriptor_errors
-from swe_srl.sandboxes.launch import new_folder
+from swe_srl.sandboxes.launch import make_folder, new_path
 from swe_srl.sandboxes.local_transport import LocalTransport
 from swe_srl.sandboxes.removal import remove_folder
 from swe_srl.sandboxes.session import ShellSession
@@ -64,13 +64,15 @@ class LocalSandbox(SessionSandbox):
         state = session.shell_state()
         check_descriptors()
         with descriptor_errors():
-            snapshot = LocalSnapshot(new_folder("snapshot"), state)
+            snapshot = LocalSnapshot(new_path("snapshot"), state)
         try:
+            with descriptor_errors():
+                make_folder(snapshot.folder)
             self._transport.copy_layer(snapshot.folder)
+            return snapshot
         except BaseException:
             snapshot.discard()
             raise
-        return snapshot
 
     def keep_layer(self, folder: Path) -> None:
         """Copy what was changed below `spec.root` to `folder`, for the `layers` of other sandboxes over the same root."""

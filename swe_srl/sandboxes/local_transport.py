@@ -70,7 +70,7 @@ class LocalTransport:
         self._poll = select.poll()
         self._sink: Sink | None = None  # of the running command
         self._free_sink: Sink | None = None  # of the last one, when none of its jobs can write to it
-        self._old_sinks: list[int] = []  # reading ends that background jobs may still write to
+        self._old_sinks: list[Sink] = []  # that background jobs may still write to
         self._dropped = 0.0
         self._group = ControlGroup()
         self._killed = False
@@ -159,15 +159,18 @@ class LocalTransport:
     def _new_sink(self) -> Sink:
         name = secrets.token_hex(8)
         path = f"{self.folder}/io/{name}"
+        sink = Sink(name, path)
         with descriptor_errors(), self._removal_errors():
             os.mkfifo(path)
         try:
             with descriptor_errors(), self._removal_errors():
                 Path(path).chmod(0o622)
-                return Sink(name, path, os.open(path, os.O_RDONLY | os.O_NONBLOCK))
-        except SandboxError:
+                sink.reading = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        except BaseException:
+            sink.close()
             Path(path).unlink(missing_ok=True)
             raise
+        return sink
 
     @contextlib.contextmanager
     def _removal_errors(self) -> Iterator[None]:
@@ -178,7 +181,7 @@ class LocalTransport:
             raise SandboxGoneError(REMOVED.format(folder=self.folder)) from error
 
     def close_sink(self) -> None:
-        sink, self._sink = self._sink, None
+        sink = self._sink
         if sink is None:
             return
         with contextlib.suppress(KeyError):
@@ -186,14 +189,15 @@ class LocalTransport:
         hold, sink.hold = sink.hold, -1
         os.close(hold)
         if is_finished(sink.reading):
-            self._free_sink = sink
-        else:
-            Path(sink.path).unlink(missing_ok=True)
-            self._old_sinks.append(sink.reading)
-            if len(self._old_sinks) > OLD_SINKS:
-                self._drop_old_output()
-                while len(self._old_sinks) > OLD_SINKS:
-                    os.close(self._old_sinks.pop(0))
+            self._sink, self._free_sink = None, sink
+            return
+        Path(sink.path).unlink(missing_ok=True)
+        self._sink, self._old_sinks = None, [*self._old_sinks, sink]
+        if len(self._old_sinks) > OLD_SINKS:
+            self._drop_old_output()
+            while len(self._old_sinks) > OLD_SINKS:
+                self._old_sinks[0].close()
+                del self._old_sinks[0]
 
     def send(self, data: bytes, seconds: float) -> None:
         deadline = time.monotonic() + seconds
@@ -229,9 +233,9 @@ class LocalTransport:
     def _drop_old_output(self) -> None:
         """Make room for what background jobs of earlier commands print, now and then: one that floods is held up by it."""
         self._dropped = time.monotonic()
-        for reading in [old for old in self._old_sinks if is_finished(old)]:
-            self._old_sinks.remove(reading)
-            os.close(reading)
+        for sink in [old for old in self._old_sinks if is_finished(old.reading)]:
+            sink.close()
+            self._old_sinks.remove(sink)
 
     def kill(self) -> None:
         self._killed = True
@@ -248,27 +252,23 @@ class LocalTransport:
         if self._inside >= 0:
             self._end_processes()
             wait_for(self._inside, select.POLLIN, KILL_SECONDS)
-        if self._control >= 0:
-            with contextlib.suppress(KeyError):  # interrupted before it was registered, or since it is not any more
-                self._poll.unregister(self._control)
+        self._poll = select.poll()
+        own = vars(self)
         for name in ("_inside", "_stdin", "_control"):
-            if (descriptor := getattr(self, name)) >= 0:
-                setattr(self, name, -1)
+            if (descriptor := own[name]) >= 0:
+                own[name] = -1  # no call comes before the next one, and so no interrupt
                 os.close(descriptor)
-        if self._free_sink is not None:
-            self._old_sinks.append(self._free_sink.reading)
-            self._free_sink = None
-        old_sinks, self._old_sinks = self._old_sinks, []
-        for reading in old_sinks:
-            os.close(reading)
+        for sink in filter(None, (self._sink, self._free_sink, *self._old_sinks)):
+            sink.close()
+        self._sink, self._free_sink, self._old_sinks = None, None, []
         if self._launched:
             self._helper.ask({"do": "reap", "id": self.folder.name})
             self._launched = False
 
     def after_fork(self) -> None:
         """In a forked process: close its copies of the pipes."""
-        pipes = [self._stdin, self._control, self._inside, *self._old_sinks]
-        for sink in filter(None, (self._sink, self._free_sink)):
+        pipes = [self._stdin, self._control, self._inside]
+        for sink in filter(None, (self._sink, self._free_sink, *self._old_sinks)):
             pipes += [sink.reading, sink.hold]
         for descriptor in pipes:
             with contextlib.suppress(OSError):  # it was being closed when the process was forked, or is not open (-1)

@@ -39,7 +39,7 @@ def made_beside(cache: Path) -> Iterator[Path]:
 def put(made: Path, place: Path, is_whole: Callable[[], bool]) -> None:
     """Make a folder the entry at `place`, unless another process was faster. One that is not whole, as a full disk or a machine
     that went down leaves it, makes way."""
-    with made_beside(place.parent) as gone, _alone(place.parent):
+    with made_beside(place.parent) as gone, alone(place.parent):
         if is_whole():
             return
         with contextlib.suppress(FileNotFoundError):
@@ -99,11 +99,13 @@ def _beside(cache: Path) -> Path:
 
 
 @contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Hold a lock on a folder, which goes with this process."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def alone(place: Path) -> Iterator[None]:
+    """Hold a lock on a folder, or on a file of its own, which goes with this process; others wait for it."""
+    kind = os.O_DIRECTORY if place.is_dir() else os.O_CREAT
+    handle = os.open(place, os.O_RDONLY | kind | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
     finally:
+        fcntl.flock(handle, fcntl.LOCK_UN)  # a process that was forked meanwhile has it, too
         os.close(handle)

@@ -18,8 +18,18 @@ class Sink:
 
     name: str
     path: str
-    reading: int
+    reading: int = -1
     hold: int = -1
+
+    def close(self) -> None:
+        """Close what is open. One that was interrupted may be repeated: nothing that an interrupt could come in is between
+        forgetting a descriptor and closing it."""
+        hold, self.hold = self.hold, -1
+        if hold >= 0:
+            os.close(hold)
+        reading, self.reading = self.reading, -1
+        if reading >= 0:
+            os.close(reading)
 
 
 def chunk(stream: str, descriptor: int) -> Iterator[Chunk]:
