@@ -12,12 +12,15 @@ _MARKS = 2  # combining marks on one character, at most
 
 
 def plain(text: str) -> str:
-    """The text with nothing in it that moves the cursor, colours, hides, reorders or sends anything. Line breaks stay.
+    """The text with nothing in it that moves the cursor, colours, hides, reorders or sends anything. Line breaks stay, tabs are
+    spaces to the same column.
 
     >>> plain("a\\x1b[2Jb\\u202ec\\n")
     'a?[2Jbc\\n'
+    >>> plain("+\\tx")
+    '+       x'
     """
-    return "\n".join(map(_shown, text.splitlines())) + ("\n" if text.endswith("\n") else "")
+    return "\n".join(map(_shown, text.expandtabs().splitlines())) + ("\n" if text.endswith("\n") else "")
 
 
 def one_line(text: str) -> str:

@@ -104,7 +104,7 @@ def test_what_is_said_does_nothing_to_a_terminal(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("TERM", "dumb")
     console = CommandConsole()
     console.say("a\x1b[6nb\tc\n")
-    assert shown.getvalue() == ("a?[6nb c\n\n" if terminal else "a\x1b[6nb\tc\n\n")
+    assert shown.getvalue() == ("a?[6nb  c\n\n" if terminal else "a\x1b[6nb\tc\n\n")
     console.markdown("it said \x1b]52;c;ZXZpbA==\x07")
     assert ("\x1b" in shown.getvalue()) != terminal
     console.table(["name"], [["\x1b[6n"]])
