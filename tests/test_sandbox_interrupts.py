@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import inspect
 import itertools
+import os
 import random
 import signal
 import socket
@@ -365,6 +367,15 @@ def test_no_waiting_sandbox_of_a_pool_is_lost_whichever_line_is_interrupted() ->
     assert line > 10
 
 
+def pipes_and_polls() -> int:
+    """How many ends of commands' pipes, and polls, this process has: other tests' processes and threads may come and go."""
+    links = []
+    for path in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):  # the descriptor of this very listing
+            links.append(str(path.readlink()))
+    return sum("/io/" in link or "[eventpoll]" in link or link == os.devnull for link in links)
+
+
 def test_no_descriptor_is_lost_whichever_line_is_interrupted(tmp_path: Path) -> None:
     """Of a command's pipes, while it waits for its end or for its time, and of what is opened to see that there are enough."""
     names = ("open_sink", "close_sink", "stop")
@@ -372,7 +383,7 @@ def test_no_descriptor_is_lost_whichever_line_is_interrupted(tmp_path: Path) -> 
     with opened("local", repository(tmp_path)) as sandbox:
         sandbox.run("sleep 1000 &")
         sandbox.restart()
-        before = lasting("local").descriptors
+        before = pipes_and_polls()
         for action in (lambda: sandbox.run("sleep 1000 & true"), check_descriptors):
             for line in itertools.count(1):
                 interrupted = interrupted_at(line, functions, action)
@@ -381,7 +392,8 @@ def test_no_descriptor_is_lost_whichever_line_is_interrupted(tmp_path: Path) -> 
                 if not interrupted:
                     break
             assert line > 3
-        assert lasting("local").descriptors == before
+        gc.collect()
+        wait_until(lambda: pipes_and_polls() <= before)
 
 
 class ContainerThatDoesNotStart:
@@ -417,7 +429,7 @@ def test_no_copy_of_a_snapshot_is_lost_whichever_line_is_interrupted(tmp_path: P
                 break
         assert line > 10
         after = lasting("local")
-        assert (after.processes, after.folders) == (before.processes, before.folders)
+        assert after.processes <= before.processes and after.folders <= before.folders
 
 
 def test_no_container_is_lost_whichever_line_is_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
