@@ -24,11 +24,11 @@ class Sink:
     def close(self) -> None:
         """Close what is open. One that was interrupted may be repeated: nothing that an interrupt could come in is between
         forgetting a descriptor and closing it."""
-        hold, self.hold = self.hold, -1
-        if hold >= 0:
+        if self.hold >= 0:
+            hold, self.hold = self.hold, -1
             os.close(hold)
-        reading, self.reading = self.reading, -1
-        if reading >= 0:
+        if self.reading >= 0:
+            reading, self.reading = self.reading, -1
             os.close(reading)
 
 
