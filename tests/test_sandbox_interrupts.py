@@ -239,17 +239,22 @@ def test_a_close_that_failed_can_be_repeated(kind: str, tmp_path: Path, monkeypa
     assert left("docker")["containers"] == before
 
 
-@pytest.mark.parametrize(("pool_size", "error"), [(0, KeyboardInterrupt), (0, SandboxError), (1, KeyboardInterrupt)])
-def test_an_environments_close_can_be_repeated(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pool_size: int, error: type[BaseException]
-) -> None:
+def pooled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pool_size: int) -> tuple[SweEnv, list[FakeSandbox]]:
+    """An environment over scripted sandboxes, and those that it has made."""
     task = Task("tiny-1", "me/tiny", "0" * 40, "Fix it", source=f"dir:{write_tree(tmp_path / 'tree')}")
     (tmp_path / "own.yaml").write_text(f"pool_size: {pool_size}\n")
     made: list[FakeSandbox] = []
     monkeypatch.setattr(
         "swe_srl.envs.places.make_sandbox", lambda kind, spec: made.append(FakeSandbox({":": ""})) or made[-1]
     )
-    env = SweEnv([task], str(tmp_path / "own.yaml"))
+    return SweEnv([task], str(tmp_path / "own.yaml")), made
+
+
+@pytest.mark.parametrize(("pool_size", "error"), [(0, KeyboardInterrupt), (0, SandboxError), (1, KeyboardInterrupt)])
+def test_an_environments_close_can_be_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pool_size: int, error: type[BaseException]
+) -> None:
+    env, made = pooled(tmp_path, monkeypatch, pool_size)
     env.reset()
 
     def fail(sandbox: FakeSandbox) -> None:
@@ -331,15 +336,9 @@ def interrupted_at(line: int, functions: Iterable[Callable[..., Any]], action: C
 def test_no_sandbox_of_an_environment_is_lost_whichever_line_is_interrupted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pool_size: int
 ) -> None:
-    task = Task("tiny-1", "me/tiny", "0" * 40, "Fix it", source=f"dir:{write_tree(tmp_path / 'tree')}")
-    (tmp_path / "own.yaml").write_text(f"pool_size: {pool_size}\n")
-    made: list[FakeSandbox] = []
-    monkeypatch.setattr(
-        "swe_srl.envs.places.make_sandbox", lambda kind, spec: made.append(FakeSandbox({":": ""})) or made[-1]
-    )
     functions = [SweEnv.close, SweEnv._let_go]
     functions += [getattr(PlaceMaker, name) for name in ("leave", "replace", "dispose", "close", "_let_go")]
-    env = SweEnv([task], str(tmp_path / "own.yaml"))
+    env, made = pooled(tmp_path, monkeypatch, pool_size)
     for action in (env.reset, env.close):
         for line in itertools.count(1):
             env.reset()

@@ -155,7 +155,7 @@ class SweEnv(gymnasium.Env[str, str], EzPickle):
             self._maker.dispose()
         if not mine:
             self._maker.close()  # and the pool, which may have been joined since
-            raise gymnasium.error.ClosedEnvironmentError("it was closed while it was reset, or reset again")
+            raise gymnasium.error.ClosedEnvironmentError("the environment closed while it was reset, or reset again")
         observation = clean_text(task.problem_statement)
         if self.render_mode == "human":
             show(f"# {task.instance_id}\n{observation}\n")

@@ -151,8 +151,7 @@ class LocalTransport:
             self._free_sink = self._new_sink()
         sink = self._free_sink
         with descriptor_errors(), self._removal_errors():
-            if sink.hold < 0:  # else an interrupt came before the command began
-                sink.hold = os.open(sink.path, os.O_WRONLY | os.O_NONBLOCK)
+            sink.hold = os.open(sink.path, os.O_WRONLY | os.O_NONBLOCK)
         self._sink, self._free_sink = sink, None
         self._poll.register(sink.reading, select.POLLIN)
         return f"{IO}/{sink.name}", b""
