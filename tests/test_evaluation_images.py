@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
+import tarfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,13 +21,19 @@ from grading_support import tiny_task
 from swe_srl.errors import ConfigError, GradingError, TaskError
 from swe_srl.evaluation import images
 from swe_srl.evaluation.images import Recipe, adapt, make_image, make_instances, recipe_names
+from swe_srl.files import write_jsonl
 from swe_srl.sandboxes.docker_sandbox import owner_labels
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
 def test_the_packaged_recipes() -> None:
-    assert recipe_names() == ["pallets__flask-4992", "pallets__flask-5063", "psf__requests-6028"]
+    assert recipe_names() == [
+        "pallets__flask-4992",
+        "pallets__flask-5014",
+        "pallets__flask-5063",
+        "psf__requests-6028",
+    ]
     for name in recipe_names():
         recipe = Recipe.load(name)
         assert recipe.instance_id == name and "==" in recipe.source and recipe.install
@@ -37,6 +45,26 @@ def test_the_tag_changes_with_the_recipe_and_not_with_its_description() -> None:
     recipe = Recipe.load("psf__requests-6028")
     assert replace(recipe, description="other").tag == recipe.tag
     assert replace(recipe, requirements=("pytest",)).tag != recipe.tag
+
+
+@pytest.mark.parametrize(("name", "undone"), [("pallets__flask-5014", True), ("psf__requests-6028", False)])
+def test_a_fixed_source_has_its_patches_taken_back(
+    name: str, undone: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def download(folder: Path, *arguments: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "archive.tar").touch()
+
+    monkeypatch.setattr(images, "_pip_download", download)
+    seen = []
+    monkeypatch.setattr(images, "make_image", lambda recipe, undone: seen.append((recipe, undone)) or "1" * 40)
+    task = replace(tiny_task(tmp_path, prepare=False), instance_id=name, patch="the fix", test_patch="its tests\n")
+    write_jsonl(tmp_path / "rows.jsonl", [task.row()])
+    make_instances([str(tmp_path / "rows.jsonl")], [name], tmp_path / "out.jsonl")
+    context = io.BytesIO(images._context(*seen[0], tmp_path / "context"))
+    with tarfile.open(fileobj=context) as tar:
+        member = tar.extractfile("build/undo.patch")
+        assert member is not None and member.read() == (b"the fix\nits tests\n" if undone else b"")
 
 
 def test_unknown_recipes_and_keys(tmp_path: Path) -> None:
@@ -64,8 +92,6 @@ def test_a_row_is_adapted_to_its_image(tmp_path: Path) -> None:
 
 
 def test_an_instance_without_a_row_is_refused(tmp_path: Path) -> None:
-    from swe_srl.files import write_jsonl
-
     write_jsonl(tmp_path / "rows.jsonl", [tiny_task(tmp_path, prepare=False).row()])
     with pytest.raises(TaskError, match="no row of this instance"):
         make_instances([str(tmp_path / "rows.jsonl")], ["psf__requests-6028"], tmp_path / "out.jsonl")
@@ -122,7 +148,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Callable[[int | BaseException], C
         container = Container(outcome)
         client = SimpleNamespace(containers=container, images=SimpleNamespace(get=missing), close=lambda: None)
         monkeypatch.setattr("docker.client.DockerClient.from_env", lambda timeout: client)
-        monkeypatch.setattr(images, "_context", lambda recipe, folder: b"")
+        monkeypatch.setattr(images, "_context", lambda recipe, undone, folder: b"")
         return container
 
     return make

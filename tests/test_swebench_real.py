@@ -29,7 +29,8 @@ pytestmark = [pytest.mark.docker, pytest.mark.shared, pytest.mark.slow, pytest.m
 
 ROOT = Path(__file__).resolve().parent.parent
 LITE = ("pallets__flask-4992", "pallets__flask-5063")
-NAMES = (*LITE, "psf__requests-6028")
+VERIFIED = "pallets__flask-5014"
+NAMES = (*LITE, "psf__requests-6028", VERIFIED)
 GRADING = GradingSettings(timeout=600.0)
 FORGERY = """import os
 with open(f"/proc/{{os.getppid()}}/fd/1", "wb", 0) as log:
@@ -216,6 +217,17 @@ def test_a_planted_bug_is_graded(planted: Task) -> None:
     assert (verdict.status, verdict.hardened) == (VerdictStatus.UNRESOLVED, False), verdict.reason
     unfit = grade(replace(planted, setup_patch=BUG.replace("rv[key]", "nothing[key]")), planted.patch, GRADING)
     assert unfit.status is VerdictStatus.INFRASTRUCTURE and "cannot be planted" in unfit.reason
+
+
+def test_a_public_trajectory_resolves_its_instance(rows: Path, tmp_path: Path) -> None:
+    """Twenty turns of mini-swe-agent, recorded in the published image, in ours."""
+    folder = (ROOT / os.environ.get("SWE_SRL_SHARED", "../shared")).resolve() / "data" / "trajectories"
+    expert = folder / "mini-swe-agent" / "gemini3pro_verified" / VERIFIED
+    settings = EvalSettings(
+        tasks=str(rows), instances=[VERIFIED], policy="expert", trajectories=str(expert), output=tmp_path / "run"
+    )
+    report = evaluate(settings)
+    assert (report.resolved, report.samples, report.hardened) == (1, 1, 1)
 
 
 @pytest.mark.parametrize("name", NAMES)

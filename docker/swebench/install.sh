@@ -3,6 +3,7 @@
 # Everything it needs lies in /build: the source archive, the wheels, and settings.sh (written by `make-swebench-images.sh`):
 #   REQUIREMENTS  what is installed first
 #   INSTALL       arguments of the `pip install` that installs the repository
+# and undo.patch, what is taken back from the source (empty for a release before the fix).
 set -euo pipefail
 . /build/settings.sh
 
@@ -10,6 +11,7 @@ set -euo pipefail
 mkdir /testbed
 tar -xf /build/source.tar --strip-components=1 --no-same-owner -C /testbed
 cd /testbed
+[ ! -s /build/undo.patch ] || git apply --reverse /build/undo.patch
 rm -rf PKG-INFO ./*.egg-info src/*.egg-info
 export GIT_AUTHOR_NAME=swe-srl GIT_AUTHOR_EMAIL=swe-srl@localhost GIT_AUTHOR_DATE='2000-01-01T00:00:00Z'
 export GIT_COMMITTER_NAME=$GIT_AUTHOR_NAME GIT_COMMITTER_EMAIL=$GIT_AUTHOR_EMAIL GIT_COMMITTER_DATE=$GIT_AUTHOR_DATE
@@ -17,7 +19,7 @@ git -c init.defaultBranch=main init --quiet
 printf '%s\n' '*.egg-info/' '__pycache__/' '.pytest_cache/' build/ >>.git/info/exclude
 git commit --quiet --allow-empty --message 'An empty beginning'
 git add --all --force
-git commit --quiet --message 'The release before the fix'
+git commit --quiet --message 'The code before the fix'
 rm -rf .git/logs .git/hooks .git/COMMIT_EDITMSG
 
 # The environment: a venv where the harness's scripts expect conda's, and an `activate` that knows just that.

@@ -1,6 +1,7 @@
 """Images of SWE-bench instances made without a registry, from the recipes in `docker/swebench/`.
 
-The source archive of the release just before the fix, from PyPI, becomes the base commit. The host downloads with its
+The source archive of the release just before the fix, from PyPI, becomes the base commit; or the one just after it, with
+the instance's gold and test patches taken back. The host downloads with its
 own pip; the container that installs has no network, so nothing of the host's configuration ends up in an image.
 """
 
@@ -44,6 +45,7 @@ class Recipe:
         install: arguments of the `pip install` that installs the repository.
         python: the base image's Python, for which wheels are chosen.
         environment: variables set while installing.
+        fixed: the source has the fix: the instance's gold and test patches are taken back from it.
     """
 
     instance_id: str
@@ -54,6 +56,7 @@ class Recipe:
     base: str = "swe-srl-base:bookworm"
     python: str = "3.11"
     environment: tuple[tuple[str, str], ...] = ()
+    fixed: bool = False
     description: str = ""
 
     @classmethod
@@ -119,9 +122,10 @@ def make_instances(
     told.track("images", len(recipes))
     adapted: list[Task] = []
     for recipe in recipes:
-        commit = make_image(recipe)
+        task = published[recipe.instance_id]
+        commit = make_image(recipe, (task.patch, task.test_patch) if recipe.fixed else ())
         told.advance("images", info=f"{recipe.instance_id}: {recipe.tag}, base commit {commit[:12]}")
-        adapted.append(adapt(published[recipe.instance_id], recipe.tag, commit))
+        adapted.append(adapt(task, recipe.tag, commit))
     write_jsonl(out, [task.row() for task in adapted])
     return adapted
 
@@ -138,8 +142,8 @@ def adapt(task: Task, image: str, base_commit: str) -> Task:
     return replace(task, image=image, base_commit=base_commit, eval_script=script)
 
 
-def make_image(recipe: Recipe) -> str:
-    """Make one image unless it is there; returns its base commit.
+def make_image(recipe: Recipe, undone: Sequence[str] = ()) -> str:
+    """Make one image unless it is there, with the `undone` patches taken back from its source; returns its base commit.
 
     Raises:
         GradingError: Docker or pip failed.
@@ -156,7 +160,7 @@ def make_image(recipe: Recipe) -> str:
         try:
             return str(client.images.get(recipe.tag).labels[LABEL])
         except ImageNotFound:
-            return _build(client, recipe)
+            return _build(client, recipe, undone)
     except ImageNotFound as error:
         raise GradingError(f"base image {recipe.base} is missing: run docker/make-base-image.sh") from error
     except (DockerException, requests.RequestException) as error:
@@ -165,7 +169,7 @@ def make_image(recipe: Recipe) -> str:
         client.close()
 
 
-def _build(client: Any, recipe: Recipe) -> str:
+def _build(client: Any, recipe: Recipe, undone: Sequence[str]) -> str:
     """Install in a container without a network and commit it; returns the base commit. The container is bounded in life and
     is swept when this process ends before it; its image is not."""
     environment = {"PIP_NO_CACHE_DIR": "1", **dict(recipe.environment)}
@@ -176,7 +180,7 @@ def _build(client: Any, recipe: Recipe) -> str:
     )
     try:
         with tempfile.TemporaryDirectory(prefix="swe-srl-image-") as folder:
-            container.put_archive("/", _context(recipe, Path(folder)))
+            container.put_archive("/", _context(recipe, undone, Path(folder)))
         container.start()
         status = container.wait(timeout=_BUILD_SECONDS + 60)["StatusCode"]
         log = container.logs().decode(errors="replace").strip()
@@ -196,8 +200,8 @@ def _build(client: Any, recipe: Recipe) -> str:
         container.remove(force=True)
 
 
-def _context(recipe: Recipe, folder: Path) -> bytes:
-    """The tar of `/build`: source archive, packages, script and its settings."""
+def _context(recipe: Recipe, undone: Sequence[str], folder: Path) -> bytes:
+    """The tar of `/build`: source archive, packages, script and its settings, and what is taken back from the source."""
     packages = folder / "packages"
     _pip_download(folder / "source", recipe.source, "--no-deps", "--no-binary", _name(recipe.source))
     wheels = ("--only-binary", ":all:", "--python-version", recipe.python)
@@ -212,7 +216,12 @@ def _context(recipe: Recipe, folder: Path) -> bytes:
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         tar.add(archive, "build/source.tar", filter=_anonymous)
         tar.add(packages, "build/packages", filter=_anonymous)
-        for name, content in (("install.sh", script), ("settings.sh", settings.encode())):
+        undo = "".join(patch if patch.endswith("\n") else patch + "\n" for patch in undone)
+        for name, content in (
+            ("install.sh", script),
+            ("settings.sh", settings.encode()),
+            ("undo.patch", undo.encode()),
+        ):
             member = tarfile.TarInfo(f"build/{name}")
             member.size = len(content)
             tar.addfile(member, io.BytesIO(content))
