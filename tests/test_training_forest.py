@@ -198,7 +198,7 @@ def test_the_block_mask_is_the_forests(seed: int) -> None:
 
 @pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
 def test_both_plans_compute_the_masks_attention() -> None:
-    """FlexAttention has no backward on a CPU: its gradients are checked where there is a GPU."""
+    """FlexAttention has no backward on a CPU: its gradients are in test_training_gpu.py."""
     forest = Forest.of(random_sequences(5, 12, longest=60))
     count = len(forest.tokens)
     generator = torch.Generator().manual_seed(0)

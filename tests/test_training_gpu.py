@@ -82,6 +82,22 @@ def test_loss_and_gradient_are_those_of_separate_sequences(device: str, kv_heads
     assert off(mine, other) < 1e-3
 
 
+@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
+@pytest.mark.parametrize(("kv_heads", "longest"), list(zip((4, 1, 2), LENGTHS, strict=True)))
+def test_the_block_masks_gradient_without_a_gpu(kv_heads: int, longest: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """FlexAttention refuses a backward pass on a CPU; its uncompiled one, which knows no device, is sound there."""
+    from torch.nn.attention import flex_attention
+
+    from swe_srl.training import forward
+
+    monkeypatch.setattr(flex_attention, "_validate_device", lambda *tensors: None)
+    monkeypatch.setattr(forward, "_plan", FlexPlan)
+    model, sequences = make("cpu", kv_heads), made_sequences(longest)
+    ours, mine = loss_and_gradient(model, sequences, plain=False, half=False)
+    theirs, other = loss_and_gradient(model, sequences, plain=True, half=False)
+    assert ours == pytest.approx(theirs, abs=1e-5) and off(mine, other) < 1e-5
+
+
 @pytest.mark.parametrize(("device", "longest"), HALF)
 def test_bfloat16_is_as_near_as_that_of_separate_sequences(device: str, longest: int) -> None:
     """Both are compared with separate sequences in float32."""
