@@ -339,11 +339,11 @@ def statuses_of(report: object, which: str) -> tuple[set[str], set[str]]:
     return set(found["success"]), set(found["failure"])
 
 
-# What becomes of the three instances, in their order.
+# What becomes of the instances, in their order.
 MAKERS: dict[str, tuple[Callable[[Task], str], ...]] = {
-    "gold": (lambda task: task.patch,) * 3,
-    "mixed": (hollow, malformed, wrong),
-    "attack, half, empty": (forged, half, lambda task: ""),
+    "gold": (lambda task: task.patch,) * 4,
+    "mixed": (hollow, malformed, wrong, lambda task: task.patch),
+    "attack, half, empty": (forged, half, lambda task: "", forged),
 }
 
 
@@ -379,5 +379,5 @@ def test_verdicts_agree_with_the_official_harness(
         report = grade_predictions(
             predictions, list(tasks.values()), tmp_path / "graded", GRADING, cache=str(cache.folder)
         )
-        assert (report.resolved, report.hardened, report.samples) == (1, 0, 3)
+        assert (report.resolved, report.hardened, report.samples) == (2, 1, 4)
         assert set(report.differing) == {NAMES[0]}
