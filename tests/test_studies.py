@@ -149,6 +149,54 @@ def test_a_night_is_enough_for_five_seeds() -> None:
     assert len(runs.seeds) == 5 and not Costs(runs, [], 60).choose(12 * 3600).left
 
 
+def test_another_model_and_other_settings_reach_every_arm_but_a_control_stays_one() -> None:
+    overrides = ("learning_rate=1e-5", "agent=plain", "dtype=bfloat16", "srl-rlvr:learning_rate=1e-6")
+    settings = ReproduceSettings(study="quickstart", model="some/model", overrides=overrides)
+    study = load_study("quickstart", settings.model, settings.overrides)
+    runs, found = Runs(settings, study), {arm.name: arm for arm in study.arms}
+    trainings = {name: runs.training(Unit(DATA, arm, 0)) for name, arm in found.items() if arm.recipe}
+    rates = {name: one.stages[0].learning_rate for name, one in trainings.items()}
+    assert rates.pop("lr0") == 0 and rates.pop("srl-rlvr") == 1e-6 and set(rates.values()) == {1e-5}
+    assert {one.agent_name for one in trainings.values()} == {"plain"}
+    assert {one.model for name, one in trainings.items() if not found[name].after} == {"some/model"}
+    assert trainings["holistic"].stages[0].max_new_tokens == 256  # the arm's own
+    base, srl = (runs.evaluation(Unit(DATA, found[name], 0)) for name in ("base", "srl"))
+    assert (base.policy, base.agent, base.dtype) == ("some/model", "plain", "bfloat16") and srl.dtype == "bfloat16"
+    assert found["base"].title == "base: some/model"
+    stage = load_study("quickstart", overrides=["stages.0.learning_rate=1e-5"])
+    assert Runs(settings, stage).training(Unit(DATA, stage.arm("lr0"), 0)).stages[0].learning_rate == 0
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("learning_rate", ["written KEY=VALUE or ARM:KEY=VALUE", "'learning_rate'"]),
+        ("sfd:learning_rate=1", ["sfd", "sft"]),
+        ("base:learning_rate=1", ["base is the base model as it is"]),
+        ("model=other", ["model is set for all arms by --model"]),
+        ("srl:seed=3", ["seed is set for all arms by --seed"]),
+        ("learning_rat=1", ["arm srl", "learning_rat", "learning_rate"]),
+        ("srl:agent=plain", ["agent_name", "arms are to be compared"]),
+    ],
+)
+def test_an_override_that_cannot_be_is_refused(override: str, words: list[str]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_study("quickstart", overrides=[override])
+    assert all(word in str(caught.value) for word in words), caught.value
+
+
+def test_a_folder_of_another_model_or_override_is_not_gone_on_with(tmp_path: Path) -> None:
+    made = ReproduceSettings(study="quickstart", output=tmp_path / "out")
+    with RunFolder.start(made.folder, "reproduce", *_identity(made, load_study(made.study))):
+        pass
+    assert RunFolder.check(made.folder, "reproduce", *_identity(made, load_study(made.study)))
+    for change in ({"model": "some/model"}, {"overrides": ("learning_rate=1e-5",)}):
+        other = dataclasses.replace(made, **change)  # type: ignore[arg-type]
+        study = load_study(other.study, other.model, other.overrides)
+        with pytest.raises(ConfigError, match=next(iter(change))):
+            RunFolder.check(other.folder, "reproduce", *_identity(other, study))
+
+
 def record(name: str, compute: int, updates: int, seconds: float, episodes: int = 0) -> Record:
     return Record(name, "done", "", seconds, 2.0 * episodes, episodes, compute, 0, compute, 0, (updates,), (updates,))
 

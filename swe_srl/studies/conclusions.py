@@ -64,7 +64,7 @@ def _controls(results: Results, table: str, base: ArmResult, rows: Sequence[ArmR
         stages = row.settings.get("stages", ())
         if not stages or any(stage.get("learning_rate") != 0 for stage in stages):
             continue
-        if results.runs.agent(row.arm) != results.runs.agent(base.arm):
+        if results.runs.recipe(row.arm).agent_name != results.runs.recipe(base.arm).agent_name:
             continue  # the model is the same, what it is shown is not
         same = all(row.resolved[seed] == base.resolved.get(seed) for seed in row.seeds)
         told = "resolves exactly what the base model does" if same else "differs from the base model, WHICH IT MUST NOT"

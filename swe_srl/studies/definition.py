@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from swe_srl.definitions import definition_place, load_definition
@@ -13,6 +14,15 @@ from swe_srl.training import TrainSettings, load_recipe
 
 TRAJECTORIES = "trajectories"  # an axis
 AGENT = "agent"  # what arms may differ in
+SET_BY_STUDY = {  # settings of a training that a study gives itself
+    "model": "--model",
+    "seed": "--seed and --seeds",
+    "output": "--output",
+    "difficulty": "--difficulty",
+    "workers": "--workers",
+    "sandbox": "--sandbox",
+    "evaluation_split": "the study's split",
+}
 
 
 @dataclass(frozen=True)
@@ -112,14 +122,20 @@ class Study:
         return [arm for arm in self.arms if arm.name in wanted]
 
 
-def load_study(name: str) -> Study:
+def load_study(name: str, model: str = "", overrides: Sequence[str] = ()) -> Study:
     """The packaged study of that name, or the one in a file.
+
+    Args:
+        name: of the study, or the path of its file.
+        model: base model of all arms in place of the study's; "" keeps that.
+        overrides: KEY=VALUE for the recipes of all arms, which the arms' own settings override, or ARM:KEY=VALUE, which overrides
+            these.
 
     Raises:
         ConfigError: no such study, an unknown key, or a value that does not fit; or arms with other models or data.
     """
     where = definition_place("studies", name)
-    study = from_mapping(Study, load_definition("studies", name), where)
+    study = _adapted(from_mapping(Study, load_definition("studies", name), where), model, overrides)
     seen: dict[str, object] = {"model": study.model}
     for arm in study.arms:
         if not arm.recipe:
@@ -137,6 +153,30 @@ def load_study(name: str) -> Study:
                     f"{where}: arm {arm.name} has {key} {value}, others have {seen[key]}: arms are to be compared"
                 )
     return study
+
+
+def _adapted(study: Study, model: str, overrides: Sequence[str]) -> Study:
+    """The study with another base model and with the user's settings in its recipes."""
+    common = [f"model={model}"] if model else []
+    own: dict[str, list[str]] = {}
+    for text in overrides:
+        key, equals, _ = text.partition("=")
+        name, colon, key = key.rpartition(":")
+        if not equals or not key:
+            raise ConfigError(f"overrides: written KEY=VALUE or ARM:KEY=VALUE, not {text!r}")
+        if key in SET_BY_STUDY:
+            raise ConfigError(f"overrides: {key} is set for all arms by {SET_BY_STUDY[key]}")
+        if colon and not study.arm(name).recipe:
+            raise ConfigError(f"overrides: arm {name} is the base model as it is: it has no recipe")
+        (own.setdefault(name, []) if colon else common).append(text.removeprefix(f"{name}:"))
+    arms = tuple(
+        replace(arm, settings=(*common, *arm.settings, *own.get(arm.name, ()))) if arm.recipe else arm
+        for arm in study.arms
+    )
+    if not model:
+        return replace(study, arms=arms)
+    titled = (replace(arm, title=f"base: {model}") if arm.name == study.base else arm for arm in arms)
+    return replace(study, model=model, arms=tuple(titled))
 
 
 @lru_cache(maxsize=256)

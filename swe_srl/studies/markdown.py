@@ -181,9 +181,11 @@ def _settings(results: Results) -> str:
                     f"{row.arm.title}, {TITLES[table].lower()} (recipe `{row.arm.recipe}`):\n\n```yaml\n{text}\n```"
                 )
     settings = results.runs.settings
+    study = results.runs.study
+    agent = "AGENT" if study.vary else results.runs.recipe(study.arm(study.base)).agent_name
     levels = f" --difficulty {','.join(settings.difficulty)}" if settings.difficulty else ""
     parts.append(
-        f"Evaluations: `swe-srl eval --split {results.runs.study.split} --samples {results.runs.samples}"
+        f"Evaluations: `swe-srl eval --split {study.split} --agent {agent} --samples {results.runs.samples}"
         f"{f' --limit {settings.limit}' if settings.limit else ''}"
         f"{levels} --seed SEED --policy MODEL`."
     )

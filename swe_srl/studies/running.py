@@ -61,7 +61,7 @@ def plan_of(settings: ReproduceSettings) -> Plan:
     from swe_srl.training.data import load_steps
     from swe_srl.training.tasks import load_task_data
 
-    study = load_study(settings.study)
+    study = load_study(settings.study, settings.model, settings.overrides)
     resumes = RunFolder.check(settings.folder, "reproduce", *_identity(settings, study))
     check_joined(settings, *_identity(settings, study))
     runs = Runs(settings, study)
@@ -107,7 +107,7 @@ def reproduce(settings: ReproduceSettings, progress: Progress | None = None, com
         ConfigError: settings that cannot be used, or the folder holds something else.
         KeyboardInterrupt: passed on; the same call goes on where it was.
     """
-    study = load_study(settings.study)
+    study = load_study(settings.study, settings.model, settings.overrides)
     runs = Runs(settings, study)
     for unit in runs.units():
         if unit.arm.recipe and unit.table == DATA:

@@ -28,6 +28,14 @@ class ReproduceSettings:
         "Folder of the results; none: runs/reproduce/ and the study's name. The same command on the same folder goes on; "
         "what is finished is not run again, so more seeds and arms can be added.",
     )
+    model: str = setting(
+        "", "Base model of all arms in place of the study's: folder of a transformers model, or hub id."
+    )
+    overrides: tuple[str, ...] = setting(
+        (),
+        "Settings for the recipes of all arms, KEY=VALUE as `swe-srl train` takes them (learning_rate=1e-5, agent=shell), or of "
+        "one arm, ARM:KEY=VALUE. What an arm is about, such as a control's learning rate of 0, stays unless the arm is named.",
+    )
     seeds: int = setting(
         0, "Trainings of every arm; 0: the study's own number, which with a budget is the larger one that it names."
     )

@@ -97,9 +97,9 @@ class Runs:
         shared = arm.name in (self.study.base, self.study.main)
         return Unit(DATA if shared else table, arm, seed)
 
-    def agent(self, arm: Arm) -> str:
-        """The agent definition by which an arm is trained and evaluated; the base has the main arm's."""
-        return recipe_of(arm if arm.recipe else self.study.arm(self.study.main)).agent_name
+    def recipe(self, arm: Arm) -> TrainSettings:
+        """The recipe of an arm, by whose agent definition and arithmetic it is evaluated, too; the base has the main arm's."""
+        return recipe_of(arm if arm.recipe else self.study.arm(self.study.main))
 
     def folder(self, unit: Unit) -> Path:
         """Of a run: its training is in `train`, its evaluation in `eval`."""
@@ -157,7 +157,8 @@ class Runs:
         return EvalSettings(
             split=self.study.split,
             policy=str(self.folder(unit) / "train" / "model") if trained else self.study.model,
-            agent=self.agent(unit.arm),
+            agent=self.recipe(unit.arm).agent_name,
+            dtype=self.recipe(unit.arm).dtype,
             samples=self.samples,
             limit=self.settings.limit,
             difficulty=self.settings.difficulty,
