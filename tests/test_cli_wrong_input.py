@@ -46,6 +46,7 @@ def run(run_root: Path, capsys: pytest.CaptureFixture[str]) -> Run:
     (run_root / "wordless" / "config.json").write_text("{}")
     (run_root / "wordless" / "model.safetensors").write_bytes(b"")
     (run_root / "file").write_text("")
+    (run_root / "some.gguf").write_text("GGUF")
     (run_root / "folder").mkdir()
     write_trajectories(run_root / "good.jsonl", [Trajectory("t", "quick__no-1", (Turn(Action("ls")),))])
     for name, content in (
@@ -143,6 +144,7 @@ def run(run_root: Path, capsys: pytest.CaptureFixture[str]) -> Run:
         ("eval --policy wordless --dry-run", 2, "wordless: no tokenizer in this folder (no tokenizer.json): copy"),
         ("train --model wordless --dry-run", 2, "wordless: no tokenizer in this folder (no tokenizer.json): copy"),
         ("eval --policy file", 2, "this is a file"),
+        ("train --model some.gguf --dry-run", 2, "this is a file; docs/training.md, 'Recipes', makes a folder of a GGUF"),
         ("eval --policy gold --output file", 2, "is not a folder"),
         ("eval --policy gold --output file/x", 2, "file/x"),
         ("eval --max-tokens -1", 2, "max_tokens must be at least 0, not -1"),

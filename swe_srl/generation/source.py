@@ -35,7 +35,8 @@ def check_model_source(source: str | Path, names: Iterable[str] = ()) -> None:
             )
         return
     if path.exists():
-        raise ConfigError(f"{text}: a model is a folder (with config.json), this is a file")
+        hint = "; docs/training.md, 'Recipes', makes a folder of a GGUF file" if path.suffix == ".gguf" else ""
+        raise ConfigError(f"{text}: a model is a folder (with config.json), this is a file{hint}")
     if not _HUB_ID.match(text):
         hint = f", nor a name: {suggest(text, names, 'name')}" if names and "/" not in text else ""
         raise ConfigError(
