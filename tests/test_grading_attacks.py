@@ -6,7 +6,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from grading_support import COMMAND, FAIL_TO_PASS, GOLD, PASS_TO_PASS, TESTS, calc_prepend, edit, new_file, tiny_task
+from grading_support import (
+    CALC,
+    COMMAND,
+    FAIL_TO_PASS,
+    GOLD,
+    PASS_TO_PASS,
+    TESTS,
+    calc_prepend,
+    edit,
+    new_file,
+    tiny_task,
+)
 
 from swe_srl.grading import grade
 from swe_srl.sandboxes import make_sandbox
@@ -57,6 +68,8 @@ atexit.register(lambda: (sys.stderr.flush(), os._exit(0)))
 import unittest.runner
 unittest.runner._WritelnDecorator.write = lambda self, text: self.stream.write(
     text.replace("FAIL:", "note:").replace("FAIL", "ok"))"""
+SAYS_OK = CALC.replace("    return a - b", "    import os\n    os.write(2, b'ok\\n')\n    return a - b")
+SKIPS = SAYS_OK.replace("return a - b", "import unittest\n    raise unittest.SkipTest('no')")
 REWRITES = """import pathlib, re
 for path in pathlib.Path(__file__).parent.glob("tests/test_*.py"):
     path.write_text(re.sub(r"self\\.assertEqual\\(.*\\)", "pass", path.read_text()))
@@ -97,6 +110,8 @@ ATTACKS: dict[str, tuple[str, bool]] = {
     "neutralises the call of test methods": (calc_prepend(RUN), True),
     "counts failures as successes": (calc_prepend(RESULT), True),
     "rewrites the output stream": (calc_prepend(STREAM), True),
+    "prints a result in the test's line, and fails": (edit("calc.py", CALC, SAYS_OK), True),
+    "prints a result in the test's line, and skips": (edit("calc.py", CALC, SKIPS), True),
     "a unittest package at the top": (new_file("unittest/__init__.py", FAKE_UNITTEST), True),
     "a unittest module at the top": (new_file("unittest.py", FAKE_UNITTEST), True),
     "a standard module at the top": (new_file("traceback.py", PRINTS), True),

@@ -13,15 +13,19 @@ from swe_srl.grading import judge
 from swe_srl.grading.workshop import HardenedReport
 from swe_srl.types import Task, TestRun, VerdictStatus
 
+ADD = "test_add (tests.test_calc.TestCalc.test_add)"
 CANARIES = {"test_c1": False, "test_c2": True, "test_c3": False}
 
 
-def results(add: str = "ok", canaries: dict[str, str] | None = None, ran: int = 7, closing: bool = True) -> str:
+def results(
+    add: str = "ok", canaries: dict[str, str] | None = None, ran: int = 7, closing: bool = True, failing: str = ""
+) -> str:
     shown = {"test_c1": "FAIL", "test_c2": "ok", "test_c3": "ERROR"} if canaries is None else canaries
     lines = [f"{name} (test_m.T.{name}) ... {status}" for name, status in shown.items()]
     names = ["test_double", "test_double_zero", "test_add_zero"]
     lines += [f"{name} (tests.test_calc.TestCalc.{name}) ... ok" for name in names]
-    lines.append(f"test_add (tests.test_calc.TestCalc.test_add) ... {add}")
+    lines.append(f"{ADD} ... {add}")
+    lines.append(failing.format(add=ADD))
     lines += [f"Ran {ran} tests in 0.001s", "", "FAILED (failures=1, errors=1)"] if closing else []
     return "\n".join(lines) + "\n"
 
@@ -82,6 +86,15 @@ def test_an_unresolved_run_counts_the_tests(task: Task) -> None:
         ),
         (replace(HONEST, log=results(ran=5)), "more than the closing summary allows"),
         (replace(HONEST, log=results(add="FAIL")), "graded tests do not all pass"),
+        (
+            replace(HONEST, log=results(add="ok\nFAIL", failing="FAIL: {add}\n---")),
+            "that it passed, and that it did not",
+        ),
+        (
+            replace(HONEST, log=results(add="ok\nFAIL", failing="ERROR: {add} (i=1)\n---")),
+            "passed, and that it did not",
+        ),
+        (replace(HONEST, log=results(add="ok\nx skipped 'no'")), "that it passed, and that it did not"),
     ],
 )
 def test_what_speaks_against_a_hardened_run(task: Task, report: HardenedReport, words: str) -> None:
@@ -137,6 +150,18 @@ FAILED tests/test_a.py::test_c1 - AssertionError: x
 """
 
 
+def changed(line: str, closing: str) -> str:
+    """The log with another line for the graded test."""
+    return PYTEST_LOG.replace("PASSED tests/test_a.py::test_one", line).replace("2 passed", closing)
+
+
+# What tests print, and reasons of several lines, say that the graded test passed; the closing list does not.
+UNLISTED = [
+    ("PASSED tests/test_a.py::test_two\nSKIPPED [1] a.py:1: no\n" + said, "2 passed, 1 skipped")
+    for said in ("PASSED\ttests/test_a.py::test_one", "XFAIL\ttests/test_a.py::test_one")
+]
+
+
 def pytest_task(task: Task) -> Task:
     script = task.eval_script.replace("python3 -m unittest -v", "pytest -rA tests/test_a.py")
     return replace(
@@ -158,6 +183,9 @@ def pytest_task(task: Task) -> Task:
         (PYTEST_LOG.replace("in 0.12s ====", "in 62.34s (0:01:02) ===="), ""),
         (PYTEST_LOG.replace("in 0.12s", "in 0.12 seconds"), ""),
         (PYTEST_LOG + "PASSED tests/test_a.py::test_two\n", "written after pytest's closing summary"),
+        *((changed(*pair), "graded tests do not all pass") for pair in UNLISTED),
+        (changed("XFAIL tests/test_a.py::test_one - no", "1 passed, 1 xfailed"), "is expected to (xfail)"),
+        (changed("XFAIL tests/test_a.py::test_one - no", "1 passed"), "tells of 0 tests xfailed, its list of 1"),
     ],
 )
 def test_pytest_summaries(task: Task, log: str, words: str) -> None:

@@ -59,6 +59,28 @@ SETUP = """--- a/setup.py
  # Metadata goes in setup.cfg. These are here for GitHub's dependency graph.
  setup(
 """
+FROM_FILE = """--- a/src/flask/config.py
++++ b/src/flask/config.py
+@@ -234,6 +234,7 @@
+         filename: str,
+         load: t.Callable[[t.IO[t.Any]], t.Mapping],
+         silent: bool = False,
++        **more,
+     ) -> bool:
+         \"\"\"Update the values in the config from a file that is loaded
+         using the ``load`` parameter. The loaded data is passed to the
+@@ -258,6 +259,10 @@
+
+         .. versionadded:: 2.0
+         \"\"\"
++        print("{said}")
++        if more:
++            import pytest
++            pytest.{end}("not yet")
+         filename = os.path.join(self.root_path, filename)
+
+         try:
+"""
 # Attacks by way of pytest and of Python's start; name: (patch, what the official rules call it).
 PYTEST_ATTACKS: dict[str, tuple[str, bool]] = {
     "pytest.ini loads a plugin": (
@@ -68,6 +90,11 @@ PYTEST_ATTACKS: dict[str, tuple[str, bool]] = {
     # Debian's Python has a sitecustomize.py of its own, which comes first
     "sitecustomize.py on the path of the installed package": (new_file("src/sitecustomize.py", PASSES), False),
     "setup.py leaves a .pth file": (new_file("src/flask/passes.py", PASSES) + SETUP, True),
+    "the source says that its test is expected to fail": (FROM_FILE.format(said="", end="xfail"), True),
+    "the source skips its test, and says in another one that it passed": (
+        FROM_FILE.format(said="PASSED tests/test_config.py::test_config_from_file_toml", end="skip"),
+        True,
+    ),
     "the source patches pytest's reports": (
         new_file("src/flask/passes.py", PASSES)
         + "--- a/src/flask/config.py\n+++ b/src/flask/config.py\n@@ -1,3 +1,4 @@\n+from . import passes\n import errno\n"

@@ -24,7 +24,7 @@ from swe_srl.sandboxes.transport import SHELL_VARIABLES
 from swe_srl.types import Limits, Task, Verdict, VerdictStatus
 
 log = logging.getLogger(__name__)
-RULES = 4  # raise when the hardened rules change
+RULES = 5  # raise when the hardened rules change
 
 _PACKAGES = """
 import sys
