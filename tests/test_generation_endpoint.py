@@ -216,6 +216,12 @@ def test_how_a_completion_ended(server: Server, reason: str, finished: bool, cou
         assert reason in one.refusal.reason
 
 
+def test_half_a_character_in_a_completion_is_replaced(server: Server) -> None:
+    server.failures[:] = [{"choices": [{"message": {"content": "a\ud800b"}, "finish_reason": "stop"}]}]
+    [[one]] = server.client().generate(CHATS[:1], 1, SAMPLING, [3])
+    assert one.text == "a?b"
+
+
 @pytest.mark.parametrize("status", [401, 403, 404])
 def test_a_refusal_of_everyone_ends_everything(server: Server, status: int) -> None:
     server.failures[:] = [status]

@@ -50,6 +50,17 @@ def test_any_text_is_an_action_or_says_why_not(text, form):
     assert isinstance(read, Action) or (read.reason and read.text == text)
 
 
+@pytest.mark.parametrize(("form", "opened"), [("bash", "```bash\n"), ("bash", "```a\n"), ("tool", "<tool_call>")])
+def test_a_text_that_opens_very_often_is_read(form: str, opened: str) -> None:
+    """In hours, if each were looked for to the end."""
+    assert isinstance(parse_action(opened * 200_000, form), FormatError)
+
+
+def test_half_a_character_of_a_call_is_replaced() -> None:
+    call = r'<tool_call>{"name": "bash", "arguments": {"command": "echo \ud800 \ud83d\ude00"}}</tool_call>'
+    assert parse_action(call, "tool") == Action("echo ? \U0001f600")
+
+
 NOT_A_CALL = 'a tool call is not {"name": "bash", "arguments": {"command": …}}'
 CALL = '<tool_call>{"name": "bash", "arguments": {"command": "ls"}}</tool_call>'
 

@@ -10,6 +10,7 @@ from typing import Any
 from swe_srl.errors import GenerationError
 from swe_srl.generation.asking import Asker, ask_all, ask_each
 from swe_srl.seeds import derive_seed
+from swe_srl.trajectories.fields import clean
 from swe_srl.types import Completion, Message, Refusal, Sampling, StopReason
 
 CUT = frozenset({"length", "content_filter"})
@@ -122,9 +123,12 @@ def _completion(answer: Any) -> Completion:
         refusal = Refusal(f"the endpoint gave the completion up (finish_reason {reason})", StopReason.INFRASTRUCTURE)
         return Completion("", (), (), False, refusal=refusal)
     text = choice["message"]["content"] or ""
+    if not isinstance(text, str):
+        raise TypeError("the content is no text")
     ids = tuple(int(token) for token in choice.get("token_ids") or ())
     entries = (choice.get("logprobs") or {}).get("content") or ()
     logprobs = tuple(float(entry["logprob"]) for entry in entries)
     usage = answer.get("usage") or {}
     prompt, written = (int(usage.get(f"{part}_tokens") or 0) for part in ("prompt", "completion"))
+    text = clean(text)  # JSON can say half a character, which no file takes
     return Completion(text, ids, logprobs, reason not in CUT, prompt, written)

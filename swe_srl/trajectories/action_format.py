@@ -13,8 +13,10 @@ import itertools
 import json
 import re
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
+from swe_srl.trajectories.fields import clean
 from swe_srl.types import Action, FormatError
 
 FORMS = ("bash", "plain", "tool")
@@ -22,15 +24,21 @@ _SHELL = frozenset({"bash", "tool"})  # forms whose commands a shell runs
 SUBMIT = "submit"  # the reserved command that ends an episode, in trajectories of every format
 
 _THINK = re.compile(r"\A\s*<think>(.*?)</think>", re.DOTALL)
-_FENCE = re.compile(
-    r"^(?P<mark>`{3,})(?P<language>[^\n`]*)\n(?P<body>.*?)^(?P=mark)[ \t]*\r?$", re.DOTALL | re.MULTILINE
-)
+_FENCE = re.compile(r"^(?P<mark>`{3,})(?P<language>[^\n`]*)$", re.MULTILINE)
 _OPENED = re.compile(r"^`{3,}", re.MULTILINE)
 _HERE_DOCUMENT = re.compile(r"(?<!<)<<-?[ \t]*['\"\\]?(?P<word>\w+)")
 _BACKTICKS = re.compile(r"`{3,}")
-_TOOL_CALL = re.compile(r"<tool_call>(.*?)</tool_call>", re.DOTALL)
-_BLOCKS = {"bash": _FENCE, "tool": _TOOL_CALL}
+_CALL, _CALLED = "<tool_call>", "</tool_call>"
 _SHELL_LANGUAGES = frozenset({"bash", "sh", "shell"})
+
+
+class _Block(NamedTuple):
+    """A fenced block or a tool call: where it is in the text, what stands after the fence's mark, and what it holds."""
+
+    start: int
+    end: int
+    language: str
+    body: str
 
 
 def is_shell(form: str) -> bool:
@@ -101,7 +109,7 @@ def parse_action(text: str, form: str = "bash") -> Action | FormatError:
     """
     think = _THINK.match(text)
     thought, rest = (think.group(1), text[think.end() :]) if think else _opened_before(text, form)
-    said = _BLOCKS[form].sub("", rest) if form in _BLOCKS else rest
+    said = _without(rest, _BLOCKS[form](rest))
     if "<think>" in said or (thought is not None and think is None and "<think>" in thought):
         return FormatError(
             "<think> is not closed, or does not come first" if think is None else "more than one thought", text
@@ -122,26 +130,57 @@ def parse_action(text: str, form: str = "bash") -> Action | FormatError:
 
 def _fenced(rest: str) -> list[str] | str:
     """The commands of a completion's rest after the thought, or why it is malformed."""
-    blocks = list(_FENCE.finditer(rest))
-    commands = [_body(found) for found in blocks if found["language"].strip() in _SHELL_LANGUAGES]
-    left_open = _OPENED.search(_FENCE.sub("", rest)) is not None
+    blocks = _fences(rest)
+    commands = [_body(found) for found in blocks if found.language.strip() in _SHELL_LANGUAGES]
+    left_open = _OPENED.search(_without(rest, blocks)) is not None
     if commands and left_open:
         return "a fence is left open: one inside the command ends it, so give the command a longer fence"
     for found, following in itertools.pairwise(blocks):
-        if (
-            not following["language"].strip()
-            and found["language"].strip() in _SHELL_LANGUAGES
-            and _is_cut(_body(found))
-        ):
+        if not following.language.strip() and found.language.strip() in _SHELL_LANGUAGES and _is_cut(_body(found)):
             return "a fence inside the command ends it in a here-document or a quote: give the command a longer fence"
     if blocks and not commands and not left_open:
         return "no fenced bash command: the block is not opened by ```bash"
     return commands or ("the fenced command is not closed" if "```" in rest else "no fenced bash command")
 
 
-def _body(block: re.Match[str]) -> str:
+def _fences(text: str) -> list[_Block]:
+    """The fenced blocks, each closed by the next line that is its mark. Takes no longer for many that are never closed."""
+    found: list[_Block] = []
+    unclosed: set[str] = set()  # marks that no line behind closes
+    start = 0
+    while opening := _FENCE.search(text, start):
+        start, mark = opening.end(), opening["mark"]
+        if mark in unclosed:
+            continue
+        closing = re.compile(rf"\n{mark}[ \t]*\r?$", re.MULTILINE).search(text, start)
+        if closing is None:
+            unclosed.add(mark)
+            continue
+        body = text[opening.end() + 1 : closing.start() + 1]
+        found.append(_Block(opening.start(), closing.end(), opening["language"], body))
+        start = closing.end()
+    return found
+
+
+def _calls(text: str) -> list[_Block]:
+    """The tool calls, each closed by the next tag that closes one."""
+    found: list[_Block] = []
+    start = 0
+    while (opening := text.find(_CALL, start)) >= 0 and (closing := text.find(_CALLED, opening)) >= 0:
+        start = closing + len(_CALLED)
+        found.append(_Block(opening, start, "", text[opening + len(_CALL) : closing]))
+    return found
+
+
+def _without(text: str, blocks: Sequence[_Block]) -> str:
+    ends = [0, *(block.end for block in blocks)]
+    starts = [*(block.start for block in blocks), len(text)]
+    return "".join(text[end:start] for end, start in zip(ends, starts, strict=True))
+
+
+def _body(block: _Block) -> str:
     """What a fence holds. One whose opening line ends in a carriage return and a line feed was written with such line ends."""
-    return block["body"].replace("\r\n", "\n") if block["language"].endswith("\r") else block["body"]
+    return block.body.replace("\r\n", "\n") if block.language.endswith("\r") else block.body
 
 
 def _is_cut(command: str) -> bool:
@@ -158,21 +197,21 @@ def _is_cut(command: str) -> bool:
 
 
 def _called(rest: str) -> list[str] | str:
-    calls = _TOOL_CALL.findall(rest)
-    if "<tool_call>" in _TOOL_CALL.sub("", rest):
+    calls = _calls(rest)
+    if _CALL in _without(rest, calls):
         return "the tool call is not closed"
     if not calls:
         return "no tool call"
     commands = []
     for call in calls:
         try:
-            read = json.loads(call, object_pairs_hook=_unambiguous)
+            read = json.loads(call.body, object_pairs_hook=_unambiguous)
             name, command = read["name"], read["arguments"]["command"]
         except (ValueError, TypeError, KeyError, RecursionError):
             return 'a tool call is not {"name": "bash", "arguments": {"command": …}}'
         if name != "bash" or not isinstance(command, str):
             return f"a call of {name!r} with a command of type {type(command).__name__}: the tool is bash, with a text"
-        commands.append(command)
+        commands.append(clean(command))  # JSON can say half a character, which no tokenizer takes
     return commands
 
 
@@ -187,13 +226,13 @@ _READERS: dict[str, Callable[[str], list[str] | str]] = {
     "plain": lambda rest: [rest.strip()],
     "tool": _called,
 }
-_OPENINGS = {"bash": "```", "tool": "<tool_call>"}
+_BLOCKS: dict[str, Callable[[str], list[_Block]]] = {"bash": _fences, "plain": lambda text: [], "tool": _calls}
+_OPENINGS = {"bash": "```", "tool": _CALL}
 
 
 def _opened_before(text: str, form: str) -> tuple[str | None, str]:
     """The thought that the prompt opened (None when there is none) and what follows it."""
     end = text.find("</think>")
-    blocks = _BLOCKS[form].finditer(text) if form in _BLOCKS else ()
-    if end < 0 or any(found.start() < end < found.end() for found in blocks):
+    if end < 0 or any(found.start < end < found.end for found in _BLOCKS[form](text)):
         return None, text
     return text[:end], text[end + len("</think>") :]
