@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, SupportsFloat
 
 import gymnasium
 import pytest
@@ -86,6 +87,27 @@ def test_teacher_forced_ends_with_the_expert(tasks: list[Task], faked: list[Fake
     env.reset()
     with pytest.raises(ConfigError, match="an action is a shell command"):
         env.step(None)  # type: ignore[arg-type]
+
+
+class Interrupted(gymnasium.Wrapper[str, str, str, str]):
+    """Is interrupted after every step."""
+
+    def step(self, action: str) -> tuple[str, SupportsFloat, bool, bool, dict[str, Any]]:
+        self.env.step(action)
+        raise KeyboardInterrupt
+
+
+def test_teacher_forced_ends_with_the_expert_also_after_an_interrupt(
+    tasks: list[Task], faked: list[FakeSandbox]
+) -> None:
+    """The student's command does not run in the expert's stead."""
+    env = ExpertSimilarity(Interrupted(SweEnv(tasks)), [expert("tiny-0", "ls")])
+    env.reset()
+    with pytest.raises(KeyboardInterrupt):
+        env.step("ls")
+    with pytest.raises(gymnasium.error.ResetNeeded, match="the expert's last command has run"):
+        env.step("rm -r src")
+    assert faked[-1].commands == ["ls"]
 
 
 def test_trajectories_by_name_file_or_stream(tasks: list[Task], tmp_path: Path) -> None:

@@ -65,7 +65,6 @@ class ExpertSimilarity(gymnasium.Wrapper[str, str, str, str]):
             raise ConfigError(suggest(mode, MODES, "mode"))
         self.mode = mode
         self._beside = _Beside()
-        self._ended = False
         self._chooser, _ = gymnasium.utils.seeding.np_random()
         self._similarity = similarity
         if isinstance(similarity, str):
@@ -95,9 +94,7 @@ class ExpertSimilarity(gymnasium.Wrapper[str, str, str, str]):
                 options["task"] = ids[int(self._chooser.integers(len(ids)))]
             elif isinstance(wanted, str) and wanted not in self._targets:
                 raise TrajectoryError(suggest(wanted, self._targets, "task with a trajectory"))
-        found = self.env.reset(seed=seed, options=options)
-        self._ended = False
-        return found
+        return self.env.reset(seed=seed, options=options)
 
     def close(self) -> None:
         """Close the environment, from any thread: forks in which another one tries commands are ended, and its step fails."""
@@ -107,10 +104,10 @@ class ExpertSimilarity(gymnasium.Wrapper[str, str, str, str]):
     def step(self, action: str) -> Step:
         """Score the command, then run the expert's or the student's; see `SweEnv.step`."""
         check_action(action)
-        if self._ended:
-            raise gymnasium.error.ResetNeeded("call reset() first: the expert's last command has run")
         env = swe_env(self.env)
         targets, index = self._targets[env.task.instance_id], len(env.turns)
+        if self.mode == "teacher_forced" and index >= len(targets):  # also where the last step was interrupted
+            raise gymnasium.error.ResetNeeded("call reset() first: the expert's last command has run")
         target = targets[index] if index < len(targets) else None
         scored = self._score(env, action, target) if target is not None else Score(0.0)
         score = scored.value
@@ -130,7 +127,7 @@ class ExpertSimilarity(gymnasium.Wrapper[str, str, str, str]):
         if self.mode == "teacher_forced":
             info["command"] = action
             if index + 1 >= len(targets) and not (terminated or truncated):
-                truncated = self._ended = True
+                truncated = True
                 info["stop_reason"] = StopReason.POLICY_DONE.value
         return observation, float(reward) + score, terminated, truncated, info
 
