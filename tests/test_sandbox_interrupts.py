@@ -336,7 +336,7 @@ def interrupted_at(line: int, functions: Iterable[Callable[..., Any]], action: C
 def test_no_sandbox_of_an_environment_is_lost_whichever_line_is_interrupted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pool_size: int
 ) -> None:
-    functions = [SweEnv.close, SweEnv._let_go]
+    functions = [SweEnv.reset, SweEnv.close, SweEnv._let_go]
     functions += [getattr(PlaceMaker, name) for name in ("leave", "replace", "dispose", "close", "_let_go")]
     env, made = pooled(tmp_path, monkeypatch, pool_size)
     for action in (env.reset, env.close):

@@ -143,15 +143,15 @@ class SweEnv(gymnasium.Env[str, str], EzPickle):
         task = self._choose((options or {}).get("task"))
         begun = time.monotonic()
         change = self._let_go()
+        made: list[Place] = []
         try:
-            made = self._maker.replace(task)
+            made.append(self._maker.replace(task))
             with self._changing:
                 if mine := self._changes == change:
-                    self._place, self._task, self.turns, self._ended = made, task, [], None
+                    self._place, self._task, self.turns, self._ended = made[0], task, [], None
                     self._started = time.monotonic()
-                else:
-                    self._maker.leave(made)
-        finally:  # also when none could be made
+        finally:  # also when none could be made, or an interrupt came before the one that was is used
+            self._maker.leave(next((place for place in made if place is not self._place), None))
             self._maker.dispose()
         if not mine:
             self._maker.close()  # and the pool, which may have been joined since
