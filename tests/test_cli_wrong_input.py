@@ -144,7 +144,11 @@ def run(run_root: Path, capsys: pytest.CaptureFixture[str]) -> Run:
         ("eval --policy wordless --dry-run", 2, "wordless: no tokenizer in this folder (no tokenizer.json): copy"),
         ("train --model wordless --dry-run", 2, "wordless: no tokenizer in this folder (no tokenizer.json): copy"),
         ("eval --policy file", 2, "this is a file"),
-        ("train --model some.gguf --dry-run", 2, "this is a file; docs/training.md, 'Recipes', makes a folder of a GGUF"),
+        (
+            "train --model some.gguf --dry-run",
+            2,
+            "this is a file; docs/training.md, 'Recipes', makes a folder of a GGUF",
+        ),
         ("eval --policy gold --output file", 2, "is not a folder"),
         ("eval --policy gold --output file/x", 2, "file/x"),
         ("eval --max-tokens -1", 2, "max_tokens must be at least 0, not -1"),
