@@ -32,7 +32,7 @@ def model() -> Any:
 
 
 def test_more_memory_is_more_tokens(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("swe_srl.training.budget.held_bytes", lambda: 0)
+    monkeypatch.setattr("swe_srl.training.budget._held", lambda: 0)
     few, many = (fit(settings_for(memory), model, nullcontext) for memory in ("40MB", "80MB"))
     assert 64 < few.update_tokens < many.update_tokens < MOST_UPDATE
     assert few.generate_tokens < many.generate_tokens
@@ -49,7 +49,7 @@ def test_what_a_pass_keeps_is_measured(model: Any) -> None:
 
 
 def test_the_optimiser_and_a_reference_are_counted(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("swe_srl.training.budget.held_bytes", lambda: 0)
+    monkeypatch.setattr("swe_srl.training.budget._held", lambda: 0)
     size = 4 * sum(one.numel() for one in model.parameters())
     assert fixed_bytes(settings_for("1GB"), model, CPU, 1) == 4 * size
     assert fixed_bytes(settings_for("1GB", kl=0.1), model, CPU, 1) == 5 * size
@@ -68,9 +68,9 @@ def test_logits_stop_to_grow_at_the_bound_of_a_block() -> None:
 
 
 def test_a_resumed_run_keeps_its_budgets(model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("swe_srl.training.budget.held_bytes", lambda: 0)
+    monkeypatch.setattr("swe_srl.training.budget._held", lambda: 0)
     first = budgets_of(tmp_path, settings_for("40MB"), model, nullcontext)
-    monkeypatch.setattr("swe_srl.training.budget.held_bytes", lambda: 30_000_000)
+    monkeypatch.setattr("swe_srl.training.budget._held", lambda: 30_000_000)
     assert budgets_of(tmp_path, settings_for("40MB"), model, nullcontext) == first
     assert fit(settings_for("40MB"), model, nullcontext).update_tokens < first.update_tokens
 
@@ -79,7 +79,7 @@ def test_a_run_that_is_shared_out_otherwise_is_measured_anew(
     model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What several processes share, one alone has to hold."""
-    monkeypatch.setattr("swe_srl.training.budget.held_bytes", lambda: 0)
+    monkeypatch.setattr("swe_srl.training.budget._held", lambda: 0)
     shared = budgets_of(tmp_path, settings_for("40MB"), model, nullcontext, shares=4)
     alone = budgets_of(tmp_path, settings_for("40MB"), model, nullcontext)
     assert alone.update_tokens < shared.update_tokens
@@ -89,15 +89,16 @@ def test_a_run_that_is_shared_out_otherwise_is_measured_anew(
 
 GROWN = """
 import torch
-from swe_srl.training.memory import held_bytes, release
+from swe_srl.training.budget import _held
+from swe_srl.training.memory import release
 
 kept = [torch.ones(2**13) for _ in range(6000)]  # 32 KiB each
 last = torch.ones(2**13)  # above them: the heap cannot shrink
-most = held_bytes()
+most = _held()
 del kept
-freed = held_bytes()
+freed = _held()
 release()
-print(most, freed, held_bytes())
+print(most, freed, _held())
 """
 
 
@@ -110,46 +111,20 @@ def test_what_is_freed_is_given_back() -> None:
     assert most - released > 150e6
 
 
-SETTLED = """
-import torch
-from swe_srl.training import memory
-
-memory.LARGE = 0
-held = []
-holding = memory.Holding()
-for blocks in (1000, 1010, 9000, 9000, 9000):  # of 32 KiB, in an update
-    taken = [torch.ones(2**13) for _ in range(blocks)]
-    last = torch.ones(2**13)  # above them: the heap cannot shrink
-    del taken
-    holding.settle()
-    held.append(memory.held_bytes())
-print(*held)
-"""
-
-
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc keeps what is freed")
-def test_what_an_update_has_freed_is_given_back_when_more_and_more_is_held() -> None:
-    done = subprocess.run([sys.executable, "-c", SETTLED], capture_output=True, text=True, timeout=250)
-    assert done.returncode == 0, done.stderr
-    first, second, given_back, usual, again = map(int, done.stdout.split())
-    assert abs(second - first) < 30e6, "nothing grew: nothing is given back"
-    assert given_back < first + 30e6
-    assert usual > given_back + 200e6 and abs(again - usual) < 30e6  # that much is usual now
-
-
 LARGE = """
 import sys
 import torch
-from swe_srl.training.memory import give_back_at_once, held_bytes
+from swe_srl.training.budget import _held
+from swe_srl.training.memory import give_back_at_once
 
 if sys.argv[1] == "at once":
     give_back_at_once()
 del (first := [torch.ones(2**22)])[0]  # 16 MiB: from now on glibc takes what is smaller from its heap
 kept = [(torch.ones(2**21), torch.ones(2**13)) for _ in range(20)]  # 8 MiB each, and something above it that stays
-most = held_bytes()
+most = _held()
 small = [pair[1] for pair in kept]
 del kept
-print(most - held_bytes())
+print(most - _held())
 """
 
 

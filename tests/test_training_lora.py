@@ -164,7 +164,7 @@ def test_an_interruption_leaves_the_trained_adapters_in_the_model() -> None:
 
 
 def test_the_start_is_not_counted_as_a_second_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("swe_srl.training.budget.held_bytes", lambda: 0)
+    monkeypatch.setattr("swe_srl.training.budget._held", lambda: 0)
     model = adapted()
     sizes = [
         4 * sum(one.numel() for one in model.parameters() if one.requires_grad in kinds)

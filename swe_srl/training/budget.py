@@ -8,6 +8,7 @@ itself, logits, and the keys and values of sampling.
 from __future__ import annotations
 
 import json
+import resource
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
@@ -22,7 +23,7 @@ from swe_srl.files import write_atomic
 from swe_srl.training.amounts import memory_bytes
 from swe_srl.training.forest import TokenSequence
 from swe_srl.training.forward import HEAD_BLOCK, score
-from swe_srl.training.memory import held_bytes
+from swe_srl.training.memory import peak_bytes
 from swe_srl.training.settings import TrainSettings
 
 CPU = torch.device("cpu")
@@ -138,7 +139,7 @@ def fixed_bytes(settings: TrainSettings, model: PreTrainedModel, device: torch.d
         0 if not diverges else 2 * trained if settings.lora.rank else whole
     )  # adapters: of the start, and set aside
     gathered = whole if shares > 1 else 0  # for sampling
-    beside = max(0, held_bytes() - whole) if device.type == "cpu" else 0
+    beside = max(0, _held() - whole) if device.type == "cpu" else 0
     return (whole + 3 * trained + reference) / shares + gathered + beside
 
 
@@ -193,3 +194,11 @@ def _most(room: float, each: float, logits: float, bound: float, most: int) -> i
     if tokens * logits > bound:
         tokens = (room - bound) / each
     return max(0, min(most, int(tokens)))
+
+
+def _held() -> int:
+    """Bytes of memory that this process holds."""
+    statm = Path("/proc/self/statm")
+    if statm.exists():
+        return int(statm.read_text().split()[1]) * resource.getpagesize()
+    return peak_bytes()

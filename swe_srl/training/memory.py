@@ -19,8 +19,6 @@ from swe_srl.training.settings import TrainSettings
 CPU_REASON = "can't allocate memory"  # of the RuntimeError that torch raises on a CPU
 M_MMAP_THRESHOLD = -3  # of glibc's malloc.h
 APART = 2**20  # bytes: larger blocks are the system's again as soon as they are freed
-LARGE = 2 * 2**30  # bytes: what a process may hold before it is worth asking what of it is free
-GROWN = 1.25  # times what it held before
 
 
 @contextmanager
@@ -87,36 +85,6 @@ def release() -> None:
     except AttributeError:  # another C library
         return
     trim(ctypes.c_size_t(0))
-
-
-class Holding:
-    """Gives freed memory back when the process holds a quarter more than it did, between updates, which free all that they take.
-
-    The C library keeps what is freed, and blocks of other sizes leave holes in it: a process comes to hold twice what it uses.
-    Giving it back is quick, but the system zeroes what is taken again: so not after every update.
-    """
-
-    def __init__(self) -> None:
-        self._usual = 0
-
-    def settle(self) -> None:
-        """To be called after every update."""
-        held = held_bytes()
-        if held < LARGE:
-            return
-        if not self._usual:
-            self._usual = held
-        elif held > GROWN * self._usual:
-            release()
-            self._usual = 0  # what it holds after the next one
-
-
-def held_bytes() -> int:
-    """The memory that this process holds now."""
-    statm = Path("/proc/self/statm")
-    if statm.exists():
-        return int(statm.read_text().split()[1]) * resource.getpagesize()
-    return peak_bytes()
 
 
 def peak_bytes() -> int:

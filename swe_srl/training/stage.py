@@ -163,7 +163,6 @@ class StageTrainer:
         self.unwritten, self.before_row = row, before
         self.update += 1
         self._end_update(row, clock)
-        self.work.holding.settle()
 
     def _end_update(self, made: dict[str, Any], clock: Clock) -> None:
         """What follows when an update was made: a validation and a checkpoint where they are due, and the row."""

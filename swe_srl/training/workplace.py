@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ from swe_srl.protocols import Generator
 from swe_srl.training.checkpoints import Checkpoints, load_weights
 from swe_srl.training.effects import Effects
 from swe_srl.training.journal import Journal
-from swe_srl.training.memory import Holding, release
+from swe_srl.training.memory import release
 from swe_srl.training.processes import ALONE, Processes
 from swe_srl.training.settings import TrainSettings
 from swe_srl.types import Message, Step, Task
@@ -54,7 +54,6 @@ class Workplace:
     served: Served | None = None  # the server that samples
     effects: Effects | None = None  # what commands do at the steps' states
     position: int = 0  # updates of the stages before
-    holding: Holding = field(default_factory=Holding)
 
     def __post_init__(self) -> None:
         @lru_cache(maxsize=ENCODED)
