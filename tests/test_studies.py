@@ -185,6 +185,13 @@ def test_an_override_that_cannot_be_is_refused(override: str, words: list[str]) 
     assert all(word in str(caught.value) for word in words), caught.value
 
 
+@pytest.mark.parametrize("name", ["gold", "no/such/folder"])
+def test_a_base_model_that_is_none_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no such model folder"):
+        reproduce(ReproduceSettings(study="quickstart", model=name, output=tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_folder_of_another_model_or_override_is_not_gone_on_with(tmp_path: Path) -> None:
     made = ReproduceSettings(study="quickstart", output=tmp_path / "out")
     with RunFolder.start(made.folder, "reproduce", *_identity(made, load_study(made.study))):

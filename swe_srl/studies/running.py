@@ -14,6 +14,7 @@ from typing import Any
 
 from swe_srl.errors import ConfigError, SweSrlError
 from swe_srl.files import read_jsonl, write_atomic
+from swe_srl.generation.source import check_model_source
 from swe_srl.progress import Progress, SilentProgress
 from swe_srl.runs import RunFolder
 from swe_srl.settings import as_mapping
@@ -27,6 +28,7 @@ from swe_srl.studies.settings import COMPUTE, DATA, FREE, ReproduceSettings
 from swe_srl.studies.units import Runs, Unit
 from swe_srl.studies.writing import write_results
 from swe_srl.training.compute import tokens_of_run
+from swe_srl.training.settings import QUICKSTART
 
 CLOCK = "clock.json"
 
@@ -61,12 +63,13 @@ def plan_of(settings: ReproduceSettings) -> Plan:
     from swe_srl.training.data import load_steps
     from swe_srl.training.tasks import load_task_data
 
+    if settings.model not in ("", QUICKSTART):  # an evaluation would take the name of another policy, too
+        check_model_source(settings.model, (QUICKSTART,))
     study = load_study(settings.study, settings.model, settings.overrides)
     resumes = RunFolder.check(settings.folder, "reproduce", *_identity(settings, study))
     check_joined(settings, *_identity(settings, study))
     runs = Runs(settings, study)
-    selection, _, _ = check_run(runs.evaluation(Unit(DATA, study.arm(study.base), runs.seeds[0])))
-    tasks = len(selection.tasks)
+    tasks = len(check_run(runs.evaluation(Unit(DATA, study.arm(study.base), runs.seeds[0])))[0].tasks)
     trainings = [runs.training(Unit(DATA, arm, runs.seeds[0])) for arm in runs.arms if arm.recipe]
     for training in [one for one in trainings if one.needs_steps][:1]:  # all arms have the same data
         load_steps(training)
